@@ -1,0 +1,17 @@
+//! How two nearbits peers talk and prove bytes to each other.
+//!
+//! This crate is pure: no IO, no clock, no async, no randomness of its own, no unordered iteration. Time arrives
+//! as an [`Instant`](time::Instant) argument, random bytes as arguments, frames as values.
+//!
+//! Knows: content ids and piece geometry ([`content`]), sets of ranges ([`range_set`]), proofs ([`verify`]),
+//! lookup ids and their proofs ([`lookup`]), the frames and their bytes ([`wire`]), the dialogue of two peers
+//! ([`session`]). Does not know: sockets, files, jobs, which peer is worth asking.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod content;
+pub mod digest;
+pub mod limits;
+pub mod peer;
+pub mod time;
+pub mod version;

@@ -1,0 +1,60 @@
+//! Every bound of the protocol, in one place. Each is checked before anything is allocated.
+//!
+//! Source of the figures: the trust protocol's table and its sections WIRE and LOOKUP (`docs/protocol.md`).
+
+use std::time::Duration;
+
+/// Smallest piece: 64 KiB.
+pub const PIECE_LEN_MIN: u64 = 64 * 1024;
+/// Largest piece: 4 MiB.
+pub const PIECE_LEN_MAX: u64 = 4 * 1024 * 1024;
+/// Pieces a file is cut into at most, while pieces may still grow.
+pub const PIECES_WANTED_MAX: u64 = 16_384;
+/// Largest file that is shared: 4 TiB (1 048 576 pieces of 4 MiB).
+pub const FILE_LEN_MAX: u64 = 4 << 40;
+/// Values on one page of a hash list: 32 KiB of them.
+pub const LIST_PAGE_VALUES: u32 = 1_024;
+/// Pages of a hash list at most, and so values in its head.
+pub const LIST_PAGES_MAX: u32 = 1_024;
+/// Bytes one data frame carries at most (a block).
+pub const BLOCK_LEN_MAX: u32 = 256 * 1024;
+/// Bytes of a control frame's body.
+pub const CONTROL_FRAME_MAX: u32 = 16 * 1024;
+/// Bytes of a hash-list frame's body.
+pub const PAGE_FRAME_MAX: u32 = 36 * 1024;
+/// Bytes of the first frame's body.
+pub const HELLO_FRAME_MAX: u32 = 4 * 1024;
+/// Ranges in one `Want`. 64 × 16 bytes, and as many values of 32, fit the 16 KiB of a control frame.
+pub const RANGES_PER_WANT_MAX: usize = 64;
+/// Piece values named by one `Want`.
+pub const VALUES_PER_WANT_MAX: usize = 64;
+/// Requests one peer may have open with a provider.
+pub const OPEN_REQUESTS_PER_PEER_MAX: usize = 8;
+/// Lookup ids in one `Find`.
+pub const IDS_PER_FIND_MAX: usize = 32;
+/// Lookup ids one peer may ask for in a second.
+pub const IDS_PER_SECOND_MAX: u32 = 20;
+/// Lookup ids all peers together may ask for in a second.
+pub const IDS_PER_SECOND_TOTAL_MAX: u32 = 200;
+/// Pages of have-set in one `Have`.
+pub const HAVE_PAGES_MAX: usize = 64;
+/// Contents whose have-sets are kept for one peer.
+pub const CONTENTS_PER_PEER_MAX: usize = 64;
+/// Pages of one hash list that may be asked for and not yet answered.
+pub const LIST_PARTS_IN_FLIGHT_MAX: usize = 4;
+/// Cancelled requests whose late blocks are still let through.
+pub const CANCELLED_REQUESTS_MAX: usize = 64;
+/// How long blocks of a cancelled request are let through.
+pub const CANCELLED_REQUEST_GRACE: Duration = Duration::from_secs(10);
+/// Bytes of cancelled requests that are let through, each counted as discarded.
+pub const CANCELLED_BYTES_MAX: u64 = 1024 * 1024;
+/// Bytes of one peer that may be unverified at any time; two pieces if those are longer.
+pub const UNVERIFIED_BYTES_PER_PEER: u64 = 1024 * 1024;
+/// Time for the other side's Hello.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time for an answer to a question on the control stream.
+pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Answers to strangers leave on ticks of this length, so that hit and miss take the same time.
+pub const ANSWER_TICK: Duration = Duration::from_millis(5);
+/// Distinct missing ids per address and hour, after which the answer is given without a look.
+pub const MISSES_PER_HOUR_MAX: usize = 100;

@@ -1,0 +1,626 @@
+//! The seam between the brain and the hands: facts in, effects out.
+//!
+//! Every effect that is answered carries an id, and every id gets exactly one answer. Late answers are harmless.
+//! Bytes never pass here: the brain sees ranges, ids, values of 32 bytes, and reports.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use peer_proto::content::{ByteRange, ContentId, Hash, PieceIndex};
+use peer_proto::digest::{Algorithm, Digest};
+use peer_proto::peer::PeerId;
+use peer_proto::session::RequestId;
+use peer_proto::time::Instant;
+use peer_proto::verify::HashList;
+use peer_proto::version::Version;
+use peer_proto::wire::{Frame, ListPart};
+
+use crate::job::{FileId, JobId, JobSpec, PeerFlags};
+use crate::record::{RecordId, RecordSummary, Scope};
+
+/// Now, as a value: only `clock.rs` reads clocks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Now {
+    /// Since the node started. Timers use this one only.
+    pub monotonic: Instant,
+    /// Wall clock, milliseconds since 1970. Ages and not-after only.
+    pub wall_unix_ms: i64,
+}
+
+/// Correlates an effect with its one answer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct EffectId(pub u64);
+
+/// Names a lease for the life of the node.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct LeaseId(pub u64);
+
+/// Names one answer to a peer's request.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ServeId(pub u64);
+
+/// How much a piece on disk may be trusted. A piece without one is a gap.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Standing {
+    /// Read from the origin by this node under the version pinned for this attempt.
+    Certain,
+    /// Agrees with a trusted root.
+    Proved,
+    /// Agrees only with what this peer stated.
+    Provisional {
+        /// Who answers for the value.
+        author: PeerId,
+    },
+    /// Provisional, and its author was refuted: counts as a gap, compared when fetched anew.
+    Suspect,
+}
+
+/// Consecutive pieces with their values and one standing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PieceRun {
+    /// The first piece.
+    pub first: PieceIndex,
+    /// A value for each piece, in order; never empty.
+    pub values: Vec<Hash>,
+    /// The standing of all of them.
+    pub standing: Standing,
+}
+
+/// What was found beside the destination when a job was opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PartFound {
+    /// The version pinned when its bytes were fetched; `None` if there was no part, or one with nothing in it.
+    pub version: Option<Version>,
+    /// The pieces whose bytes are there and agree with the journal.
+    pub runs: Vec<PieceRun>,
+}
+
+/// What the origin answered to a probe.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Probe {
+    /// What it serves now.
+    pub version: Version,
+    /// Whether it answers range requests (learned, or advertised and not yet disproved).
+    pub ranges: bool,
+    /// Strong digests it stated for the whole representation over https on every hop (TRUST-11).
+    pub digests: Vec<Digest>,
+    /// Whether the answer may be shared with others (no `private`, no `no-store`; LOCAL-1).
+    pub public: bool,
+    /// From question to answer.
+    pub round_trip: Duration,
+}
+
+/// Who must act on an error.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Severity {
+    /// May pass: try again, not before the given time if the origin named one.
+    Transient {
+        /// What `Retry-After` asked for, capped at one hour.
+        retry_after: Option<Duration>,
+    },
+    /// Will not pass by itself.
+    Fatal,
+    /// The origin serves another version now: this file starts again.
+    VersionChanged,
+    /// The origin does not give ranges: one stream from zero.
+    NoRanges,
+}
+
+/// Something the origin did that ended a probe or a lease. The text says what and where, without secrets.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct OriginFault {
+    /// What to do about it.
+    pub severity: Severity,
+    /// One line for people.
+    pub message: String,
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+}
+
+/// Something this machine could not do: no space, no right, a broken disk. Pauses the job; nobody else's fault.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct LocalFault {
+    /// What kind of failure, for exit codes and retries.
+    pub kind: LocalFaultKind,
+    /// One line for people: what, where, what to do.
+    pub message: String,
+}
+
+/// Kinds of local failure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LocalFaultKind {
+    /// No space is left; the job goes on when there is space.
+    NoSpace,
+    /// The folder or file may not be written, or the name is taken.
+    Denied,
+    /// A folder is missing.
+    NotFound,
+    /// Anything else the operating system refused.
+    Io,
+}
+
+/// Why a lease ended before all its range was stored.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum LeaseFault {
+    /// Stopped or trimmed by the brain.
+    #[error("stopped")]
+    Stopped,
+    /// The origin's doing.
+    #[error("origin: {0}")]
+    Origin(#[source] OriginFault),
+    /// The peer's connection went, or it refused in words.
+    #[error("the peer went away")]
+    PeerLost,
+    /// A piece did not hash to the value it was asked for: the peer that sent it lied or broke (TRUST-8).
+    #[error("piece {} did not hash to the value it was asked under", .piece.0)]
+    WrongBytes {
+        /// The first such piece.
+        piece: PieceIndex,
+    },
+    /// This machine's doing.
+    #[error(transparent)]
+    Local(LocalFault),
+}
+
+/// Where a lease's bytes come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LeaseSource {
+    /// The origin, under the pinned version.
+    Origin {
+        /// The job's URL.
+        url: String,
+        /// Answers of any other version end the lease with [`Severity::VersionChanged`].
+        pinned: Version,
+    },
+    /// A peer that was asked with `Want` under this request id.
+    Peer {
+        /// Who.
+        peer: PeerId,
+        /// The open request; its blocks arrive in the order of the range.
+        request: RequestId,
+    },
+}
+
+/// What the pieces of a lease must agree with, and what they are then.
+#[derive(Clone, Debug)]
+pub enum Accept {
+    /// From the origin: values are computed, pieces become certain. A trusted list, where there is one, is checked
+    /// as well: a difference means the origin contradicts the digest.
+    Certain {
+        /// The trusted list, if known.
+        check: Option<Arc<HashList>>,
+    },
+    /// From a peer: each piece must have the list's value, and gets this standing.
+    Listed {
+        /// The list the request was made under.
+        list: Arc<HashList>,
+        /// [`Standing::Proved`] under a trusted root, else provisional with the list's author.
+        standing: Standing,
+    },
+}
+
+/// The promise that one source works on one range of one file.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// Its name; answered by exactly one [`Input::LeaseEnded`].
+    pub id: LeaseId,
+    /// The file it works for.
+    pub file: FileId,
+    /// Whole pieces, or from zero without an end where the length is unknown.
+    pub span: Span,
+    /// Who provides.
+    pub source: LeaseSource,
+    /// What the bytes must agree with.
+    pub accept: Accept,
+}
+
+/// What part of a file a lease covers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Span {
+    /// These bytes: whole pieces of a file of known length.
+    Range(ByteRange),
+    /// Everything from zero; the length is learned when the body ends in good order.
+    ToEnd,
+}
+
+/// From where a peer is served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ServeFrom {
+    /// A record of the cache.
+    Record(RecordId),
+    /// The part of a file that is still coming in: certain and proved pieces only.
+    Part(FileId),
+}
+
+/// A fact told to the brain.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A user submits a job. Answered by [`Effect::PersistJob`] and, once that is done, `Event::JobAccepted`.
+    Submit {
+        /// The id drawn for it by the caller (16 random bytes).
+        job: JobId,
+        /// What is wanted.
+        spec: JobSpec,
+    },
+    /// A job found on disk when the node started; it goes on from where it was.
+    JobFound(StoredJob),
+    /// A user's command on a job.
+    Command {
+        /// Which job.
+        job: JobId,
+        /// What to do.
+        command: JobCommand,
+    },
+    /// The computer's flags changed (all affected jobs are re-planned: PEER-9).
+    FlagsChanged(PeerFlags),
+    /// Answer to [`Effect::PersistJob`].
+    JobPersisted {
+        /// The effect.
+        id: EffectId,
+        /// Whether it is durable now.
+        outcome: Result<(), LocalFault>,
+    },
+    /// Answer to [`Effect::OpenPart`].
+    PartOpened {
+        /// The effect.
+        id: EffectId,
+        /// What was there.
+        outcome: Result<PartFound, LocalFault>,
+    },
+    /// Answer to [`Effect::ResetPart`].
+    PartReset {
+        /// The effect.
+        id: EffectId,
+        /// Whether the part is empty and pinned to the version now.
+        outcome: Result<(), LocalFault>,
+    },
+    /// Answer to [`Effect::Probe`].
+    Probed {
+        /// The effect.
+        id: EffectId,
+        /// What the origin said.
+        outcome: Result<Probe, OriginFault>,
+    },
+    /// Bytes arrived for a lease, proved or not; at least every 100 ms while any do. Cumulative.
+    Progress {
+        /// The lease.
+        lease: LeaseId,
+        /// Bytes received so far.
+        received: u64,
+    },
+    /// Pieces of a lease were written and agree. Told in batches.
+    PiecesStored {
+        /// The lease that brought them.
+        lease: LeaseId,
+        /// The pieces.
+        run: PieceRun,
+    },
+    /// Answer to [`Effect::StartLease`]. All its `PiecesStored` were told before.
+    LeaseEnded {
+        /// The lease.
+        lease: LeaseId,
+        /// Bytes received in all, stored or not.
+        received: u64,
+        /// For [`Span::ToEnd`]: the length, learned at the good end of the body. Its values (at piece length) come
+        /// with a `PiecesStored` before.
+        len: Option<u64>,
+        /// How it ended; `Ok` if the whole (perhaps trimmed) span is stored.
+        outcome: Result<(), LeaseFault>,
+    },
+    /// Answer to [`Effect::Seal`].
+    Sealed {
+        /// The effect.
+        id: EffectId,
+        /// What the whole file is.
+        outcome: Result<SealedFile, SealFault>,
+    },
+    /// Answer to [`Effect::Deliver`].
+    Delivered {
+        /// The effect.
+        id: EffectId,
+        /// Whether the file has its final name, durably.
+        outcome: Result<(), LocalFault>,
+    },
+    /// Answer to [`Effect::DropPart`]: part and journal are gone.
+    PartDropped {
+        /// The effect.
+        id: EffectId,
+    },
+    /// A peer is connected on an encrypted channel that proved its id.
+    PeerConnected {
+        /// Who.
+        peer: PeerId,
+        /// Its TCP address as text, without port: for per-address counts and for people.
+        address: String,
+        /// Whether its address is on-link, loopback, or was configured (LOOKUP-3).
+        near: bool,
+        /// 16 fresh random bytes: our session nonce in this session.
+        nonce: [u8; 16],
+    },
+    /// The last connection to a peer is gone.
+    PeerLost {
+        /// Who.
+        peer: PeerId,
+    },
+    /// A control or page frame arrived.
+    FrameReceived {
+        /// From whom.
+        peer: PeerId,
+        /// The frame, decoded.
+        frame: Frame,
+    },
+    /// A peer sent what cannot be decoded, or blocks nobody asked for (WIRE-2, 5): the connection is closed.
+    BadFrame {
+        /// From whom.
+        peer: PeerId,
+        /// What was wrong.
+        message: String,
+    },
+    /// A record exists in the cache: found at start, added, or grown.
+    RecordHeld(RecordSummary),
+    /// A record went from the cache.
+    RecordGone(RecordId),
+    /// Answer to [`Effect::ReadList`].
+    ListRead {
+        /// The effect.
+        id: EffectId,
+        /// The values of that part; `None` if the record is gone.
+        values: Option<Vec<Hash>>,
+    },
+    /// Answer to [`Effect::Serve`].
+    ServeEnded {
+        /// Which one.
+        id: ServeId,
+        /// Payload bytes handed to the transport.
+        sent: u64,
+        /// Whether everything asked for was sent.
+        outcome: ServeOutcome,
+    },
+}
+
+/// How serving a request ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ServeOutcome {
+    /// All of it was sent.
+    Sent,
+    /// The record no longer holds (or no longer proves) what was asked.
+    NotHeld,
+    /// The peer went, read too slowly, or cancelled.
+    PeerGone,
+}
+
+/// What a user may do to a job.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum JobCommand {
+    /// Stop for now; the part stays.
+    Suspend,
+    /// Go on.
+    Resume,
+    /// Deliver the sealed file.
+    Complete,
+    /// Give up and remove the part.
+    Cancel,
+}
+
+/// A job as it is kept across restarts.
+#[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct StoredJob {
+    /// Its name.
+    pub id: JobId,
+    /// What was asked for.
+    pub spec: JobSpec,
+    /// Where it stood.
+    pub state: crate::job::JobState,
+    /// Why it stands there, for people; empty if there is nothing to say.
+    #[serde(default)]
+    pub reason: String,
+    /// How often the file had to start again because the origin changed.
+    #[serde(default)]
+    pub restarts: u32,
+    /// Decision records, oldest first (`get --why`).
+    #[serde(default)]
+    pub decisions: Vec<super::explain::Decision>,
+}
+
+/// A sealed file: exact and durable, not yet under its final name.
+#[derive(Clone, Debug)]
+pub struct SealedFile {
+    /// Root and length.
+    pub content: ContentId,
+    /// Its hash list.
+    pub list: Arc<HashList>,
+    /// Every digest that was computed (those asked for; SHA-256 also where asked for by [`Effect::Seal`]).
+    pub digests: Vec<Digest>,
+}
+
+/// Why a file could not be sealed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SealFault {
+    /// The whole file does not have a digest that was asked for.
+    #[error("the file's {algorithm} is {found}, not what was asked for")]
+    Mismatch {
+        /// The algorithm.
+        algorithm: Algorithm,
+        /// What the file has.
+        found: Digest,
+    },
+    /// A piece on disk no longer has its journalled value: it is a gap again.
+    #[error("{} pieces changed on disk", .pieces.len())]
+    Rotten {
+        /// Those pieces.
+        pieces: Vec<PieceIndex>,
+    },
+    /// This machine's doing.
+    #[error(transparent)]
+    Local(LocalFault),
+}
+
+/// Something for the hands to do. Performing never waits.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Make the job durable. Answered by [`Input::JobPersisted`].
+    PersistJob {
+        /// Correlates.
+        id: EffectId,
+        /// The job.
+        job: StoredJob,
+    },
+    /// Remove the job from disk (final state). Not answered.
+    ForgetJob {
+        /// Which.
+        job: JobId,
+    },
+    /// Open or create the part beside the destination and read its journal. Answered by [`Input::PartOpened`].
+    OpenPart {
+        /// Correlates.
+        id: EffectId,
+        /// The file.
+        file: FileId,
+        /// The job's wish: destination and what to do with an existing file.
+        spec: JobSpec,
+    },
+    /// Empty the part and pin it to a version. Answered by [`Input::PartReset`].
+    ResetPart {
+        /// Correlates.
+        id: EffectId,
+        /// The file.
+        file: FileId,
+        /// What the next bytes belong to.
+        version: Version,
+    },
+    /// Change standings in the journal, bytes stay: proved after a trusted root came, suspect after a refutation.
+    /// Not answered.
+    Restand {
+        /// The file.
+        file: FileId,
+        /// Pieces and their new standing.
+        first: PieceIndex,
+        /// How many.
+        count: u32,
+        /// The new standing.
+        standing: Standing,
+    },
+    /// Ask the origin what it serves now. Answered by [`Input::Probed`].
+    Probe {
+        /// Correlates.
+        id: EffectId,
+        /// For which file.
+        file: FileId,
+        /// The URL.
+        url: String,
+    },
+    /// Start a lease. Answered by exactly one [`Input::LeaseEnded`].
+    StartLease(Lease),
+    /// Let a lease end earlier, at this offset (a piece boundary); what lies beyond is somebody else's now.
+    TrimLease {
+        /// Which.
+        lease: LeaseId,
+        /// Its new end.
+        end: u64,
+    },
+    /// End a lease now; pieces already proved stay.
+    StopLease {
+        /// Which.
+        lease: LeaseId,
+    },
+    /// Validate the whole file, sync it. Answered by [`Input::Sealed`].
+    Seal {
+        /// Correlates.
+        id: EffectId,
+        /// The file.
+        file: FileId,
+        /// Its length.
+        len: u64,
+        /// Digests it must have.
+        digests: Vec<Digest>,
+        /// Under which digests it may be shared: SHA-256 is computed even if not asked for.
+        want_sha256: bool,
+    },
+    /// Rename the sealed file to its final name, durably. Answered by [`Input::Delivered`].
+    Deliver {
+        /// Correlates.
+        id: EffectId,
+        /// The file.
+        file: FileId,
+    },
+    /// Remove part and journal of a cancelled or delivered job. Answered by [`Input::PartDropped`].
+    DropPart {
+        /// Correlates.
+        id: EffectId,
+        /// The file.
+        file: FileId,
+    },
+    /// Keep a delivered file in the cache (borrowed in place or copied). Ends with [`Input::RecordHeld`] if it was
+    /// kept; otherwise not answered.
+    Keep {
+        /// The file.
+        file: FileId,
+        /// Where it was delivered.
+        destination: std::path::PathBuf,
+        /// What it is.
+        sealed: SealedFile,
+        /// Which URL and version it came from.
+        url: String,
+        /// The version, if the origin answered.
+        version: Option<Version>,
+        /// Who may use it.
+        scope: Scope,
+    },
+    /// Send a control or page frame to a peer. Not answered; a full queue loses the connection.
+    Send {
+        /// To whom.
+        peer: PeerId,
+        /// What.
+        frame: Frame,
+    },
+    /// Close the connection to a peer and refuse it until `until`.
+    Disconnect {
+        /// Whom.
+        peer: PeerId,
+        /// Not before this moment again.
+        until: Instant,
+        /// Why, for the log.
+        reason: String,
+    },
+    /// Read one part of a record's hash list. Answered by [`Input::ListRead`].
+    ReadList {
+        /// Correlates.
+        id: EffectId,
+        /// The record.
+        record: RecordId,
+        /// Which part.
+        part: ListPart,
+    },
+    /// Read, prove and send what a peer asked for. Answered by exactly one [`Input::ServeEnded`].
+    Serve {
+        /// Its name.
+        id: ServeId,
+        /// To whom.
+        peer: PeerId,
+        /// Under which of its requests.
+        request: RequestId,
+        /// From where.
+        from: ServeFrom,
+        /// What, in this order.
+        ranges: Vec<ByteRange>,
+    },
+    /// Stop serving a request. [`Input::ServeEnded`] still comes.
+    StopServe {
+        /// Which one.
+        id: ServeId,
+    },
+    /// Tell whoever watches.
+    Tell(super::event::Event),
+}
+
+/// What the brain wants next.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Do this.
+    Effect(Box<Effect>),
+    /// Nothing until this moment, or the next fact.
+    WaitUntil(Instant),
+}

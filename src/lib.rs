@@ -1,0 +1,9 @@
+//! nearbits: a content distribution node.
+//!
+//! Background download jobs that survive anything, whose bytes come from neighbours when they can be proved and from
+//! the origin when not. `ARCHITECTURE.md` has the map.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod job;
+pub mod record;

@@ -1,0 +1,84 @@
+//! What the cache knows of one content or a part of one.
+//!
+//! Knows: the values of a record and who may use it. Does not know: files (`cache`), indexes (`store`).
+
+use std::fmt;
+
+use peer_proto::content::ContentId;
+use peer_proto::digest::Digest;
+use serde::{Deserialize, Serialize};
+
+/// Names a record: 16 random bytes, written as 32 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "crate::job::JobId", into = "crate::job::JobId")]
+pub struct RecordId(pub [u8; 16]);
+
+impl From<crate::job::JobId> for RecordId {
+    fn from(id: crate::job::JobId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<RecordId> for crate::job::JobId {
+    fn from(id: RecordId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::job::JobId(self.0).fmt(f)
+    }
+}
+
+impl fmt::Debug for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Who may use a record (LOCAL-1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// Jobs of this user only; never announced.
+    Private {
+        /// The user's number.
+        uid: u32,
+    },
+    /// Every job of this machine; never announced.
+    Machine,
+    /// Peers too, where the flags allow it.
+    Shareable,
+}
+
+/// Which pieces of the content a record holds.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Holding {
+    /// Every piece.
+    Whole,
+    /// These runs of pieces, ascending and apart, each `[first, end)`.
+    Runs(Vec<(u32, u32)>),
+}
+
+/// What the brain needs to know of a record to answer a lookup and to serve from it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RecordSummary {
+    /// Its name.
+    pub id: RecordId,
+    /// Root and length: the hash list it keeps folds to the root.
+    pub content: ContentId,
+    /// Digests of the whole file that were checked (never merely claimed), the BLAKE3 root not repeated here.
+    pub digests: Vec<Digest>,
+    /// What is held of it.
+    pub holding: Holding,
+    /// Who may use it.
+    pub scope: Scope,
+    /// Whether the job that brought it allowed serving (its server flag).
+    pub served: bool,
+    /// Wall-clock seconds since 1970 at which it was sealed or last served: strangers are answered for 24 h
+    /// after that (LOOKUP-3).
+    pub last_used_unix_s: i64,
+}
