@@ -13,5 +13,6 @@ pub mod content;
 pub mod digest;
 pub mod limits;
 pub mod peer;
+pub mod standing;
 pub mod time;
 pub mod version;

@@ -10,6 +10,7 @@ use peer_proto::content::{ByteRange, ContentId, Hash, PieceIndex};
 use peer_proto::digest::{Algorithm, Digest};
 use peer_proto::peer::PeerId;
 use peer_proto::session::RequestId;
+pub use peer_proto::standing::{PieceRun, Standing};
 use peer_proto::time::Instant;
 use peer_proto::verify::HashList;
 use peer_proto::version::Version;
@@ -38,33 +39,6 @@ pub struct LeaseId(pub u64);
 /// Names one answer to a peer's request.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ServeId(pub u64);
-
-/// How much a piece on disk may be trusted. A piece without one is a gap.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Standing {
-    /// Read from the origin by this node under the version pinned for this attempt.
-    Certain,
-    /// Agrees with a trusted root.
-    Proved,
-    /// Agrees only with what this peer stated.
-    Provisional {
-        /// Who answers for the value.
-        author: PeerId,
-    },
-    /// Provisional, and its author was refuted: counts as a gap, compared when fetched anew.
-    Suspect,
-}
-
-/// Consecutive pieces with their values and one standing.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PieceRun {
-    /// The first piece.
-    pub first: PieceIndex,
-    /// A value for each piece, in order; never empty.
-    pub values: Vec<Hash>,
-    /// The standing of all of them.
-    pub standing: Standing,
-}
 
 /// What was found beside the destination when a job was opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
