@@ -1,0 +1,31 @@
+# Short names for what is done often. `just --list` shows them; everything also works without `just`.
+
+# What must hold before a change is merged.
+ci:
+    .ci/run
+
+# Formatting, lints and house rules: a minute, before every commit.
+quick:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo test --test tidy
+
+# All tests.
+test:
+    cargo test
+
+# Several real nodes on this machine fetch one payload over a narrow line.
+demo:
+    cargo run --release -- demo
+
+# All benchmarks, or one of them: `just bench verify`.
+bench name="":
+    cargo bench {{ if name == "" { "--benches" } else { "--bench " + name } }}
+
+# The documentation of the library.
+doc:
+    cargo doc --workspace --no-deps --open
+
+# What the dependencies bring in.
+deny:
+    cargo deny check bans licenses sources
