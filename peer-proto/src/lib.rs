@@ -13,6 +13,8 @@ pub mod content;
 pub mod digest;
 pub mod limits;
 pub mod peer;
+pub mod range_set;
 pub mod standing;
 pub mod time;
+pub mod verify;
 pub mod version;

@@ -1,0 +1,18 @@
+//! Proof: piece values, the hash list that folds to a root, and what may be believed of a length.
+//!
+//! Knows: the arithmetic of BLAKE3 trees over pieces (TRUST-2..6). Does not know: where bytes or lists come from,
+//! or which root is trusted.
+
+mod error;
+mod list;
+mod piece;
+mod subtree;
+
+pub use error::VerifyError;
+pub use list::{HashList, ListPart};
+pub use piece::{PieceHasher, piece_value, piece_values};
+
+/// How many there are, as the `u64` that lengths and counts are kept in.
+fn count_of<T>(things: &[T]) -> u64 {
+    u64::try_from(things.len()).unwrap_or(u64::MAX)
+}
