@@ -46,8 +46,9 @@ pub const LIST_PARTS_IN_FLIGHT_MAX: usize = 4;
 pub const CANCELLED_REQUESTS_MAX: usize = 64;
 /// How long blocks of a cancelled request are let through.
 pub const CANCELLED_REQUEST_GRACE: Duration = Duration::from_secs(10);
-/// Bytes of cancelled requests that are let through, each counted as discarded.
-pub const CANCELLED_BYTES_MAX: u64 = 1024 * 1024;
+/// Bytes of one cancelled request that are let through, each counted as discarded: one lease, because all of it may
+/// lie in the sender's and the transport's buffers when the `Cancel` arrives.
+pub const CANCELLED_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Bytes of one peer that may be unverified at any time; two pieces if those are longer.
 pub const UNVERIFIED_BYTES_PER_PEER: u64 = 1024 * 1024;
 /// Time for the other side's Hello.
@@ -58,3 +59,22 @@ pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 pub const ANSWER_TICK: Duration = Duration::from_millis(5);
 /// Distinct missing ids per address and hour, after which the answer is given without a look.
 pub const MISSES_PER_HOUR_MAX: usize = 100;
+/// Bytes of text in a `Goodbye`.
+pub const GOODBYE_WORDS_MAX: usize = 200;
+/// Longest time a busy provider may name for asking again.
+pub const RETRY_MAX: Duration = Duration::from_secs(60);
+/// Have-sets are told at most this often per content.
+pub const HAVE_TICK: Duration = Duration::from_millis(50);
+/// Own questions that wait for their turn in one session; more are answered "not here" without being asked.
+pub const QUESTIONS_WAITING_MAX: usize = 512;
+/// Own questions asked per second in one session, after a first burst of [`IDS_PER_SECOND_MAX`]: half of what the
+/// other side allows, so that jitter on the way never makes us look greedy.
+pub const QUESTIONS_PER_SECOND: u32 = 10;
+/// Hash lists that wait for their turn in one session.
+pub const LISTS_WAITING_MAX: usize = 64;
+/// Requests beyond the eight open ones that a provider lets wait a moment before it says it is busy.
+pub const PARKED_REQUESTS_MAX: usize = 8;
+/// How long such a request waits.
+pub const PARKED_REQUEST_WAIT: Duration = Duration::from_millis(250);
+/// When a refused ninth request should be repeated.
+pub const BUSY_RETRY: Duration = Duration::from_millis(500);

@@ -1,0 +1,304 @@
+//! Bytes from frames and frames from bytes.
+//!
+//! Knows: the framing (tag, three bytes of length, body) and that every cap is checked before a buffer exists.
+//! Does not know: sockets. A reader takes four bytes, asks [`decode_header`], reads as many bytes as that allows,
+//! and hands them to [`decode_body`].
+
+use bytes::{BufMut, Bytes, BytesMut};
+use prost::Message;
+
+use crate::limits::{HAVE_PAGES_MAX, IDS_PER_FIND_MAX, LIST_PAGE_VALUES, RANGES_PER_WANT_MAX, RETRY_MAX};
+use crate::session::RequestId;
+
+use super::frame::{
+    Cancel, Find, Found, Frame, FrameFault, FrameKind, Goodbye, Have, Hello, ListRefuse, ListValues,
+    ListWant, Refuse, RefuseReason, Versions, Want,
+};
+use super::proto;
+
+/// Bytes before the body of a frame.
+pub const FRAME_HEADER_LEN: usize = 4;
+
+/// The first four bytes of a frame, understood and within the caps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FrameHeader {
+    /// What the body is.
+    pub kind: FrameKind,
+    /// Bytes in the body, at most [`FrameKind::body_max`].
+    pub len: u32,
+}
+
+/// Bytes that are no frame. Each is a protocol error of the peer: close, and back off (WIRE-9).
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// A tag this version does not know.
+    #[error("unknown frame type {tag:#04x}")]
+    UnknownKind {
+        /// The tag.
+        tag: u8,
+    },
+    /// Longer than frames of this kind may be.
+    #[error("a {kind:?} frame of {len} bytes: at most {} are allowed", .kind.body_max())]
+    TooLong {
+        /// The kind.
+        kind: FrameKind,
+        /// The length it announced.
+        len: u32,
+    },
+    /// The body has another length than its header said.
+    #[error("a frame announced {announced} bytes and has {len}")]
+    BodyLength {
+        /// What the header said.
+        announced: u32,
+        /// What there is.
+        len: usize,
+    },
+    /// No protobuf.
+    #[error("a {kind:?} frame cannot be parsed")]
+    Protobuf {
+        /// The kind.
+        kind: FrameKind,
+        /// Where it failed.
+        #[source]
+        source: prost::DecodeError,
+    },
+    /// A field, or a list's unit, with the wrong number of bytes.
+    #[error("{field}: {len} bytes do not fit units of {unit}")]
+    FieldLength {
+        /// The field.
+        field: &'static str,
+        /// Bytes it has.
+        len: usize,
+        /// Bytes of one unit.
+        unit: usize,
+    },
+    /// A number that means nothing.
+    #[error("{field}: unknown value {value}")]
+    UnknownValue {
+        /// The field.
+        field: &'static str,
+        /// The value.
+        value: u32,
+    },
+    /// Well-formed, but against a rule of shape.
+    #[error(transparent)]
+    Fault(#[from] FrameFault),
+}
+
+/// A frame of our own that must not leave: a fault of this program, never of the peer.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// Against a rule of shape.
+    #[error(transparent)]
+    Fault(#[from] FrameFault),
+    /// Longer than frames of this kind may be.
+    #[error("a {kind:?} frame would have {len} bytes: at most {} are allowed", .kind.body_max())]
+    TooLong {
+        /// The kind.
+        kind: FrameKind,
+        /// The length it would have.
+        len: usize,
+    },
+}
+
+/// The bytes of a frame, header included.
+///
+/// # Errors
+/// [`EncodeError`] if the frame breaks a rule; frames made by a [`Session`](crate::session::Session) never do.
+pub fn encode(frame: &Frame) -> Result<Bytes, EncodeError> {
+    frame.check()?;
+    match frame {
+        Frame::Hello(hello) => write(frame, &pack_hello(hello)),
+        Frame::Find(find) => write(
+            frame,
+            &proto::Find { first: find.first, questions: proto::pack_questions(&find.questions) },
+        ),
+        Frame::Found(found) => write(frame, &proto::Found { answers: proto::pack_answers(&found.answers) }),
+        Frame::Have(have) => write(frame, &pack_have(have)),
+        Frame::ListWant(ListWant { content, part }) | Frame::ListRefuse(ListRefuse { content, part }) => {
+            write(frame, &pack_list(*content, *part, Bytes::new()))
+        }
+        Frame::ListValues(list) => {
+            write(frame, &pack_list(list.content, list.part, proto::pack_values(&list.values)))
+        }
+        Frame::Want(want) => write(frame, &pack_want(want)),
+        Frame::Cancel(cancel) => write(frame, &proto::Cancel { request: cancel.request.0 }),
+        Frame::Refuse(refuse) => write(frame, &pack_refuse(*refuse)),
+        Frame::Goodbye(goodbye) => write(frame, &proto::Goodbye { words: goodbye.words.clone() }),
+    }
+}
+
+/// Understands the first four bytes of a frame. The caller may then make a buffer of `len` bytes, no sooner.
+///
+/// # Errors
+/// [`DecodeError::UnknownKind`] and [`DecodeError::TooLong`]: close the connection.
+pub fn decode_header(bytes: &[u8; FRAME_HEADER_LEN]) -> Result<FrameHeader, DecodeError> {
+    let [tag, high, middle, low] = *bytes;
+    let kind = FrameKind::from_tag(tag).ok_or(DecodeError::UnknownKind { tag })?;
+    let len = u32::from_be_bytes([0, high, middle, low]);
+    if len > kind.body_max() {
+        return Err(DecodeError::TooLong { kind, len });
+    }
+    Ok(FrameHeader { kind, len })
+}
+
+/// A frame from its body. What comes out is valid in every respect that can be seen without the dialogue.
+///
+/// # Errors
+/// [`DecodeError`]: close the connection.
+pub fn decode_body(header: FrameHeader, body: Bytes) -> Result<Frame, DecodeError> {
+    if u32::try_from(body.len()) != Ok(header.len) {
+        return Err(DecodeError::BodyLength { announced: header.len, len: body.len() });
+    }
+    let frame = match header.kind {
+        FrameKind::Hello => hello(&parse(header.kind, body)?)?,
+        FrameKind::Find => find(&parse(header.kind, body)?)?,
+        FrameKind::Found => found(&parse(header.kind, body)?)?,
+        FrameKind::Have => have(&parse(header.kind, body)?)?,
+        FrameKind::ListWant => {
+            let list: proto::List = parse(header.kind, body)?;
+            let content = proto::content(&list.root, list.len)?;
+            Frame::ListWant(ListWant { content, part: proto::part(list.part) })
+        }
+        FrameKind::Want => want(&parse(header.kind, body)?)?,
+        FrameKind::Cancel => {
+            let cancel: proto::Cancel = parse(header.kind, body)?;
+            Frame::Cancel(Cancel { request: RequestId(cancel.request) })
+        }
+        FrameKind::Refuse => refuse(&parse(header.kind, body)?)?,
+        FrameKind::Goodbye => {
+            let goodbye: proto::Goodbye = parse(header.kind, body)?;
+            Frame::Goodbye(Goodbye { words: goodbye.words })
+        }
+        FrameKind::ListValues => list_values(&parse(header.kind, body)?)?,
+        FrameKind::ListRefuse => {
+            let list: proto::List = parse(header.kind, body)?;
+            let content = proto::content(&list.root, list.len)?;
+            Frame::ListRefuse(ListRefuse { content, part: proto::part(list.part) })
+        }
+    };
+    frame.check()?;
+    Ok(frame)
+}
+
+fn parse<M: Message + Default>(kind: FrameKind, body: Bytes) -> Result<M, DecodeError> {
+    M::decode(body).map_err(|source| DecodeError::Protobuf { kind, source })
+}
+
+fn write(frame: &Frame, body: &impl Message) -> Result<Bytes, EncodeError> {
+    let kind = frame.kind();
+    let len = body.encoded_len();
+    let announced = match u32::try_from(len) {
+        Ok(announced) if announced <= kind.body_max() => announced,
+        _ => return Err(EncodeError::TooLong { kind, len }),
+    };
+    let [_, high, middle, low] = announced.to_be_bytes();
+    let mut out = BytesMut::with_capacity(FRAME_HEADER_LEN + len);
+    out.put_slice(&[kind.tag(), high, middle, low]);
+    out.put_slice(&body.encode_to_vec());
+    Ok(out.freeze())
+}
+
+fn pack_hello(hello: &Hello) -> proto::Hello {
+    proto::Hello {
+        version_min: hello.versions.min,
+        version_max: hello.versions.max,
+        nonce: Bytes::copy_from_slice(&hello.nonce),
+        tags: Bytes::copy_from_slice(&hello.tags),
+    }
+}
+
+fn hello(body: &proto::Hello) -> Result<Frame, DecodeError> {
+    Ok(Frame::Hello(Hello {
+        versions: Versions { min: body.version_min, max: body.version_max },
+        nonce: proto::exactly("nonce", &body.nonce)?,
+        tags: proto::exactly("tags", &body.tags)?,
+    }))
+}
+
+fn find(body: &proto::Find) -> Result<Frame, DecodeError> {
+    bounded(body.questions.len(), 64, IDS_PER_FIND_MAX)?;
+    Ok(Frame::Find(Find { first: body.first, questions: proto::questions(&body.questions)? }))
+}
+
+fn found(body: &proto::Found) -> Result<Frame, DecodeError> {
+    bounded(body.answers.len(), 45, IDS_PER_FIND_MAX)?;
+    Ok(Frame::Found(Found { answers: proto::answers(&body.answers)? }))
+}
+
+/// Refuses too many questions or answers before they are unpacked.
+fn bounded(len: usize, unit: usize, count_max: usize) -> Result<(), DecodeError> {
+    let count = len.div_ceil(unit);
+    if count > count_max { Err(FrameFault::QuestionCount { count }.into()) } else { Ok(()) }
+}
+
+fn pack_have(have: &Have) -> proto::Have {
+    proto::Have {
+        root: proto::root_bytes(have.content),
+        len: have.content.len,
+        pages: proto::pack_pages(&have.pages),
+    }
+}
+
+fn have(body: &proto::Have) -> Result<Frame, DecodeError> {
+    let content = proto::content(&body.root, body.len)?;
+    Ok(Frame::Have(Have { content, pages: proto::pages(&body.pages, HAVE_PAGES_MAX)? }))
+}
+
+fn pack_list(content: crate::content::ContentId, part: super::frame::ListPart, values: Bytes) -> proto::List {
+    proto::List { root: proto::root_bytes(content), len: content.len, part: proto::pack_part(part), values }
+}
+
+fn list_values(body: &proto::List) -> Result<Frame, DecodeError> {
+    let content = proto::content(&body.root, body.len)?;
+    let part = proto::part(body.part);
+    let expected = part.values_in(content)?;
+    let count = body.values.len().div_ceil(32);
+    if u32::try_from(count).map_or(true, |count| count > LIST_PAGE_VALUES) {
+        return Err(FrameFault::ValueCount { count, expected }.into());
+    }
+    Ok(Frame::ListValues(ListValues { content, part, values: proto::values(&body.values)? }))
+}
+
+fn pack_want(want: &Want) -> proto::Want {
+    proto::Want {
+        request: want.request.0,
+        root: proto::root_bytes(want.content),
+        len: want.content.len,
+        ranges: proto::pack_ranges(&want.ranges),
+    }
+}
+
+fn want(body: &proto::Want) -> Result<Frame, DecodeError> {
+    Ok(Frame::Want(Want {
+        request: RequestId(body.request),
+        content: proto::content(&body.root, body.len)?,
+        ranges: proto::ranges(&body.ranges, RANGES_PER_WANT_MAX)?,
+    }))
+}
+
+const REFUSE_OTHER: u32 = 1;
+const REFUSE_NOT_HELD: u32 = 2;
+const REFUSE_BUSY: u32 = 3;
+
+fn pack_refuse(refuse: Refuse) -> proto::Refuse {
+    let (reason, retry) = match refuse.reason {
+        RefuseReason::Other => (REFUSE_OTHER, None),
+        RefuseReason::NotHeld => (REFUSE_NOT_HELD, None),
+        RefuseReason::Busy { retry } => (REFUSE_BUSY, Some(retry.min(RETRY_MAX))),
+    };
+    let retry_ms = retry.map_or(0, |retry| u32::try_from(retry.as_millis()).unwrap_or(u32::MAX));
+    proto::Refuse { request: refuse.request.0, reason, retry_ms }
+}
+
+fn refuse(body: &proto::Refuse) -> Result<Frame, DecodeError> {
+    let reason = match body.reason {
+        REFUSE_OTHER => RefuseReason::Other,
+        REFUSE_NOT_HELD => RefuseReason::NotHeld,
+        REFUSE_BUSY => {
+            RefuseReason::Busy { retry: std::time::Duration::from_millis(u64::from(body.retry_ms)) }
+        }
+        value => return Err(DecodeError::UnknownValue { field: "reason", value }),
+    };
+    Ok(Frame::Refuse(Refuse { request: RequestId(body.request), reason }))
+}

@@ -1,0 +1,588 @@
+//! The frames as values, and what makes each of them valid.
+//!
+//! Knows: the shape rules of the trust protocol (WIRE-1..9), checked the same way before a frame is written and
+//! after one was read. Does not know: bytes (`codec`), dialogue (`session`).
+
+use std::time::Duration;
+
+use crate::content::{ByteRange, ContentId, Geometry, Hash, TooLong};
+use crate::limits::{
+    CONTROL_FRAME_MAX, GOODBYE_WORDS_MAX, HAVE_PAGES_MAX, HELLO_FRAME_MAX, IDS_PER_FIND_MAX,
+    LIST_PAGE_VALUES, PAGE_FRAME_MAX, RANGES_PER_WANT_MAX, RETRY_MAX,
+};
+use crate::session::RequestId;
+
+/// One control or page frame.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Frame {
+    /// The first frame of each side.
+    Hello(Hello),
+    /// Who holds these?
+    Find(Find),
+    /// Answers to questions of a [`Find`].
+    Found(Found),
+    /// Pieces the sender serves.
+    Have(Have),
+    /// Asks for one part of a hash list.
+    ListWant(ListWant),
+    /// Asks for bytes.
+    Want(Want),
+    /// Takes a request back.
+    Cancel(Cancel),
+    /// Says no to a request.
+    Refuse(Refuse),
+    /// The last frame: why the sender closes.
+    Goodbye(Goodbye),
+    /// One part of a hash list.
+    ListValues(ListValues),
+    /// Says no to a [`ListWant`].
+    ListRefuse(ListRefuse),
+}
+
+/// What kind a frame is. The tags are numbers we chose, never enum positions.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum FrameKind {
+    /// [`Frame::Hello`]
+    Hello,
+    /// [`Frame::Find`]
+    Find,
+    /// [`Frame::Found`]
+    Found,
+    /// [`Frame::Have`]
+    Have,
+    /// [`Frame::ListWant`]
+    ListWant,
+    /// [`Frame::Want`]
+    Want,
+    /// [`Frame::Cancel`]
+    Cancel,
+    /// [`Frame::Refuse`]
+    Refuse,
+    /// [`Frame::Goodbye`]
+    Goodbye,
+    /// [`Frame::ListValues`]
+    ListValues,
+    /// [`Frame::ListRefuse`]
+    ListRefuse,
+}
+
+impl FrameKind {
+    /// Every kind this version knows, by ascending tag.
+    pub const ALL: [Self; 11] = [
+        Self::Hello,
+        Self::Find,
+        Self::Found,
+        Self::Have,
+        Self::ListWant,
+        Self::Want,
+        Self::Cancel,
+        Self::Refuse,
+        Self::Goodbye,
+        Self::ListValues,
+        Self::ListRefuse,
+    ];
+
+    /// The first byte of the frame.
+    #[must_use]
+    pub const fn tag(self) -> u8 {
+        match self {
+            Self::Hello => 0x01,
+            Self::Find => 0x02,
+            Self::Found => 0x03,
+            Self::Have => 0x04,
+            Self::ListWant => 0x05,
+            Self::Want => 0x06,
+            Self::Cancel => 0x07,
+            Self::Refuse => 0x08,
+            Self::Goodbye => 0x09,
+            Self::ListValues => 0x10,
+            Self::ListRefuse => 0x11,
+        }
+    }
+
+    /// The kind with this tag, if this version knows one.
+    #[must_use]
+    pub fn from_tag(tag: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.tag() == tag)
+    }
+
+    /// Bytes the body may have at most (WIRE-1, 2).
+    #[must_use]
+    pub const fn body_max(self) -> u32 {
+        match self {
+            Self::Hello => HELLO_FRAME_MAX,
+            Self::ListValues => PAGE_FRAME_MAX,
+            Self::Find
+            | Self::Found
+            | Self::Have
+            | Self::ListWant
+            | Self::Want
+            | Self::Cancel
+            | Self::Refuse
+            | Self::Goodbye
+            | Self::ListRefuse => CONTROL_FRAME_MAX,
+        }
+    }
+}
+
+impl Frame {
+    /// Which kind of frame this is.
+    #[must_use]
+    pub const fn kind(&self) -> FrameKind {
+        match self {
+            Self::Hello(_) => FrameKind::Hello,
+            Self::Find(_) => FrameKind::Find,
+            Self::Found(_) => FrameKind::Found,
+            Self::Have(_) => FrameKind::Have,
+            Self::ListWant(_) => FrameKind::ListWant,
+            Self::Want(_) => FrameKind::Want,
+            Self::Cancel(_) => FrameKind::Cancel,
+            Self::Refuse(_) => FrameKind::Refuse,
+            Self::Goodbye(_) => FrameKind::Goodbye,
+            Self::ListValues(_) => FrameKind::ListValues,
+            Self::ListRefuse(_) => FrameKind::ListRefuse,
+        }
+    }
+
+    /// Whether every rule of shape holds. Decoded frames passed this; written ones are checked before they leave.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn check(&self) -> Result<(), FrameFault> {
+        match self {
+            Self::Hello(hello) => hello.versions.check(),
+            Self::Find(find) => find.check(),
+            Self::Found(found) => found.check(),
+            Self::Have(have) => have.check(),
+            Self::ListWant(want) => want.part.values_in(want.content).map(drop),
+            Self::Want(want) => want.check(),
+            Self::Cancel(_) => Ok(()),
+            Self::Refuse(refuse) => refuse.check(),
+            Self::Goodbye(goodbye) => goodbye.check(),
+            Self::ListValues(list) => list.check(),
+            Self::ListRefuse(refuse) => refuse.part.values_in(refuse.content).map(drop),
+        }
+    }
+}
+
+/// The protocol versions a side speaks, both ends included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Versions {
+    /// The oldest.
+    pub min: u32,
+    /// The newest.
+    pub max: u32,
+}
+
+impl Versions {
+    /// What this crate speaks.
+    pub const OURS: Self = Self { min: 1, max: 1 };
+
+    /// The highest version both sides speak (WIRE-1).
+    #[must_use]
+    pub fn common(self, other: Self) -> Option<u32> {
+        let highest = self.max.min(other.max);
+        (highest >= self.min && highest >= other.min).then_some(highest)
+    }
+
+    const fn check(self) -> Result<(), FrameFault> {
+        if self.min == 0 || self.min > self.max { Err(FrameFault::Versions) } else { Ok(()) }
+    }
+}
+
+/// The first frame of each side, once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hello {
+    /// What the sender speaks.
+    pub versions: Versions,
+    /// Fresh random bytes: proofs of knowledge sent to this side are made for them (LOOKUP-2).
+    pub nonce: [u8; 16],
+    /// Eight group tags of 16 bytes, or random filler that looks the same (GROUP-2).
+    pub tags: [u8; 128],
+}
+
+/// One lookup: the id, and the proof that the asker knows the digest behind it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Question {
+    /// The lookup id (LOOKUP-1).
+    pub id: [u8; 32],
+    /// The proof, made for this answerer's nonce (LOOKUP-2).
+    pub proof: [u8; 32],
+}
+
+/// Up to 32 questions, numbered upward from `first`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Find {
+    /// The number of the first question; higher than any number its sender used before.
+    pub first: u32,
+    /// The questions; 1 to 32.
+    pub questions: Vec<Question>,
+}
+
+impl Find {
+    fn check(&self) -> Result<(), FrameFault> {
+        let count = self.questions.len();
+        let last = u32::try_from(count).ok().and_then(|count| self.first.checked_add(count));
+        if count == 0 || count > IDS_PER_FIND_MAX || last.is_none() {
+            return Err(FrameFault::QuestionCount { count });
+        }
+        Ok(())
+    }
+}
+
+/// What a peer says of one lookup id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// Not held, not allowed, over a limit: all the same to the asker (LOOKUP-4).
+    NotHere,
+    /// Held, in whole or in part.
+    Here {
+        /// What the digest names, on the word of the sender.
+        content: ContentId,
+        /// Whether every piece is served. Otherwise `Have` frames follow.
+        whole: bool,
+        /// Whether the sender says it checked the whole file against the digest: its hash list is then a sealed
+        /// list, and the sender answers for it (CLAIM-1, TRUST-8).
+        sealed: bool,
+    },
+}
+
+/// An answer and the question it belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NumberedAnswer {
+    /// Number of the question.
+    pub number: u32,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// Answers to up to 32 questions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// The answers, by ascending number; 1 to 32.
+    pub answers: Vec<NumberedAnswer>,
+}
+
+impl Found {
+    fn check(&self) -> Result<(), FrameFault> {
+        let count = self.answers.len();
+        if count == 0 || count > IDS_PER_FIND_MAX {
+            return Err(FrameFault::QuestionCount { count });
+        }
+        if !self.answers.is_sorted_by(|one, next| one.number < next.number) {
+            return Err(FrameFault::NotAscending);
+        }
+        for numbered in &self.answers {
+            if let Answer::Here { content, .. } = numbered.answer {
+                Geometry::of(content.len)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which of the 1 024 pieces of one page are served.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PageBits {
+    /// None of them.
+    None,
+    /// All of them (up to the last piece of the file).
+    All,
+    /// Those whose bit is set; piece `8 * i + j` of the page is bit `j`, counted from the low end, of byte `i`.
+    Bits(Box<[u8; 128]>),
+}
+
+/// One page of a have-set.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HavePage {
+    /// Zero-based number of the page: it is about pieces `1024 * page ..`.
+    pub page: u16,
+    /// Its pieces.
+    pub bits: PageBits,
+}
+
+/// Pages of a have-set. Each replaces what was said of that page before; pages not named stay as they were, and
+/// are empty at the beginning.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Have {
+    /// Of which content.
+    pub content: ContentId,
+    /// The pages, ascending; 1 to 64.
+    pub pages: Vec<HavePage>,
+}
+
+impl Have {
+    fn check(&self) -> Result<(), FrameFault> {
+        let geometry = Geometry::of(self.content.len)?;
+        let count = self.pages.len();
+        if count == 0 || count > HAVE_PAGES_MAX {
+            return Err(FrameFault::PageCount { count });
+        }
+        if !self.pages.is_sorted_by(|one, next| one.page < next.page) {
+            return Err(FrameFault::NotAscending);
+        }
+        for page in &self.pages {
+            let first = u32::from(page.page) * LIST_PAGE_VALUES;
+            if first >= geometry.piece_count() {
+                return Err(FrameFault::NoSuchPage { page: u32::from(page.page) });
+            }
+            let pieces = geometry.piece_count() - first;
+            if let PageBits::Bits(bits) = &page.bits
+                && super::have::bits_end(bits) > pieces
+            {
+                return Err(FrameFault::BitBeyondEnd { page: u32::from(page.page) });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A part of a hash list that travels and is proved alone (TRUST-4).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum ListPart {
+    /// One value per page; only files of more than 1 024 pieces have one.
+    Head,
+    /// The values of pieces `1024 * page ..`.
+    Page(u32),
+}
+
+impl ListPart {
+    /// How many values this part of a content's list has: 1 to 1 024. The files of at most one piece have an empty
+    /// list: the root is their proof.
+    ///
+    /// # Errors
+    /// [`FrameFault::NoSuchPart`] if the content's list has no such part, [`FrameFault::TooLong`] if the content is
+    /// too long to be shared.
+    pub fn values_in(self, content: ContentId) -> Result<u32, FrameFault> {
+        let pieces = Geometry::of(content.len)?.piece_count();
+        let pages = pieces.div_ceil(LIST_PAGE_VALUES);
+        match self {
+            Self::Head if pages > 1 => Ok(pages),
+            Self::Page(page) if pieces > 1 && page < pages => {
+                Ok((pieces - page * LIST_PAGE_VALUES).min(LIST_PAGE_VALUES))
+            }
+            Self::Head | Self::Page(_) => Err(FrameFault::NoSuchPart),
+        }
+    }
+}
+
+/// Asks for one part of a hash list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ListWant {
+    /// Whose list.
+    pub content: ContentId,
+    /// Which part.
+    pub part: ListPart,
+}
+
+/// Asks for bytes of a content. The provider compares the pair with its own before it sends (TRUST-7).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Want {
+    /// Chosen by the sender, higher than any before: its blocks carry it.
+    pub request: RequestId,
+    /// Root and length, always as a pair.
+    pub content: ContentId,
+    /// 1 to 64 ranges inside the file, ascending and disjoint. The blocks come in this order.
+    pub ranges: Vec<ByteRange>,
+}
+
+impl Want {
+    fn check(&self) -> Result<(), FrameFault> {
+        Geometry::of(self.content.len)?;
+        check_ranges(&self.ranges, self.content.len)
+    }
+}
+
+/// Whether these ranges may stand in a `Want` for a file of `len` bytes (WIRE-7).
+///
+/// # Errors
+/// The first rule that does not hold.
+pub fn check_ranges(ranges: &[ByteRange], len: u64) -> Result<(), FrameFault> {
+    if ranges.is_empty() || ranges.len() > RANGES_PER_WANT_MAX {
+        return Err(FrameFault::RangeCount { count: ranges.len() });
+    }
+    if !ranges.is_sorted_by(|one, next| one.end() <= next.start()) {
+        return Err(FrameFault::NotAscending);
+    }
+    match ranges.last() {
+        Some(last) if last.end() > len => Err(FrameFault::RangeBeyondEnd { end: last.end(), len }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Takes a request back; blocks already under way may still arrive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cancel {
+    /// The sender's own request.
+    pub request: RequestId,
+}
+
+/// Why a provider does not serve a request. None of these is a lie (TRUST-7, 9).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RefuseReason {
+    /// It knows this file under another root or length.
+    Other,
+    /// It no longer holds, or no longer proves, these pieces.
+    NotHeld,
+    /// Too much to do.
+    Busy {
+        /// When to ask again: 1 ms to 60 s.
+        retry: Duration,
+    },
+}
+
+impl RefuseReason {
+    /// When to ask again, if that would help.
+    #[must_use]
+    pub const fn retry(self) -> Option<Duration> {
+        match self {
+            Self::Busy { retry } => Some(retry),
+            Self::Other | Self::NotHeld => None,
+        }
+    }
+}
+
+/// Says no to a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Refuse {
+    /// The request of the receiver.
+    pub request: RequestId,
+    /// Why.
+    pub reason: RefuseReason,
+}
+
+impl Refuse {
+    const fn check(&self) -> Result<(), FrameFault> {
+        match self.reason {
+            RefuseReason::Busy { retry }
+                if retry.as_millis() == 0 || retry.as_millis() > RETRY_MAX.as_millis() =>
+            {
+                Err(FrameFault::RetryTime)
+            }
+            RefuseReason::Other | RefuseReason::NotHeld | RefuseReason::Busy { .. } => Ok(()),
+        }
+    }
+}
+
+/// The last frame: why the sender closes the connection, in words for the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Goodbye {
+    /// At most 200 bytes of text without control characters.
+    pub words: String,
+}
+
+impl Goodbye {
+    fn check(&self) -> Result<(), FrameFault> {
+        if self.words.len() > GOODBYE_WORDS_MAX || self.words.chars().any(char::is_control) {
+            return Err(FrameFault::Words);
+        }
+        Ok(())
+    }
+}
+
+/// One part of a hash list: an answer to a [`ListWant`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListValues {
+    /// Whose list.
+    pub content: ContentId,
+    /// Which part.
+    pub part: ListPart,
+    /// Exactly as many values as that part has.
+    pub values: Vec<Hash>,
+}
+
+impl ListValues {
+    fn check(&self) -> Result<(), FrameFault> {
+        let expected = self.part.values_in(self.content)?;
+        if u32::try_from(self.values.len()) != Ok(expected) {
+            return Err(FrameFault::ValueCount { count: self.values.len(), expected });
+        }
+        Ok(())
+    }
+}
+
+/// Says that a part of a hash list is not to be had here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ListRefuse {
+    /// Whose list.
+    pub content: ContentId,
+    /// Which part.
+    pub part: ListPart,
+}
+
+/// A rule of shape that a frame breaks.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FrameFault {
+    /// Versions must be at least 1, the oldest first.
+    #[error("the versions are not an ascending pair of positive numbers")]
+    Versions,
+    /// Between 1 and 32, and countable.
+    #[error("{count} questions or answers in one frame: between 1 and {IDS_PER_FIND_MAX} are allowed")]
+    QuestionCount {
+        /// How many there were.
+        count: usize,
+    },
+    /// Numbers, pages or ranges out of order, repeated or overlapping.
+    #[error("numbers, pages or ranges do not ascend, or overlap")]
+    NotAscending,
+    /// Between 1 and 64.
+    #[error("{count} pages in one frame: between 1 and {HAVE_PAGES_MAX} are allowed")]
+    PageCount {
+        /// How many there were.
+        count: usize,
+    },
+    /// The file has fewer pages.
+    #[error("the file has no page {page}")]
+    NoSuchPage {
+        /// The page.
+        page: u32,
+    },
+    /// A bit beyond the last piece.
+    #[error("page {page} names a piece beyond the end of the file")]
+    BitBeyondEnd {
+        /// The page.
+        page: u32,
+    },
+    /// The content's hash list has no such part.
+    #[error("the content's hash list has no such part")]
+    NoSuchPart,
+    /// The wrong number of values.
+    #[error("{count} values in a part of a hash list that has {expected}")]
+    ValueCount {
+        /// How many there were.
+        count: usize,
+        /// How many there must be.
+        expected: u32,
+    },
+    /// Between 1 and 64.
+    #[error("{count} ranges in one request: between 1 and {RANGES_PER_WANT_MAX} are allowed")]
+    RangeCount {
+        /// How many there were.
+        count: usize,
+    },
+    /// Empty or backwards.
+    #[error("the range {start}..{end} is empty")]
+    EmptyRange {
+        /// Its start.
+        start: u64,
+        /// Its end.
+        end: u64,
+    },
+    /// Outside the file.
+    #[error("a range ends at {end}, the file at {len}")]
+    RangeBeyondEnd {
+        /// The end of the range.
+        end: u64,
+        /// The length of the file.
+        len: u64,
+    },
+    /// Between 1 ms and 60 s.
+    #[error("the time to ask again is not between 1 ms and 60 s")]
+    RetryTime,
+    /// Too long, or with control characters.
+    #[error("the words are longer than {GOODBYE_WORDS_MAX} bytes or hold control characters")]
+    Words,
+    /// No shared file is that long.
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
+}

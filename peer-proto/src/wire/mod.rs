@@ -1,0 +1,24 @@
+//! The frames two peers exchange and their bytes.
+//!
+//! Knows: what each frame may hold, its cap, its bytes (golden tests pin them; `docs/protocol.md` describes them).
+//! Does not know: when a frame may be sent (that is [`session`](crate::session)), sockets.
+
+pub mod block;
+pub mod codec;
+pub mod frame;
+#[doc(hidden)]
+pub mod fuzz;
+pub mod have;
+mod proto;
+
+#[cfg(test)]
+mod tests;
+
+pub use block::{BLOCK_HEADER_LEN, BlockGate, BlockHeader};
+pub use codec::{DecodeError, EncodeError, FRAME_HEADER_LEN, FrameHeader};
+pub use frame::{
+    Answer, Cancel, Find, Found, Frame, FrameFault, FrameKind, Goodbye, Have, HavePage, Hello, ListPart,
+    ListRefuse, ListValues, ListWant, NumberedAnswer, PageBits, Question, Refuse, RefuseReason, Versions,
+    Want,
+};
+pub use have::HaveSet;

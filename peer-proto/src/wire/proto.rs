@@ -1,0 +1,272 @@
+//! The bodies of control frames as protobuf messages, and the packed lists inside them.
+//!
+//! Knows: field numbers and byte layouts. Does not know: whether values make sense ([`frame`](super::frame) does).
+//! Every list travels as one `bytes` field, so that a small frame cannot decode into many objects (WIRE-2).
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::content::{ByteRange, ContentId, Hash};
+
+use super::codec::DecodeError;
+use super::frame::{Answer, FrameFault, HavePage, ListPart, NumberedAnswer, PageBits, Question};
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Hello {
+    #[prost(uint32, tag = "1")]
+    pub(super) version_min: u32,
+    #[prost(uint32, tag = "2")]
+    pub(super) version_max: u32,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(super) nonce: Bytes,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(super) tags: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Find {
+    #[prost(uint32, tag = "1")]
+    pub(super) first: u32,
+    /// 64 bytes each: id, proof.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) questions: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Found {
+    /// 45 bytes each, whatever the answer: number (4), flags (1), root (32), length (8).
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) answers: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Have {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) root: Bytes,
+    #[prost(uint64, tag = "2")]
+    pub(super) len: u64,
+    /// Page number (2), kind (1), and 128 bytes of bits if the kind says so.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(super) pages: Bytes,
+}
+
+/// A part of a list: also the body of `ListWant` and `ListRefuse`, whose values are absent.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct List {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) root: Bytes,
+    #[prost(uint64, tag = "2")]
+    pub(super) len: u64,
+    /// Zero is the head, everything else the page number plus one.
+    #[prost(uint32, tag = "3")]
+    pub(super) part: u32,
+    /// 32 bytes each.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(super) values: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Want {
+    #[prost(uint64, tag = "1")]
+    pub(super) request: u64,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) root: Bytes,
+    #[prost(uint64, tag = "3")]
+    pub(super) len: u64,
+    /// 16 bytes each: start (8), end (8). Field 5 is kept free for the values a request may name instead.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(super) ranges: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Cancel {
+    #[prost(uint64, tag = "1")]
+    pub(super) request: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Refuse {
+    #[prost(uint64, tag = "1")]
+    pub(super) request: u64,
+    /// 1 another content, 2 not held, 3 busy.
+    #[prost(uint32, tag = "2")]
+    pub(super) reason: u32,
+    #[prost(uint32, tag = "3")]
+    pub(super) retry_ms: u32,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Goodbye {
+    #[prost(string, tag = "1")]
+    pub(super) words: String,
+}
+
+/// Exactly `N` bytes.
+pub(super) fn exactly<const N: usize>(field: &'static str, bytes: &[u8]) -> Result<[u8; N], DecodeError> {
+    bytes.try_into().map_err(|_| DecodeError::FieldLength { field, len: bytes.len(), unit: N })
+}
+
+/// The units of `N` bytes that a packed list is made of.
+fn units<'a, const N: usize>(field: &'static str, bytes: &'a [u8]) -> Result<&'a [[u8; N]], DecodeError> {
+    match bytes.as_chunks::<N>() {
+        (units, []) => Ok(units),
+        _ => Err(DecodeError::FieldLength { field, len: bytes.len(), unit: N }),
+    }
+}
+
+/// The first bytes of a packed unit, and what follows them.
+fn split<const N: usize>(bytes: &[u8]) -> Option<([u8; N], &[u8])> {
+    bytes.split_first_chunk::<N>().map(|(first, rest)| (*first, rest))
+}
+
+pub(super) fn content(root: &[u8], len: u64) -> Result<ContentId, DecodeError> {
+    Ok(ContentId { root: Hash(exactly("root", root)?), len })
+}
+
+pub(super) fn root_bytes(content: ContentId) -> Bytes {
+    Bytes::copy_from_slice(&content.root.0)
+}
+
+pub(super) fn pack_questions(questions: &[Question]) -> Bytes {
+    let mut out = BytesMut::with_capacity(questions.len() * 64);
+    for question in questions {
+        out.put_slice(&question.id);
+        out.put_slice(&question.proof);
+    }
+    out.freeze()
+}
+
+pub(super) fn questions(bytes: &[u8]) -> Result<Vec<Question>, DecodeError> {
+    let halves = units::<64>("questions", bytes)?.iter().filter_map(|unit| split::<32>(unit));
+    Ok(halves.filter_map(|(id, rest)| Some(Question { id, proof: rest.try_into().ok()? })).collect())
+}
+
+const HERE: u8 = 1;
+const WHOLE: u8 = 2;
+const SEALED: u8 = 4;
+
+pub(super) fn pack_answers(answers: &[NumberedAnswer]) -> Bytes {
+    let mut out = BytesMut::with_capacity(answers.len() * 45);
+    for numbered in answers {
+        out.put_u32(numbered.number);
+        match numbered.answer {
+            Answer::NotHere => out.put_bytes(0, 41),
+            Answer::Here { content, whole, sealed } => {
+                out.put_u8(HERE | if whole { WHOLE } else { 0 } | if sealed { SEALED } else { 0 });
+                out.put_slice(&content.root.0);
+                out.put_u64(content.len);
+            }
+        }
+    }
+    out.freeze()
+}
+
+pub(super) fn answers(bytes: &[u8]) -> Result<Vec<NumberedAnswer>, DecodeError> {
+    units::<45>("answers", bytes)?.iter().map(answer).collect()
+}
+
+fn answer(unit: &[u8; 45]) -> Result<NumberedAnswer, DecodeError> {
+    let short = || DecodeError::FieldLength { field: "answers", len: unit.len(), unit: 45 };
+    let (number, rest) = split::<4>(unit).ok_or_else(short)?;
+    let (flags, rest) = split::<1>(rest).ok_or_else(short)?;
+    let (root, rest) = split::<32>(rest).ok_or_else(short)?;
+    let content = ContentId { root: Hash(root), len: u64::from_be_bytes(exactly("answers", rest)?) };
+    let answer = match flags[0] {
+        0 if content == (ContentId { root: Hash([0; 32]), len: 0 }) => Answer::NotHere,
+        flags if flags & HERE != 0 && flags & !(HERE | WHOLE | SEALED) == 0 => {
+            Answer::Here { content, whole: flags & WHOLE != 0, sealed: flags & SEALED != 0 }
+        }
+        flags => return Err(DecodeError::UnknownValue { field: "answers", value: u32::from(flags) }),
+    };
+    Ok(NumberedAnswer { number: u32::from_be_bytes(number), answer })
+}
+
+const PAGE_NONE: u8 = 0;
+const PAGE_ALL: u8 = 1;
+const PAGE_BITS: u8 = 2;
+
+pub(super) fn pack_pages(pages: &[HavePage]) -> Bytes {
+    let mut out = BytesMut::with_capacity(pages.len() * 131);
+    for page in pages {
+        out.put_u16(page.page);
+        match &page.bits {
+            PageBits::None => out.put_u8(PAGE_NONE),
+            PageBits::All => out.put_u8(PAGE_ALL),
+            PageBits::Bits(bits) => {
+                out.put_u8(PAGE_BITS);
+                out.put_slice(bits.as_slice());
+            }
+        }
+    }
+    out.freeze()
+}
+
+pub(super) fn pages(mut bytes: &[u8], count_max: usize) -> Result<Vec<HavePage>, DecodeError> {
+    let mut pages = Vec::new();
+    while !bytes.is_empty() {
+        if pages.len() == count_max {
+            return Err(FrameFault::PageCount { count: count_max + 1 }.into());
+        }
+        let short = DecodeError::FieldLength { field: "pages", len: bytes.len(), unit: 131 };
+        let Some((page, rest)) = split::<2>(bytes) else { return Err(short) };
+        let Some((kind, rest)) = split::<1>(rest) else { return Err(short) };
+        bytes = rest;
+        let bits = match kind[0] {
+            PAGE_NONE => PageBits::None,
+            PAGE_ALL => PageBits::All,
+            PAGE_BITS => {
+                let Some((bits, rest)) = split::<128>(rest) else { return Err(short) };
+                bytes = rest;
+                PageBits::Bits(Box::new(bits))
+            }
+            kind => return Err(DecodeError::UnknownValue { field: "pages", value: u32::from(kind) }),
+        };
+        pages.push(HavePage { page: u16::from_be_bytes(page), bits });
+    }
+    Ok(pages)
+}
+
+pub(super) fn pack_part(part: ListPart) -> u32 {
+    match part {
+        ListPart::Head => 0,
+        ListPart::Page(page) => page.saturating_add(1),
+    }
+}
+
+pub(super) fn part(number: u32) -> ListPart {
+    number.checked_sub(1).map_or(ListPart::Head, ListPart::Page)
+}
+
+pub(super) fn pack_values(values: &[Hash]) -> Bytes {
+    let mut out = BytesMut::with_capacity(values.len() * 32);
+    values.iter().for_each(|value| out.put_slice(&value.0));
+    out.freeze()
+}
+
+pub(super) fn values(bytes: &[u8]) -> Result<Vec<Hash>, DecodeError> {
+    Ok(units::<32>("values", bytes)?.iter().map(|unit| Hash(*unit)).collect())
+}
+
+pub(super) fn pack_ranges(ranges: &[ByteRange]) -> Bytes {
+    let mut out = BytesMut::with_capacity(ranges.len() * 16);
+    for range in ranges {
+        out.put_u64(range.start());
+        out.put_u64(range.end());
+    }
+    out.freeze()
+}
+
+pub(super) fn ranges(bytes: &[u8], count_max: usize) -> Result<Vec<ByteRange>, DecodeError> {
+    let units = units::<16>("ranges", bytes)?;
+    if units.len() > count_max {
+        return Err(FrameFault::RangeCount { count: units.len() }.into());
+    }
+    units
+        .iter()
+        .map(|unit| {
+            let (start, end) = unit.split_at(8);
+            let start = u64::from_be_bytes(exactly("ranges", start)?);
+            let end = u64::from_be_bytes(exactly("ranges", end)?);
+            ByteRange::new(start..end).ok_or_else(|| FrameFault::EmptyRange { start, end }.into())
+        })
+        .collect()
+}

@@ -1,0 +1,484 @@
+//! Golden bytes and caps of every frame.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::codec::{DecodeError, EncodeError, decode_body, decode_header, encode};
+use super::*;
+use crate::content::{ByteRange, ContentId, Hash};
+use crate::digest::bytes_from_hex;
+use crate::limits::{BLOCK_LEN_MAX, FILE_LEN_MAX, PIECE_LEN_MIN, RETRY_MAX};
+use crate::session::RequestId;
+
+/// Three pieces, the last one short.
+const SMALL: ContentId = ContentId { root: Hash([0xaa; 32]), len: 2 * PIECE_LEN_MIN + 1 };
+/// 1 025 pieces: a head of two values.
+const TWO_PAGES: ContentId = ContentId { root: Hash([0xbb; 32]), len: 1_025 * PIECE_LEN_MIN };
+
+fn range(start: u64, end: u64) -> ByteRange {
+    ByteRange::new(start..end).unwrap()
+}
+
+fn want(content: ContentId, ranges: Vec<ByteRange>) -> Frame {
+    Frame::Want(Want { request: RequestId(1), content, ranges })
+}
+
+/// One frame of each kind with the bytes it has had since the version in the name. Changing any of these needs a new
+/// row in the version table of `docs/protocol.md`.
+fn golden_version_1() -> Vec<(Frame, String)> {
+    let aa = "aa".repeat(32);
+    let small = format!("0a20{aa}10818008");
+    vec![
+        (
+            Frame::Hello(Hello {
+                versions: Versions { min: 1, max: 1 },
+                nonce: [0x11; 16],
+                tags: [0x22; 128],
+            }),
+            format!("01000099080110011a10{}228001{}", "11".repeat(16), "22".repeat(128)),
+        ),
+        (
+            Frame::Find(Find { first: 5, questions: vec![Question { id: [0x33; 32], proof: [0x44; 32] }] }),
+            format!("0200004408051240{}{}", "33".repeat(32), "44".repeat(32)),
+        ),
+        (
+            Frame::Found(Found {
+                answers: vec![
+                    NumberedAnswer { number: 5, answer: Answer::NotHere },
+                    NumberedAnswer {
+                        number: 6,
+                        answer: Answer::Here { content: SMALL, whole: true, sealed: true },
+                    },
+                    NumberedAnswer {
+                        number: 7,
+                        answer: Answer::Here { content: SMALL, whole: false, sealed: false },
+                    },
+                ],
+            }),
+            format!(
+                "0300008a0a870100000005{}0000000607{aa}00000000000200010000000701{aa}0000000000020001",
+                "00".repeat(41)
+            ),
+        ),
+        (
+            Frame::Have(Have {
+                content: TWO_PAGES,
+                pages: vec![
+                    HavePage { page: 0, bits: PageBits::Bits(Box::new([0x81; 128])) },
+                    HavePage { page: 1, bits: PageBits::All },
+                ],
+            }),
+            format!("040000b00a20{}108080 84201a8601000002{}000101", "bb".repeat(32), "81".repeat(128))
+                .replace(' ', ""),
+        ),
+        (
+            Frame::ListWant(ListWant { content: SMALL, part: ListPart::Page(0) }),
+            format!("05000028{small}1801"),
+        ),
+        (
+            want(SMALL, vec![range(0, 65_536), range(131_072, 131_073)]),
+            format!(
+                "0600004a08011220{aa}188180082220{:016x}{:016x}{:016x}{:016x}",
+                0, 65_536, 131_072, 131_073
+            ),
+        ),
+        (Frame::Cancel(Cancel { request: RequestId(300) }), "0700000308ac02".into()),
+        (
+            Frame::Refuse(Refuse {
+                request: RequestId(2),
+                reason: RefuseReason::Busy { retry: Duration::from_millis(500) },
+            }),
+            "080000070802100318f403".into(),
+        ),
+        (Frame::Goodbye(Goodbye { words: "done".into() }), "090000060a04646f6e65".into()),
+        (
+            Frame::ListValues(ListValues {
+                content: SMALL,
+                part: ListPart::Page(0),
+                values: vec![Hash([0xcc; 32]); 3],
+            }),
+            format!("1000008a{small}18012260{}", "cc".repeat(96)),
+        ),
+        (
+            Frame::ListRefuse(ListRefuse { content: TWO_PAGES, part: ListPart::Head }),
+            format!("110000270a20{}1080808420", "bb".repeat(32)),
+        ),
+    ]
+}
+
+/// Header checked and body decoded, as a reader does it.
+fn decode(bytes: &[u8]) -> Result<Frame, DecodeError> {
+    let (header, body) = bytes.split_first_chunk::<4>().unwrap();
+    decode_body(decode_header(header)?, Bytes::copy_from_slice(body))
+}
+
+/// A frame around a body made by hand.
+fn framed(kind: FrameKind, body: &[u8]) -> Vec<u8> {
+    let [_, high, middle, low] = u32::try_from(body.len()).unwrap().to_be_bytes();
+    [&[kind.tag(), high, middle, low], body].concat()
+}
+
+/// A `Want` for 1 GiB whose ranges are written as they are, however wrong.
+fn raw_want(ranges: &[(u64, u64)]) -> Result<Frame, DecodeError> {
+    let packed: Vec<u8> =
+        ranges.iter().flat_map(|(start, end)| [start.to_be_bytes(), end.to_be_bytes()]).flatten().collect();
+    let body = super::proto::Want {
+        request: 1,
+        root: Bytes::from(vec![7; 32]),
+        len: 1 << 30,
+        ranges: Bytes::from(packed),
+    };
+    decode(&framed(FrameKind::Want, &prost::Message::encode_to_vec(&body)))
+}
+
+#[test]
+fn every_frame_has_golden_bytes() {
+    let golden = golden_version_1();
+    for (frame, hex) in &golden {
+        let bytes = bytes_from_hex(hex).unwrap();
+        let written = encode(frame).unwrap();
+        assert_eq!(written, bytes, "{frame:?} is written as {written:02x?}");
+        assert_eq!(decode(&bytes).as_ref(), Ok(frame));
+    }
+    let kinds: Vec<FrameKind> = golden.iter().map(|(frame, _)| frame.kind()).collect();
+    assert_eq!(kinds, FrameKind::ALL, "each kind once");
+}
+
+#[test]
+fn tags_are_distinct_and_leave_room_for_what_comes() {
+    assert!(FrameKind::ALL.is_sorted_by(|one, next| one.tag() < next.tag()));
+    for tag in (0x20..=0x2f).chain([0x00, 0x0a, 0x12, 0xff]) {
+        assert_eq!(decode_header(&[tag, 0, 0, 0]), Err(DecodeError::UnknownKind { tag }), "WIRE-2");
+    }
+}
+
+#[test]
+fn d30_each_frame_kind_one_byte_over_its_cap_is_refused_before_its_body() {
+    for kind in FrameKind::ALL {
+        let cap = kind.body_max();
+        let header = |len: u32| {
+            let [_, high, middle, low] = len.to_be_bytes();
+            decode_header(&[kind.tag(), high, middle, low])
+        };
+        assert_eq!(header(cap), Ok(FrameHeader { kind, len: cap }));
+        assert_eq!(header(cap + 1), Err(DecodeError::TooLong { kind, len: cap + 1 }));
+        assert_eq!(
+            header(0xff_ffff),
+            Err(DecodeError::TooLong { kind, len: 0xff_ffff }),
+            "a prefix of 16 MiB"
+        );
+    }
+}
+
+#[test]
+fn wire_2_the_caps_are_4_16_and_36_kib() {
+    assert_eq!(FrameKind::Hello.body_max(), 4 * 1024);
+    assert_eq!(FrameKind::ListValues.body_max(), 36 * 1024);
+    for kind in
+        FrameKind::ALL.into_iter().filter(|kind| !matches!(kind, FrameKind::Hello | FrameKind::ListValues))
+    {
+        assert_eq!(kind.body_max(), 16 * 1024, "{kind:?}");
+    }
+}
+
+#[test]
+fn wire_2_the_largest_valid_frames_fit_their_caps() {
+    let huge = ContentId { root: Hash([1; 32]), len: FILE_LEN_MAX };
+    let bits = || PageBits::Bits(Box::new([0x55; 128]));
+    let ranges = |at: u64| range(FILE_LEN_MAX - 2 * at - 1, FILE_LEN_MAX - 2 * at);
+    for frame in [
+        Frame::Find(Find {
+            first: u32::MAX - 32,
+            questions: vec![Question { id: [9; 32], proof: [9; 32] }; 32],
+        }),
+        Frame::Found(Found {
+            answers: (0..32)
+                .map(|number| NumberedAnswer {
+                    number,
+                    answer: Answer::Here { content: huge, whole: true, sealed: true },
+                })
+                .collect(),
+        }),
+        Frame::Have(Have {
+            content: huge,
+            pages: (960..1_024).map(|page| HavePage { page, bits: bits() }).collect(),
+        }),
+        Frame::ListValues(ListValues {
+            content: huge,
+            part: ListPart::Page(1_023),
+            values: vec![Hash([3; 32]); 1_024],
+        }),
+        Frame::Want(Want {
+            request: RequestId(u64::MAX),
+            content: huge,
+            ranges: (0..64).rev().map(ranges).collect(),
+        }),
+        Frame::Goodbye(Goodbye { words: "x".repeat(200) }),
+    ] {
+        let bytes = encode(&frame).unwrap();
+        assert_eq!(decode(&bytes), Ok(frame));
+    }
+}
+
+#[test]
+fn wire_2_unknown_fields_are_ignored() {
+    let bytes = framed(FrameKind::Cancel, &[0x08, 0x05, 0xf8, 0x07, 0x01, 0xfa, 0x07, 0x02, 0xff, 0xff]);
+    assert_eq!(decode(&bytes), Ok(Frame::Cancel(Cancel { request: RequestId(5) })));
+}
+
+#[test]
+fn d30_65_ranges_are_refused() {
+    let ranges: Vec<(u64, u64)> = (0..65).map(|at| (at * 10, at * 10 + 5)).collect();
+    assert!(raw_want(&ranges[..64]).is_ok());
+    assert_eq!(raw_want(&ranges), Err(FrameFault::RangeCount { count: 65 }.into()));
+    assert_eq!(raw_want(&[]), Err(FrameFault::RangeCount { count: 0 }.into()));
+}
+
+#[test]
+fn d30_overlapping_descending_empty_and_overflowing_ranges_are_refused() {
+    let end = 1 << 30;
+    for (ranges, fault) in [
+        (vec![(0, 10), (9, 20)], FrameFault::NotAscending),
+        (vec![(0, 10), (0, 10)], FrameFault::NotAscending),
+        (vec![(20, 30), (0, 10)], FrameFault::NotAscending),
+        (vec![(5, 5)], FrameFault::EmptyRange { start: 5, end: 5 }),
+        (vec![(6, 5)], FrameFault::EmptyRange { start: 6, end: 5 }),
+        (vec![(u64::MAX, 0)], FrameFault::EmptyRange { start: u64::MAX, end: 0 }),
+        (vec![(0, end + 1)], FrameFault::RangeBeyondEnd { end: end + 1, len: end }),
+        (vec![(0, 1), (end, u64::MAX)], FrameFault::RangeBeyondEnd { end: u64::MAX, len: end }),
+    ] {
+        assert_eq!(raw_want(&ranges), Err(fault.into()), "{ranges:?}");
+    }
+    assert!(raw_want(&[(0, 10), (10, end)]).is_ok(), "ranges may touch");
+}
+
+#[test]
+fn wire_7_what_a_request_may_not_hold_never_leaves_either() {
+    let all = range(0, SMALL.len);
+    let refused = encode(&want(SMALL, vec![all, all]));
+    assert_eq!(refused, Err(EncodeError::Fault(FrameFault::NotAscending)));
+    assert!(encode(&want(SMALL, vec![range(0, SMALL.len + 1)])).is_err());
+    assert!(encode(&want(SMALL, vec![])).is_err());
+    let empty_file = ContentId { root: SMALL.root, len: 0 };
+    assert!(encode(&want(empty_file, vec![range(0, 1)])).is_err());
+}
+
+#[test]
+fn trust_2_no_frame_names_a_file_that_is_too_long_to_be_shared() {
+    let long = ContentId { root: Hash([1; 32]), len: FILE_LEN_MAX + 1 };
+    for frame in [
+        want(long, vec![range(0, 1)]),
+        Frame::ListWant(ListWant { content: long, part: ListPart::Head }),
+        Frame::Have(Have { content: long, pages: vec![HavePage { page: 0, bits: PageBits::All }] }),
+        Frame::Found(Found {
+            answers: vec![NumberedAnswer {
+                number: 0,
+                answer: Answer::Here { content: long, whole: true, sealed: true },
+            }],
+        }),
+    ] {
+        assert!(matches!(encode(&frame), Err(EncodeError::Fault(FrameFault::TooLong(_)))), "{frame:?}");
+    }
+}
+
+#[test]
+fn wire_3_only_parts_that_a_list_has_can_be_named() {
+    let content = |pieces: u64| ContentId { root: Hash([1; 32]), len: pieces * PIECE_LEN_MIN };
+    for (pieces, part, values) in [
+        (0, ListPart::Page(0), None),
+        (1, ListPart::Page(0), None),
+        (2, ListPart::Page(0), Some(2)),
+        (2, ListPart::Head, None),
+        (1_024, ListPart::Page(0), Some(1_024)),
+        (1_024, ListPart::Head, None),
+        (1_024, ListPart::Page(1), None),
+        (1_025, ListPart::Head, Some(2)),
+        (1_025, ListPart::Page(0), Some(1_024)),
+        (1_025, ListPart::Page(1), Some(1)),
+        (1_025, ListPart::Page(2), None),
+        (1_025, ListPart::Page(u32::MAX), None),
+    ] {
+        assert_eq!(part.values_in(content(pieces)).ok(), values, "{pieces} pieces, {part:?}");
+        let frame = Frame::ListWant(ListWant { content: content(pieces), part });
+        assert_eq!(encode(&frame).is_ok(), values.is_some());
+        let count = usize::try_from(values.unwrap_or(1)).unwrap();
+        for (extra, fits) in [(0, values.is_some()), (1, false)] {
+            let values = vec![Hash([2; 32]); count + extra];
+            let frame = Frame::ListValues(ListValues { content: content(pieces), part, values });
+            assert_eq!(encode(&frame).is_ok(), fits, "{pieces} pieces, {part:?}, {count} + {extra} values");
+        }
+    }
+}
+
+#[test]
+fn wire_4_pages_ascend_exist_and_name_no_piece_beyond_the_end() {
+    let page = |page: u16, bits: PageBits| HavePage { page, bits };
+    let one_bit = |bit: usize| {
+        let mut bits = Box::new([0; 128]);
+        bits[bit / 8] = 1 << (bit % 8);
+        PageBits::Bits(bits)
+    };
+    for (content, pages, fault) in [
+        (SMALL, vec![], Some(FrameFault::PageCount { count: 0 })),
+        (SMALL, vec![page(0, one_bit(2))], None),
+        (SMALL, vec![page(0, one_bit(3))], Some(FrameFault::BitBeyondEnd { page: 0 })),
+        (SMALL, vec![page(0, one_bit(1_023))], Some(FrameFault::BitBeyondEnd { page: 0 })),
+        (SMALL, vec![page(1, PageBits::None)], Some(FrameFault::NoSuchPage { page: 1 })),
+        (SMALL, vec![page(u16::MAX, PageBits::All)], Some(FrameFault::NoSuchPage { page: 65_535 })),
+        (TWO_PAGES, vec![page(1, PageBits::All), page(0, PageBits::All)], Some(FrameFault::NotAscending)),
+        (TWO_PAGES, vec![page(1, PageBits::All), page(1, PageBits::All)], Some(FrameFault::NotAscending)),
+        (TWO_PAGES, vec![page(1, one_bit(0))], None),
+        (TWO_PAGES, vec![page(1, one_bit(1))], Some(FrameFault::BitBeyondEnd { page: 1 })),
+    ] {
+        let frame = Frame::Have(Have { content, pages });
+        assert_eq!(frame.check().err(), fault, "{frame:?}");
+    }
+}
+
+#[test]
+fn wire_4_a_message_holds_at_most_64_pages() {
+    let huge = ContentId { root: Hash([1; 32]), len: FILE_LEN_MAX };
+    let have = |count: u16| {
+        Frame::Have(Have {
+            content: huge,
+            pages: (0..count).map(|page| HavePage { page, bits: PageBits::All }).collect(),
+        })
+    };
+    assert!(encode(&have(64)).is_ok());
+    assert!(encode(&have(65)).is_err());
+    let body = super::proto::Have {
+        root: Bytes::from(vec![1; 32]),
+        len: FILE_LEN_MAX,
+        pages: (0..65_u8).flat_map(|page| [0, page, 1]).collect(),
+    };
+    let bytes = framed(FrameKind::Have, &prost::Message::encode_to_vec(&body));
+    assert_eq!(decode(&bytes), Err(FrameFault::PageCount { count: 65 }.into()));
+}
+
+#[test]
+fn wire_2_packed_fields_of_a_wrong_length_are_refused() {
+    let list = |root: usize, values: usize| super::proto::List {
+        root: Bytes::from(vec![1; root]),
+        len: SMALL.len,
+        part: 1,
+        values: Bytes::from(vec![2; values]),
+    };
+    for (root, values) in [(31, 96), (33, 96), (0, 96), (32, 95), (32, 97), (32, 64), (32, 128), (32, 0)] {
+        let bytes = framed(FrameKind::ListValues, &prost::Message::encode_to_vec(&list(root, values)));
+        assert!(decode(&bytes).is_err(), "a root of {root} bytes, values of {values}");
+    }
+    assert!(decode(&framed(FrameKind::ListValues, &prost::Message::encode_to_vec(&list(32, 96)))).is_ok());
+}
+
+#[test]
+fn lookup_4_at_most_32_ids_per_find_and_a_miss_looks_like_a_hit() {
+    let question = Question { id: [1; 32], proof: [2; 32] };
+    let find = |count: usize, first| Frame::Find(Find { first, questions: vec![question; count] });
+    assert!(encode(&find(32, 0)).is_ok());
+    for (count, first) in [(0, 0), (33, 0), (2, u32::MAX)] {
+        assert!(encode(&find(count, first)).is_err(), "{count} from {first}");
+    }
+    let body = super::proto::Find { first: 0, questions: Bytes::from(vec![0; 33 * 64]) };
+    let bytes = framed(FrameKind::Find, &prost::Message::encode_to_vec(&body));
+    assert_eq!(decode(&bytes), Err(FrameFault::QuestionCount { count: 33 }.into()));
+
+    let answer = |answer| Frame::Found(Found { answers: vec![NumberedAnswer { number: 7, answer }] });
+    let hit = encode(&answer(Answer::Here { content: SMALL, whole: true, sealed: true })).unwrap();
+    let miss = encode(&answer(Answer::NotHere)).unwrap();
+    assert_eq!(hit.len(), miss.len(), "nobody who counts bytes learns the answer");
+}
+
+#[test]
+fn lookup_4_not_here_says_nothing_else() {
+    let mut bytes = encode(&golden_version_1()[2].0).unwrap().to_vec();
+    assert!(decode(&bytes).is_ok());
+    bytes[30] = 1;
+    assert!(decode(&bytes).is_err(), "a byte of a root under a miss");
+}
+
+#[test]
+fn trust_7_busy_names_a_time_between_1_ms_and_60_s() {
+    for (retry, fits) in [
+        (Duration::ZERO, false),
+        (Duration::from_millis(1), true),
+        (RETRY_MAX, true),
+        (RETRY_MAX + Duration::from_millis(1), false),
+        (Duration::MAX, false),
+    ] {
+        let reason = RefuseReason::Busy { retry };
+        let refuse = Frame::Refuse(Refuse { request: RequestId(1), reason });
+        assert_eq!(encode(&refuse).is_ok(), fits, "{retry:?}");
+    }
+    assert!(decode(&framed(FrameKind::Refuse, &[0x08, 1, 0x10, 4])).is_err(), "an unknown reason");
+    assert!(decode(&framed(FrameKind::Refuse, &[0x08, 1])).is_err(), "no reason");
+}
+
+#[test]
+fn wire_1_the_highest_common_version_wins() {
+    let versions = |min, max| Versions { min, max };
+    assert_eq!(versions(1, 3).common(versions(2, 5)), Some(3));
+    assert_eq!(versions(1, 1).common(versions(1, 9)), Some(1));
+    assert_eq!(versions(1, 2).common(versions(3, 4)), None);
+    assert_eq!(versions(5, 6).common(versions(3, 4)), None);
+    for bad in [versions(0, 1), versions(2, 1)] {
+        let hello = Frame::Hello(Hello { versions: bad, nonce: [0; 16], tags: [0; 128] });
+        assert_eq!(encode(&hello), Err(EncodeError::Fault(FrameFault::Versions)));
+    }
+}
+
+#[test]
+fn goodbye_is_short_and_stays_on_one_line() {
+    for words in ["x".repeat(201), "two\nlines".into(), "bell\u{7}".into()] {
+        assert!(encode(&Frame::Goodbye(Goodbye { words })).is_err());
+    }
+}
+
+#[test]
+fn a_body_shorter_than_its_header_said_is_refused() {
+    let header = FrameHeader { kind: FrameKind::Cancel, len: 3 };
+    let short = decode_body(header, Bytes::from_static(&[0x08, 0x05]));
+    assert_eq!(short, Err(DecodeError::BodyLength { announced: 3, len: 2 }));
+}
+
+#[test]
+fn every_golden_frame_survives_any_single_flipped_bit() {
+    for (frame, _) in golden_version_1() {
+        let bytes = encode(&frame).unwrap();
+        fuzz::fuzz_frame(&bytes);
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.to_vec();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            fuzz::fuzz_frame(&flipped);
+        }
+        for end in 0..bytes.len() {
+            fuzz::fuzz_frame(&bytes[..end]);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_frame_or_an_error(kind in 0_usize..11, body in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fuzz::fuzz_frame(&framed(FrameKind::ALL[kind], &body));
+        fuzz::fuzz_frame(&body);
+    }
+
+    #[test]
+    fn want_ranges_read_back(cuts in proptest::collection::btree_set(0_u64..SMALL.len, 2..120)) {
+        let cuts: Vec<u64> = cuts.into_iter().collect();
+        let ranges: Vec<ByteRange> = cuts.chunks_exact(2).map(|cut| range(cut[0], cut[1])).collect();
+        let frame = want(SMALL, ranges);
+        prop_assert_eq!(decode(&encode(&frame).unwrap()), Ok(frame));
+    }
+}
+
+#[test]
+fn a_block_fits_its_header() {
+    assert_eq!(BLOCK_HEADER_LEN, 20);
+    assert!(
+        BlockHeader::decode(&BlockHeader { request: RequestId(1), offset: 0, len: BLOCK_LEN_MAX }.encode())
+            .is_ok()
+    );
+}
