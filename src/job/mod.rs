@@ -3,6 +3,8 @@
 //! Knows: the values a job is made of and its states. Does not know: how bytes come (that is `engine`), where jobs
 //! are kept (`store`).
 
+mod transition;
+
 use std::fmt;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -10,6 +12,8 @@ use std::str::FromStr;
 
 use peer_proto::digest::{Digest, bytes_from_hex};
 use serde::{Deserialize, Serialize};
+
+pub use transition::{NotAllowed, Trigger};
 
 /// Names a job for ever: 16 random bytes, written as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

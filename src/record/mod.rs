@@ -2,6 +2,8 @@
 //!
 //! Knows: the values of a record and who may use it. Does not know: files (`cache`), indexes (`store`).
 
+pub mod url;
+
 use std::fmt;
 
 use peer_proto::content::ContentId;

@@ -1,0 +1,58 @@
+//! The engine's only randomness: numbers that follow from the seed handed in.
+//!
+//! Knows: a small generator (splitmix64 over the folded seed). Does not know: entropy; nothing secret may rest on it
+//! beyond what the seed's owner keeps to himself.
+
+/// A stream of numbers that replays from its seed.
+#[derive(Clone, Debug)]
+pub struct Chance {
+    state: u64,
+}
+
+impl Chance {
+    /// The stream of this seed.
+    #[must_use]
+    pub fn new(seed: [u8; 32]) -> Self {
+        let (words, _) = seed.as_chunks::<8>();
+        let state = words.iter().fold(0x9e37_79b9_7f4a_7c15, |state: u64, word| {
+            mix(state ^ u64::from_le_bytes(*word)).wrapping_add(0x9e37_79b9_7f4a_7c15)
+        });
+        Self { state }
+    }
+
+    /// The next number.
+    pub fn number(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mix(self.state)
+    }
+
+    /// A number below `bound`; zero if the bound is zero.
+    pub fn below(&mut self, bound: u32) -> u32 {
+        let number = self.number();
+        u32::try_from((u128::from(number) * u128::from(bound)) >> 64).unwrap_or(0)
+    }
+}
+
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replays_from_its_seed_and_covers_its_range() {
+        let (mut a, mut b) = (Chance::new([7; 32]), Chance::new([7; 32]));
+        let drawn: Vec<u32> = (0..1_000).map(|_| a.below(10)).collect();
+        assert_eq!(drawn, (0..1_000).map(|_| b.below(10)).collect::<Vec<_>>());
+        for wanted in 0..10 {
+            let count = drawn.iter().filter(|number| **number == wanted).count();
+            assert!((50..=150).contains(&count), "{wanted} was drawn {count} times of 1000");
+        }
+        assert_eq!(a.below(0), 0);
+        assert_ne!(Chance::new([8; 32]).number(), Chance::new([9; 32]).number());
+    }
+}

@@ -1,0 +1,348 @@
+//! How fast sources are, when they are late, and how long a failing one is left alone.
+//!
+//! Knows: measured rates over windows, back-off, the number of ranged origin connections worth having. Does not
+//! know: what the bytes are, who else could give them (`planner`).
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use peer_proto::time::Instant;
+
+/// Back-off after the first failure.
+pub const BACK_OFF_FIRST: Duration = Duration::from_secs(1);
+/// Back-off at most.
+pub const BACK_OFF_MAX: Duration = Duration::from_secs(60);
+/// Ranged connections to one origin and job at most.
+pub const ORIGIN_LANES_MAX: u32 = 8;
+/// A source that gave no byte for this long while it owed some is late, and gets a second beside it.
+pub const SILENCE: Duration = Duration::from_millis(1_000);
+/// A source at less than a quarter of its usual rate is late.
+pub const LATE_SHARE: u64 = 4;
+/// Time to the first byte of a request before the source is late.
+pub const FIRST_BYTE: Duration = Duration::from_millis(1_500);
+
+const BUCKET: Duration = Duration::from_millis(100);
+const BUCKETS_MAX: usize = 100;
+
+/// Bytes over the last ten seconds in buckets of 100 ms.
+#[derive(Clone, Debug, Default)]
+pub struct Meter {
+    buckets: VecDeque<(Instant, u64)>,
+}
+
+impl Meter {
+    /// Notes bytes that arrived just now.
+    pub fn add(&mut self, bytes: u64, now: Instant) {
+        match self.buckets.back_mut() {
+            Some((start, sum)) if now.since(*start) < BUCKET => *sum = sum.saturating_add(bytes),
+            _ => self.buckets.push_back((now, bytes)),
+        }
+        if self.buckets.len() > BUCKETS_MAX {
+            self.buckets.pop_front();
+        }
+    }
+
+    /// Bytes of the last `window`.
+    #[must_use]
+    pub fn bytes(&self, window: Duration, now: Instant) -> u64 {
+        self.buckets.iter().rev().take_while(|(at, _)| now.since(*at) <= window).map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Bytes per second over the last `window`.
+    #[must_use]
+    pub fn rate(&self, window: Duration, now: Instant) -> u64 {
+        per_second(self.bytes(window, now), window)
+    }
+}
+
+/// Bytes per second, if `bytes` came in `span`.
+#[must_use]
+pub fn per_second(bytes: u64, span: Duration) -> u64 {
+    let micros = span.as_micros().max(1);
+    u64::try_from(u128::from(bytes) * 1_000_000 / micros).unwrap_or(u64::MAX)
+}
+
+/// Bytes that come in `span` at a rate.
+#[must_use]
+pub fn bytes_in(rate: u64, span: Duration) -> u64 {
+    u64::try_from(u128::from(rate) * span.as_micros() / 1_000_000).unwrap_or(u64::MAX)
+}
+
+/// What is known of one source's speed.
+#[derive(Clone, Debug, Default)]
+pub struct Speed {
+    meter: Meter,
+    /// Since when it has owed bytes without a break; `None` while it owes none.
+    owing_since: Option<Instant>,
+    last_byte: Option<Instant>,
+    usual: u64,
+    usual_at: Option<Instant>,
+    total: u64,
+}
+
+impl Speed {
+    /// The source owes bytes now (has an open lease), or owes none any more.
+    pub fn owes(&mut self, owing: bool, now: Instant) {
+        match (owing, self.owing_since) {
+            (true, None) => {
+                self.owing_since = Some(now);
+                self.last_byte = None;
+            }
+            (false, Some(_)) => self.owing_since = None,
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+
+    /// Bytes arrived.
+    pub fn add(&mut self, bytes: u64, now: Instant) {
+        if bytes == 0 {
+            return;
+        }
+        self.total = self.total.saturating_add(bytes);
+        self.meter.add(bytes, now);
+        self.last_byte = Some(now);
+        let Some(since) = self.owing_since else { return };
+        let span = now.since(since);
+        if span < Duration::from_millis(200) {
+            return;
+        }
+        let recent = self.recent(now);
+        if recent >= self.usual {
+            self.usual = recent;
+            self.usual_at = Some(now);
+        } else if self.usual_at.is_none_or(|at| now.since(at) >= Duration::from_secs(1)) {
+            self.usual -= (self.usual - recent) / 8;
+            self.usual_at = Some(now);
+        }
+    }
+
+    /// Bytes per second over the last second, or over the shorter time the source has owed bytes.
+    #[must_use]
+    pub fn recent(&self, now: Instant) -> u64 {
+        let window = Duration::from_secs(1);
+        let owed = self.owing_since.map_or(window, |since| now.since(since));
+        let window = owed.clamp(BUCKET, window);
+        self.meter.rate(window, now)
+    }
+
+    /// Bytes per second over the last ten seconds.
+    #[must_use]
+    pub fn over_ten_seconds(&self, now: Instant) -> u64 {
+        self.meter.rate(Duration::from_secs(10), now)
+    }
+
+    /// Its usual rate in bytes per second: the best of late, slowly forgotten. Zero if it never gave any.
+    #[must_use]
+    pub const fn usual(&self) -> u64 {
+        self.usual
+    }
+
+    /// Bytes it gave in all.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// For how long it has owed bytes without a break.
+    #[must_use]
+    pub fn owing(&self, now: Instant) -> Duration {
+        self.owing_since.map_or(Duration::ZERO, |since| now.since(since))
+    }
+
+    /// Whether it owes bytes and is silent, or far below its usual rate: time for a second source.
+    #[must_use]
+    pub fn is_late(&self, now: Instant) -> bool {
+        let Some(since) = self.owing_since else { return false };
+        match self.last_byte {
+            None => now.since(since) >= FIRST_BYTE,
+            Some(last) if now.since(last.max(since)) >= SILENCE => true,
+            Some(_) => {
+                now.since(since) >= Duration::from_secs(1)
+                    && self.recent(now).saturating_mul(LATE_SHARE) < self.usual
+            }
+        }
+    }
+
+    /// Forgets what was usual: after a slow spell the new pace is the measure.
+    pub fn humble(&mut self, now: Instant) {
+        self.usual = self.recent(now);
+        self.usual_at = Some(now);
+    }
+}
+
+/// Leaves a failing source alone for a while, longer each time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Breaker {
+    failures: u32,
+    until: Option<Instant>,
+}
+
+impl Breaker {
+    /// Counts a failure; `jitter` in 0..=255 spreads the waits of many nodes over the last quarter.
+    pub fn fail(&mut self, jitter: u32, now: Instant) {
+        self.failures = self.failures.saturating_add(1);
+        let doubled = BACK_OFF_FIRST.saturating_mul(1 << self.failures.saturating_sub(1).min(6));
+        let wait = doubled.min(BACK_OFF_MAX);
+        self.until = Some(now.after(wait - wait / 1_024 * jitter.min(255)));
+    }
+
+    /// Leaves the source alone at least until then.
+    pub fn wait_until(&mut self, until: Instant) {
+        self.until = Some(self.until.map_or(until, |before| before.max(until)));
+    }
+
+    /// It works.
+    pub fn succeed(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether the source may be asked.
+    #[must_use]
+    pub fn is_closed(&self, now: Instant) -> bool {
+        self.until.is_none_or(|until| until <= now)
+    }
+
+    /// When it may be asked again, if not now.
+    #[must_use]
+    pub fn opens_at(&self, now: Instant) -> Option<Instant> {
+        self.until.filter(|until| *until > now)
+    }
+
+    /// Failures in a row.
+    #[must_use]
+    pub const fn failures(&self) -> u32 {
+        self.failures
+    }
+}
+
+/// How many ranged connections to the origin are worth having: one at first, doubled while the sum of the rates
+/// rises by a tenth, one for good after a 429 or a `Retry-After`.
+#[derive(Clone, Debug)]
+pub struct Lanes {
+    count: u32,
+    before: Option<(u32, u64)>,
+    changed: Option<Instant>,
+    settled: bool,
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self { count: 1, before: None, changed: None, settled: false }
+    }
+}
+
+/// What the last look at the lanes came to; worth a decision record if it is not `Same`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LaneChange {
+    /// Nothing changed.
+    Same,
+    /// More connections are tried: from, to, rate so far.
+    Tried(u32, u32, u64),
+    /// More connections did not help: back to this many.
+    Back(u32),
+    /// More connections helped and are kept.
+    Kept(u32),
+}
+
+impl Lanes {
+    /// Connections to have now.
+    #[must_use]
+    pub const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The origin asked for less: one connection from now on.
+    pub fn limit(&mut self) {
+        *self = Self { count: 1, before: None, changed: None, settled: true };
+    }
+
+    /// Looks at the rate of all origin connections together, measured while all of them were busy.
+    pub fn look(&mut self, rate: u64, can_split: bool, now: Instant) -> LaneChange {
+        let changed = *self.changed.get_or_insert(now);
+        if self.settled || now.since(changed) < Duration::from_millis(1_500) {
+            return LaneChange::Same;
+        }
+        if let Some((count, before)) = self.before.take() {
+            if rate < before.saturating_add(before / 10) {
+                self.count = count;
+                self.settled = true;
+                return LaneChange::Back(count);
+            }
+            self.changed = Some(now);
+            self.settled = self.count >= ORIGIN_LANES_MAX;
+            return LaneChange::Kept(self.count);
+        }
+        if !can_split {
+            return LaneChange::Same;
+        }
+        let from = self.count;
+        self.before = Some((from, rate));
+        self.count = (from * 2).min(ORIGIN_LANES_MAX);
+        self.changed = Some(now);
+        LaneChange::Tried(from, self.count, rate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(ms: u64) -> Instant {
+        Instant::from_micros(ms * 1_000)
+    }
+
+    #[test]
+    fn a_source_that_slows_to_a_twentieth_is_late_within_a_second() {
+        let mut speed = Speed::default();
+        speed.owes(true, at(0));
+        for step in 1..=40 {
+            speed.add(1_000_000, at(step * 100));
+            assert!(!speed.is_late(at(step * 100)));
+        }
+        let late = (41..60).find(|step| {
+            speed.add(50_000, at(step * 100));
+            speed.is_late(at(step * 100))
+        });
+        assert!(late.is_some_and(|step| step <= 50), "late at step {late:?}");
+    }
+
+    #[test]
+    fn a_silent_source_is_late_after_a_second_and_one_that_owes_nothing_never() {
+        let mut speed = Speed::default();
+        assert!(!speed.is_late(at(10_000)));
+        speed.owes(true, at(0));
+        speed.add(1_000, at(500));
+        assert!(!speed.is_late(at(1_499)));
+        assert!(speed.is_late(at(1_500)));
+        speed.owes(false, at(1_500));
+        assert!(!speed.is_late(at(9_000)));
+    }
+
+    #[test]
+    fn the_breaker_doubles_up_to_a_minute_and_forgives() {
+        let mut breaker = Breaker::default();
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            breaker.fail(0, at(0));
+            waits.push(breaker.opens_at(at(0)).map(|until| until.since(at(0)).as_secs()));
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60].map(Some));
+        breaker.succeed();
+        assert!(breaker.is_closed(at(0)));
+        breaker.fail(255, at(0));
+        assert!(breaker.is_closed(at(800)), "jitter shortens the wait by up to a quarter");
+    }
+
+    #[test]
+    fn lanes_double_while_that_pays_and_obey_the_origin() {
+        let mut lanes = Lanes::default();
+        assert_eq!(lanes.look(10, true, at(0)), LaneChange::Same);
+        assert_eq!(lanes.look(10, true, at(1_500)), LaneChange::Tried(1, 2, 10));
+        assert_eq!(lanes.look(19, true, at(3_000)), LaneChange::Kept(2));
+        assert_eq!(lanes.look(19, true, at(4_500)), LaneChange::Tried(2, 4, 19));
+        assert_eq!(lanes.look(20, true, at(6_000)), LaneChange::Back(2));
+        assert_eq!(lanes.look(90, true, at(60_000)), LaneChange::Same);
+        lanes.limit();
+        assert_eq!(lanes.count(), 1);
+    }
+}
