@@ -336,11 +336,11 @@ mod tests {
     #[test]
     fn lanes_double_while_that_pays_and_obey_the_origin() {
         let mut lanes = Lanes::default();
-        assert_eq!(lanes.look(10, true, at(0)), LaneChange::Same);
-        assert_eq!(lanes.look(10, true, at(1_500)), LaneChange::Tried(1, 2, 10));
-        assert_eq!(lanes.look(19, true, at(3_000)), LaneChange::Kept(2));
-        assert_eq!(lanes.look(19, true, at(4_500)), LaneChange::Tried(2, 4, 19));
-        assert_eq!(lanes.look(20, true, at(6_000)), LaneChange::Back(2));
+        assert_eq!(lanes.look(100, true, at(0)), LaneChange::Same);
+        assert_eq!(lanes.look(100, true, at(1_500)), LaneChange::Tried(1, 2, 100));
+        assert_eq!(lanes.look(190, true, at(3_000)), LaneChange::Kept(2));
+        assert_eq!(lanes.look(190, true, at(4_500)), LaneChange::Tried(2, 4, 190));
+        assert_eq!(lanes.look(200, true, at(6_000)), LaneChange::Back(2));
         assert_eq!(lanes.look(90, true, at(60_000)), LaneChange::Same);
         lanes.limit();
         assert_eq!(lanes.count(), 1);

@@ -225,7 +225,11 @@ mod tests {
         for step in 0..2_000 {
             let (a, b) = (next(300), next(300));
             let (start, end) = (a.min(b), a.max(b));
-            if step % 2 == 0 { set.insert(start..end) } else { set.remove(start..end) }
+            if step % 2 == 0 {
+                set.insert(start..end)
+            } else {
+                set.remove(start..end)
+            }
             for at in start..end {
                 twin[place(at)] = step % 2 == 0;
             }
