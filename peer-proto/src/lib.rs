@@ -12,6 +12,7 @@
 pub mod content;
 pub mod digest;
 pub mod limits;
+pub mod lookup;
 pub mod peer;
 pub mod range_set;
 pub mod session;
