@@ -56,6 +56,11 @@ impl HashList {
         if list.content.root == content.root { Ok(list) } else { Err(VerifyError::WrongRoot) }
     }
 
+    /// A list whose parts were proved one by one.
+    pub(super) const fn assembled(content: ContentId, geometry: Geometry, values: Vec<Hash>) -> Self {
+        Self { content, geometry, values }
+    }
+
     /// What the list is of.
     #[must_use]
     pub const fn content(&self) -> ContentId {

@@ -3,14 +3,22 @@
 //! Knows: the arithmetic of BLAKE3 trees over pieces (TRUST-2..6). Does not know: where bytes or lists come from,
 //! or which root is trusted.
 
+mod assembler;
 mod error;
+mod length;
 mod list;
 mod piece;
+mod stream;
 mod subtree;
+#[cfg(test)]
+mod tests;
 
+pub use assembler::ListAssembler;
 pub use error::VerifyError;
+pub use length::{LENGTH_CANDIDATES_MAX, LengthError, LengthProof};
 pub use list::{HashList, ListPart};
 pub use piece::{PieceHasher, piece_value, piece_values};
+pub use stream::StreamHasher;
 
 /// How many there are, as the `u64` that lengths and counts are kept in.
 fn count_of<T>(things: &[T]) -> u64 {

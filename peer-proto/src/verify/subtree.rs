@@ -20,6 +20,7 @@ pub(super) enum Form {
 #[derive(Clone)]
 pub(super) struct SubtreeHasher {
     hasher: blake3::Hasher,
+    offset: u64,
     len: u64,
     fed: u64,
     form: Form,
@@ -47,7 +48,7 @@ impl SubtreeHasher {
         }
         let mut hasher = blake3::Hasher::new();
         hasher.set_input_offset(offset);
-        Ok(Self { hasher, len, fed: 0, form })
+        Ok(Self { hasher, offset, len, fed: 0, form })
     }
 
     /// Bytes still to come.
@@ -74,10 +75,17 @@ impl SubtreeHasher {
 
     /// The value; `None` if bytes are missing.
     pub(super) fn finish(&self) -> Option<Hash> {
-        match self.form {
-            _ if self.missing() > 0 => None,
-            Form::Root => Some(Hash(*self.hasher.finalize().as_bytes())),
-            Form::Inner => Some(Hash(self.hasher.finalize_non_root())),
+        if self.missing() > 0 { None } else { self.finish_short(self.form) }
+    }
+
+    /// The value of what was fed, as the last bytes of its file; `None` if that can have no value of this form.
+    ///
+    /// A shorter subtree can stand wherever a longer one can.
+    pub(super) fn finish_short(&self, form: Form) -> Option<Hash> {
+        match form {
+            Form::Root if self.offset == 0 => Some(Hash(*self.hasher.finalize().as_bytes())),
+            Form::Inner if self.fed > 0 => Some(Hash(self.hasher.finalize_non_root())),
+            Form::Root | Form::Inner => None,
         }
     }
 }
