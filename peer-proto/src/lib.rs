@@ -11,6 +11,8 @@
 
 pub mod content;
 pub mod digest;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod limits;
 pub mod lookup;
 pub mod peer;
