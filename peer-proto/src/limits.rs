@@ -78,3 +78,8 @@ pub const PARKED_REQUESTS_MAX: usize = 8;
 pub const PARKED_REQUEST_WAIT: Duration = Duration::from_millis(250);
 /// When a refused ninth request should be repeated.
 pub const BUSY_RETRY: Duration = Duration::from_millis(500);
+/// Frames that tell have-sets in one tick; the rest waits for the next.
+pub const HAVE_FRAMES_PER_TICK_MAX: usize = 8;
+/// Questions of one peer that are not answered yet, or whose answers wait for their tick. A peer that keeps the pace
+/// never comes near; one beyond it is closed.
+pub const QUESTIONS_UNANSWERED_MAX: usize = 256;

@@ -11,6 +11,7 @@ use crate::limits::{
     LIST_PAGE_VALUES, PAGE_FRAME_MAX, RANGES_PER_WANT_MAX, RETRY_MAX,
 };
 use crate::session::RequestId;
+pub use crate::verify::ListPart;
 
 /// One control or page frame.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -335,15 +336,6 @@ impl Have {
         }
         Ok(())
     }
-}
-
-/// A part of a hash list that travels and is proved alone (TRUST-4).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum ListPart {
-    /// One value per page; only files of more than 1 024 pieces have one.
-    Head,
-    /// The values of pieces `1024 * page ..`.
-    Page(u32),
 }
 
 impl ListPart {

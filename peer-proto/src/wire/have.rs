@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::content::PieceIndex;
+use crate::content::{ByteRange, PieceIndex};
 use crate::limits::{LIST_PAGE_VALUES, LIST_PAGES_MAX};
+use crate::range_set::RangeSet;
 
 use super::frame::{HavePage, PageBits};
 
@@ -38,6 +39,23 @@ impl HaveSet {
         let mut set = Self::new(piece_count);
         set.insert(0..piece_count);
         set
+    }
+
+    /// The pieces whose indexes are in `pieces`; indexes beyond the end are left out.
+    #[must_use]
+    pub fn from_pieces(piece_count: u32, pieces: &RangeSet) -> Self {
+        let mut set = Self::new(piece_count);
+        for run in pieces.iter() {
+            let start = u32::try_from(run.start()).unwrap_or(u32::MAX);
+            set.insert(start..u32::try_from(run.end()).unwrap_or(u32::MAX));
+        }
+        set
+    }
+
+    /// The same as a set of piece indexes. Up to half as many ranges as pieces: for small or local sets.
+    #[must_use]
+    pub fn to_pieces(&self) -> RangeSet {
+        self.runs().filter_map(|run| ByteRange::new(u64::from(run.start)..u64::from(run.end))).collect()
     }
 
     /// Pieces the content has.
@@ -124,9 +142,11 @@ impl HaveSet {
         (0..self.page_count()).filter_map(|index| self.page(u16::try_from(index).ok()?))
     }
 
-    /// The pages that differ from `told`.
-    pub fn pages_since<'a>(&'a self, told: &'a Self) -> impl Iterator<Item = HavePage> + 'a {
-        self.pages().filter(|page| self.pages.get(&page.page) != told.pages.get(&page.page))
+    /// The pages that differ from those in `told`, and all from page `unknown` on.
+    pub fn pages_unlike<'a>(&'a self, told: &'a Self, unknown: u32) -> impl Iterator<Item = HavePage> + 'a {
+        self.pages().filter(move |page| {
+            u32::from(page.page) >= unknown || self.pages.get(&page.page) != told.pages.get(&page.page)
+        })
     }
 
     /// Bytes this set keeps in memory, about.
@@ -148,7 +168,9 @@ impl HaveSet {
         Some(HavePage { page: index, bits })
     }
 
-    fn page_count(&self) -> u32 {
+    /// Pages the content has.
+    #[must_use]
+    pub fn page_count(&self) -> u32 {
         self.piece_count.div_ceil(LIST_PAGE_VALUES).min(LIST_PAGES_MAX)
     }
 
@@ -306,7 +328,8 @@ mod tests {
             let mut told = HaveSet::new(count);
             told.apply(&set.pages().collect::<Vec<_>>());
             prop_assert_eq!(&told, &set);
-            prop_assert_eq!(set.pages_since(&told).count(), 0);
+            prop_assert_eq!(set.pages_unlike(&told, u32::MAX).count(), 0);
+            prop_assert_eq!(&HaveSet::from_pieces(count, &set.to_pieces()), &set);
         }
     }
 

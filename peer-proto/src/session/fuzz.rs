@@ -1,0 +1,203 @@
+//! Body of the fuzz target for sessions; ordinary tests run it on seeded bytes.
+//!
+//! Knows: what must hold whatever a peer sends and in whatever order. Does not know: who makes it up.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::content::{ByteRange, ContentId, Hash};
+use crate::digest::{Algorithm, Digest};
+use crate::limits::{
+    CONTENTS_PER_PEER_MAX, LIST_PARTS_IN_FLIGHT_MAX, LISTS_WAITING_MAX, OPEN_REQUESTS_PER_PEER_MAX,
+    PARKED_REQUESTS_MAX, QUESTIONS_UNANSWERED_MAX, QUESTIONS_WAITING_MAX,
+};
+use crate::peer::PeerId;
+use crate::time::Instant;
+use crate::wire::codec::{decode_body, decode_header, encode};
+use crate::wire::{Answer, Frame, HaveSet, Hello, ListPart, RefuseReason, Versions};
+
+use super::{Output, RequestId, Session, SessionConfig, SessionEvent};
+
+/// Plays the bytes as a script of frames, commands and time. Whatever it says: no panic, every frame that leaves can
+/// be written, everything kept stays within its bound, and the outputs of one step come to an end.
+///
+/// # Panics
+/// If one of these does not hold.
+pub fn fuzz_session(script: &[u8]) {
+    let config = SessionConfig {
+        me: PeerId::from_public_key([1; 32]),
+        peer: PeerId::from_public_key([2; 32]),
+        my_nonce: [3; 16],
+        filler: [4; 128],
+    };
+    let mut now = Instant::ZERO;
+    let mut session = Session::new(config, now);
+    let mut script = Script(script);
+    if script.byte() % 8 != 0 {
+        let hello = Hello { versions: Versions { min: 1, max: 1 }, nonce: [5; 16], tags: [6; 128] };
+        let _ = session.handle_frame(Frame::Hello(hello), now);
+    }
+    let mut asked = Vec::new();
+    while !script.0.is_empty() {
+        step(&mut session, &mut script, &mut asked, &mut now);
+        drain(&mut session, &mut asked, now);
+        check_bounds(&session);
+    }
+}
+
+/// Questions and requests of the peer, which later steps answer.
+type Pending = Vec<SessionEvent>;
+
+fn step(session: &mut Session, script: &mut Script<'_>, asked: &mut Pending, now: &mut Instant) {
+    let content = ContentId { root: Hash([script.byte() % 4; 32]), len: u64::from(script.number()) };
+    match script.byte() % 12 {
+        0..=4 => {
+            if let Some(frame) = script.frame() {
+                let _ = session.handle_frame(frame, *now);
+            }
+        }
+        5 => {
+            *now = now.after(Duration::from_micros(u64::from(script.number())));
+            session.handle_timeout(*now);
+        }
+        6 => {
+            if let Ok(digest) = Digest::new(Algorithm::Blake3, vec![script.byte() % 8; 32]) {
+                session.find(&vec![(7, digest); usize::from(script.byte())], *now);
+            }
+        }
+        7 => session.want_list(content, *now),
+        8 => {
+            let start = u64::from(script.number());
+            if let Some(range) = ByteRange::new(start..start + 1 + u64::from(script.byte())) {
+                let _ = session.request(content, vec![range], *now);
+            }
+        }
+        9 => {
+            let request = RequestId(u64::from(script.byte()));
+            if script.byte().is_multiple_of(2) {
+                session.cancel(request, *now)
+            } else {
+                session.close_request(request)
+            }
+        }
+        10 => {
+            let pieces = content.len.div_ceil(64 * 1024);
+            session.send_have(content, HaveSet::whole(u32::try_from(pieces).unwrap_or(0)), *now);
+            session.forget(content, *now);
+        }
+        _ => {
+            if let Some(event) = asked.pop() {
+                reply(session, &event, script.byte(), *now);
+            }
+        }
+    }
+}
+
+fn reply(session: &mut Session, event: &SessionEvent, choice: u8, now: Instant) {
+    match event {
+        SessionEvent::Asked { key, .. } => session.answer(*key, Answer::NotHere, now),
+        SessionEvent::ListAsked { content, part } => {
+            let values = part.values_in(*content).ok().filter(|_| !choice.is_multiple_of(3));
+            let values = values.map(|count| (0..count).map(|_| Hash([choice; 32])).collect());
+            session.send_list(*content, *part, values);
+        }
+        SessionEvent::Wanted { request, .. } if choice.is_multiple_of(2) => session.finish(*request),
+        SessionEvent::Wanted { request, .. } => session.refuse(*request, RefuseReason::NotHeld, now),
+        _ => {}
+    }
+}
+
+fn drain(session: &mut Session, asked: &mut Pending, now: Instant) {
+    for _ in 0..4_096 {
+        match session.poll_output() {
+            Output::Transmit(frame) => {
+                encode(&frame).expect("a session sends valid frames only");
+            }
+            Output::Event(event) if asked.len() < 64 => asked.push(event),
+            Output::Event(_) => {}
+            Output::WaitUntil(at) => {
+                let overdue = at <= now && now != Instant::ZERO && at != Instant::NEVER;
+                assert!(!overdue || !session.is_over(), "a session that is over waits for nothing");
+                return;
+            }
+        }
+    }
+    panic!("one step must not cause outputs without end");
+}
+
+fn check_bounds(session: &Session) {
+    let requester = &session.requester;
+    assert!(requester.open_count() <= OPEN_REQUESTS_PER_PEER_MAX);
+    assert!(requester.held_count() <= CONTENTS_PER_PEER_MAX);
+    assert!(requester.questions.kept() <= QUESTIONS_WAITING_MAX);
+    let (waiting, slots) = requester.lists.kept();
+    assert!(waiting <= LISTS_WAITING_MAX && slots <= LIST_PARTS_IN_FLIGHT_MAX);
+    let [questions, lists, open, parked, told] = session.provider.kept();
+    assert!(questions <= QUESTIONS_UNANSWERED_MAX);
+    assert!(lists <= LIST_PARTS_IN_FLIGHT_MAX);
+    assert!(open <= OPEN_REQUESTS_PER_PEER_MAX);
+    assert!(parked <= PARKED_REQUESTS_MAX);
+    assert!(told <= CONTENTS_PER_PEER_MAX);
+}
+
+/// Bytes that are read as choices.
+struct Script<'a>(&'a [u8]);
+
+impl Script<'_> {
+    fn byte(&mut self) -> u8 {
+        match self.0.split_first() {
+            Some((first, rest)) => {
+                self.0 = rest;
+                *first
+            }
+            None => 0,
+        }
+    }
+
+    /// A number of up to 28 bits, small ones more often.
+    fn number(&mut self) -> u32 {
+        let shift = self.byte() % 21;
+        u32::from(self.byte()) << shift
+    }
+
+    /// A frame from the bytes that follow: a kind, a length, a body; and where that decodes to nothing, one made up.
+    fn frame(&mut self) -> Option<Frame> {
+        let kind = self.byte();
+        let len = usize::from(self.byte()).min(self.0.len());
+        let (body, rest) = self.0.split_at(len);
+        self.0 = rest;
+        let announced = u32::try_from(len).ok()?.to_be_bytes();
+        let header = decode_header(&[kind, announced[1], announced[2], announced[3]]).ok();
+        let decoded = header.and_then(|header| decode_body(header, Bytes::copy_from_slice(body)).ok());
+        decoded.or_else(|| self.made_up())
+    }
+
+    fn made_up(&mut self) -> Option<Frame> {
+        use crate::wire::{
+            Cancel, Find, Found, Have, HavePage, ListRefuse, ListWant, NumberedAnswer, PageBits, Question,
+            Refuse, Want,
+        };
+        let content = ContentId { root: Hash([self.byte() % 4; 32]), len: u64::from(self.number()) };
+        let number = u32::from(self.byte());
+        let request = RequestId(u64::from(number));
+        let frame = match self.byte() % 8 {
+            0 => {
+                let questions =
+                    vec![Question { id: [self.byte(); 32], proof: [0; 32] }; usize::from(self.byte())];
+                Frame::Find(Find { first: number, questions })
+            }
+            1 => {
+                let answer = Answer::Here { content, whole: self.byte().is_multiple_of(2), sealed: false };
+                Frame::Found(Found { answers: vec![NumberedAnswer { number, answer }] })
+            }
+            2 => Frame::Have(Have { content, pages: vec![HavePage { page: 0, bits: PageBits::All }] }),
+            3 => Frame::ListWant(ListWant { content, part: ListPart::Page(u32::from(self.byte() % 4)) }),
+            4 => Frame::Want(Want { request, content, ranges: vec![ByteRange::new(0..content.len)?] }),
+            5 => Frame::Cancel(Cancel { request }),
+            6 => Frame::Refuse(Refuse { request, reason: RefuseReason::Other }),
+            _ => Frame::ListRefuse(ListRefuse { content, part: ListPart::Page(u32::from(self.byte() % 4)) }),
+        };
+        frame.check().is_ok().then_some(frame)
+    }
+}

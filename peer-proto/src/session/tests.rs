@@ -1,0 +1,8 @@
+//! The dialogue, driven by hand: two sessions and the frames between them.
+
+mod hello;
+mod lists;
+mod lookups;
+mod pair;
+mod requests;
+mod scripts;
