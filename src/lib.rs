@@ -5,6 +5,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod clock;
 pub mod engine;
 pub mod job;
 pub mod record;
+pub mod telemetry;
