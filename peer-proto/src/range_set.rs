@@ -157,7 +157,23 @@ impl RangeSet {
     pub fn intersection(&self, other: &Self) -> Self {
         let (large, small) =
             if self.range_count() >= other.range_count() { (self, other) } else { (other, self) };
-        Self::from_separate(small.iter().flat_map(|range| large.iter_within(range)))
+        if small.range_count() < large.range_count() / 8 {
+            return Self::from_separate(small.iter().flat_map(|range| large.iter_within(range)));
+        }
+        let (mut left, mut right) = (large.iter().peekable(), small.iter().peekable());
+        Self::from_separate(iter::from_fn(|| {
+            loop {
+                let (a, b) = (*left.peek()?, *right.peek()?);
+                if a.end() <= b.end() {
+                    left.next()
+                } else {
+                    right.next()
+                };
+                if let Some(both) = a.intersection(b) {
+                    return Some(both);
+                }
+            }
+        }))
     }
 
     /// What is in this set and not in `other`.
