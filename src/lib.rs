@@ -6,6 +6,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod clock;
+pub mod config;
+pub mod control;
 pub mod engine;
 pub mod job;
 pub mod record;
