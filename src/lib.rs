@@ -10,5 +10,6 @@ pub mod config;
 pub mod control;
 pub mod engine;
 pub mod job;
+pub mod origin;
 pub mod record;
 pub mod telemetry;

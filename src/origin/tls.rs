@@ -1,0 +1,73 @@
+//! Whom we believe on https: the system's roots and, if configured, one more file of them.
+//!
+//! Knows: root certificates, protocol versions, ALPN. Does not know: which host is asked.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::OnceCell;
+
+use super::OriginConfigError;
+
+/// Builds the TLS settings once, when the first https origin is asked: reading the system's roots takes a while.
+#[derive(Debug)]
+pub(super) struct Trust {
+    extra: Vec<CertificateDer<'static>>,
+    built: OnceCell<Arc<ClientConfig>>,
+}
+
+impl Trust {
+    /// Reads the extra file of roots (PEM).
+    pub(super) fn new(extra_ca: Option<&Path>) -> Result<Self, OriginConfigError> {
+        let extra = match extra_ca {
+            None => Vec::new(),
+            Some(path) => {
+                let fail = |reason: String| OriginConfigError::ExtraCa { path: path.to_owned(), reason };
+                let found = CertificateDer::pem_file_iter(path)
+                    .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+                    .map_err(|source| fail(source.to_string()))?;
+                if found.is_empty() {
+                    return Err(fail("no certificate in it".into()));
+                }
+                let mut store = RootCertStore::empty();
+                for certificate in &found {
+                    store.add(certificate.clone()).map_err(|source| fail(source.to_string()))?;
+                }
+                found
+            }
+        };
+        Ok(Self { extra, built: OnceCell::new() })
+    }
+
+    /// The settings for every https connection.
+    pub(super) async fn client(&self) -> Arc<ClientConfig> {
+        let build = || async {
+            let system = tokio::task::spawn_blocking(|| rustls_native_certs::load_native_certs().certs).await;
+            let mut roots = RootCertStore::empty();
+            // Systems carry certificates that cannot be parsed; the others still count.
+            roots.add_parsable_certificates(system.unwrap_or_default());
+            roots.add_parsable_certificates(self.extra.iter().cloned());
+            if roots.is_empty() {
+                tracing::warn!(
+                    "no trusted root certificates found on this system: https origins will be refused"
+                );
+            }
+            Arc::new(settings(roots))
+        };
+        Arc::clone(self.built.get_or_init(build).await)
+    }
+}
+
+fn settings(roots: RootCertStore) -> ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring offers suites for TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config
+}
