@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod disk;
 pub mod engine;
 pub mod job;
 pub mod origin;
