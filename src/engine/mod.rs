@@ -1,10 +1,389 @@
 //! The brain: facts in, effects out.
 //!
 //! Knows: jobs, peers, sources, what to ask of whom and why. Does not know: time but as a value, bytes, sockets, files.
+//!
+//! The contract of its caller (the driver, or a simulated host): *one* [`Engine::handle_input`] or
+//! [`Engine::handle_timeout`], then [`Engine::poll_output`] until it says [`io::Output::WaitUntil`], then wait for that
+//! moment or the next fact. Every effect with an id gets exactly one answer; late and repeated ones are harmless.
 
 pub mod chance;
+mod claims;
+mod core;
 pub mod event;
 pub mod explain;
+pub mod fetch;
 pub mod io;
+mod job;
+pub mod lease;
+pub mod lookup;
 pub mod pace;
+pub mod peers;
 pub mod piece_set;
+mod pieces;
+pub mod plan;
+pub mod planner;
+mod repair;
+pub mod serve;
+mod views;
+pub mod why;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use peer_proto::peer::PeerId;
+use peer_proto::session::SessionEvent;
+use peer_proto::time::Instant;
+
+pub use self::core::{EngineConfig, Totals};
+pub use peers::PeerView;
+
+use self::core::{Asker, Core};
+use event::JobView;
+use explain::Decision;
+use io::{Effect, EffectId, Input, JobCommand, Now, Output, StoredJob};
+use job::{Job, Stage};
+use serve::Shelf;
+
+use crate::job::{JobId, JobSpec, PeerFlags};
+use crate::record::RecordSummary;
+
+/// Jobs that are over and still shown, with their decisions; older ones are forgotten.
+pub const ENDED_JOBS_MAX: usize = 64;
+
+/// The deciding part of a node.
+#[derive(Debug)]
+pub struct Engine {
+    core: Core,
+    jobs: BTreeMap<JobId, Job>,
+    /// Jobs that are over, oldest first.
+    ended: Vec<JobId>,
+}
+
+impl Engine {
+    /// An engine that knows nothing yet.
+    #[must_use]
+    pub fn new(config: EngineConfig, now: Now) -> Self {
+        Self { core: Core::new(config, now), jobs: BTreeMap::new(), ended: Vec::new() }
+    }
+
+    /// Takes a fact in.
+    pub fn handle_input(&mut self, input: Input, now: Now) {
+        self.core.now = now;
+        match input {
+            Input::Submit { job, spec } => self.submit(job, spec),
+            Input::JobFound(stored) => self.job_found(stored),
+            Input::Command { job, command } => self.command(job, command),
+            Input::FlagsChanged(flags) => self.flags_changed(flags),
+            Input::JobPersisted { .. }
+            | Input::PartOpened { .. }
+            | Input::PartReset { .. }
+            | Input::Probed { .. }
+            | Input::Sealed { .. }
+            | Input::Delivered { .. }
+            | Input::PartDropped { .. }
+            | Input::ListRead { .. } => self.answer(input),
+            Input::Progress { lease, received } => {
+                self.with_lease(lease, |job, core| job.progress(lease, received, core));
+            }
+            Input::PiecesStored { lease, run } => {
+                self.with_lease(lease, |job, core| job.pieces_stored(lease, &run, core));
+            }
+            Input::LeaseEnded { lease, received, len, outcome } => {
+                self.with_lease(lease, |job, core| job.lease_ended(lease, received, len, outcome, core));
+                self.core.leases.remove(&lease);
+            }
+            Input::PeerConnected { peer, address, near, nonce } => {
+                self.peer_lost(peer);
+                self.core.peer_connected(peer, address, near, nonce);
+            }
+            Input::PeerLost { peer } => self.peer_lost(peer),
+            Input::FrameReceived { peer, frame } => self.core.frame(peer, frame),
+            Input::BadFrame { peer, message } => self.core.back_off(peer, &message),
+            Input::RecordHeld(record) => self.core.record_held(record),
+            Input::RecordGone(record) => self.core.record_gone(record),
+            Input::ServeEnded { id, sent, outcome } => self.core.serve_ended(id, sent, outcome),
+        }
+        self.turn();
+    }
+
+    /// Lets time pass.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.core.now = now;
+        self.core.wake_sessions();
+        let time = self.core.time();
+        let due = self.jobs.iter().filter(|(_, job)| job.wake <= time).map(|(id, _)| *id);
+        self.core.dirty.extend(due);
+        self.turn();
+    }
+
+    /// What to do next; after [`Output::WaitUntil`] nothing until something is handled.
+    pub fn poll_output(&mut self) -> Output {
+        if let Some(effect) = self.core.effects.pop_front() {
+            return Output::Effect(Box::new(effect));
+        }
+        let jobs = self.jobs.values().map(|job| job.wake).min().unwrap_or(Instant::NEVER);
+        Output::WaitUntil(jobs.min(self.core.peers.wake()).min(self.core.have_wake()))
+    }
+
+    /// A job as it stands.
+    #[must_use]
+    pub fn job_view(&self, job: JobId) -> Option<JobView> {
+        self.jobs.get(&job).map(|job| job.view(&self.core))
+    }
+
+    /// All jobs that are known, those that are over included, in the order of their ids.
+    #[must_use]
+    pub fn job_views(&self) -> Vec<JobView> {
+        self.jobs.values().map(|job| job.view(&self.core)).collect()
+    }
+
+    /// Why every range of a job came from where it came.
+    #[must_use]
+    pub fn decisions(&self, job: JobId) -> Option<&[Decision]> {
+        self.jobs.get(&job).map(|job| job.why.list())
+    }
+
+    /// A job as it is kept across restarts.
+    #[must_use]
+    pub fn stored_job(&self, job: JobId) -> Option<StoredJob> {
+        self.jobs.get(&job).map(Job::stored)
+    }
+
+    /// The peers that are connected or banned.
+    #[must_use]
+    pub fn peer_views(&self) -> Vec<PeerView> {
+        let mut views = self.core.peers.views(self.core.time());
+        for view in &mut views {
+            let holding = self.jobs.values().filter(|job| job.sources.contains_key(&view.peer)).count();
+            view.held = u32::try_from(holding).unwrap_or(u32::MAX);
+        }
+        views
+    }
+
+    /// The records of the cache.
+    #[must_use]
+    pub fn record_views(&self) -> Vec<RecordSummary> {
+        self.core.records.values().cloned().collect()
+    }
+
+    /// The computer's permissions.
+    #[must_use]
+    pub const fn flags(&self) -> PeerFlags {
+        self.core.flags
+    }
+
+    /// Bytes since the start.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let banned_peers = self.core.peers.banned_count(self.core.time());
+        Totals { banned_peers, ..self.core.totals }
+    }
+
+    fn submit(&mut self, id: JobId, spec: JobSpec) {
+        if self.jobs.contains_key(&id) {
+            return;
+        }
+        let mut job = Job::new(id, spec, &self.core);
+        let stored = job.stored();
+        job.waiting = Some(self.core.ask(id, |id| Effect::PersistJob { id, job: stored }));
+        self.jobs.insert(id, job);
+    }
+
+    fn job_found(&mut self, stored: StoredJob) {
+        let id = stored.id;
+        if !self.jobs.contains_key(&id) {
+            let job = Job::found(stored, &self.core);
+            self.jobs.insert(id, job);
+            self.core.dirty.insert(id);
+        }
+    }
+
+    fn command(&mut self, id: JobId, command: JobCommand) {
+        match self.jobs.get_mut(&id) {
+            Some(job) => {
+                job.command(command, &mut self.core);
+                self.core.dirty.insert(id);
+            }
+            None => {
+                let reason = "there is no such job".to_owned();
+                self.core.effect(Effect::Tell(event::Event::CommandRefused { job: id, reason }));
+            }
+        }
+    }
+
+    fn flags_changed(&mut self, flags: PeerFlags) {
+        let before = std::mem::replace(&mut self.core.flags, flags);
+        if before.server && !flags.server {
+            self.core.stop_serving();
+        }
+        for (id, job) in &mut self.jobs {
+            job.flags_changed(&mut self.core);
+            self.core.dirty.insert(*id);
+        }
+    }
+
+    /// The answer to an effect with an id.
+    fn answer(&mut self, input: Input) {
+        let Some(id) = effect_of(&input) else { return };
+        let owner = match self.core.askers.remove(&id) {
+            Some(Asker::Job(owner)) => owner,
+            Some(asker) => {
+                if let Input::ListRead { values, .. } = input {
+                    self.core.list_read(asker, values);
+                }
+                return;
+            }
+            None => return,
+        };
+        self.core.dirty.insert(owner);
+        let core = &mut self.core;
+        let Some(job) = self.jobs.get_mut(&owner) else { return };
+        if let Input::Probed { outcome, .. } = input {
+            job.probed(id, outcome, core);
+            return;
+        }
+        if !job.answered(id) {
+            return;
+        }
+        match input {
+            Input::JobPersisted { outcome, .. } => {
+                let is_refused = !job.persisted(outcome, core);
+                self.jobs.retain(|id, _| *id != owner || !is_refused);
+            }
+            Input::PartOpened { outcome, .. } => job.opened(outcome, core),
+            Input::PartReset { outcome, .. } => job.part_reset(outcome, core),
+            Input::Sealed { outcome, .. } => job.seal_ended(outcome, core),
+            Input::Delivered { outcome, .. } => job.delivered(outcome, core),
+            Input::PartDropped { .. } => job.dropped(core),
+            _ => {}
+        }
+    }
+
+    fn with_lease(&mut self, lease: io::LeaseId, act: impl FnOnce(&mut Job, &mut Core)) {
+        let Some(id) = self.core.leases.get(&lease).copied() else { return };
+        if let Some(job) = self.jobs.get_mut(&id) {
+            act(job, &mut self.core);
+            self.core.dirty.insert(id);
+        }
+    }
+
+    fn peer_lost(&mut self, peer: PeerId) {
+        if self.core.peer_gone(peer).is_some() {
+            for (id, job) in &mut self.jobs {
+                job.peer_lost(peer, &mut self.core);
+                self.core.dirty.insert(*id);
+            }
+        }
+    }
+
+    /// Events of sessions, then the next steps of the jobs they touch, until nothing is left to do.
+    fn turn(&mut self) {
+        loop {
+            if let Some((peer, event)) = self.core.events.pop_front() {
+                self.session_event(peer, event);
+            } else if let Some(id) = self.core.dirty.pop_first() {
+                self.advance(id);
+            } else {
+                break;
+            }
+        }
+        self.shelf().tell_haves();
+    }
+
+    fn advance(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let was_over = job.stage == Stage::Over && self.ended.contains(&id);
+        job.advance(&mut self.core);
+        job.tell(&mut self.core);
+        if job.stage == Stage::Over && !was_over {
+            self.ended.push(id);
+            if self.ended.len() > ENDED_JOBS_MAX {
+                let oldest = self.ended.remove(0);
+                self.jobs.remove(&oldest);
+                self.core.effect(Effect::ForgetJob { job: oldest });
+            }
+        }
+    }
+
+    fn session_event(&mut self, peer: PeerId, event: SessionEvent) {
+        match event {
+            SessionEvent::Ready => {
+                if let Some(peer) = self.core.peers.get_mut(peer) {
+                    peer.ready = true;
+                }
+                self.core.dirty.extend(self.jobs.keys());
+            }
+            SessionEvent::Found { key, answer } => {
+                let asked = self.core.peers.get_mut(peer).and_then(|peer| peer.asks.remove(&key));
+                self.with_job(asked, |job, core| job.answered_by(peer, answer, core));
+            }
+            SessionEvent::HaveChanged { content } => {
+                self.with_jobs_of(peer, |job, core| job.have_changed(peer, content, core));
+            }
+            SessionEvent::ListComplete { content: _, list } => {
+                self.with_all(|job, core| job.list_arrived(peer, &list, core));
+            }
+            SessionEvent::ListFailed { content, reason } => {
+                self.with_jobs_of(peer, |job, core| job.list_failed(peer, content, &reason, core));
+            }
+            SessionEvent::Refused { request, reason } => {
+                let lease = self.core.peers.get_mut(peer).and_then(|peer| peer.requests.remove(&request));
+                if let Some((job, lease)) = lease {
+                    self.with_job(Some(job), |job, core| job.refused(lease, peer, reason, core));
+                }
+            }
+            SessionEvent::Asked { key, id, proof } => self.shelf().asked(peer, key, id, &proof),
+            SessionEvent::ListAsked { content, part } => self.shelf().list_asked(peer, content, part),
+            SessionEvent::Wanted { request, content, ranges } => {
+                self.shelf().wanted(peer, request, content, ranges);
+            }
+            SessionEvent::Cancelled { request } => self.core.cancelled(peer, request),
+            SessionEvent::Left { .. } => self.peer_lost(peer),
+            SessionEvent::Failed(error) => self.core.back_off(peer, &error.to_string()),
+        }
+    }
+
+    fn shelf(&mut self) -> Shelf<'_> {
+        Shelf { core: &mut self.core, jobs: &self.jobs }
+    }
+
+    fn with_job(&mut self, id: Option<JobId>, act: impl FnOnce(&mut Job, &mut Core)) {
+        let Some(id) = id else { return };
+        if let Some(job) = self.jobs.get_mut(&id) {
+            act(job, &mut self.core);
+            self.core.dirty.insert(id);
+        }
+    }
+
+    fn with_jobs_of(&mut self, peer: PeerId, mut act: impl FnMut(&mut Job, &mut Core)) {
+        for (id, job) in &mut self.jobs {
+            if job.sources.contains_key(&peer) {
+                act(job, &mut self.core);
+                self.core.dirty.insert(*id);
+            }
+        }
+    }
+
+    fn with_all(&mut self, mut act: impl FnMut(&mut Job, &mut Core)) {
+        for (id, job) in &mut self.jobs {
+            act(job, &mut self.core);
+            self.core.dirty.insert(*id);
+        }
+    }
+}
+
+fn effect_of(input: &Input) -> Option<EffectId> {
+    match input {
+        Input::JobPersisted { id, .. }
+        | Input::PartOpened { id, .. }
+        | Input::PartReset { id, .. }
+        | Input::Probed { id, .. }
+        | Input::Sealed { id, .. }
+        | Input::Delivered { id, .. }
+        | Input::PartDropped { id }
+        | Input::ListRead { id, .. } => Some(*id),
+        _ => None,
+    }
+}

@@ -143,6 +143,28 @@ impl PieceSet {
         Some(start..end.min(start.saturating_add(count_max)))
     }
 
+    /// The first run at or after `from` that is in both sets, at most `count_max` long.
+    #[must_use]
+    pub fn common_run_at(&self, other: &Self, from: u32, count_max: u32) -> Option<Range<u32>> {
+        let common = |at: usize| self.word(at) & other.word(at);
+        let words = self.words.len().min(other.words.len());
+        let mut at = place(from / BITS);
+        let mut word = if at < words { common(at) & (u64::MAX << (from % BITS)) } else { 0 };
+        while word == 0 {
+            at += 1;
+            if at >= words {
+                return None;
+            }
+            word = common(at);
+        }
+        let start = u32::try_from(at).ok()?.saturating_mul(BITS) + word.trailing_zeros();
+        let mut end = start + 1;
+        while end - start < count_max && common(place(end / BITS)) >> (end % BITS) & 1 == 1 {
+            end += 1;
+        }
+        Some(start..end)
+    }
+
     /// All runs, ascending.
     pub fn runs(&self) -> impl Iterator<Item = Range<u32>> + '_ {
         let mut from = 0;
@@ -242,6 +264,10 @@ mod tests {
                 assert!(run.len() == 9 || !twin[place(run.end)], "a run ends at a hole or at its limit");
                 assert!(set.contains_all(run));
             }
+            let other = PieceSet::of(next(200)..350);
+            let mut both = set.clone();
+            both.intersect_with(&other);
+            assert_eq!(set.common_run_at(&other, from, 7), both.run_at(from, 7));
             let runs: u32 = set.runs().map(|run| run.end - run.start).sum();
             assert_eq!(runs, set.count());
             assert_eq!(PieceSet::from_ranges(&set.to_ranges(), 400), set);

@@ -1,0 +1,137 @@
+//! What every part of the engine shares: the present, what is to be done, who is there.
+//!
+//! Knows: ids, effects waiting to be polled, totals, peers, records. Does not know: jobs (`job`), decisions.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use peer_proto::content::ContentId;
+use peer_proto::peer::PeerId;
+use peer_proto::session::SessionEvent;
+use peer_proto::time::Instant;
+use peer_proto::wire::ListPart;
+use serde::{Deserialize, Serialize};
+
+use super::chance::Chance;
+use super::io::{Effect, EffectId, LeaseId, Now, ServeId};
+use super::peers::Peers;
+use super::serve::Serving;
+use crate::job::{JobId, PeerFlags};
+use crate::record::{RecordId, RecordSummary};
+
+/// What an engine is made with.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// This node's id: its key, as channels prove it.
+    pub me: PeerId,
+    /// 32 random bytes; all of the engine's chance follows from them.
+    pub seed: [u8; 32],
+    /// The computer's half of the permissions.
+    pub flags: PeerFlags,
+    /// Whether peers may turn up (static ones are configured, or discovery is on): then the origin waits for the
+    /// head start even if nobody is connected yet.
+    pub expects_peers: bool,
+}
+
+/// Bytes of this node since it started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Totals {
+    /// From origins.
+    pub origin_bytes: u64,
+    /// From peers.
+    pub peer_bytes: u64,
+    /// To peers.
+    pub served_bytes: u64,
+    /// Thrown away: late, wrong, or of an older version.
+    pub discarded_bytes: u64,
+    /// Peers that are banned now.
+    pub banned_peers: u64,
+}
+
+/// Who waits for the answer to an effect.
+#[derive(Clone, Debug)]
+pub(super) enum Asker {
+    /// A job.
+    Job(JobId),
+    /// A peer waits for a part of a list.
+    List { peer: PeerId, content: ContentId, part: ListPart },
+}
+
+/// The shared ground of the engine's parts.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) config: EngineConfig,
+    pub(super) flags: PeerFlags,
+    pub(super) now: Now,
+    pub(super) chance: Chance,
+    pub(super) effects: VecDeque<Effect>,
+    pub(super) events: VecDeque<(PeerId, SessionEvent)>,
+    pub(super) dirty: BTreeSet<JobId>,
+    pub(super) askers: BTreeMap<EffectId, Asker>,
+    pub(super) leases: BTreeMap<LeaseId, JobId>,
+    pub(super) records: BTreeMap<RecordId, RecordSummary>,
+    pub(super) peers: Peers,
+    pub(super) serving: Serving,
+    pub(super) totals: Totals,
+    next_id: u64,
+}
+
+impl Core {
+    pub(super) fn new(config: EngineConfig, now: Now) -> Self {
+        Self {
+            flags: config.flags,
+            chance: Chance::new(config.seed),
+            config,
+            now,
+            effects: VecDeque::new(),
+            events: VecDeque::new(),
+            dirty: BTreeSet::new(),
+            askers: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            records: BTreeMap::new(),
+            peers: Peers::default(),
+            serving: Serving::default(),
+            totals: Totals::default(),
+            next_id: 1,
+        }
+    }
+
+    /// The moment timers live in.
+    pub(super) const fn time(&self) -> Instant {
+        self.now.monotonic
+    }
+
+    pub(super) fn effect(&mut self, effect: Effect) {
+        self.effects.push_back(effect);
+    }
+
+    /// Emits an effect that is answered to a job.
+    pub(super) fn ask(&mut self, job: JobId, effect: impl FnOnce(EffectId) -> Effect) -> EffectId {
+        self.ask_for(Asker::Job(job), effect)
+    }
+
+    /// Emits an effect that is answered.
+    pub(super) fn ask_for(&mut self, asker: Asker, effect: impl FnOnce(EffectId) -> Effect) -> EffectId {
+        let id = EffectId(self.number());
+        self.askers.insert(id, asker);
+        let effect = effect(id);
+        self.effect(effect);
+        id
+    }
+
+    pub(super) fn lease_id(&mut self, job: JobId) -> LeaseId {
+        let id = LeaseId(self.number());
+        self.leases.insert(id, job);
+        id
+    }
+
+    pub(super) fn serve_id(&mut self) -> ServeId {
+        ServeId(self.number())
+    }
+
+    fn number(&mut self) -> u64 {
+        let number = self.next_id;
+        self.next_id += 1;
+        number
+    }
+}

@@ -1,0 +1,351 @@
+//! Asking peers who holds what a job wants, and taking in what they state.
+//!
+//! Knows: when a job may ask, whom, how often; answers, lists, proofs of length. Does not know: answering (`serve`),
+//! which range goes where (`plan`).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use peer_proto::content::{ContentId, Hash, PieceIndex};
+use peer_proto::digest::{Algorithm, Digest};
+use peer_proto::peer::PeerId;
+use peer_proto::session::{Answer, ListFault};
+use peer_proto::standing::PieceRun;
+use peer_proto::verify::HashList;
+
+use super::claims::{Claims, Fetching, Hint};
+use super::core::Core;
+use super::fetch::{LIST_WAIT, LOOK_FOR, Reach};
+use super::io::Standing;
+use super::job::Job;
+use super::lease::PeerSource;
+use super::pace::{Breaker, Speed};
+use super::piece_set::PieceSet;
+use crate::job::Trigger;
+
+/// Peers that did not have it are asked again after this.
+pub const ASK_AGAIN: Duration = Duration::from_secs(2);
+const SOURCES_MAX: usize = 64;
+const DIGESTS_ASKED_MAX: usize = 3;
+
+impl Job {
+    /// Whether this job takes bytes from peers: both permissions, and a digest that names the bytes (level 3).
+    pub(super) fn wants_peers(&self, core: &Core) -> bool {
+        core.flags.client && self.spec.flags.client && !self.digests().is_empty()
+    }
+
+    /// What peers are asked for: the root if it is known, else every other digest.
+    fn questions(&self) -> Vec<Digest> {
+        let digests = self.digests();
+        match digests.iter().find(|digest| digest.algorithm() == Algorithm::Blake3) {
+            Some(root) => vec![root.clone()],
+            None => digests.into_iter().take(DIGESTS_ASKED_MAX).collect(),
+        }
+    }
+
+    /// Asks every peer that was not asked yet, and those that lacked it again while sources are few.
+    pub(super) fn ask_peers(&mut self, core: &mut Core) {
+        if !self.wants_peers(core) || self.is_whole() {
+            return;
+        }
+        let now = core.time();
+        self.interest_at = self.interest_at.or(Some(now));
+        let questions = self.questions();
+        for id in core.peers.ready() {
+            let Some(peer) = core.peers.get(id) else { continue };
+            if self.sources.contains_key(&id) || peer.asks.values().any(|job| *job == self.id) {
+                continue;
+            }
+            match peer.asked.get(&self.id).map(|asked| asked.after(ASK_AGAIN)) {
+                Some(due) if due > now => self.wake_at(due),
+                Some(_) | None => core.find(id, self.id, &questions),
+            }
+        }
+    }
+
+    /// A peer answered a question.
+    pub(super) fn answered_by(&mut self, id: PeerId, answer: Answer, core: &mut Core) {
+        self.changed = true;
+        let Answer::Here { content, whole, sealed } = answer else {
+            return;
+        };
+        let now = core.time();
+        let fits = self.claims.may_be(content, self.known_len(), sealed);
+        let full = self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&id);
+        if !self.wants_peers(core) || !fits || full || core.peers.is_refuted(id, now) {
+            return;
+        }
+        if let Some(hint) = self.claims.hint_mut(content) {
+            hint.stated_by.insert(id);
+        }
+        let count = peer_proto::content::Geometry::of(content.len).map_or(0, |cut| cut.piece_count());
+        let have = if whole { PieceSet::of(0..count) } else { core.peers.have(id, content) };
+        let source = PeerSource {
+            content,
+            sealed,
+            have,
+            since: now,
+            speed: Speed::default(),
+            breaker: Breaker::default(),
+            proven: 0,
+        };
+        self.sources.entry(id).or_insert(source);
+    }
+
+    /// A peer's have-set changed.
+    pub(super) fn have_changed(&mut self, id: PeerId, content: ContentId, core: &Core) {
+        if let Some(source) = self.sources.get_mut(&id)
+            && source.content == content
+        {
+            source.have = core.peers.have(id, content);
+            self.changed = true;
+        }
+    }
+
+    /// Asks for the lists that are stated and not known yet, at most four, and from a second peer if the first is slow.
+    pub(super) fn want_lists(&mut self, core: &mut Core) {
+        let now = core.time();
+        if self.claims.trusted.is_some() || !self.wants_peers(core) {
+            return;
+        }
+        let len_known = self.known_len();
+        let origin_silent = !matches!(self.origin.reach, Reach::Up | Reach::Unknown);
+        let offers: Vec<(PeerId, ContentId, bool)> =
+            self.sources.iter().map(|(id, source)| (*id, source.content, source.sealed)).collect();
+        for (id, content, sealed) in offers {
+            let known = self.claims.hint(content).is_some()
+                || self.claims.candidate.as_ref().is_some_and(|list| list.content() == content);
+            // Without an answer of the origin a stated length is tried, one at a time.
+            let tried = len_known.is_some() || self.claims.root.is_some() || origin_silent;
+            if known || !tried || !self.claims.may_be(content, len_known, sealed) {
+                continue;
+            }
+            if len_known.is_none() && self.claims.candidate.is_some() {
+                continue;
+            }
+            let has_room = self.claims.has_room();
+            match self.claims.fetching.get_mut(&content) {
+                Some(fetching) => {
+                    let late = now.since(fetching.since) >= LIST_WAIT;
+                    if late && !fetching.asked.contains(&id) && fetching.asked.len() < 4 {
+                        fetching.asked.push(id);
+                        fetching.since = now;
+                        core.want_list(id, content);
+                    }
+                }
+                None if has_room => {
+                    self.claims.fetching.insert(content, Fetching { asked: vec![id], since: now });
+                    core.want_list(id, content);
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// A list came from a peer and folds to the root it stated.
+    pub(super) fn list_arrived(&mut self, id: PeerId, list: &Arc<HashList>, core: &mut Core) {
+        let content = list.content();
+        if self.claims.fetching.remove(&content).is_none() {
+            return;
+        }
+        self.changed = true;
+        if self.claims.root == Some(content.root) {
+            // A list that folds does not prove the length: that takes the origin's word, or the last piece.
+            match self.len {
+                Some(len) if len == content.len && self.origin_says_len() => {
+                    self.trust(Arc::clone(list), core);
+                }
+                _ if content.len == 0 => self.trust(Arc::clone(list), core),
+                _ if self.claims.candidate.is_none() => self.claims.candidate = Some(Arc::clone(list)),
+                _ => {}
+            }
+            return;
+        }
+        let stating = self.sources.iter().filter(|(_, source)| source.content == content);
+        let mut stated_by: BTreeSet<PeerId> = stating.map(|(id, _)| *id).collect();
+        stated_by.insert(id);
+        let agrees = self.agrees_with_certain(list);
+        self.claims.hints.push(Hint {
+            list: Arc::clone(list),
+            author: id,
+            stated_by,
+            refuted: false,
+            audits: None,
+            cleared: false,
+            followed_alone: false,
+        });
+        if agrees {
+            self.claims.choose();
+            self.claims.note_conflict(self.pieces.certain());
+        } else {
+            self.refute(content, core);
+        }
+    }
+
+    /// The file's length, if the origin said it, a trusted list has it, or bytes were fetched under it.
+    fn known_len(&self) -> Option<u64> {
+        let said = self.origin.probe.as_ref().and_then(|probe| probe.version.len);
+        let trusted = self.claims.trusted.as_ref().map(|list| list.content().len);
+        let begun = if self.pieces.held().is_empty() { None } else { self.len };
+        said.or(trusted).or(begun)
+    }
+
+    fn origin_says_len(&self) -> bool {
+        let said = self.origin.probe.as_ref().and_then(|probe| probe.version.len);
+        said.is_some() && said == self.len
+    }
+
+    fn agrees_with_certain(&self, list: &HashList) -> bool {
+        Claims::differing(list, |piece| self.pieces.value(piece), self.pieces.certain()).is_empty()
+    }
+
+    pub(super) fn list_failed(
+        &mut self,
+        id: PeerId,
+        content: ContentId,
+        reason: &ListFault,
+        core: &mut Core,
+    ) {
+        let Some(fetching) = self.claims.fetching.get_mut(&content) else { return };
+        fetching.asked.retain(|asked| *asked != id);
+        if fetching.asked.is_empty() {
+            self.claims.fetching.remove(&content);
+        }
+        self.changed = true;
+        let jitter = core.chance.below(256);
+        self.sources.remove(&id);
+        if reason.is_lie() {
+            self.why.note(&id.to_string(), format!("banned: {reason}"), String::new(), core.time());
+            core.ban(id, &format!("its list was a lie: {reason}"));
+        } else if let Some(source) = self.sources.get_mut(&id) {
+            source.breaker.fail(jitter, core.time());
+        }
+    }
+
+    /// A root is trusted and its length known: what is held is compared, pieces that agree are proved (CLAIM-7).
+    pub(super) fn trust(&mut self, list: Arc<HashList>, core: &mut Core) {
+        let mut known = self.pieces.held().clone();
+        known.union_with(self.pieces.suspect());
+        let wrong = Claims::differing(&list, |piece| self.pieces.value(piece), &known);
+        let certain_wrong = wrong.intersects(self.pieces.certain());
+        known.subtract(&wrong);
+        for run in known.runs().collect::<Vec<_>>() {
+            self.restand(run, Standing::Proved, core);
+        }
+        for run in wrong.runs().collect::<Vec<_>>() {
+            self.restand(run, Standing::Suspect, core);
+        }
+        if certain_wrong {
+            self.stop_where(core, |lease| lease.peer().is_none());
+            self.origin.reach = Reach::Dead;
+            self.origin.failure = Some(super::event::Failure::Integrity);
+            self.origin.fault = "what the origin serves is not what the digest names".into();
+        }
+        self.set_len(Some(list.content().len));
+        self.claims.candidate = None;
+        self.claims.trusted = Some(list);
+    }
+
+    /// The last piece of a candidate proved: its length is the file's (TRUST-5).
+    pub(super) fn length_proved(&mut self, core: &mut Core) {
+        if let Some(list) = self.claims.candidate.take() {
+            self.trust(list, core);
+        }
+    }
+
+    /// Pieces came from the origin: whatever contradicts them is refuted (CLAIM-3, 4).
+    pub(super) fn certain_arrived(&mut self, run: &PieceRun, changed: &[u32], core: &mut Core) {
+        if let Some(repair) = &mut self.repair {
+            repair.changed |= !changed.is_empty();
+        }
+        for (piece, value) in (run.first.0..).zip(&run.values) {
+            for content in self.claims.compare(piece, *value) {
+                self.refute(content, core);
+            }
+        }
+    }
+
+    /// A hint is not what the origin says: nothing more is taken under it, its pieces are suspect (CLAIM-4).
+    pub(super) fn refute(&mut self, content: ContentId, core: &mut Core) {
+        let now = core.time();
+        let Some(stated_by) = self.claims.refute(content) else { return };
+        for peer in stated_by {
+            core.peers.refute(peer, now);
+            let why =
+                "what it states of this file is not what the origin says; nothing more is taken from it";
+            self.why.note(&peer.to_string(), why.into(), String::new(), now);
+        }
+        self.stop_where(core, |lease| lease.content == Some(content));
+        for piece in self.pieces.provisional().runs().flatten().collect::<Vec<u32>>() {
+            self.doubt(piece, core);
+        }
+        self.claims.choose();
+        self.claims.note_conflict(self.pieces.certain());
+    }
+
+    /// A provisional piece whose author was refuted rests on another author who states the same, or is suspect.
+    fn doubt(&mut self, piece: u32, core: &mut Core) {
+        let value = self.pieces.value(piece).unwrap_or(Hash([0; 32]));
+        let standing = match self.claims.other_author(piece, value) {
+            Some(author) => Standing::Provisional { author },
+            None => Standing::Suspect,
+        };
+        self.restand(piece..piece + 1, standing, core);
+    }
+
+    /// Whether a peer may still help, though nothing is leased right now.
+    pub(super) fn has_hope(&self, core: &Core) -> bool {
+        let now = core.time();
+        let gaps = self.gaps();
+        let lists_coming =
+            self.claims.fetching.values().any(|fetching| now.since(fetching.since) < LIST_WAIT * 3);
+        lists_coming
+            || self.sources.values().any(|source| {
+                let failing = source.breaker.failures() > 3;
+                let fresh = now.since(source.since) < LOOK_FOR;
+                let list = self.claims.accept(source.content).is_some();
+                !failing && (list || fresh) && (self.geometry.is_none() || source.have.intersects(&gaps))
+            })
+    }
+
+    /// Permission changed: leases end, the job is planned anew at the same offset (PEER-9).
+    pub(super) fn flags_changed(&mut self, core: &mut Core) {
+        let permission = core.flags.and(self.spec.flags);
+        let toggled = permission.client != self.permission.client;
+        self.permission = permission;
+        if !toggled {
+            return;
+        }
+        if !permission.client {
+            self.forget_sources(core);
+        }
+        self.interest_at = None;
+        self.stop_all(core);
+        if self.runs() {
+            self.trigger(Trigger::Replanned);
+            let why =
+                if permission.client { "peers may be asked now" } else { "peers may not be asked any more" };
+            self.why.note("nobody", format!("a permission changed: {why}"), String::new(), core.time());
+        }
+    }
+
+    /// Wants nothing of peers any more.
+    pub(super) fn forget_sources(&mut self, core: &mut Core) {
+        for (id, source) in std::mem::take(&mut self.sources) {
+            let now = core.time();
+            if let Some(peer) = core.peers.get_mut(id) {
+                peer.session.forget(source.content, now);
+                peer.asked.remove(&self.id);
+            }
+            core.pump(id);
+        }
+        self.claims.fetching.clear();
+    }
+
+    /// The piece that proves a candidate's length.
+    pub(super) fn last_piece(list: &HashList) -> Option<u32> {
+        let last = list.geometry().piece_count().checked_sub(1)?;
+        list.value(PieceIndex(last)).map(|_| last)
+    }
+}

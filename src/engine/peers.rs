@@ -1,0 +1,352 @@
+//! The peers that are there: one session each, and what we think of them.
+//!
+//! Knows: sessions, bans, refuted authors, how much each gave and took. Does not know: jobs, or what is asked of whom.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use peer_proto::content::{ByteRange, ContentId};
+use peer_proto::digest::Digest;
+use peer_proto::peer::PeerId;
+use peer_proto::session::{Output, RequestId, Session, SessionConfig, SessionEvent};
+use peer_proto::time::Instant;
+use peer_proto::wire::Frame;
+use serde::{Deserialize, Serialize};
+
+use super::core::Core;
+use super::io::{Effect, LeaseId, ServeId};
+use super::piece_set::PieceSet;
+use crate::job::JobId;
+
+/// First ban of a peer that lied; each next one is twice as long.
+pub const BAN_FIRST: Duration = Duration::from_secs(10 * 60);
+/// Ban at most.
+pub const BAN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// For how long a refuted author's lists are not taken (CLAIM-4).
+pub const REFUTED_FOR: Duration = Duration::from_secs(60 * 60);
+/// Back-off after the first protocol error (WIRE-9); doubles.
+pub const ERROR_BACK_OFF: Duration = Duration::from_secs(60);
+const BANS_MAX: usize = 1_024;
+
+/// A peer as it stands: what `peer list` shows.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PeerView {
+    /// Who.
+    pub peer: PeerId,
+    /// Its address, as last seen; empty if it was never connected.
+    pub address: String,
+    /// Whether the address is on-link, loopback or configured.
+    pub near: bool,
+    /// Whether it is connected now and said hello.
+    pub connected: bool,
+    /// For how many seconds more it is banned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub banned_for_s: Option<u64>,
+    /// Contents of ours that it says it holds.
+    pub held: u32,
+    /// Bytes it gave us since it connected.
+    pub bytes_in: u64,
+    /// Bytes we gave it since it connected.
+    pub bytes_out: u64,
+}
+
+/// Why a peer is refused for a while.
+#[derive(Clone, Debug)]
+struct Ban {
+    until: Instant,
+    strikes: u32,
+    /// Lies count as bans; protocol errors only back off.
+    lied: bool,
+    address: String,
+}
+
+/// One connected peer.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) address: String,
+    pub(super) near: bool,
+    pub(super) session: Session,
+    pub(super) ready: bool,
+    /// Our questions that are open, by key.
+    pub(super) asks: BTreeMap<u32, JobId>,
+    pub(super) next_key: u32,
+    /// When each job asked it last.
+    pub(super) asked: BTreeMap<JobId, Instant>,
+    /// Our requests and the leases they are for.
+    pub(super) requests: BTreeMap<RequestId, (JobId, LeaseId)>,
+    /// Contents it proved to know the digest of, and that we said we hold.
+    pub(super) granted: BTreeSet<ContentId>,
+    /// Its requests that are being served.
+    pub(super) serving: BTreeMap<RequestId, ServeId>,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    wake: Instant,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    table: BTreeMap<PeerId, Peer>,
+    bans: BTreeMap<PeerId, Ban>,
+    refuted: BTreeMap<PeerId, Instant>,
+}
+
+impl Peers {
+    pub(super) fn get(&self, peer: PeerId) -> Option<&Peer> {
+        self.table.get(&peer)
+    }
+
+    pub(super) fn get_mut(&mut self, peer: PeerId) -> Option<&mut Peer> {
+        self.table.get_mut(&peer)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (PeerId, &Peer)> {
+        self.table.iter().map(|(id, peer)| (*id, peer))
+    }
+
+    /// Peers that said hello, in the order of their ids.
+    pub(super) fn ready(&self) -> Vec<PeerId> {
+        self.table.iter().filter(|(_, peer)| peer.ready).map(|(id, _)| *id).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Whether a peer's lists are not taken now.
+    pub(super) fn is_refuted(&self, peer: PeerId, now: Instant) -> bool {
+        self.refuted.get(&peer).is_some_and(|until| *until > now)
+    }
+
+    /// Notes that what a peer stated is not what the origin says (CLAIM-4).
+    pub(super) fn refute(&mut self, peer: PeerId, now: Instant) {
+        self.refuted.retain(|_, until| *until > now);
+        if self.refuted.len() < BANS_MAX {
+            self.refuted.insert(peer, now.after(REFUTED_FOR));
+        }
+    }
+
+    /// Until when a peer is refused, if it is.
+    pub(super) fn banned_until(&self, peer: PeerId, now: Instant) -> Option<Instant> {
+        self.bans.get(&peer).map(|ban| ban.until).filter(|until| *until > now)
+    }
+
+    /// How many peers are banned for a lie now.
+    pub(super) fn banned_count(&self, now: Instant) -> u64 {
+        let count = self.bans.values().filter(|ban| ban.lied && ban.until > now).count();
+        u64::try_from(count).unwrap_or(u64::MAX)
+    }
+
+    /// When the next session wants to be woken.
+    pub(super) fn wake(&self) -> Instant {
+        self.table.values().map(|peer| peer.wake).min().unwrap_or(Instant::NEVER)
+    }
+
+    /// What a peer says it holds of a content, up to `count` pieces.
+    pub(super) fn have(&self, peer: PeerId, content: ContentId) -> PieceSet {
+        let mut pieces = PieceSet::new();
+        if let Some(have) = self.table.get(&peer).and_then(|peer| peer.session.have(content)) {
+            for run in have.runs() {
+                pieces.insert(run);
+            }
+        }
+        pieces
+    }
+
+    pub(super) fn views(&self, now: Instant) -> Vec<PeerView> {
+        let banned_for =
+            |peer| self.banned_until(peer, now).map(|until| until.since(now).as_secs().saturating_add(1));
+        let mut views: Vec<PeerView> = self
+            .table
+            .iter()
+            .map(|(id, peer)| PeerView {
+                peer: *id,
+                address: peer.address.clone(),
+                near: peer.near,
+                connected: peer.ready,
+                banned_for_s: banned_for(*id),
+                held: 0,
+                bytes_in: peer.bytes_in,
+                bytes_out: peer.bytes_out,
+            })
+            .collect();
+        let absent = self.bans.iter().filter(|(id, ban)| ban.until > now && !self.table.contains_key(id));
+        views.extend(absent.map(|(id, ban)| PeerView {
+            peer: *id,
+            address: ban.address.clone(),
+            near: false,
+            connected: false,
+            banned_for_s: banned_for(*id),
+            held: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+        }));
+        views
+    }
+}
+
+impl Core {
+    /// A channel to a peer opened: its session begins, unless it is banned.
+    pub(super) fn peer_connected(&mut self, id: PeerId, address: String, near: bool, nonce: [u8; 16]) {
+        let now = self.time();
+        if let Some(until) = self.peers.banned_until(id, now) {
+            self.effect(Effect::Disconnect { peer: id, until, reason: "it is still banned".into() });
+            return;
+        }
+        self.peer_gone(id);
+        let mut filler = [0; 128];
+        for bytes in filler.as_chunks_mut::<8>().0 {
+            *bytes = self.chance.number().to_le_bytes();
+        }
+        let config = SessionConfig { me: self.config.me, peer: id, my_nonce: nonce, filler };
+        let peer = Peer {
+            address,
+            near,
+            session: Session::new(config, now),
+            ready: false,
+            asks: BTreeMap::new(),
+            next_key: 1,
+            asked: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            granted: BTreeSet::new(),
+            serving: BTreeMap::new(),
+            bytes_in: 0,
+            bytes_out: 0,
+            wake: Instant::NEVER,
+        };
+        self.peers.table.insert(id, peer);
+        self.pump(id);
+    }
+
+    /// Forgets a peer's session. Its jobs must be told by the caller.
+    pub(super) fn peer_gone(&mut self, id: PeerId) -> Option<Peer> {
+        let peer = self.peers.table.remove(&id)?;
+        for serve in peer.serving.values() {
+            self.effect(Effect::StopServe { id: *serve });
+        }
+        Some(peer)
+    }
+
+    pub(super) fn frame(&mut self, id: PeerId, frame: Frame) {
+        let now = self.time();
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let outcome = peer.session.handle_frame(frame, now);
+        self.pump(id);
+        if let Err(error) = outcome {
+            self.back_off(id, &error.to_string());
+        }
+    }
+
+    /// Wakes the sessions whose time has come.
+    pub(super) fn wake_sessions(&mut self) {
+        let now = self.time();
+        let due: Vec<PeerId> =
+            self.peers.table.iter().filter(|(_, peer)| peer.wake <= now).map(|(id, _)| *id).collect();
+        for id in due {
+            if let Some(peer) = self.peers.get_mut(id) {
+                peer.session.handle_timeout(now);
+            }
+            self.pump(id);
+        }
+    }
+
+    /// Carries a session's frames and events out.
+    pub(super) fn pump(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.table.get_mut(&id) else { return };
+        loop {
+            match peer.session.poll_output() {
+                Output::Transmit(frame) => self.effects.push_back(Effect::Send { peer: id, frame }),
+                Output::Event(event) => self.events.push_back((id, event)),
+                Output::WaitUntil(at) => {
+                    peer.wake = at;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A lie (TRUST-8): the peer goes, for longer each time.
+    pub(super) fn ban(&mut self, id: PeerId, reason: &str) {
+        self.refuse_peer(id, reason, true);
+    }
+
+    /// A protocol error (WIRE-9): the peer goes for a while.
+    pub(super) fn back_off(&mut self, id: PeerId, reason: &str) {
+        self.refuse_peer(id, reason, false);
+    }
+
+    fn refuse_peer(&mut self, id: PeerId, reason: &str, lied: bool) {
+        let now = self.time();
+        if self.peers.banned_until(id, now).is_some() && self.peers.get(id).is_none() {
+            return;
+        }
+        let address = self.peers.get(id).map(|peer| peer.address.clone()).unwrap_or_default();
+        if self.peers.bans.len() >= BANS_MAX {
+            self.peers.bans.retain(|_, ban| ban.until > now);
+        }
+        let strikes = self.peers.bans.get(&id).map_or(0, |ban| ban.strikes) + 1;
+        let first = if lied { BAN_FIRST } else { ERROR_BACK_OFF };
+        let until = now.after(first.saturating_mul(1 << (strikes - 1).min(12)).min(BAN_MAX));
+        if self.peers.bans.len() < BANS_MAX {
+            self.peers.bans.insert(id, Ban { until, strikes, lied, address });
+        }
+        self.totals.banned_peers = self.peers.banned_count(now);
+        self.effect(Effect::Disconnect { peer: id, until, reason: reason.into() });
+        self.events.push_back((id, SessionEvent::Left { words: String::new() }));
+    }
+
+    /// Asks a peer for the digests of a job.
+    pub(super) fn find(&mut self, id: PeerId, job: JobId, digests: &[Digest]) {
+        let now = self.time();
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let mut questions = Vec::with_capacity(digests.len());
+        for digest in digests {
+            peer.asks.insert(peer.next_key, job);
+            questions.push((peer.next_key, digest.clone()));
+            peer.next_key = peer.next_key.wrapping_add(1);
+        }
+        peer.asked.insert(job, now);
+        peer.session.find(&questions, now);
+        self.pump(id);
+    }
+
+    /// Asks a peer for a hash list.
+    pub(super) fn want_list(&mut self, id: PeerId, content: ContentId) {
+        let now = self.time();
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.session.want_list(content, now);
+        }
+        self.pump(id);
+    }
+
+    /// Opens a request; its frame leaves with the next [`pump`](Self::pump), after the lease was started.
+    pub(super) fn request(
+        &mut self,
+        id: PeerId,
+        content: ContentId,
+        range: ByteRange,
+        lease: (JobId, LeaseId),
+    ) -> Option<RequestId> {
+        let now = self.time();
+        let peer = self.peers.get_mut(id)?;
+        let request = peer.session.request(content, vec![range], now).ok()?;
+        peer.requests.insert(request, lease);
+        Some(request)
+    }
+
+    /// Closes a request: all its blocks are here, or it is taken back.
+    pub(super) fn end_request(&mut self, id: PeerId, request: RequestId, complete: bool) {
+        let now = self.time();
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        if peer.requests.remove(&request).is_none() {
+            return;
+        }
+        if complete {
+            peer.session.close_request(request);
+        } else {
+            peer.session.cancel(request, now);
+        }
+        self.pump(id);
+    }
+}

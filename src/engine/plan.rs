@@ -1,0 +1,463 @@
+//! Which source works on which gap now: peers first, the origin for what nobody holds, checks before trust.
+//!
+//! Knows: leases in flight, sources and their pace, when the origin runs beside peers, when a lease is late. Does not
+//! know: how a choice among pieces is made (`planner`), what a lease costs (`pace`).
+
+use std::ops::Range;
+use std::time::Duration;
+
+use peer_proto::content::Geometry;
+use peer_proto::peer::PeerId;
+use peer_proto::time::Instant;
+
+use super::core::Core;
+use super::fetch::LIST_WAIT;
+use super::io::LeaseId;
+use super::job::Job;
+use super::lease::{OpenLease, PeerSource, Purpose};
+use super::pace::{LaneChange, bytes_in};
+use super::piece_set::PieceSet;
+use super::planner::{
+    LEASES_PER_PEER_MAX, OUTSTANDING, cut, lease_pieces, longest_run, orphans, pick, pieces_in,
+};
+use crate::job::Priority;
+
+/// Bytes per second below which a peer is not worth its place, over ten seconds.
+pub const RATE_MIN: u64 = 16 * 1024;
+/// What an origin is taken to give before it was measured.
+pub const ORIGIN_RATE_ASSUMED: u64 = 512 * 1024;
+const MEASURED_FROM: u64 = 1024 * 1024;
+const LANE_LEN_MIN: u64 = 8 * 1024 * 1024;
+const CHECKS_AT_ONCE: usize = 2;
+
+impl Job {
+    /// Pieces nobody works on and that are not held.
+    pub(super) fn gaps(&self) -> PieceSet {
+        let mut gaps = PieceSet::of(0..self.geometry.map_or(0, |cut| cut.piece_count()));
+        gaps.subtract(self.pieces.held());
+        for lease in self.leases.values().filter(|lease| !lease.released) {
+            gaps.remove(lease.pieces.clone());
+        }
+        gaps
+    }
+
+    /// One look at everything: ends what is late, checks, leases.
+    pub(super) fn plan(&mut self, core: &mut Core) {
+        self.judge(core);
+        let Some(geometry) = self.geometry else {
+            self.plan_to_end(core);
+            return;
+        };
+        if geometry.piece_count() == 0 || self.check_is_due() {
+            return;
+        }
+        if self.plan_length(core) {
+            return;
+        }
+        self.plan_checks(core);
+        self.yield_to_peers(&geometry, core);
+        self.plan_peers(&geometry, core);
+        self.plan_origin(&geometry, core);
+        if self.share_out(&geometry, core) {
+            self.plan_peers(&geometry, core);
+            self.plan_origin(&geometry, core);
+        }
+    }
+
+    /// Releases the leases of late sources, so that a second one may work beside them; drops peers that only drip.
+    fn judge(&mut self, core: &mut Core) {
+        let now = core.time();
+        let mut late: Vec<Option<PeerId>> = Vec::new();
+        let mut dripping: Vec<PeerId> = Vec::new();
+        for (id, source) in &self.sources {
+            if source.speed.is_late(now) {
+                late.push(Some(*id));
+            }
+            let owing = source.speed.owing(now) >= Duration::from_secs(10);
+            if owing && source.speed.over_ten_seconds(now) < RATE_MIN {
+                dripping.push(*id);
+            }
+        }
+        if self.origin.speed.is_late(now) && !self.usable_peers(core).is_empty() {
+            late.push(None);
+        }
+        for who in late {
+            let is_its = |lease: &OpenLease| lease.peer() == who && !lease.released && !lease.to_end;
+            let has_open = self.leases.values().any(is_its);
+            self.leases.values_mut().filter(|lease| is_its(lease)).for_each(|lease| lease.released = true);
+            let jitter = core.chance.below(256);
+            if let (true, Some(source)) = (has_open, who.and_then(|who| self.sources.get_mut(&who))) {
+                source.breaker.fail(jitter, now);
+                source.speed.humble(now);
+            }
+        }
+        for id in dripping {
+            self.stop_where(core, |lease| lease.peer() == Some(id));
+        }
+    }
+
+    /// Peers that may be asked for bytes now, the fastest first.
+    fn usable_peers(&self, core: &Core) -> Vec<PeerId> {
+        let now = core.time();
+        let mut usable: Vec<(u64, PeerId)> = self
+            .sources
+            .iter()
+            .filter(|(id, source)| self.is_usable(**id, source, core, now))
+            .map(|(id, source)| (source.speed.usual(), *id))
+            .collect();
+        usable.sort_by_key(|(rate, id)| (std::cmp::Reverse(*rate), *id));
+        usable.into_iter().map(|(_, id)| id).collect()
+    }
+
+    fn is_usable(&self, id: PeerId, source: &PeerSource, core: &Core, now: Instant) -> bool {
+        let late =
+            self.leases.values().any(|lease| lease.peer() == Some(id) && lease.released && !lease.stopped);
+        !late
+            && source.breaker.is_closed(now)
+            && core.peers.get(id).is_some_and(|peer| peer.ready)
+            && self.claims.accept(source.content).is_some()
+    }
+
+    /// Holders the origin need not replace: usable ones, and those whose list is on its way.
+    fn holders(&self, core: &Core) -> Vec<PeerId> {
+        let now = core.time();
+        let coming = |source: &PeerSource| {
+            let asked = self.claims.fetching.get(&source.content);
+            asked.is_some_and(|asked| now.since(asked.since) < LIST_WAIT)
+        };
+        let hopeful =
+            |(id, source): &(&PeerId, &PeerSource)| self.is_usable(**id, source, core, now) || coming(source);
+        self.sources.iter().filter(hopeful).map(|(id, _)| *id).collect()
+    }
+
+    /// The last piece proves the length before anything else is asked for (TRUST-5). `true` while that is open.
+    fn plan_length(&mut self, core: &mut Core) -> bool {
+        let Some(list) = self.claims.candidate.clone() else { return false };
+        if self.len != Some(list.content().len) {
+            return false;
+        }
+        if self.leases.values().any(|lease| lease.purpose == Purpose::Length && !lease.stopped) {
+            return true;
+        }
+        let Some(last) = Self::last_piece(&list) else { return false };
+        let why = "the last piece proves the length";
+        for id in self.usable_peers(core) {
+            let has = self.sources.get(&id).is_some_and(|source| source.have.contains(last));
+            if has && self.lease_from_peer(id, last..last + 1, Purpose::Length, why, core) {
+                return true;
+            }
+        }
+        true
+    }
+
+    /// Audits, conflicts and the walk: pieces the origin is asked for to check what peers state.
+    fn plan_checks(&mut self, core: &mut Core) {
+        let now = core.time();
+        if !self.origin.is_usable(now) || !self.origin.gives_ranges() || self.claims.alone.is_some() {
+            return;
+        }
+        let others = u32::try_from(self.sources.len().saturating_sub(1)).unwrap_or(u32::MAX / 2);
+        let gaps = self.gaps();
+        self.claims.draw_audit(&gaps, others, &mut core.chance);
+        let mut wanted: Vec<(u32, &str)> = Vec::new();
+        let conflicts = self.claims.conflicts.iter();
+        wanted.extend(conflicts.map(|piece| (*piece, "two lists differ here; the origin decides")));
+        let active = self.claims.active.and_then(|active| self.claims.hint(active));
+        let audits = active.into_iter().flat_map(|hint| hint.audits.iter().flatten());
+        wanted.extend(audits.map(|piece| (*piece, "audit of an untrusted list")));
+        for (piece, why) in wanted {
+            let at_work = |lease: &&OpenLease| lease.purpose == Purpose::Check && !lease.stopped;
+            let leased = |lease: &OpenLease| !lease.released && lease.pieces.contains(&piece);
+            if self.leases.values().filter(at_work).count() >= CHECKS_AT_ONCE {
+                break;
+            }
+            if !self.pieces.certain().contains(piece) && !self.leases.values().any(leased) {
+                self.lease_from_origin(Some(piece..piece + 1), Purpose::Check, why, core);
+            }
+        }
+        let lanes = usize::try_from(self.origin.lanes.count().max(2)).unwrap_or(2);
+        while self.walks() && self.leases.values().filter(|lease| !lease.stopped).count() < lanes {
+            let Some(pieces) = self.next_to_walk(core) else { break };
+            let why = "it rests on a peer's word and the file is wrong";
+            if !self.lease_from_origin(Some(pieces), Purpose::Repair, why, core) {
+                break;
+            }
+        }
+    }
+
+    fn plan_peers(&mut self, geometry: &Geometry, core: &mut Core) {
+        let mut gaps = self.gaps();
+        let usable = self.usable_peers(core);
+        let sources = u32::try_from(usable.len()).unwrap_or(u32::MAX);
+        let scattered = self.is_scattered(&usable, core);
+        loop {
+            let mut opened = false;
+            for id in &usable {
+                if gaps.is_empty() {
+                    return;
+                }
+                let Some(pieces) = self.next_for(*id, &gaps, geometry, sources, scattered, core) else {
+                    continue;
+                };
+                let why = match self.claims.trusted {
+                    Some(_) => "it holds the pieces, and the digest proves them",
+                    None => "it holds the pieces; the file's digest will decide",
+                };
+                if self.lease_from_peer(*id, pieces.clone(), Purpose::Gap, why, core) {
+                    gaps.remove(pieces);
+                    opened = true;
+                }
+            }
+            if !opened {
+                return;
+            }
+        }
+    }
+
+    /// Whether pieces are taken in scattered order, so that nodes that start together have different ones to give.
+    fn is_scattered(&self, usable: &[PeerId], core: &Core) -> bool {
+        let count = self.geometry.map_or(0, |cut| cut.piece_count());
+        let partial =
+            |id: &PeerId| self.sources.get(id).is_some_and(|source| !source.have.contains_all(0..count));
+        usable.iter().any(partial) || core.serving.is_shared(self.id)
+    }
+
+    fn next_for(
+        &self,
+        id: PeerId,
+        gaps: &PieceSet,
+        geometry: &Geometry,
+        sources: u32,
+        scattered: bool,
+        core: &mut Core,
+    ) -> Option<Range<u32>> {
+        let source = self.sources.get(&id)?;
+        let now = core.time();
+        let mut open = 0;
+        let mut outstanding = 0;
+        let mut under_hint = self.pieces.provisional().count();
+        let mut next = 0;
+        for lease in self.leases.values().filter(|lease| !lease.stopped) {
+            let left = lease.left(geometry.piece_len());
+            if lease.content == Some(source.content) {
+                under_hint += left;
+            }
+            if lease.peer() == Some(id) {
+                open += 1;
+                outstanding += u64::from(left) * geometry.piece_len();
+                next = next.max(lease.pieces.end);
+            }
+        }
+        let proven = source.proven > 0;
+        let rate = source.speed.recent(now).max(source.speed.usual());
+        let enough = open >= 2 && outstanding >= bytes_in(rate, OUTSTANDING);
+        if open >= LEASES_PER_PEER_MAX || enough || (open >= 1 && !proven) {
+            return None;
+        }
+        let room = self.claims.unaudited_room(source.content, under_hint);
+        let audited =
+            !self.origin.is_usable(now) || !self.origin.gives_ranges() || self.claims.trusted.is_some();
+        let room = if audited { u32::MAX } else { room };
+        let count = lease_pieces(geometry, rate, proven, gaps.count(), sources).min(room);
+        if count == 0 {
+            return None;
+        }
+        let from = match (scattered, next) {
+            (false, _) => 0,
+            (true, 0) => core.chance.below(geometry.piece_count()),
+            (true, next) => next,
+        };
+        pick(gaps, &source.have, from, count)
+    }
+
+    /// Whether the origin may take gaps although peers hold them all: they are too slow.
+    fn runs_beside(&mut self, core: &Core) -> bool {
+        let now = core.time();
+        let measured = self.origin.speed.total() >= MEASURED_FROM && self.origin.speed.usual() > 0;
+        let origin = if measured { self.origin.speed.usual() } else { ORIGIN_RATE_ASSUMED };
+        let provisional = self.claims.trusted.is_none();
+        let threshold = match (provisional, self.spec.priority) {
+            // CLAIM-13: what rests on words must not be slower than plain HTTP.
+            (true, _) => origin,
+            (false, Priority::Foreground) => origin / 2,
+            (false, Priority::High | Priority::Normal | Priority::Low) => RATE_MIN,
+        };
+        if self.peers_speed.owing(now) >= Duration::from_millis(1_500) {
+            let rate = self.peers_speed.recent(now);
+            self.beside = if self.beside { rate < threshold.saturating_mul(5) / 4 } else { rate < threshold };
+        }
+        self.beside
+    }
+
+    /// The origin's long leases end where peers can take over, unless it runs beside them.
+    fn yield_to_peers(&mut self, geometry: &Geometry, core: &mut Core) {
+        let now = core.time();
+        let usable = self.usable_peers(core);
+        if usable.is_empty() || self.runs_beside(core) {
+            return;
+        }
+        let mut held = PieceSet::new();
+        for source in usable.iter().filter_map(|id| self.sources.get(id)) {
+            held.union_with(&source.have);
+        }
+        let margin = pieces_in(geometry, bytes_in(self.origin.speed.recent(now), Duration::from_millis(100)));
+        let mut cuts: Vec<(LeaseId, u32)> = Vec::new();
+        for (id, lease) in self.leases.iter().filter(|(_, lease)| is_long(lease)) {
+            let earliest = lease.position(geometry.piece_len()).saturating_add(margin);
+            let mut end = lease.pieces.end;
+            while end > earliest && held.contains(end - 1) {
+                end -= 1;
+            }
+            if end < lease.pieces.end {
+                cuts.push((*id, end));
+            }
+        }
+        for (id, end) in cuts {
+            self.trim(id, end, core);
+        }
+    }
+
+    fn plan_origin(&mut self, geometry: &Geometry, core: &mut Core) {
+        let now = core.time();
+        if !self.origin.is_usable(now) || self.claims.alone.is_some() || !self.head_start_is_over(core) {
+            return;
+        }
+        let gaps = self.gaps();
+        let holders = self.holders(core);
+        let beside = holders.is_empty() || self.runs_beside(core);
+        let mut targets = gaps.clone();
+        if !beside {
+            let haves = holders.iter().filter_map(|id| self.sources.get(id)).map(|source| &source.have);
+            targets = orphans(&gaps, haves);
+        }
+        let why = match (holders.is_empty(), beside) {
+            (true, _) => self.why_alone(core),
+            (false, true) => "the peers that hold it are slower",
+            (false, false) => "no peer that may be asked holds it",
+        };
+        if !self.origin.gives_ranges() || !self.is_joinable() {
+            return self.plan_one_stream(&targets, geometry, why, core);
+        }
+        self.look_at_lanes(beside, geometry, core);
+        let lanes = usize::try_from(self.origin.lanes.count()).unwrap_or(1);
+        while self.leases.values().filter(|lease| is_at_origin(lease)).count() < lanes {
+            let pieces = match longest_run(&targets) {
+                Some(pieces) => pieces,
+                None if beside => match self.split_origin_lease(geometry, core) {
+                    Some(pieces) => pieces,
+                    None => break,
+                },
+                None => break,
+            };
+            if !self.lease_from_origin(Some(pieces.clone()), Purpose::Gap, why, core) {
+                break;
+            }
+            targets.remove(pieces);
+        }
+    }
+
+    /// An origin without ranges, or whose answers cannot be joined, gives the whole file in one stream or nothing.
+    fn plan_one_stream(&mut self, targets: &PieceSet, geometry: &Geometry, why: &str, core: &mut Core) {
+        let at_work = self.leases.values().any(|lease| lease.peer().is_none());
+        if at_work || targets.is_empty() {
+            return;
+        }
+        let whole = 0..geometry.piece_count();
+        let pieces = if self.origin.gives_ranges() { Some(whole) } else { None };
+        self.lease_from_origin(pieces, Purpose::Gap, why, core);
+    }
+
+    /// A file of unknown length comes in one stream.
+    fn plan_to_end(&mut self, core: &mut Core) {
+        let busy = self.leases.values().any(|lease| !lease.stopped);
+        let usable = self.origin.is_usable(core.time()) && self.pinned.is_some();
+        if usable && !busy && self.len.is_none() && self.head_start_is_over(core) {
+            let why = self.why_alone(core);
+            self.lease_from_origin(None, Purpose::Gap, why, core);
+        }
+    }
+
+    fn look_at_lanes(&mut self, beside: bool, geometry: &Geometry, core: &Core) {
+        let now = core.time();
+        let open: Vec<&OpenLease> = self.leases.values().filter(|lease| is_at_origin(lease)).collect();
+        let busy = open.len() >= usize::try_from(self.origin.lanes.count()).unwrap_or(1);
+        let left = open.iter().map(|lease| u64::from(lease.left(geometry.piece_len()))).max().unwrap_or(0);
+        let can_split = beside && left.saturating_mul(geometry.piece_len()) >= LANE_LEN_MIN;
+        if !busy || self.origin.speed.owing(now) < Duration::from_secs(1) {
+            return;
+        }
+        let rate = self.origin.speed.recent(now);
+        let kilobytes = rate / 1_000;
+        let note = match self.origin.lanes.look(rate, can_split, now) {
+            LaneChange::Same => return,
+            LaneChange::Tried(from, to, _) => {
+                format!("{from} connections give {kilobytes} kB/s: trying {to}")
+            }
+            LaneChange::Back(to) => {
+                format!("more connections gave {kilobytes} kB/s, no tenth more: back to {to}")
+            }
+            LaneChange::Kept(count) => format!("{count} connections give {kilobytes} kB/s: kept"),
+        };
+        self.why.note("origin", note, String::new(), now);
+    }
+
+    /// Cuts the longest origin lease in two and hands out its tail.
+    fn split_origin_lease(&mut self, geometry: &Geometry, core: &mut Core) -> Option<Range<u32>> {
+        let longest = self.leases.iter().filter(|(_, lease)| is_long(lease));
+        let (id, lease) = longest.max_by_key(|(_, lease)| lease.left(geometry.piece_len()))?;
+        let (id, left) = (*id, lease.position(geometry.piece_len())..lease.pieces.end);
+        if u64::from(left.end - left.start) * geometry.piece_len() < LANE_LEN_MIN / 4 {
+            return None;
+        }
+        let at = cut(geometry, left.clone(), 1, 1)?;
+        self.trim(id, at, core);
+        Some(at..left.end)
+    }
+
+    /// Towards the end, idle sources take a share of the lease that would last longest. `true` if one was cut.
+    fn share_out(&mut self, geometry: &Geometry, core: &mut Core) -> bool {
+        let now = core.time();
+        if !self.gaps().is_empty() {
+            return false;
+        }
+        let busy = |id: PeerId| self.leases.values().any(|lease| lease.peer() == Some(id) && !lease.stopped);
+        let idle = self.usable_peers(core).into_iter().find(|id| !busy(*id));
+        let Some(source) = idle.and_then(|id| self.sources.get(&id)) else { return false };
+        let other_rate = source.speed.usual().max(1);
+        let mut longest: Option<(Duration, LeaseId, u32)> = None;
+        for (id, lease) in &self.leases {
+            let is_fit = lease.purpose == Purpose::Gap && !lease.released && !lease.to_end;
+            let speed = match lease.peer() {
+                Some(peer) => self.sources.get(&peer).map(|source| &source.speed),
+                None => Some(&self.origin.speed),
+            };
+            let (true, Some(speed)) = (is_fit, speed) else { continue };
+            let left = lease.position(geometry.piece_len())..lease.pieces.end;
+            let rate = speed.recent(now).max(1);
+            let bytes = u64::from(left.end - left.start) * geometry.piece_len();
+            let lasts = Duration::from_millis(bytes.saturating_mul(1_000) / rate);
+            let young = now.since(lease.started) < Duration::from_millis(500);
+            if young || lasts < Duration::from_millis(500) || longest.is_some_and(|(most, ..)| most >= lasts)
+            {
+                continue;
+            }
+            if let Some(at) = cut(geometry, left.clone(), rate, other_rate)
+                && source.have.contains_all(at..left.end)
+            {
+                longest = Some((lasts, *id, at));
+            }
+        }
+        if let Some((_, id, at)) = longest {
+            self.trim(id, at, core);
+        }
+        longest.is_some()
+    }
+}
+
+fn is_at_origin(lease: &OpenLease) -> bool {
+    lease.peer().is_none() && !lease.stopped && matches!(lease.purpose, Purpose::Gap)
+}
+
+fn is_long(lease: &OpenLease) -> bool {
+    is_at_origin(lease) && !lease.to_end && !lease.released
+}

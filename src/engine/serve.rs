@@ -1,0 +1,426 @@
+//! Answering peers: who may learn what we hold, and serving it.
+//!
+//! Knows: the conditions of LOOKUP-3 and -4, what is served from where, caps. Does not know: bytes (`transfer`), what
+//! this node fetches (`lookup`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use peer_proto::content::{ByteRange, ContentId};
+use peer_proto::digest::{Algorithm, Digest};
+use peer_proto::limits::{IDS_PER_SECOND_TOTAL_MAX, MISSES_PER_HOUR_MAX};
+use peer_proto::lookup::{LookupId, lookup_id, verify_know_proof};
+use peer_proto::peer::PeerId;
+use peer_proto::session::{Answer, RefuseReason, RequestId};
+use peer_proto::time::Instant;
+use peer_proto::verify::HashList;
+use peer_proto::wire::{HaveSet, ListPart};
+
+use super::core::{Asker, Core};
+use super::io::{Effect, ServeFrom, ServeId, ServeOutcome};
+use super::job::{Job, Stage};
+use super::piece_set::PieceSet;
+use crate::job::JobId;
+use crate::record::{Holding, RecordId, RecordSummary, Scope};
+
+/// Requests of all peers together that are served at a time.
+pub const SERVES_MAX: usize = 64;
+/// When a refused peer may ask again.
+pub const BUSY_RETRY: Duration = Duration::from_millis(500);
+/// How often peers are told what a growing part has.
+pub const HAVE_TICK: Duration = Duration::from_millis(250);
+/// Strangers are answered for this long after a record was sealed or served last (LOOKUP-3).
+pub const RECENT: Duration = Duration::from_secs(24 * 60 * 60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const ADDRESSES_MAX: usize = 4_096;
+
+/// What is being served, and how often who asked in vain.
+#[derive(Debug, Default)]
+pub(super) struct Serving {
+    open: BTreeMap<ServeId, (PeerId, RequestId)>,
+    index: BTreeMap<LookupId, Vec<(Digest, RecordId)>>,
+    misses: BTreeMap<String, (Instant, BTreeSet<LookupId>)>,
+    second: Option<Instant>,
+    ids_this_second: u32,
+    /// Jobs whose parts some peer was told of, and how many pieces were told.
+    shared: BTreeMap<JobId, u32>,
+    told_at: Option<Instant>,
+}
+
+/// What of one content this node may serve.
+pub(super) struct Offer {
+    pub(super) content: ContentId,
+    pub(super) have: PieceSet,
+    pub(super) whole: bool,
+    pub(super) sealed: bool,
+    pub(super) from: ServeFrom,
+    pub(super) list: Option<Arc<HashList>>,
+}
+
+impl Serving {
+    /// Whether some peer was told of this job's part.
+    pub(super) fn is_shared(&self, job: JobId) -> bool {
+        self.shared.contains_key(&job)
+    }
+
+    fn may_look(&mut self, now: Instant) -> bool {
+        if self.second.is_none_or(|second| now.since(second) >= Duration::from_secs(1)) {
+            self.second = Some(now);
+            self.ids_this_second = 0;
+        }
+        self.ids_this_second += 1;
+        self.ids_this_second <= IDS_PER_SECOND_TOTAL_MAX
+    }
+
+    /// Whether this address asked for too much that is not here (LOOKUP-4).
+    fn missed_too_often(&self, address: &str, now: Instant) -> bool {
+        let misses = self.misses.get(address);
+        misses.is_some_and(|(since, ids)| now.since(*since) < HOUR && ids.len() > MISSES_PER_HOUR_MAX)
+    }
+
+    fn note_miss(&mut self, address: &str, id: LookupId, now: Instant) {
+        if self.misses.len() >= ADDRESSES_MAX {
+            self.misses.retain(|_, (since, _)| now.since(*since) < HOUR);
+        }
+        if self.misses.len() < ADDRESSES_MAX || self.misses.contains_key(address) {
+            let (since, ids) = self.misses.entry(address.to_owned()).or_insert((now, BTreeSet::new()));
+            if now.since(*since) >= HOUR {
+                (*since, *ids) = (now, BTreeSet::new());
+            }
+            if ids.len() <= MISSES_PER_HOUR_MAX {
+                ids.insert(id);
+            }
+        }
+    }
+}
+
+impl Core {
+    pub(super) fn record_held(&mut self, record: RecordSummary) {
+        self.record_gone(record.id);
+        for digest in record.digests.iter().cloned().chain(root_digest(record.content)) {
+            let entries = self.serving.index.entry(lookup_id(&digest)).or_default();
+            entries.push((digest, record.id));
+        }
+        let content = record.content;
+        self.records.insert(record.id, record.clone());
+        let Some(offer) = self.record_offer(&record) else { return };
+        for id in self.granted_to(content) {
+            self.send_have(id, &offer);
+        }
+    }
+
+    pub(super) fn record_gone(&mut self, id: RecordId) {
+        if self.records.remove(&id).is_some() {
+            self.serving.index.retain(|_, entries| {
+                entries.retain(|(_, record)| *record != id);
+                !entries.is_empty()
+            });
+        }
+    }
+
+    fn granted_to(&self, content: ContentId) -> Vec<PeerId> {
+        self.peers.iter().filter(|(_, peer)| peer.granted.contains(&content)).map(|(id, _)| id).collect()
+    }
+
+    /// What may be served of a record, if anything (LOOKUP-3; the age is checked where a stranger asks).
+    fn record_offer(&self, record: &RecordSummary) -> Option<Offer> {
+        if !self.flags.server || !record.served || record.scope != Scope::Shareable {
+            return None;
+        }
+        let count = peer_proto::content::Geometry::of(record.content.len).ok()?.piece_count();
+        let mut have = PieceSet::new();
+        match &record.holding {
+            Holding::Whole => have.insert(0..count),
+            Holding::Runs(runs) => {
+                runs.iter().for_each(|(start, end)| have.insert((*start).min(count)..(*end).min(count)));
+            }
+        }
+        let whole = have.contains_all(0..count);
+        let from = ServeFrom::Record(record.id);
+        Some(Offer { content: record.content, have, whole, sealed: true, from, list: None })
+    }
+
+    fn is_recent(&self, record: &RecordSummary) -> bool {
+        let age_s = self.now.wall_unix_ms / 1_000 - record.last_used_unix_s;
+        u64::try_from(age_s).unwrap_or(0) <= RECENT.as_secs()
+    }
+
+    /// Tells a peer what we serve of a content.
+    fn send_have(&mut self, id: PeerId, offer: &Offer) {
+        let now = self.time();
+        let Ok(cut) = peer_proto::content::Geometry::of(offer.content.len) else { return };
+        let mut have = HaveSet::new(cut.piece_count());
+        offer.have.runs().for_each(|run| have.insert(run));
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.session.send_have(offer.content, have, now);
+        }
+        self.pump(id);
+    }
+
+    /// Serving ended for all: the permission went.
+    pub(super) fn stop_serving(&mut self) {
+        let open: Vec<ServeId> = self.serving.open.keys().copied().collect();
+        open.into_iter().for_each(|id| self.effect(Effect::StopServe { id }));
+        let peers = self.peers.ready();
+        for id in peers {
+            if let Some(peer) = self.peers.get_mut(id) {
+                peer.granted.clear();
+            }
+        }
+        self.serving.shared.clear();
+    }
+
+    pub(super) fn serve_ended(&mut self, id: ServeId, sent: u64, outcome: ServeOutcome) {
+        let now = self.time();
+        self.totals.served_bytes += sent;
+        let Some((peer_id, request)) = self.serving.open.remove(&id) else { return };
+        let Some(peer) = self.peers.get_mut(peer_id) else { return };
+        peer.bytes_out += sent;
+        if peer.serving.get(&request) != Some(&id) {
+            return;
+        }
+        peer.serving.remove(&request);
+        match outcome {
+            ServeOutcome::NotHeld => peer.session.refuse(request, RefuseReason::NotHeld, now),
+            ServeOutcome::Sent | ServeOutcome::PeerGone => peer.session.finish(request),
+        }
+        self.pump(peer_id);
+    }
+
+    /// A peer took its request back.
+    pub(super) fn cancelled(&mut self, id: PeerId, request: RequestId) {
+        let serve = self.peers.get_mut(id).and_then(|peer| peer.serving.remove(&request));
+        if let Some(id) = serve {
+            self.effect(Effect::StopServe { id });
+        }
+    }
+
+    pub(super) fn list_read(&mut self, asker: Asker, values: Option<Vec<peer_proto::content::Hash>>) {
+        let Asker::List { peer: id, content, part } = asker else { return };
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.session.send_list(content, part, values);
+        }
+        self.pump(id);
+    }
+
+    /// When peers should be told again what growing parts have.
+    pub(super) fn have_wake(&self) -> Instant {
+        match self.serving.told_at {
+            _ if self.serving.shared.is_empty() => Instant::NEVER,
+            Some(told) => told.after(HAVE_TICK),
+            None => Instant::ZERO,
+        }
+    }
+}
+
+/// Everything that may be served, as the answering half sees it.
+pub(super) struct Shelf<'a> {
+    pub(super) core: &'a mut Core,
+    pub(super) jobs: &'a BTreeMap<JobId, Job>,
+}
+
+impl Shelf<'_> {
+    /// A peer asks who holds something: one answer for not held, not allowed and over a limit (LOOKUP-4).
+    pub(super) fn asked(&mut self, id: PeerId, key: u32, lookup: LookupId, proof: &[u8; 32]) {
+        let now = self.core.time();
+        let offer = self.answer_to(id, lookup, proof);
+        let Some(peer) = self.core.peers.get_mut(id) else { return };
+        let answer = match &offer {
+            Some(offer) => {
+                peer.granted.insert(offer.content);
+                let (content, whole, sealed) = (offer.content, offer.whole, offer.sealed);
+                Answer::Here { content, whole, sealed }
+            }
+            None => Answer::NotHere,
+        };
+        peer.session.answer(key, answer, now);
+        self.core.pump(id);
+        if let Some(offer) = offer.filter(|offer| !offer.whole) {
+            if let ServeFrom::Part(file) = offer.from {
+                self.core.serving.shared.insert(file.job, offer.have.count());
+            }
+            self.core.send_have(id, &offer);
+        }
+    }
+
+    fn answer_to(&mut self, id: PeerId, lookup: LookupId, proof: &[u8; 32]) -> Option<Offer> {
+        let core = &mut *self.core;
+        let now = core.time();
+        let (address, near, nonce) = {
+            let peer = core.peers.get(id)?;
+            (peer.address.clone(), peer.near, *peer.session.my_nonce())
+        };
+        if !core.flags.server || !near || !core.serving.may_look(now) {
+            return None;
+        }
+        if core.serving.missed_too_often(&address, now) {
+            return None;
+        }
+        let me = core.config.me;
+        let knows = |digest: &Digest| verify_know_proof(digest, &id, &me, &nonce, proof);
+        let entries = core.serving.index.get(&lookup).cloned().unwrap_or_default();
+        let records = entries.iter().filter(|(digest, _)| knows(digest)).filter_map(|(_, record)| {
+            let record = core.records.get(record)?;
+            if core.is_recent(record) { core.record_offer(record) } else { None }
+        });
+        let from_record = records.max_by_key(|offer| offer.have.count());
+        let found = match from_record {
+            Some(offer) if offer.whole => Some(offer),
+            partial => self.part_for(lookup, knows).or(partial),
+        };
+        if found.is_none() {
+            self.core.serving.note_miss(&address, lookup, now);
+        }
+        found
+    }
+
+    /// A part that is still coming in, or sealed and not kept yet, whose digest was asked for.
+    fn part_for(&self, lookup: LookupId, knows: impl Fn(&Digest) -> bool) -> Option<Offer> {
+        self.jobs.values().find_map(|job| {
+            let offer = job.offer(self.core)?;
+            let digests = root_digest(offer.content).into_iter().chain(job.checked_digests());
+            let mut named = digests.filter(|digest| lookup_id(digest) == lookup);
+            named.any(|digest| knows(&digest)).then_some(offer)
+        })
+    }
+
+    /// What may be served of a content now: a record's before a part's.
+    fn offer_of(&self, content: ContentId, needed: &PieceSet) -> Option<Offer> {
+        let covers = |offer: &Offer| needed.runs().all(|run| offer.have.contains_all(run));
+        let records = self.core.records.values().filter(|record| record.content == content);
+        let mut offers = records.filter_map(|record| self.core.record_offer(record));
+        offers.find(covers).or_else(|| {
+            let parts = self.jobs.values().filter_map(|job| job.offer(self.core));
+            parts.filter(|offer| offer.content == content).find(covers)
+        })
+    }
+
+    /// A peer asks for bytes.
+    pub(super) fn wanted(
+        &mut self,
+        id: PeerId,
+        request: RequestId,
+        content: ContentId,
+        ranges: Vec<ByteRange>,
+    ) {
+        let now = self.core.time();
+        let mut needed = PieceSet::new();
+        if let Ok(cut) = peer_proto::content::Geometry::of(content.len) {
+            ranges.iter().for_each(|range| needed.insert(cut.touched_pieces(*range)));
+        }
+        let granted = self.core.peers.get(id).is_some_and(|peer| peer.granted.contains(&content));
+        let offer = if granted { self.offer_of(content, &needed) } else { None };
+        let refused = match &offer {
+            Some(_) if self.core.serving.open.len() >= SERVES_MAX => {
+                Some(RefuseReason::Busy { retry: BUSY_RETRY })
+            }
+            Some(_) => None,
+            None if granted && self.is_being_delivered(content) => {
+                Some(RefuseReason::Busy { retry: BUSY_RETRY })
+            }
+            None => Some(RefuseReason::NotHeld),
+        };
+        let serve = self.core.serve_id();
+        let Some(peer) = self.core.peers.get_mut(id) else { return };
+        match (refused, offer) {
+            (None, Some(offer)) => {
+                peer.serving.insert(request, serve);
+                self.core.serving.open.insert(serve, (id, request));
+                let from = offer.from;
+                self.core.effect(Effect::Serve { id: serve, peer: id, request, from, ranges });
+            }
+            (refused, _) => {
+                peer.session.refuse(request, refused.unwrap_or(RefuseReason::NotHeld), now);
+            }
+        }
+        self.core.pump(id);
+    }
+
+    fn is_being_delivered(&self, content: ContentId) -> bool {
+        self.jobs.values().any(|job| {
+            let is_it = job.sealed.as_ref().is_some_and(|sealed| sealed.content == content);
+            is_it && matches!(job.stage, Stage::Delivering | Stage::Dropping | Stage::Recording)
+        })
+    }
+
+    /// A peer asks for a part of a list.
+    pub(super) fn list_asked(&mut self, id: PeerId, content: ContentId, part: ListPart) {
+        let granted = self.core.peers.get(id).is_some_and(|peer| peer.granted.contains(&content));
+        let offer = if granted { self.offer_of(content, &PieceSet::new()) } else { None };
+        let values = match offer.map(|offer| (offer.from, offer.list)) {
+            Some((ServeFrom::Record(record), _)) => {
+                let asker = Asker::List { peer: id, content, part };
+                self.core.ask_for(asker, |id| Effect::ReadList { id, record, part });
+                return;
+            }
+            Some((ServeFrom::Part(_), Some(list))) => list_part(&list, part),
+            Some((ServeFrom::Part(_), None)) | None => None,
+        };
+        if let Some(peer) = self.core.peers.get_mut(id) {
+            peer.session.send_list(content, part, values);
+        }
+        self.core.pump(id);
+    }
+
+    /// Tells peers what growing parts have by now.
+    pub(super) fn tell_haves(&mut self) {
+        let now = self.core.time();
+        if self.core.have_wake() > now {
+            return;
+        }
+        self.core.serving.told_at = Some(now);
+        let shared: Vec<(JobId, u32)> =
+            self.core.serving.shared.iter().map(|(job, count)| (*job, *count)).collect();
+        for (job, told) in shared {
+            let Some(offer) = self.jobs.get(&job).and_then(|job| job.offer(self.core)) else {
+                self.core.serving.shared.remove(&job);
+                continue;
+            };
+            if offer.have.count() != told {
+                self.core.serving.shared.insert(job, offer.have.count());
+                for id in self.core.granted_to(offer.content) {
+                    self.core.send_have(id, &offer);
+                }
+            }
+        }
+    }
+}
+
+impl Job {
+    /// What of this job's part may be served: certain and proved pieces under a trusted list (TRUST-1).
+    fn offer(&self, core: &Core) -> Option<Offer> {
+        let on_disk = matches!(self.stage, Stage::Fetching | Stage::Sealing | Stage::Sealed);
+        let list = self.claims.trusted.as_ref()?;
+        if !on_disk || !self.may_serve(core) || self.reset_to.is_some() {
+            return None;
+        }
+        let count = list.geometry().piece_count();
+        let have = self.pieces.servable();
+        let whole = have.contains_all(0..count);
+        Some(Offer {
+            content: list.content(),
+            have,
+            whole,
+            sealed: self.sealed.is_some(),
+            from: ServeFrom::Part(self.file()),
+            list: Some(Arc::clone(list)),
+        })
+    }
+
+    /// Digests besides the root that the whole file was checked against.
+    fn checked_digests(&self) -> Vec<Digest> {
+        self.sealed.as_ref().map(|sealed| sealed.digests.clone()).unwrap_or_default()
+    }
+}
+
+fn root_digest(content: ContentId) -> Option<Digest> {
+    Digest::new(Algorithm::Blake3, content.root.0.to_vec()).ok()
+}
+
+fn list_part(list: &HashList, part: ListPart) -> Option<Vec<peer_proto::content::Hash>> {
+    match part {
+        ListPart::Head => Some(list.head()).filter(|head| !head.is_empty()),
+        ListPart::Page(page) => list.page(page),
+    }
+}

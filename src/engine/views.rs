@@ -1,0 +1,149 @@
+//! What a job looks like from outside, and who was passed over.
+//!
+//! Knows: words for people. Does not know: decisions.
+
+use peer_proto::peer::PeerId;
+
+use super::core::Core;
+use super::event::{Event, JobView, SourceShare};
+use super::fetch::Reach;
+use super::io::Effect;
+use super::job::Job;
+use peer_proto::time::Instant;
+use std::time::Duration;
+
+/// Changes of progress are told at most this often for each job.
+const TELL_EVERY: Duration = Duration::from_millis(100);
+const OTHERS_MAX: usize = 12;
+
+impl Job {
+    pub(super) fn view(&self, core: &Core) -> JobView {
+        let mut sources: Vec<SourceShare> = self
+            .shares
+            .iter()
+            .map(|(peer, share)| SourceShare {
+                source: peer.map_or_else(|| "origin".into(), |peer| peer.to_string()),
+                address: share.address.clone(),
+                bytes: share.bytes,
+                leases: share.leases,
+            })
+            .collect();
+        sources.sort_by(|one, other| other.bytes.cmp(&one.bytes).then_with(|| one.source.cmp(&other.source)));
+        JobView {
+            id: self.id,
+            url: self.spec.url.clone(),
+            destination: self.spec.destination.clone(),
+            state: self.state,
+            reason: self.reason.clone(),
+            failure: self.failure,
+            len: self.len,
+            stored: self.stored_bytes(),
+            bytes: self.bytes,
+            sources,
+            restarts: self.restarts,
+            blake3: self.blake3.clone(),
+            sha256: self.sha256.clone(),
+            trust: self.trust_text(core),
+        }
+    }
+
+    fn stored_bytes(&self) -> u64 {
+        match self.blake3 {
+            Some(_) => self.len.unwrap_or(0),
+            None => self.pieces.bytes(self.geometry.as_ref()),
+        }
+    }
+
+    fn trust_text(&self, core: &Core) -> String {
+        let digests = self.digests();
+        let Some(digest) = digests.first() else {
+            let unknown = match self.origin.reach {
+                Reach::Unknown => "no digest is known yet",
+                Reach::Up | Reach::Away | Reach::Dead => "no digest is known",
+            };
+            return format!("level 0 (origin): {unknown}, so no peer is asked");
+        };
+        let named = format!("level 3 (digest): {} names the bytes", digest.algorithm());
+        match self.why_no_peers(core) {
+            Some(why) => format!("{named}; no peer is asked: {why}"),
+            None => format!("{named}; peers on this link may be asked and learn that it is wanted"),
+        }
+    }
+
+    fn why_no_peers(&self, core: &Core) -> Option<&'static str> {
+        match (core.flags.client, self.spec.flags.client) {
+            (false, _) => Some("the computer's client flag is off"),
+            (true, false) => Some("the job's client flag is off"),
+            (true, true) => None,
+        }
+    }
+
+    /// Why the origin works without peers.
+    pub(super) fn why_alone(&self, core: &Core) -> &'static str {
+        if self.digests().is_empty() {
+            return "no digest is known, so no peer may be believed";
+        }
+        match self.why_no_peers(core) {
+            Some(why) => why,
+            None if core.peers.is_empty() => "no peer is connected",
+            None => "no peer that may be asked holds it",
+        }
+    }
+
+    /// Who else could have been asked, and why he was not.
+    pub(super) fn passed_over(&self, chosen: Option<PeerId>, core: &Core) -> Vec<String> {
+        let now = core.time();
+        let mut others = Vec::new();
+        if chosen.is_some() {
+            others.push(match self.origin.reach {
+                Reach::Up if self.origin.breaker.is_closed(now) => "origin: peers hold it".to_owned(),
+                Reach::Up | Reach::Away => format!("origin: waits after a failure ({})", self.origin.fault),
+                Reach::Unknown => "origin: has not answered yet".to_owned(),
+                Reach::Dead => format!("origin: {}", self.origin.fault),
+            });
+        }
+        if let Some(why) = self.why_no_peers(core) {
+            others.push(format!("peers: {why}"));
+            return others;
+        }
+        if self.digests().is_empty() {
+            others.push("peers: no digest is known".to_owned());
+            return others;
+        }
+        for (id, peer) in core.peers.iter().filter(|(id, _)| Some(*id) != chosen).take(OTHERS_MAX) {
+            let why = match self.sources.get(&id) {
+                _ if !peer.ready => "has not said hello".to_owned(),
+                None if core.peers.is_refuted(id, now) => "stated what the origin does not say".to_owned(),
+                None if peer.asks.values().any(|job| *job == self.id) => "has not answered yet".to_owned(),
+                None => "says it does not have it".to_owned(),
+                Some(source) if !source.breaker.is_closed(now) => {
+                    format!("waits after {} failures", source.breaker.failures())
+                }
+                Some(source) if self.claims.accept(source.content).is_none() => {
+                    "its list is not here, or another one is followed".to_owned()
+                }
+                Some(_) => "busy, or lacks these pieces".to_owned(),
+            };
+            others.push(format!("{id}: {why}"));
+        }
+        let banned = core.peers.banned_count(now);
+        if banned > 0 {
+            others.push(format!("{banned} peers are banned"));
+        }
+        others
+    }
+
+    /// Tells watchers what changed: states at once, progress ten times a second.
+    pub(super) fn tell(&mut self, core: &mut Core) {
+        let now = core.time();
+        let due = self.told_at.map_or(Instant::ZERO, |told| told.after(TELL_EVERY));
+        if self.announce || (self.changed && due <= now) {
+            self.announce = false;
+            self.changed = false;
+            self.told_at = Some(now);
+            core.effect(Effect::Tell(Event::JobChanged(Box::new(self.view(core)))));
+        } else if self.changed {
+            self.wake = self.wake.min(due);
+        }
+    }
+}
