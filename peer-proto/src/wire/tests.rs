@@ -1,4 +1,6 @@
-//! Golden bytes and caps of every frame.
+//! Shape, caps and bytes of every frame.
+
+mod golden;
 
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use crate::content::{ByteRange, ContentId, Hash};
 use crate::digest::bytes_from_hex;
 use crate::limits::{BLOCK_LEN_MAX, FILE_LEN_MAX, PIECE_LEN_MIN, RETRY_MAX};
 use crate::session::RequestId;
+use golden::golden_version_1;
 
 /// Three pieces, the last one short.
 const SMALL: ContentId = ContentId { root: Hash([0xaa; 32]), len: 2 * PIECE_LEN_MIN + 1 };
@@ -23,89 +26,6 @@ fn range(start: u64, end: u64) -> ByteRange {
 
 fn want(content: ContentId, ranges: Vec<ByteRange>) -> Frame {
     Frame::Want(Want { request: RequestId(1), content, ranges })
-}
-
-/// One frame of each kind with the bytes it has had since the version in the name. Changing any of these needs a new
-/// row in the version table of `docs/protocol.md`.
-fn golden_version_1() -> Vec<(Frame, String)> {
-    let aa = "aa".repeat(32);
-    let small = format!("0a20{aa}10818008");
-    vec![
-        (
-            Frame::Hello(Hello {
-                versions: Versions { min: 1, max: 1 },
-                nonce: [0x11; 16],
-                tags: [0x22; 128],
-            }),
-            format!("01000099080110011a10{}228001{}", "11".repeat(16), "22".repeat(128)),
-        ),
-        (
-            Frame::Find(Find { first: 5, questions: vec![Question { id: [0x33; 32], proof: [0x44; 32] }] }),
-            format!("0200004408051240{}{}", "33".repeat(32), "44".repeat(32)),
-        ),
-        (
-            Frame::Found(Found {
-                answers: vec![
-                    NumberedAnswer { number: 5, answer: Answer::NotHere },
-                    NumberedAnswer {
-                        number: 6,
-                        answer: Answer::Here { content: SMALL, whole: true, sealed: true },
-                    },
-                    NumberedAnswer {
-                        number: 7,
-                        answer: Answer::Here { content: SMALL, whole: false, sealed: false },
-                    },
-                ],
-            }),
-            format!(
-                "0300008a0a870100000005{}0000000607{aa}00000000000200010000000701{aa}0000000000020001",
-                "00".repeat(41)
-            ),
-        ),
-        (
-            Frame::Have(Have {
-                content: TWO_PAGES,
-                pages: vec![
-                    HavePage { page: 0, bits: PageBits::Bits(Box::new([0x81; 128])) },
-                    HavePage { page: 1, bits: PageBits::All },
-                ],
-            }),
-            format!("040000b00a20{}108080 84201a8601000002{}000101", "bb".repeat(32), "81".repeat(128))
-                .replace(' ', ""),
-        ),
-        (
-            Frame::ListWant(ListWant { content: SMALL, part: ListPart::Page(0) }),
-            format!("05000028{small}1801"),
-        ),
-        (
-            want(SMALL, vec![range(0, 65_536), range(131_072, 131_073)]),
-            format!(
-                "0600004a08011220{aa}188180082220{:016x}{:016x}{:016x}{:016x}",
-                0, 65_536, 131_072, 131_073
-            ),
-        ),
-        (Frame::Cancel(Cancel { request: RequestId(300) }), "0700000308ac02".into()),
-        (
-            Frame::Refuse(Refuse {
-                request: RequestId(2),
-                reason: RefuseReason::Busy { retry: Duration::from_millis(500) },
-            }),
-            "080000070802100318f403".into(),
-        ),
-        (Frame::Goodbye(Goodbye { words: "done".into() }), "090000060a04646f6e65".into()),
-        (
-            Frame::ListValues(ListValues {
-                content: SMALL,
-                part: ListPart::Page(0),
-                values: vec![Hash([0xcc; 32]); 3],
-            }),
-            format!("1000008a{small}18012260{}", "cc".repeat(96)),
-        ),
-        (
-            Frame::ListRefuse(ListRefuse { content: TWO_PAGES, part: ListPart::Head }),
-            format!("110000270a20{}1080808420", "bb".repeat(32)),
-        ),
-    ]
 }
 
 /// Header checked and body decoded, as a reader does it.
