@@ -1,6 +1,7 @@
 //! Shape, caps and bytes of every frame.
 
 mod golden;
+mod page;
 
 use std::time::Duration;
 
