@@ -13,4 +13,5 @@ pub mod engine;
 pub mod job;
 pub mod origin;
 pub mod record;
+pub mod store;
 pub mod telemetry;

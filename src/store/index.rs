@@ -1,0 +1,277 @@
+//! An index of the cache's records that may be deleted or break at any time.
+//!
+//! Knows: sled, and not to trust it: it is opened on its own thread behind a time limit and a panic barrier, set
+//! aside when it is damaged, and everything in it can be built again from the records. Does not know: what a record
+//! is; it maps keys to record ids, and ids to the bytes that describe the record.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use peer_proto::digest::Digest;
+use peer_proto::lookup::LookupId;
+
+use crate::record::RecordId;
+
+/// Memory sled may keep pages in. Its default is 1 GiB.
+const PAGE_CACHE_LEN: u64 = 1024 * 1024;
+/// Bytes the index may have on disk before it is built anew (T29).
+pub const INDEX_LEN_MAX: u64 = 64 * 1024 * 1024;
+/// Time it may take to open.
+pub const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a record can be found by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Key<'a> {
+    /// A digest of the whole file.
+    Digest(&'a Digest),
+    /// What a peer asks for.
+    Lookup(&'a LookupId),
+    /// A URL it came from.
+    Url(&'a str),
+}
+
+/// The index. Every operation may find that it is gone; then it finds nothing, and says so once.
+#[derive(Debug)]
+pub struct Index {
+    path: PathBuf,
+    db: Mutex<Option<sled::Db>>,
+    notes: Mutex<Vec<String>>,
+}
+
+impl Index {
+    /// Opens or creates the index. One that cannot be opened is set aside, and a new, empty one takes its place; if
+    /// that fails as well, the index is off and nothing else is affected. [`notes`](Self::notes) says what happened.
+    #[must_use]
+    pub fn open(path: &Path) -> Self {
+        let index = Self { path: path.to_owned(), db: Mutex::new(None), notes: Mutex::new(Vec::new()) };
+        let db = index.guarded_open().or_else(|reason| {
+            index.note(format!("the index {} was set aside and is built anew: {reason}", path.display()));
+            index.set_aside();
+            index.guarded_open()
+        });
+        match db {
+            Ok(db) => *lock(&index.db) = Some(db),
+            Err(reason) => index.note(format!("no index in {}: {reason}", path.display())),
+        }
+        index
+    }
+
+    /// An index that is off.
+    #[must_use]
+    pub fn off() -> Self {
+        Self { path: PathBuf::new(), db: Mutex::new(None), notes: Mutex::new(Vec::new()) }
+    }
+
+    /// What went wrong since this was asked last, one line each.
+    pub fn notes(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.notes))
+    }
+
+    /// Remembers a record: the bytes that describe it, and what it can be found by.
+    pub fn put(&self, id: RecordId, description: &[u8], keys: &[Key<'_>]) {
+        self.remove(id);
+        let keys: Vec<Vec<u8>> = keys.iter().map(|key| key_bytes(*key)).collect();
+        self.guard(|db| {
+            let mut batch = sled::Batch::default();
+            for key in &keys {
+                batch.insert([key, &id.0[..]].concat(), &[]);
+            }
+            batch.insert(record_key(id), encode_record(description, &keys));
+            db.apply_batch(batch)
+        });
+        self.keep_small();
+    }
+
+    /// Forgets a record.
+    pub fn remove(&self, id: RecordId) {
+        self.guard(|db| {
+            let Some(stored) = db.remove(record_key(id))? else { return Ok(()) };
+            for key in decode_record(&stored).map(|(keys, _)| keys).unwrap_or_default() {
+                db.remove([&key, &id.0[..]].concat())?;
+            }
+            Ok(())
+        });
+    }
+
+    /// The records found under a key, in the order of their ids.
+    #[must_use]
+    pub fn find(&self, key: Key<'_>) -> Vec<RecordId> {
+        let prefix = key_bytes(key);
+        let found = self.guard(|db| {
+            db.scan_prefix(&prefix).keys().collect::<Result<Vec<_>, _>>().map(|keys| {
+                keys.iter()
+                    .filter_map(|key| <[u8; 16]>::try_from(key.get(prefix.len()..)?).ok())
+                    .map(RecordId)
+                    .collect::<Vec<_>>()
+            })
+        });
+        found.unwrap_or_default()
+    }
+
+    /// Every record with the bytes that describe it.
+    #[must_use]
+    pub fn records(&self) -> Vec<(RecordId, Vec<u8>)> {
+        let found = self.guard(|db| {
+            let mut records = Vec::new();
+            for entry in db.scan_prefix([RECORD]) {
+                let (key, stored) = entry?;
+                if let (Some(Ok(id)), Some((_, description))) =
+                    (key.get(1..).map(<[u8; 16]>::try_from), decode_record(&stored))
+                {
+                    records.push((RecordId(id), description.to_vec()));
+                }
+            }
+            Ok(records)
+        });
+        found.unwrap_or_default()
+    }
+
+    /// Makes what is in it durable. sled's own flush does not sync its file on Linux, so we do, through our own
+    /// descriptor.
+    pub fn flush(&self) {
+        let flushed = self.guard(|db| db.flush()).is_some();
+        if flushed
+            && let Err(error) = std::fs::File::open(self.path.join("db")).and_then(|file| file.sync_all())
+        {
+            self.note(format!("the index {} is not durable: {error}", self.path.display()));
+        }
+    }
+
+    /// Starts anew when it has grown beyond its bound: sled never gives space back by itself.
+    fn keep_small(&self) {
+        if self.guard(|db| db.size_on_disk()).is_none_or(|len| len <= INDEX_LEN_MAX) {
+            return;
+        }
+        let records: Option<Vec<(sled::IVec, sled::IVec)>> =
+            self.guard(|db| db.iter().collect::<Result<_, _>>());
+        let Some(records) = records else { return };
+        *lock(&self.db) = None;
+        if std::fs::remove_dir_all(&self.path).is_err() {
+            return;
+        }
+        match self.guarded_open() {
+            Ok(db) => *lock(&self.db) = Some(db),
+            Err(reason) => self.note(format!("no index in {}: {reason}", self.path.display())),
+        }
+        self.guard(|db| {
+            for (key, value) in &records {
+                db.insert(key, value)?;
+            }
+            Ok(())
+        });
+    }
+
+    /// Opens sled where it can do no harm: on its own thread, behind a panic barrier and a time limit.
+    fn guarded_open(&self) -> Result<sled::Db, String> {
+        let (sender, receiver) = sync_channel(1);
+        let path = self.path.clone();
+        let open = move || {
+            let opened = catch_unwind(AssertUnwindSafe(|| {
+                sled::Config::new()
+                    .path(path)
+                    .cache_capacity(PAGE_CACHE_LEN)
+                    .mode(sled::Mode::LowSpace)
+                    .flush_every_ms(None)
+                    .open()
+            }));
+            // If nobody waits any more, it is closed again right here.
+            drop(sender.send(match opened {
+                Ok(Ok(db)) => Ok(db),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err("it panicked while it was opened".to_owned()),
+            }));
+        };
+        let thread = std::thread::Builder::new().name("open-index".into()).spawn(open);
+        thread.map_err(|error| error.to_string())?;
+        match receiver.recv_timeout(OPEN_TIMEOUT) {
+            Ok(outcome) => outcome,
+            Err(RecvTimeoutError::Timeout) => Err("it took too long to open".to_owned()),
+            Err(RecvTimeoutError::Disconnected) => Err("its thread went away".to_owned()),
+        }
+    }
+
+    /// Keeps the damaged one for whoever wants to look, and only one such.
+    fn set_aside(&self) {
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(".damaged");
+        let aside = PathBuf::from(name);
+        let removed = |path: &Path| {
+            if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }
+        };
+        if aside.exists()
+            && let Err(error) = removed(&aside)
+        {
+            self.note(format!("cannot remove {}: {error}", aside.display()));
+        }
+        if std::fs::rename(&self.path, &aside).is_err()
+            && let Err(error) = removed(&self.path)
+        {
+            self.note(format!("cannot remove {}: {error}", self.path.display()));
+        }
+    }
+
+    /// Runs one operation behind the panic barrier. An index that fails is off until the next start.
+    fn guard<T>(&self, operation: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Option<T> {
+        let mut db = lock(&self.db);
+        let opened = db.as_ref()?;
+        let reason = match catch_unwind(AssertUnwindSafe(|| operation(opened))) {
+            Ok(Ok(value)) => return Some(value),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it panicked".to_owned(),
+        };
+        *db = None;
+        self.note(format!("the index {} is off: {reason}", self.path.display()));
+        None
+    }
+
+    fn note(&self, note: String) {
+        let mut notes = lock(&self.notes);
+        // Nobody reads more than the first few.
+        if notes.len() < 16 {
+            notes.push(note);
+        }
+    }
+}
+
+const DIGEST: u8 = b'd';
+const LOOKUP: u8 = b'l';
+const URL: u8 = b'u';
+const RECORD: u8 = b'r';
+
+fn record_key(id: RecordId) -> Vec<u8> {
+    [&[RECORD], &id.0[..]].concat()
+}
+
+/// Keys have a fixed length for each kind, so that none is the beginning of another.
+fn key_bytes(key: Key<'_>) -> Vec<u8> {
+    let (kind, hash) = match key {
+        Key::Digest(digest) => (DIGEST, *blake3::hash(digest.to_string().as_bytes()).as_bytes()),
+        Key::Lookup(id) => (LOOKUP, id.0),
+        Key::Url(url) => (URL, *blake3::hash(url.as_bytes()).as_bytes()),
+    };
+    [&[kind], &hash[..]].concat()
+}
+
+const KEY_LEN: usize = 33;
+
+/// One byte for the number of keys, the keys, the description.
+fn encode_record(description: &[u8], keys: &[Vec<u8>]) -> Vec<u8> {
+    let count = u8::try_from(keys.len()).unwrap_or(u8::MAX);
+    let mut stored = vec![count];
+    keys.iter().take(usize::from(count)).for_each(|key| stored.extend_from_slice(key));
+    stored.extend_from_slice(description);
+    stored
+}
+
+fn decode_record(stored: &[u8]) -> Option<(Vec<Vec<u8>>, &[u8])> {
+    let (count, rest) = stored.split_first()?;
+    let (keys, description) = rest.split_at_checked(usize::from(*count) * KEY_LEN)?;
+    Some((keys.chunks(KEY_LEN).map(<[u8]>::to_vec).collect(), description))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
