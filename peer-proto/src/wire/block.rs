@@ -100,8 +100,8 @@ pub enum Passage {
 
 /// Lets the blocks of one peer through (WIRE-5). Ask it with each header, before a buffer is made.
 ///
-/// Blocks of one request may come in any order: they travel on several streams. Bytes are counted, not their places:
-/// a peer that repeats itself ends up with a request that never completes, never with more than it was asked for.
+/// Bytes are counted here, not their places (the reader of a stream sees whether offsets ascend): a peer that repeats
+/// itself ends up with a request that never completes, never with more than it was asked for.
 #[derive(Clone, Debug, Default)]
 pub struct BlockGate {
     open: BTreeMap<RequestId, Asked>,
