@@ -15,7 +15,10 @@ use crate::limits::{
 use crate::peer::PeerId;
 use crate::time::Instant;
 use crate::wire::codec::{decode_body, decode_header, encode};
-use crate::wire::{Answer, Frame, HaveSet, Hello, ListPart, RefuseReason, Versions};
+use crate::wire::{
+    Answer, Cancel, Find, Found, Frame, Have, HavePage, HaveSet, Hello, ListPart, ListRefuse, ListValues,
+    ListWant, NumberedAnswer, PageBits, Question, Refuse, RefuseReason, Versions, Want,
+};
 
 use super::{Output, RequestId, Session, SessionConfig, SessionEvent};
 
@@ -33,25 +36,31 @@ pub fn fuzz_session(script: &[u8]) {
     };
     let mut now = Instant::ZERO;
     let mut session = Session::new(config, now);
-    let mut script = Script(script);
+    let mut script = Script { bytes: script, next: 1 };
     if script.byte() % 8 != 0 {
         let hello = Hello { versions: Versions { min: 1, max: 1 }, nonce: [5; 16], tags: [6; 128] };
         let _ = session.handle_frame(Frame::Hello(hello), now);
     }
-    let mut asked = Vec::new();
-    while !script.0.is_empty() {
+    let mut asked = Pending::default();
+    while !script.bytes.is_empty() {
         step(&mut session, &mut script, &mut asked, &mut now);
         drain(&mut session, &mut asked, now);
         check_bounds(&session);
     }
 }
 
-/// Questions and requests of the peer, which later steps answer.
-type Pending = Vec<SessionEvent>;
+/// What waits for an answer that a later step may give.
+#[derive(Default)]
+struct Pending {
+    /// Questions and requests of the peer.
+    events: Vec<SessionEvent>,
+    /// Questions and requests of the session.
+    frames: Vec<Frame>,
+}
 
 fn step(session: &mut Session, script: &mut Script<'_>, asked: &mut Pending, now: &mut Instant) {
     let content = ContentId { root: Hash([script.byte() % 4; 32]), len: u64::from(script.number()) };
-    match script.byte() % 12 {
+    match script.byte() % 15 {
         0..=4 => {
             if let Some(frame) = script.frame() {
                 let _ = session.handle_frame(frame, *now);
@@ -86,9 +95,14 @@ fn step(session: &mut Session, script: &mut Script<'_>, asked: &mut Pending, now
             session.send_have(content, HaveSet::whole(u32::try_from(pieces).unwrap_or(0)), *now);
             session.forget(content, *now);
         }
-        _ => {
-            if let Some(event) = asked.pop() {
+        11 | 12 => {
+            if let Some(event) = asked.events.pop() {
                 reply(session, &event, script.byte(), *now);
+            }
+        }
+        _ => {
+            if let Some(frame) = asked.frames.pop().and_then(|frame| script.answer(&frame)) {
+                let _ = session.handle_frame(frame, *now);
             }
         }
     }
@@ -113,8 +127,11 @@ fn drain(session: &mut Session, asked: &mut Pending, now: Instant) {
         match session.poll_output() {
             Output::Transmit(frame) => {
                 encode(&frame).expect("a session sends valid frames only");
+                if asked.frames.len() < 64 {
+                    asked.frames.push(frame);
+                }
             }
-            Output::Event(event) if asked.len() < 64 => asked.push(event),
+            Output::Event(event) if asked.events.len() < 64 => asked.events.push(event),
             Output::Event(_) => {}
             Output::WaitUntil(at) => {
                 let overdue = at <= now && now != Instant::ZERO && at != Instant::NEVER;
@@ -142,13 +159,17 @@ fn check_bounds(session: &Session) {
 }
 
 /// Bytes that are read as choices.
-struct Script<'a>(&'a [u8]);
+struct Script<'a> {
+    bytes: &'a [u8],
+    /// Higher than any number the peer used.
+    next: u32,
+}
 
 impl Script<'_> {
     fn byte(&mut self) -> u8 {
-        match self.0.split_first() {
+        match self.bytes.split_first() {
             Some((first, rest)) => {
-                self.0 = rest;
+                self.bytes = rest;
                 *first
             }
             None => 0,
@@ -161,12 +182,46 @@ impl Script<'_> {
         u32::from(self.byte()) << shift
     }
 
+    /// A number that ascends, as honest ones do; any number now and then.
+    fn ascending(&mut self) -> u32 {
+        if self.byte() < 4 {
+            return self.number();
+        }
+        self.next += 32;
+        self.next
+    }
+
+    /// An answer to a frame of the session, right or wrong.
+    fn answer(&mut self, frame: &Frame) -> Option<Frame> {
+        let right = self.byte() % 8 > 0;
+        let frame = match frame {
+            Frame::Find(find) => {
+                let content = ContentId { root: Hash([self.byte() % 4; 32]), len: u64::from(self.number()) };
+                let answer = Answer::Here { content, whole: self.byte().is_multiple_of(2), sealed: right };
+                Frame::Found(Found { answers: vec![NumberedAnswer { number: find.first, answer }] })
+            }
+            Frame::ListWant(ListWant { content, part }) if right => {
+                let count = part.values_in(*content).ok()?;
+                let values = (0..count).map(|_| Hash([self.byte(); 32])).collect();
+                Frame::ListValues(ListValues { content: *content, part: *part, values })
+            }
+            Frame::ListWant(ListWant { content, part }) => {
+                Frame::ListRefuse(ListRefuse { content: *content, part: *part })
+            }
+            Frame::Want(want) => {
+                Frame::Refuse(Refuse { request: want.request, reason: RefuseReason::NotHeld })
+            }
+            _ => return None,
+        };
+        frame.check().is_ok().then_some(frame)
+    }
+
     /// A frame from the bytes that follow: a kind, a length, a body; and where that decodes to nothing, one made up.
     fn frame(&mut self) -> Option<Frame> {
         let kind = self.byte();
-        let len = usize::from(self.byte()).min(self.0.len());
-        let (body, rest) = self.0.split_at(len);
-        self.0 = rest;
+        let len = usize::from(self.byte() % 16).min(self.bytes.len());
+        let (body, rest) = self.bytes.split_at(len);
+        self.bytes = rest;
         let announced = u32::try_from(len).ok()?.to_be_bytes();
         let header = decode_header(&[kind, announced[1], announced[2], announced[3]]).ok();
         let decoded = header.and_then(|header| decode_body(header, Bytes::copy_from_slice(body)).ok());
@@ -174,29 +229,19 @@ impl Script<'_> {
     }
 
     fn made_up(&mut self) -> Option<Frame> {
-        use crate::wire::{
-            Cancel, Find, Found, Have, HavePage, ListRefuse, ListWant, NumberedAnswer, PageBits, Question,
-            Refuse, Want,
-        };
         let content = ContentId { root: Hash([self.byte() % 4; 32]), len: u64::from(self.number()) };
-        let number = u32::from(self.byte());
+        let number = self.ascending();
         let request = RequestId(u64::from(number));
-        let frame = match self.byte() % 8 {
+        let frame = match self.byte() % 5 {
             0 => {
-                let questions =
-                    vec![Question { id: [self.byte(); 32], proof: [0; 32] }; usize::from(self.byte())];
+                let count = usize::from(self.byte() % 36);
+                let questions = vec![Question { id: [self.byte(); 32], proof: [0; 32] }; count];
                 Frame::Find(Find { first: number, questions })
             }
-            1 => {
-                let answer = Answer::Here { content, whole: self.byte().is_multiple_of(2), sealed: false };
-                Frame::Found(Found { answers: vec![NumberedAnswer { number, answer }] })
-            }
-            2 => Frame::Have(Have { content, pages: vec![HavePage { page: 0, bits: PageBits::All }] }),
-            3 => Frame::ListWant(ListWant { content, part: ListPart::Page(u32::from(self.byte() % 4)) }),
-            4 => Frame::Want(Want { request, content, ranges: vec![ByteRange::new(0..content.len)?] }),
-            5 => Frame::Cancel(Cancel { request }),
-            6 => Frame::Refuse(Refuse { request, reason: RefuseReason::Other }),
-            _ => Frame::ListRefuse(ListRefuse { content, part: ListPart::Page(u32::from(self.byte() % 4)) }),
+            1 => Frame::Have(Have { content, pages: vec![HavePage { page: 0, bits: PageBits::All }] }),
+            2 => Frame::ListWant(ListWant { content, part: ListPart::Page(u32::from(self.byte() % 4)) }),
+            3 => Frame::Want(Want { request, content, ranges: vec![ByteRange::new(0..content.len)?] }),
+            _ => Frame::Cancel(Cancel { request: RequestId(u64::from(self.next)) }),
         };
         frame.check().is_ok().then_some(frame)
     }
