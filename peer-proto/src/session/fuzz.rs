@@ -37,7 +37,7 @@ pub fn fuzz_session(script: &[u8]) {
     let mut now = Instant::ZERO;
     let mut session = Session::new(config, now);
     let mut script = Script { bytes: script, next: 1 };
-    if script.byte() % 8 != 0 {
+    if !script.byte().is_multiple_of(8) {
         let hello = Hello { versions: Versions { min: 1, max: 1 }, nonce: [5; 16], tags: [6; 128] };
         let _ = session.handle_frame(Frame::Hello(hello), now);
     }
@@ -193,7 +193,7 @@ impl Script<'_> {
 
     /// An answer to a frame of the session, right or wrong.
     fn answer(&mut self, frame: &Frame) -> Option<Frame> {
-        let right = self.byte() % 8 > 0;
+        let right = !self.byte().is_multiple_of(8);
         let frame = match frame {
             Frame::Find(find) => {
                 let content = ContentId { root: Hash([self.byte() % 4; 32]), len: u64::from(self.number()) };
