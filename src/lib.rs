@@ -15,4 +15,5 @@ pub mod job;
 pub mod origin;
 pub mod record;
 pub mod store;
+pub mod swarm;
 pub mod telemetry;

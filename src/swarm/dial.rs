@@ -1,0 +1,336 @@
+//! The table of peers: who was announced or configured, where, whom to dial next, whom not to talk to.
+//!
+//! Knows: addresses with their ages and failures, back-off per (peer, address), bans per peer id (TRUST-9), the
+//! bounds of T11. Does not know: sockets, clocks, who is connected: it is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use peer_proto::peer::PeerId;
+use peer_proto::time::Instant;
+
+use super::address::PeerAddress;
+use super::limits::{
+    ADDRESSES_PER_PEER_MAX, ANNOUNCEMENT_TTL_MAX, BACK_OFF_FIRST, BACK_OFF_MAX, BACK_OFF_STATIC_MAX, BAN_MAX,
+    BANS_MAX, PEERS_MAX, PEERS_PER_IP_MAX, POLITE_WAIT, PROTOCOL_ERROR_BAN, STATIC_DIALS_PER_TICK,
+    STATIC_PEERS_MAX,
+};
+
+/// One attempt to connect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Dial {
+    /// Where.
+    pub(super) socket: SocketAddr,
+    /// Who must answer; anybody if `None`.
+    pub(super) peer: Option<PeerId>,
+    /// Which configured peer this is; `None` for an announced one.
+    pub(super) configured: Option<usize>,
+}
+
+/// What became of an announcement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Announced {
+    /// The peer was unknown, or gone for longer than its announcement lived.
+    New,
+    /// Nothing new.
+    Known,
+    /// A bound is reached, or nothing usable was announced.
+    Ignored,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct PeerTable {
+    me: PeerId,
+    configured: Vec<Configured>,
+    announced: BTreeMap<PeerId, BTreeMap<SocketAddr, Reach>>,
+    bans: BTreeMap<PeerId, Ban>,
+    /// Where the round of announced peers goes on.
+    cursor: Option<PeerId>,
+}
+
+/// A configured peer.
+#[derive(Debug)]
+struct Configured {
+    address: PeerAddress,
+    /// Who answered there, if the configuration does not say.
+    learned: Option<PeerId>,
+    attempts: Attempts,
+}
+
+/// An announced address.
+#[derive(Debug)]
+struct Reach {
+    expires: Instant,
+    attempts: Attempts,
+}
+
+/// How dialling went so far.
+#[derive(Debug)]
+struct Attempts {
+    not_before: Instant,
+    failures: u32,
+    under_way: bool,
+}
+
+/// A peer id not to talk to.
+#[derive(Debug)]
+struct Ban {
+    until: Instant,
+    protocol_errors: u32,
+}
+
+impl PeerTable {
+    pub(super) const fn new(me: PeerId) -> Self {
+        Self { me, configured: Vec::new(), announced: BTreeMap::new(), bans: BTreeMap::new(), cursor: None }
+    }
+
+    /// Adds a configured peer; false if it was there already or the table is full.
+    pub(super) fn configure(&mut self, address: PeerAddress, now: Instant) -> bool {
+        let known = self.configured.iter().any(|one| one.address == address);
+        if known || self.configured.len() >= STATIC_PEERS_MAX || address.peer() == Some(self.me) {
+            return false;
+        }
+        self.configured.push(Configured { address, learned: None, attempts: Attempts::due(now) });
+        true
+    }
+
+    /// Whether the configuration names this peer, or somebody at this IP address.
+    pub(super) fn is_configured(&self, peer: Option<PeerId>, ip: IpAddr) -> bool {
+        self.configured.iter().any(|one| {
+            let same_peer = peer.is_some() && one.peer() == peer;
+            same_peer || (one.address.socket().ip() == ip && one.address.peer().is_none())
+        })
+    }
+
+    /// Takes an announcement whose addresses were already found to be on-link.
+    pub(super) fn announce(&mut self, peer: PeerId, sockets: &[SocketAddr], now: Instant) -> Announced {
+        if peer == self.me || sockets.is_empty() {
+            return Announced::Ignored;
+        }
+        let known = self.announced.contains_key(&peer);
+        if !known && !self.make_room(sockets, now) {
+            return Announced::Ignored;
+        }
+        let polite = if self.me > peer { POLITE_WAIT } else { Duration::ZERO };
+        let addresses = self.announced.entry(peer).or_default();
+        addresses.retain(|_, reach| reach.expires > now);
+        for socket in sockets {
+            if addresses.len() >= ADDRESSES_PER_PEER_MAX && !addresses.contains_key(socket) {
+                break;
+            }
+            let expires = now.after(ANNOUNCEMENT_TTL_MAX);
+            addresses
+                .entry(*socket)
+                .and_modify(|reach| reach.expires = expires)
+                .or_insert_with(|| Reach { expires, attempts: Attempts::due(now.after(polite)) });
+        }
+        if known { Announced::Known } else { Announced::New }
+    }
+
+    /// The peer said goodbye on the link: its addresses are forgotten.
+    pub(super) fn withdraw(&mut self, peer: PeerId) {
+        self.announced.remove(&peer);
+    }
+
+    /// Drops what expired; then, if still full, the unreachable peer with most failures.
+    fn make_room(&mut self, sockets: &[SocketAddr], now: Instant) -> bool {
+        for socket in sockets {
+            let same_ip = |known: &BTreeMap<SocketAddr, Reach>| known.keys().any(|at| at.ip() == socket.ip());
+            if self.announced.values().filter(|known| same_ip(known)).count() >= PEERS_PER_IP_MAX {
+                return false;
+            }
+        }
+        if self.announced.len() >= PEERS_MAX {
+            self.forget_expired(now);
+        }
+        if self.announced.len() >= PEERS_MAX {
+            let worst = self.announced.iter().max_by_key(|(_, known)| fewest_failures(known));
+            match worst {
+                Some((peer, known)) if fewest_failures(known) > 0 => {
+                    let peer = *peer;
+                    self.announced.remove(&peer);
+                }
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    fn forget_expired(&mut self, now: Instant) {
+        self.announced.retain(|_, known| {
+            known.retain(|_, reach| reach.expires > now || reach.attempts.under_way);
+            !known.is_empty()
+        });
+    }
+
+    /// Whom to dial in this beat: at most one configured and one announced peer, none that is `busy` (connected or
+    /// being dialled), none that is banned. `strangers` says whether announced ones may be dialled at all.
+    pub(super) fn next_dials(
+        &mut self,
+        now: Instant,
+        busy: &BTreeSet<PeerId>,
+        strangers: Strangers,
+    ) -> Vec<Dial> {
+        let mut dials = Vec::new();
+        let bans = &self.bans;
+        let free = |peer: PeerId| !busy.contains(&peer) && !is_banned(bans, peer, now);
+        for (index, one) in self.configured.iter_mut().enumerate() {
+            if dials.len() >= STATIC_DIALS_PER_TICK {
+                break;
+            }
+            if one.attempts.is_due(now) && one.peer().is_none_or(free) {
+                one.attempts.under_way = true;
+                let socket = one.address.socket();
+                dials.push(Dial { socket, peer: one.address.peer(), configured: Some(index) });
+            }
+        }
+        if strangers == Strangers::Dial && dials.is_empty() {
+            dials.extend(self.next_announced(now, busy));
+        }
+        dials
+    }
+
+    /// Goes round the announced peers, so that none waits for ever behind others.
+    fn next_announced(&mut self, now: Instant, busy: &BTreeSet<PeerId>) -> Option<Dial> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let bans = &self.bans;
+        let due = |peer: &PeerId, known: &BTreeMap<SocketAddr, Reach>| -> Option<SocketAddr> {
+            if busy.contains(peer) || is_banned(bans, *peer, now) {
+                return None;
+            }
+            let ready = known.iter().filter(|(_, reach)| reach.expires > now && reach.attempts.is_due(now));
+            ready.min_by_key(|(_, reach)| reach.attempts.failures).map(|(socket, _)| *socket)
+        };
+        let after = self.cursor.map_or(Unbounded, Excluded);
+        let until = self.cursor.map_or(Excluded(PeerId::from_public_key([0; 32])), Included);
+        let (peer, socket) = self
+            .announced
+            .range((after, Unbounded))
+            .chain(self.announced.range((Unbounded, until)))
+            .find_map(|(peer, known)| Some((*peer, due(peer, known)?)))?;
+        self.cursor = Some(peer);
+        self.attempts(&Dial { socket, peer: Some(peer), configured: None })?.under_way = true;
+        Some(Dial { socket, peer: Some(peer), configured: None })
+    }
+
+    /// The attempts a dial counts for.
+    fn attempts(&mut self, dial: &Dial) -> Option<&mut Attempts> {
+        match (dial.configured, dial.peer) {
+            (Some(index), _) => self.configured.get_mut(index).map(|one| &mut one.attempts),
+            (None, Some(peer)) => {
+                let reach = self.announced.get_mut(&peer)?.get_mut(&dial.socket)?;
+                Some(&mut reach.attempts)
+            }
+            (None, None) => None,
+        }
+    }
+
+    /// The dial failed: wait longer before the next one to that (peer, address). The peer id is not blamed.
+    pub(super) fn failed(&mut self, dial: &Dial, now: Instant) {
+        let most = if dial.configured.is_some() { BACK_OFF_STATIC_MAX } else { BACK_OFF_MAX };
+        if let Some(attempts) = self.attempts(dial) {
+            let wait = BACK_OFF_FIRST.saturating_mul(1 << attempts.failures.min(16)).min(most);
+            attempts.failures = attempts.failures.saturating_add(1);
+            attempts.not_before = now.after(wait);
+            attempts.under_way = false;
+        }
+    }
+
+    /// The dial reached `peer`.
+    pub(super) fn reached(&mut self, dial: &Dial, peer: PeerId, now: Instant) {
+        if let Some(attempts) = self.attempts(dial) {
+            *attempts = Attempts::due(now.after(BACK_OFF_FIRST));
+        }
+        if let Some(one) = dial.configured.and_then(|index| self.configured.get_mut(index)) {
+            one.learned = Some(peer);
+        }
+    }
+
+    /// The last connection to `peer` is gone: it may be dialled again after a moment.
+    pub(super) fn lost(&mut self, peer: PeerId, now: Instant) {
+        let soon = now.after(BACK_OFF_FIRST);
+        let configured = self.configured.iter_mut().filter(|one| one.peer() == Some(peer));
+        let announced = self.announced.get_mut(&peer).into_iter().flat_map(BTreeMap::values_mut);
+        for attempts in
+            configured.map(|one| &mut one.attempts).chain(announced.map(|reach| &mut reach.attempts))
+        {
+            attempts.not_before = attempts.not_before.max(soon);
+        }
+    }
+
+    /// Refuses a peer id until `now + span`, at most a day; never shortens a ban.
+    pub(super) fn ban(&mut self, peer: PeerId, span: Duration, now: Instant) {
+        if span.is_zero() {
+            return;
+        }
+        let until = now.after(span.min(BAN_MAX));
+        if self.bans.len() >= BANS_MAX && !self.bans.contains_key(&peer) {
+            let first = self.bans.iter().min_by_key(|(_, ban)| ban.until).map(|(peer, _)| *peer);
+            first.map(|peer| self.bans.remove(&peer));
+        }
+        let ban = self.bans.entry(peer).or_insert(Ban { until, protocol_errors: 0 });
+        ban.until = ban.until.max(until);
+    }
+
+    /// WIRE-9: a minute without this peer, doubling with each protocol error.
+    pub(super) fn protocol_error(&mut self, peer: PeerId, now: Instant) {
+        let earlier = self.bans.get(&peer).map_or(0, |ban| ban.protocol_errors);
+        self.ban(peer, PROTOCOL_ERROR_BAN.saturating_mul(1 << earlier.min(16)), now);
+        if let Some(ban) = self.bans.get_mut(&peer) {
+            ban.protocol_errors = earlier.saturating_add(1);
+        }
+    }
+
+    /// Whether this peer id is refused now.
+    pub(super) fn is_banned(&self, peer: PeerId, now: Instant) -> bool {
+        is_banned(&self.bans, peer, now)
+    }
+
+    /// Everyone known: id if known, addresses, whether configured.
+    pub(super) fn known(&self) -> impl Iterator<Item = (Option<PeerId>, SocketAddr, bool)> {
+        let configured = self.configured.iter().map(|one| (one.peer(), one.address.socket(), true));
+        let announced = self.announced.iter();
+        configured.chain(
+            announced.flat_map(|(peer, known)| known.keys().map(|socket| (Some(*peer), *socket, false))),
+        )
+    }
+}
+
+/// Whether announced strangers may be dialled in this beat.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Strangers {
+    /// There is room for one.
+    Dial,
+    /// Their share of the connections is used.
+    Wait,
+}
+
+impl Configured {
+    fn peer(&self) -> Option<PeerId> {
+        self.address.peer().or(self.learned)
+    }
+}
+
+impl Attempts {
+    const fn due(at: Instant) -> Self {
+        Self { not_before: at, failures: 0, under_way: false }
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        !self.under_way && self.not_before <= now
+    }
+}
+
+fn fewest_failures(known: &BTreeMap<SocketAddr, Reach>) -> u32 {
+    known.values().map(|reach| reach.attempts.failures).min().unwrap_or(u32::MAX)
+}
+
+fn is_banned(bans: &BTreeMap<PeerId, Ban>, peer: PeerId, now: Instant) -> bool {
+    bans.get(&peer).is_some_and(|ban| ban.until > now)
+}
+
+#[cfg(test)]
+#[path = "dial_tests.rs"]
+mod tests;

@@ -1,0 +1,190 @@
+//! What the peer table dials, and what it refuses to remember.
+
+use super::*;
+
+const ME: PeerId = PeerId::from_public_key([0x7f; 32]);
+
+fn peer(number: u32) -> PeerId {
+    let mut key = [0xff; 32];
+    key[1..5].copy_from_slice(&number.to_be_bytes());
+    PeerId::from_public_key(key)
+}
+
+fn at(seconds: u64) -> Instant {
+    Instant::from_micros(seconds * 1_000_000)
+}
+
+fn on_lan(number: u32, port: u16) -> SocketAddr {
+    let [_, b, c, d] = number.to_be_bytes();
+    ([10, b, c, d], port).into()
+}
+
+fn dials(table: &mut PeerTable, now: Instant) -> Vec<Dial> {
+    table.next_dials(now, &BTreeSet::new(), Strangers::Dial)
+}
+
+#[test]
+fn t11_the_table_holds_1024_peers_with_8_addresses_each() {
+    let mut table = PeerTable::new(ME);
+    for number in 0..3_000 {
+        let sockets: Vec<_> = (1..=20).map(|port| on_lan(number, port)).collect();
+        table.announce(peer(number), &sockets, at(0));
+    }
+    assert_eq!(table.announced.len(), PEERS_MAX);
+    assert_eq!(table.known().count(), PEERS_MAX * ADDRESSES_PER_PEER_MAX);
+}
+
+#[test]
+fn t11_one_address_stands_for_32_peer_ids_at_most() {
+    let mut table = PeerTable::new(ME);
+    let taken =
+        (0..500).filter(|n| table.announce(peer(*n), &[on_lan(1, 80)], at(0)) == Announced::New).count();
+    assert_eq!(taken, PEERS_PER_IP_MAX);
+    assert_eq!(table.announce(peer(999), &[on_lan(2, 80)], at(0)), Announced::New);
+}
+
+#[test]
+fn t11_announced_strangers_are_dialled_one_per_beat() {
+    let mut table = PeerTable::new(ME);
+    for number in 0..100 {
+        table.announce(peer(number), &[on_lan(number, 80)], at(0));
+    }
+    let dialled: usize =
+        (0..10).map(|beat| dials(&mut table, Instant::from_micros(beat * 100_000)).len()).sum();
+    assert_eq!(dialled, 10);
+}
+
+#[test]
+fn d32_an_announcement_is_forgotten_after_ten_minutes() {
+    let mut table = PeerTable::new(ME);
+    table.announce(peer(1), &[on_lan(1, 80)], at(0));
+    assert_eq!(dials(&mut table, at(601)), []);
+    table.forget_expired(at(601));
+    assert_eq!(table.announced.len(), 0);
+}
+
+#[test]
+fn a_full_table_gives_up_whom_it_cannot_reach_first() {
+    let mut table = PeerTable::new(ME);
+    for number in 0..1_024 {
+        table.announce(peer(number), &[on_lan(number, 80)], at(0));
+    }
+    assert_eq!(table.announce(peer(5_000), &[on_lan(5_000, 80)], at(1)), Announced::Ignored);
+    let dial = dials(&mut table, at(1)).pop().unwrap();
+    table.failed(&dial, at(2));
+    assert_eq!(table.announce(peer(5_000), &[on_lan(5_000, 80)], at(3)), Announced::New);
+    assert!(!table.announced.contains_key(&dial.peer.unwrap()));
+}
+
+#[test]
+fn every_announced_peer_gets_its_turn() {
+    let mut table = PeerTable::new(ME);
+    for number in 0..20 {
+        table.announce(peer(number), &[on_lan(number, 80)], at(0));
+    }
+    let mut reached = BTreeSet::new();
+    for second in 1..=20 {
+        let dial = dials(&mut table, at(second)).pop().unwrap();
+        table.failed(&dial, at(second));
+        reached.insert(dial.peer);
+    }
+    assert_eq!(reached.len(), 20);
+}
+
+#[test]
+fn trust_9_failures_count_against_the_address_and_never_the_peer() {
+    let mut table = PeerTable::new(ME);
+    let (forged, real) = (on_lan(1, 80), on_lan(2, 80));
+    table.announce(peer(1), &[forged, real], at(0));
+    let first = dials(&mut table, at(1)).pop().unwrap();
+    assert_eq!(first.socket, forged);
+    table.failed(&first, at(1));
+    let second = dials(&mut table, at(1)).pop().unwrap();
+    assert_eq!((second.peer, second.socket), (Some(peer(1)), real));
+    assert!(!table.is_banned(peer(1), at(1)));
+}
+
+#[test]
+fn a_configured_peer_is_dialled_for_ever_with_growing_pauses() {
+    let mut table = PeerTable::new(ME);
+    let address: PeerAddress = "10.0.0.1:80".parse().unwrap();
+    assert!(table.configure(address, at(0)));
+    assert!(!table.configure(address, at(0)), "twice");
+    let mut waits = Vec::new();
+    let mut last = 0;
+    for second in 0..200 {
+        if let Some(dial) = dials(&mut table, at(second)).pop() {
+            waits.push(second - last);
+            last = second;
+            table.failed(&dial, at(second));
+        }
+    }
+    assert_eq!(waits[..7], [0, 1, 2, 4, 8, 16, 30]);
+    assert!(waits[7..].iter().all(|wait| *wait == 30));
+}
+
+#[test]
+fn a_configured_peer_is_not_dialled_while_connected_and_is_again_once_lost() {
+    let mut table = PeerTable::new(ME);
+    table.configure("10.0.0.1:80".parse().unwrap(), at(0));
+    let dial = dials(&mut table, at(0)).pop().unwrap();
+    table.reached(&dial, peer(1), at(1));
+    let busy = BTreeSet::from([peer(1)]);
+    assert_eq!(table.next_dials(at(100), &busy, Strangers::Dial), []);
+    table.lost(peer(1), at(100));
+    assert_eq!(dials(&mut table, at(100)), []);
+    assert_eq!(dials(&mut table, at(101)).len(), 1);
+}
+
+#[test]
+fn of_two_that_discover_each_other_the_larger_id_waits() {
+    let (small, large) = (PeerId::from_public_key([1; 32]), PeerId::from_public_key([2; 32]));
+    let mut one = PeerTable::new(small);
+    one.announce(large, &[on_lan(1, 80)], at(0));
+    assert_eq!(dials(&mut one, at(0)).len(), 1);
+    let mut other = PeerTable::new(large);
+    other.announce(small, &[on_lan(1, 80)], at(0));
+    assert_eq!(dials(&mut other, at(1)), []);
+    assert_eq!(dials(&mut other, at(2)).len(), 1);
+}
+
+#[test]
+fn a_banned_peer_is_not_dialled_until_its_ban_ends() {
+    let mut table = PeerTable::new(ME);
+    table.announce(peer(1), &[on_lan(1, 80)], at(0));
+    table.ban(peer(1), Duration::from_secs(60), at(0));
+    table.ban(peer(1), Duration::from_secs(1), at(0));
+    assert_eq!(dials(&mut table, at(59)), []);
+    assert_eq!(dials(&mut table, at(60)).len(), 1);
+}
+
+#[test]
+fn wire_9_protocol_errors_ban_for_a_minute_doubling() {
+    let mut table = PeerTable::new(ME);
+    let mut now = at(0);
+    for minutes in [1, 2, 4, 8] {
+        table.protocol_error(peer(1), now);
+        let end = now.after(Duration::from_secs(60 * minutes));
+        assert!(table.is_banned(peer(1), Instant::from_micros(end.as_micros() - 1)));
+        assert!(!table.is_banned(peer(1), end));
+        now = end;
+    }
+}
+
+#[test]
+fn bans_are_bounded_and_the_shortest_goes_first() {
+    let mut table = PeerTable::new(ME);
+    for number in 0..2_000 {
+        table.ban(peer(number), Duration::from_secs(u64::from(number) + 1), at(0));
+    }
+    assert_eq!(table.bans.len(), BANS_MAX);
+    assert!(table.is_banned(peer(1_999), at(0)) && !table.is_banned(peer(0), at(0)));
+}
+
+#[test]
+fn nobody_dials_himself() {
+    let mut table = PeerTable::new(ME);
+    assert_eq!(table.announce(ME, &[on_lan(1, 80)], at(0)), Announced::Ignored);
+    let own = PeerAddress::new(on_lan(1, 80), Some(ME)).unwrap();
+    assert!(!table.configure(own, at(0)));
+}

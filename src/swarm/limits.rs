@@ -1,0 +1,98 @@
+//! Every bound of the swarm, in one place. Each is checked before anything is allocated or dialled.
+//!
+//! Knows: figures and where they come from. Does not know: who enforces them.
+
+use std::time::Duration;
+
+/// Connections at any time, of all kinds.
+pub(super) const CONNECTIONS_MAX: usize = 128;
+/// Connections of peers nobody configured (WIRE-8).
+pub(super) const STRANGER_CONNECTIONS_MAX: usize = 64;
+/// Announced strangers this node dials of its own accord; the rest of the strangers' share is for those who dial us.
+pub(super) const STRANGERS_DIALLED_MAX: usize = 48;
+/// Connections of one peer; the second exists only while one of two is being chosen.
+pub(super) const CONNECTIONS_PER_PEER_MAX: usize = 2;
+/// Connections of one IP address.
+pub(super) const CONNECTIONS_PER_IP_MAX: usize = 8;
+/// Inbound connections that have not finished their handshake.
+pub(super) const HALF_OPEN_MAX: usize = 32;
+/// Inbound connections of one IP address in one second.
+pub(super) const ACCEPTS_PER_IP_PER_S_MAX: u32 = 50;
+/// IP addresses whose rate of inbound connections is remembered.
+pub(super) const ACCEPT_RATES_MAX: usize = 1_024;
+/// TCP connect, encryption and multiplexer together.
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Negotiating one stream.
+pub(super) const STREAM_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may live without a control stream.
+pub(super) const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
+/// A control stream older than this gives way to a newer connection of the same peer: the old one is likely dead.
+pub(super) const SETTLED_AFTER: Duration = Duration::from_secs(5);
+
+/// Streams of one connection: one control stream, three data streams each way, one to spare (WIRE-8).
+pub(super) const STREAMS_MAX: usize = 8;
+/// Data streams in each direction. A request stays on one of them, so that its blocks arrive in order.
+pub(super) const LANES: usize = 3;
+/// Bytes a peer may have on the way to us, all streams of a connection together (WIRE-8).
+pub(super) const RECEIVE_WINDOW: usize = 2 * 1024 * 1024;
+
+/// Bytes of control frames waiting for one peer.
+pub(super) const CONTROL_QUEUE_BYTES_MAX: usize = 1024 * 1024;
+/// Control frames waiting for one peer.
+pub(super) const CONTROL_QUEUE_FRAMES_MAX: usize = 256;
+/// Blocks waiting in front of one data stream.
+pub(super) const LANE_QUEUE_BLOCKS: usize = 1;
+/// Blocks received for one request and not yet taken.
+pub(super) const REQUEST_QUEUE_BLOCKS: usize = 4;
+/// Requests one peer may be expected to answer at the same time.
+pub(super) const ROUTES_PER_PEER_MAX: usize = 64;
+/// Time for the rest of a frame whose first byte arrived.
+pub(super) const FRAME_TIMEOUT: Duration = Duration::from_secs(2);
+/// A reader or writer that makes no progress for so long, in the middle of a frame, closes the connection.
+pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Buffers for blocks kept for the next one, 256 KiB each.
+pub(super) const POOLED_BUFFERS_MAX: usize = 16;
+
+/// Announced peers remembered.
+pub(super) const PEERS_MAX: usize = 1_024;
+/// Addresses of one announced peer.
+pub(super) const ADDRESSES_PER_PEER_MAX: usize = 8;
+/// Announced peer ids on one IP address.
+pub(super) const PEERS_PER_IP_MAX: usize = 32;
+/// How long an announcement is believed, whatever it says itself.
+pub(super) const ANNOUNCEMENT_TTL_MAX: Duration = Duration::from_secs(600);
+/// Configured peers.
+pub(super) const STATIC_PEERS_MAX: usize = 256;
+/// Banned peers remembered.
+pub(super) const BANS_MAX: usize = 1_024;
+/// Longest ban.
+pub(super) const BAN_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// First ban after a protocol error; doubles (WIRE-9).
+pub(super) const PROTOCOL_ERROR_BAN: Duration = Duration::from_secs(60);
+/// The loop's heartbeat. One announced stranger is dialled per beat at most, which makes ten a second.
+pub(super) const TICK: Duration = Duration::from_millis(100);
+/// Configured peers dialled per beat at most.
+pub(super) const STATIC_DIALS_PER_TICK: usize = 1;
+/// First wait after a failed dial; doubles.
+pub(super) const BACK_OFF_FIRST: Duration = Duration::from_secs(1);
+/// Longest wait between dials of a configured peer.
+pub(super) const BACK_OFF_STATIC_MAX: Duration = Duration::from_secs(30);
+/// Longest wait between dials of an announced address.
+pub(super) const BACK_OFF_MAX: Duration = Duration::from_secs(300);
+/// Of two peers that discover each other, the one with the larger id leaves the other so much time to dial first.
+pub(super) const POLITE_WAIT: Duration = Duration::from_millis(1_500);
+/// How often the interfaces of this machine are read again.
+pub(super) const INTERFACES_EVERY: Duration = Duration::from_secs(10);
+
+/// Records mdns-sd may hold before its cache is thrown away. Its cache has no bound of its own.
+pub(super) const MDNS_RECORDS_MAX: i64 = 8_192;
+/// How often the service cache is looked at.
+pub(super) const MDNS_POLL: Duration = Duration::from_millis(100);
+/// How long discovery pauses after a flood; doubles up to [`MDNS_PAUSE_MAX`].
+pub(super) const MDNS_PAUSE_FIRST: Duration = Duration::from_secs(5);
+/// Longest pause of discovery.
+pub(super) const MDNS_PAUSE_MAX: Duration = Duration::from_secs(300);
+/// Announcements waiting for the loop.
+pub(super) const ANNOUNCEMENTS_QUEUED_MAX: usize = 64;
+/// Addresses looked at in one announcement.
+pub(super) const ADDRESSES_PER_ANNOUNCEMENT_MAX: usize = 32;
