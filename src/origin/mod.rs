@@ -344,3 +344,35 @@ fn mark() -> Instant {
 
 /// Statuses of HEAD after which GET is tried: what refuses the method, and what careless servers say instead.
 const HEAD_REFUSED: [u16; 6] = [400, 403, 404, 405, 406, 501];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn t14_a_name_that_was_global_may_not_lead_inwards_later() {
+        let origin = Origin::new(OriginConfig::default()).unwrap();
+        let url = parse_url("http://rebinding.test/x").unwrap();
+        let fresh = Trail::default();
+        let checked = |class| origin.inner.check_rebound(&url, &fresh, class);
+        assert!(checked(Class::Loopback).is_ok());
+        origin.inner.note_class(&url, &fresh, Class::Global);
+        assert!(checked(Class::Global).is_ok());
+        assert!(checked(Class::Loopback).is_err() && checked(Class::Private).is_err());
+    }
+
+    #[test]
+    fn unusable_settings_are_refused_in_one_line() {
+        for config in [
+            OriginConfig { extra_ca: Some("/no/such/file.pem".into()), ..OriginConfig::default() },
+            OriginConfig { user_agent: "a\r\nb".into(), ..OriginConfig::default() },
+            OriginConfig {
+                proxy: ProxySettings { http: Some("socks5://p:1".into()), ..ProxySettings::default() },
+                ..OriginConfig::default()
+            },
+        ] {
+            let error = Origin::new(config).unwrap_err();
+            assert_eq!(error.to_string().lines().count(), 1, "{error}");
+        }
+    }
+}

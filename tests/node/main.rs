@@ -1,0 +1,11 @@
+//! Whole parts against each other: real sockets, real files, origins and peers that misbehave.
+//!
+//! Knows: the modules of this one binary. Does not know: the inside of any room.
+
+#![expect(clippy::unwrap_used, reason = "a test binary")]
+
+mod origin_edges;
+mod origin_faults;
+mod origin_fetch;
+mod origin_heads;
+mod origin_script;
