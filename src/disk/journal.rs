@@ -70,6 +70,8 @@ pub enum Entry {
     },
     /// The length was learned.
     Length(u64),
+    /// A sync of the bytes failed: what was not durable then must be written again before it is believed to be.
+    Doubt,
 }
 
 /// What was read from a journal.
@@ -93,6 +95,8 @@ pub struct Journal<F: Files> {
     header: Header,
     end: u64,
     chain: [u8; 16],
+    /// Whether a power cut leaves it under its name.
+    is_name_durable: bool,
 }
 
 impl<F: Files> Journal<F> {
@@ -103,7 +107,7 @@ impl<F: Files> Journal<F> {
     pub fn replay(files: &F, path: &Path) -> Result<Option<Replay>, DiskError> {
         match files.read(path, 2 * JOURNAL_LEN_MAX) {
             Ok(bytes) if bytes.starts_with(MAGIC) => Ok(replay(&bytes)),
-            Ok(bytes) if bytes.starts_with(MAGIC_ANY_VERSION) => {
+            Ok(bytes) if is_of_another_version(&bytes) => {
                 Err(DiskError::ForeignJournal { path: path.to_owned() })
             }
             Ok(_) => Ok(None),
@@ -121,7 +125,8 @@ impl<F: Files> Journal<F> {
     pub fn go_on(files: &F, path: &Path, replay: &Replay) -> Result<Self, DiskError> {
         let file = files.open(path, Access::ReadWrite).at("open", path)?;
         let (header, end, chain) = (replay.header.clone(), replay.end, replay.chain);
-        Ok(Self { path: path.to_owned(), file, header, end, chain })
+        // An earlier process may have renamed it and stopped before it synced the folder.
+        Ok(Self { path: path.to_owned(), file, header, end, chain, is_name_durable: false })
     }
 
     /// Writes a new journal in place of an old one, in one step; the old one stays if that fails. An empty or
@@ -133,13 +138,12 @@ impl<F: Files> Journal<F> {
         files: &F,
         path: &Path,
         header: Header,
-        runs: &[PieceRun],
+        entries: &[Entry],
         durably: Durably,
     ) -> Result<Self, DiskError> {
-        let in_place = match files.stat(path) {
-            Ok(stat) => stat.len == 0,
-            Err(_) => true,
-        };
+        // Whoever made the job durable made the name of its empty journal durable too.
+        let mut is_name_durable = files.stat(path).is_ok_and(|stat| stat.len == 0);
+        let in_place = is_name_durable || files.stat(path).is_err();
         let fresh = if in_place { path.to_owned() } else { sibling(path) };
         let file = match files.open(path, Access::ReadWrite) {
             Ok(file) if in_place => file,
@@ -150,8 +154,8 @@ impl<F: Files> Journal<F> {
         };
         let mut bytes = MAGIC.to_vec();
         let mut chain = frame(&mut bytes, header.generation, [0; 16], &encode_header(&header));
-        for run in runs {
-            chain = frame_entry(&mut bytes, header.generation, chain, &Entry::Run(run.clone()));
+        for entry in entries {
+            chain = frame_entry(&mut bytes, header.generation, chain, entry);
         }
         file.write_at(0, &bytes).at("write", &fresh)?;
         if durably == Durably::Synced {
@@ -161,9 +165,10 @@ impl<F: Files> Journal<F> {
             files.rename(&fresh, path, Existing::Replace).at("rename", &fresh)?;
             if let Some(folder) = path.parent().filter(|_| durably == Durably::Synced) {
                 files.sync_folder(folder).at("sync", folder)?;
+                is_name_durable = true;
             }
         }
-        Ok(Self { path: path.to_owned(), file, header, end: len_of(&bytes), chain })
+        Ok(Self { path: path.to_owned(), file, header, end: len_of(&bytes), chain, is_name_durable })
     }
 
     /// What it speaks of.
@@ -202,12 +207,17 @@ impl<F: Files> Journal<F> {
         self.end > JOURNAL_LEN_MAX
     }
 
-    /// Makes what was appended durable.
+    /// Makes what was appended durable, and the journal's name.
     ///
     /// # Errors
     /// [`DiskError::Io`]; the journal must then be written anew.
-    pub fn sync(&self) -> Result<(), DiskError> {
-        self.file.sync().at("sync", &self.path)
+    pub fn sync(&mut self, files: &F) -> Result<(), DiskError> {
+        self.file.sync().at("sync", &self.path)?;
+        if let Some(folder) = self.path.parent().filter(|_| !self.is_name_durable) {
+            files.sync_folder(folder).at("sync", folder)?;
+            self.is_name_durable = true;
+        }
+        Ok(())
     }
 }
 
@@ -225,6 +235,11 @@ pub(super) fn sibling(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     PathBuf::from(name)
+}
+
+/// A whole first line of ours with another number; a torn one says nothing.
+fn is_of_another_version(bytes: &[u8]) -> bool {
+    bytes.strip_prefix(MAGIC_ANY_VERSION).is_some_and(|rest| rest.iter().take(16).any(|byte| *byte == b'\n'))
 }
 
 fn len_of(bytes: &[u8]) -> u64 {
@@ -358,6 +373,7 @@ fn encode_entry(entry: &Entry) -> Vec<u8> {
             body.push(b'L');
             body.extend_from_slice(&len.to_le_bytes());
         }
+        Entry::Doubt => body.push(b'D'),
     }
     body
 }
@@ -382,6 +398,7 @@ fn decode_entry(body: &[u8]) -> Option<Entry> {
         },
         [b'G'] => Entry::Gap { first: PieceIndex(reader.u32()?), count: reader.u32()? },
         [b'L'] => Entry::Length(reader.u64()?),
+        [b'D'] => Entry::Doubt,
         _ => return None,
     };
     reader.0.is_empty().then_some(entry)

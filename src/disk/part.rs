@@ -137,6 +137,8 @@ impl<F: Files> Part<F> {
         (state.pending_bytes, state.unsynced_bytes, state.unsynced_since) = (0, 0, None);
         state.journal = None;
         claims.clear();
+        // Everything will be written again anyway.
+        state.distrusts_data = false;
         self.rewrite_journal(&mut state, Durably::Later)?;
         self.file.set_len(0).at("empty", &self.path)
     }
@@ -303,7 +305,8 @@ impl<F: Files> Part<F> {
         state.follower = Some(follower);
     }
 
-    /// Removes part and journal, whatever is in them. A delivered file stays.
+    /// Removes part and journal, whatever is in them. After a delivery nothing is removed: the file is the user's, and
+    /// the journal goes with the job's folder, after the job, so that a stop in between is recognised.
     ///
     /// # Errors
     /// [`DiskError::Io`] if one of them is still there.
@@ -311,8 +314,11 @@ impl<F: Files> Part<F> {
         let mut state = self.state();
         state.follower = None;
         state.journal = None;
+        if state.is_delivered {
+            return Ok(());
+        }
         let is_ours = |found: FileStat| found.inode == self.stat.inode && found.device == self.stat.device;
-        if !state.is_delivered && self.files.stat(&self.path).is_ok_and(is_ours) {
+        if self.files.stat(&self.path).is_ok_and(is_ours) {
             gone(self.files.remove(&self.path)).at("remove", &self.path)?;
         }
         gone(self.files.remove(&self.journal_path)).at("remove", &self.journal_path)
@@ -395,7 +401,8 @@ impl<F: Files> Part<F> {
             return Ok(());
         }
         if state.distrusts_journal || state.journal.as_ref().is_none_or(Journal::is_long) {
-            return self.rewrite_journal(state, Durably::Later);
+            // What it replaces may be durable: the new one must be before it takes the name.
+            return self.rewrite_journal(state, Durably::Synced);
         }
         if let Some(journal) = &mut state.journal {
             journal.append(&state.pending)?;
@@ -417,8 +424,11 @@ impl<F: Files> Part<F> {
             version,
             len: state.len,
         };
-        let runs = state.pieces.runs();
-        state.journal = Some(Journal::write_new(&self.files, &self.journal_path, header, &runs, durably)?);
+        let mut entries: Vec<Entry> = state.pieces.runs().into_iter().map(Entry::Run).collect();
+        if state.distrusts_data {
+            entries.push(Entry::Doubt);
+        }
+        state.journal = Some(Journal::write_new(&self.files, &self.journal_path, header, &entries, durably)?);
         state.pending.clear();
         state.pending_bytes = 0;
         state.distrusts_journal = false;

@@ -120,6 +120,11 @@ impl<F: Files> Opening<'_, F> {
         part.path = path;
         let state = part.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         state.is_delivered = true;
+        // It was sealed, and so written again and synced, before it got this name.
+        state.distrusts_data = false;
+        if !replay.is_torn {
+            state.journal = Some(Journal::go_on(self.files, self.journal, replay)?);
+        }
         Ok(Some(opened(part)))
     }
 
@@ -187,7 +192,11 @@ impl<F: Files> Opening<'_, F> {
             pending_bytes: 0,
             unsynced_bytes: 0,
             unsynced_since: None,
-            distrusts_data: false,
+            // Which pieces were durable before a failed sync is not known any more: all are written again. After a
+            // boot they were read from the disk itself.
+            distrusts_data: replay.is_some_and(|replay| {
+                self.same_boot(&replay.header) && replay.entries.contains(&Entry::Doubt)
+            }),
             distrusts_journal: false,
             is_name_durable: false,
             is_delivered: false,
@@ -231,7 +240,7 @@ fn apply(replay: &Replay) -> Pieces {
             Entry::Run(run) if pieces.has(run.first, run.values.len()) => pieces.put(run),
             Entry::Restand { first, count, standing } => pieces.restand(*first, *count, *standing),
             Entry::Gap { first, count } => pieces.forget(*first, *count),
-            Entry::Run(_) | Entry::Length(_) => {}
+            Entry::Run(_) | Entry::Length(_) | Entry::Doubt => {}
         }
     }
     pieces

@@ -11,7 +11,7 @@ use peer_proto::verify::piece_value;
 use super::{Part, SYNC_AFTER, SYNC_EVERY, lock};
 use crate::disk::error::{At, DiskError};
 use crate::disk::files::{FileHandle, Files};
-use crate::disk::journal::Durably;
+use crate::disk::journal::{Durably, Entry};
 
 impl<F: Files> Part<F> {
     /// Syncs if 64 MiB or one second of bytes wait for it; whether it did. Call it now and then from a thread that may
@@ -79,6 +79,9 @@ impl<F: Files> Part<F> {
                 // The kernel may have dropped those bytes and will not say so a second time (fsync-gate).
                 state.distrusts_data = true;
                 state.unsynced_bytes = state.unsynced_bytes.max(1);
+                // The next process must know as well. If this cannot be written either, the first error counts.
+                state.pending.push(Entry::Doubt);
+                drop(self.flush_state(&mut state));
                 Err(error).at("sync", &self.path)
             }
         }
@@ -97,10 +100,13 @@ impl<F: Files> Part<F> {
             return self.rewrite_journal(&mut state, Durably::Synced);
         }
         self.flush_state(&mut state)?;
-        let Some(journal) = &state.journal else { return Ok(()) };
-        let outcome = journal.sync();
-        state.distrusts_journal = outcome.is_err();
-        outcome
+        let Some(journal) = &mut state.journal else { return Ok(()) };
+        if journal.sync(&self.files).is_ok() {
+            return Ok(());
+        }
+        // Not tried again: written anew, from memory, as another file.
+        state.distrusts_journal = true;
+        self.rewrite_journal(&mut state, Durably::Synced)
     }
 
     /// Reads, proves and writes every piece that no sync has covered, so that the next sync has something to do.

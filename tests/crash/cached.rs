@@ -1,0 +1,209 @@
+//! The cache after rot, and without its index.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nearbits::cache::{Cache, CacheError, Change, Keep};
+use nearbits::disk::FileKind;
+use nearbits::disk::memory_files::{Fault, Loss, MemoryFiles};
+use nearbits::record::{Holding, RecordId, Scope};
+use nearbits::store::Index;
+use peer_proto::content::PieceIndex;
+use peer_proto::verify::HashList;
+
+use super::reference::{LEN, RECORD, STATE, Told, live, machine, payload, run_of, sha256};
+
+fn folder() -> PathBuf {
+    PathBuf::from(STATE).join("cache")
+}
+
+/// The reference job is done; the cache has its own copy.
+fn with_a_record() -> (MemoryFiles, Cache<MemoryFiles>) {
+    let files = machine();
+    live(&files, &mut Told::default()).unwrap();
+    let cache = Cache::open(files.clone(), &folder(), Index::off()).unwrap();
+    assert_eq!(cache.records().len(), 1);
+    assert!(files.contents(&folder().join(format!("{RECORD}.data"))).is_some(), "it was copied");
+    (files, cache)
+}
+
+pub(crate) fn list() -> Arc<HashList> {
+    let values =
+        (0..3).map(|piece| run_of(piece, peer_proto::standing::Standing::Certain).values[0]).collect();
+    Arc::new(HashList::from_values(LEN, values).unwrap())
+}
+
+pub(crate) fn keep(id: RecordId) -> Keep {
+    Keep {
+        id,
+        list: list(),
+        digests: vec![sha256()],
+        url: "https://example.org/update.bin".into(),
+        version: None,
+        scope: Scope::Shareable,
+        served: true,
+        now_unix_s: 1_795_000_000,
+    }
+}
+
+#[test]
+fn d46_a_flipped_bit_in_the_cache_is_not_served_and_not_announced() {
+    let (files, cache) = with_a_record();
+    files.rot(&folder().join(format!("{RECORD}.data")), 65_536 + 5, 0x01);
+    let mut buffer = Vec::new();
+    assert!(cache.read_piece(RECORD, PieceIndex(0), &mut buffer).is_ok());
+    assert!(matches!(
+        cache.read_piece(RECORD, PieceIndex(1), &mut buffer),
+        Err(CacheError::NotHeld { piece: PieceIndex(1), .. })
+    ));
+    let changes = cache.take_changes();
+    let [Change::Held(summary)] = &changes[..] else { panic!("{changes:?}") };
+    assert_eq!(summary.holding, Holding::Runs(vec![(0, 1), (2, 3)]));
+    // Told once, and still so after a restart.
+    assert_eq!(cache.take_changes(), []);
+    let cache = Cache::open(files, &folder(), Index::off()).unwrap();
+    assert_eq!(cache.records(), [summary.clone()]);
+    assert!(cache.read_piece(RECORD, PieceIndex(2), &mut buffer).is_ok());
+    assert_eq!(buffer, payload()[2 * 65_536..]);
+}
+
+#[test]
+fn d46_rot_in_a_list_or_a_description_costs_that_record_only() {
+    for kind in ["list", "meta"] {
+        let (files, _) = with_a_record();
+        let cache = Cache::open(files.clone(), &folder(), Index::off()).unwrap();
+        let other = RecordId([10; 16]);
+        let all = payload();
+        cache
+            .insert_partial(keep(other), |piece, buffer| {
+                let from = usize::try_from(piece.0).unwrap() * 65_536;
+                buffer.extend_from_slice(&all[from..(from + 65_536).min(all.len())]);
+                piece.0 != 1
+            })
+            .unwrap();
+        let path = folder().join(format!("{RECORD}.{kind}"));
+        for at in 0..files.contents(&path).unwrap().len() {
+            files.kill();
+            files.rot(&path, at, 0x20);
+            let cache = Cache::open(files.clone(), &folder(), Index::off()).unwrap();
+            let mut buffer = Vec::new();
+            assert!(cache.read_piece(RECORD, PieceIndex(0), &mut buffer).is_err(), "{kind}, byte {at}");
+            assert!(cache.read_piece(other, PieceIndex(0), &mut buffer).is_ok());
+            assert!(matches!(
+                cache.read_piece(other, PieceIndex(1), &mut buffer),
+                Err(CacheError::NotHeld { .. })
+            ));
+            // Put it back as it was, from where it was set aside.
+            files.rot(&path, at, 0x20);
+            let aside = folder().join(format!("{RECORD}.meta.damaged"));
+            let mut bytes = files.contents(&aside).expect("it was set aside");
+            if kind == "meta" {
+                bytes[at] ^= 0x20;
+            }
+            files.put_kind(&folder().join(format!("{RECORD}.meta")), FileKind::Regular, &bytes);
+            if kind == "list" {
+                let values: Vec<u8> = list().values().iter().flat_map(|value| value.0).collect();
+                files.put_kind(&path, FileKind::Regular, &values);
+            }
+        }
+    }
+}
+
+#[test]
+fn d41_a_power_cut_leaves_records_that_prove_or_none() {
+    let all = {
+        let (files, _) = with_a_record();
+        files.operations()
+    };
+    for n in 0..all {
+        let files = machine();
+        files.fail_at(n, Fault::StopAfter);
+        drop(live(&files, &mut Told::default()));
+        files.cut_power(Loss::Some(n));
+        if files.names().contains(&folder()) {
+            super::reference::check_records(&files);
+        }
+    }
+}
+
+#[test]
+fn d48_a_deleted_or_corrupt_index_is_built_again_from_the_records() {
+    let place = tempfile::tempdir().unwrap();
+    let (folder, path) = (place.path().join("cache"), place.path().join("index"));
+    std::fs::create_dir(&folder).unwrap();
+    let file = place.path().join("update.bin");
+    std::fs::write(&file, payload()).unwrap();
+    let open = || Cache::open(nearbits::disk::RealFiles, &folder, Index::open(&path)).unwrap();
+    {
+        let cache = open();
+        cache.keep_borrowed(keep(RECORD), &file).unwrap();
+        cache.flush();
+    }
+    let breakers: [&dyn Fn(); 5] = [
+        &|| {},
+        &|| std::fs::remove_dir_all(&path).unwrap(),
+        &|| std::fs::write(path.join("db"), b"not a database at all").unwrap(),
+        &|| {
+            // Rot all over its file, and its configuration.
+            let mut bytes = std::fs::read(path.join("db")).unwrap();
+            bytes.iter_mut().step_by(3).for_each(|byte| *byte ^= 0xa5);
+            std::fs::write(path.join("db"), bytes).unwrap();
+            std::fs::write(path.join("conf"), b"\xff\xff\xff\xff").unwrap();
+        },
+        &|| {
+            // Not even a folder.
+            std::fs::remove_dir_all(&path).unwrap();
+            std::fs::write(&path, b"a file").unwrap();
+        },
+    ];
+    for (n, breaks) in breakers.into_iter().enumerate() {
+        breaks();
+        let cache = open();
+        let found: Vec<RecordId> = cache.find_digest(&sha256()).iter().map(|record| record.id).collect();
+        assert_eq!(found, [RECORD], "after breaking it in way {n}");
+        let lookup = peer_proto::lookup::lookup_id(&sha256());
+        let mut buffer = Vec::new();
+        cache.read_piece(RECORD, PieceIndex(2), &mut buffer).unwrap();
+        cache.flush();
+        drop(cache);
+        let index = Index::open(&path);
+        assert_eq!(index.find(nearbits::store::index::Key::Lookup(&lookup)), [RECORD], "way {n}");
+        assert_eq!(index.notes(), Vec::<String>::new(), "it is whole again");
+    }
+}
+
+#[test]
+fn t29_d48_a_churned_index_stays_below_its_bound_and_forgets_what_went() {
+    let place = tempfile::tempdir().unwrap();
+    let index = Index::open(&place.path().join("index"));
+    let digests: Vec<_> = (0..50_u8)
+        .map(|n| peer_proto::digest::Digest::new(peer_proto::digest::Algorithm::Sha256, vec![n; 32]).unwrap())
+        .collect();
+    for round in 0..10_u8 {
+        for (n, digest) in digests.iter().enumerate() {
+            let id = RecordId([u8::try_from(n).unwrap(); 16]);
+            index.put(id, &[round; 500], &[nearbits::store::index::Key::Digest(digest)]);
+        }
+    }
+    assert_eq!(index.records().len(), 50);
+    for (n, digest) in digests.iter().enumerate() {
+        let id = RecordId([u8::try_from(n).unwrap(); 16]);
+        assert_eq!(index.find(nearbits::store::index::Key::Digest(digest)), [id]);
+        index.remove(id);
+        assert_eq!(index.find(nearbits::store::index::Key::Digest(digest)), []);
+    }
+    index.flush();
+    let len: u64 = walk(&place.path().join("index"));
+    assert!(len < nearbits::store::index::INDEX_LEN_MAX, "{len} bytes");
+    assert_eq!(index.notes(), Vec::<String>::new());
+}
+
+fn walk(folder: &Path) -> u64 {
+    std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(
+            |entry| if entry.path().is_dir() { walk(&entry.path()) } else { entry.metadata().unwrap().len() },
+        )
+        .sum()
+}
