@@ -133,6 +133,12 @@ impl StateFolder {
         super::JobStore::new(RealFiles, self.path.join("jobs"))
     }
 
+    /// The computer's flags.
+    #[must_use]
+    pub fn flags(&self) -> super::FlagStore<RealFiles> {
+        super::FlagStore::new(RealFiles, self.path.clone())
+    }
+
     /// Where the cache keeps its records.
     #[must_use]
     pub fn cache_path(&self) -> PathBuf {

@@ -187,7 +187,7 @@ impl<F: Files> JobStore<F> {
     }
 }
 
-fn at(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> JobStoreError {
+pub(super) fn at(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> JobStoreError {
     let path = path.to_owned();
     move |cause| JobStoreError::Io { doing, path, cause }
 }
