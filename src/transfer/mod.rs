@@ -1,0 +1,296 @@
+//! The hands: performs the effects that move bytes.
+//!
+//! Every method returns at once; work goes to tasks, and each effect is answered by exactly one fact. Knows: leases,
+//! parts, answers to peers and how they end. Does not know: why any of it happens (that is `engine`).
+
+mod fault;
+mod files;
+mod lease;
+mod origin_lease;
+mod pace;
+mod part_table;
+mod peer_lease;
+mod serve;
+mod serve_sources;
+mod sink;
+#[cfg(test)]
+mod sink_tests;
+mod turns;
+
+use std::sync::Arc;
+
+use peer_proto::content::{ByteRange, Geometry};
+use peer_proto::peer::PeerId;
+use peer_proto::session::RequestId;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+pub use self::fault::local_kind;
+pub use self::files::existing_rule;
+use self::lease::{Ended, Pipe, Source};
+use self::origin_lease::OriginSource;
+use self::part_table::{LeaseEntry, OpenPart, Tables};
+use self::peer_lease::PeerSource;
+use self::serve::Serving;
+use self::sink::{PieceSink, SinkParts, StreamSink};
+pub use self::turns::Turns;
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::disk::RealFiles;
+use crate::engine::io::{
+    Accept, EffectId, Input, Lease, LeaseFault, LeaseId, LeaseSource, OriginFault, Probe, ServeFrom, ServeId,
+    ServeOutcome, Severity, Span,
+};
+use crate::job::FileId;
+use crate::origin::Origin;
+use crate::store::JobStore;
+use crate::swarm::Swarm;
+
+/// What the hands work with.
+pub struct TransferParts {
+    /// Asks origins.
+    pub origin: Origin,
+    /// Talks to peers.
+    pub swarm: Swarm,
+    /// What is kept for peers.
+    pub cache: Cache<RealFiles>,
+    /// The file system.
+    pub files: RealFiles,
+    /// Where the journals of jobs live.
+    pub jobs: JobStore<RealFiles>,
+    /// Where facts go; the hands wait when it is full, they never drop a fact.
+    pub facts: mpsc::Sender<Input>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// Performs effects. Cheap to clone.
+#[derive(Clone)]
+pub struct Transfer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    parts: TransferParts,
+    tables: Arc<Tables>,
+    turns: Turns<FileId>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Transfer {
+    /// Hands that have nothing to do yet.
+    #[must_use]
+    pub fn new(parts: TransferParts) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                parts,
+                tables: Arc::default(),
+                turns: Turns::default(),
+                tasks: TaskTracker::new(),
+                stop: CancellationToken::new(),
+            }),
+        }
+    }
+
+    /// Asks the origin what it serves now. Answered by [`Input::Probed`].
+    pub fn probe(&self, id: EffectId, url: String) {
+        let this = self.clone();
+        self.spawn(async move {
+            let outcome = this.ask_origin(&url).await;
+            this.tell(Input::Probed { id, outcome }).await;
+        });
+    }
+
+    async fn ask_origin(&self, url: &str) -> Result<Probe, OriginFault> {
+        let url = crate::origin::parse_url(url).map_err(|error| OriginFault {
+            severity: Severity::Fatal,
+            message: error.to_string(),
+            status: None,
+        })?;
+        let answer = self.inner.parts.origin.probe(&url).await.map_err(|error| fault::origin(&error))?;
+        Ok(Probe {
+            version: answer.version,
+            ranges: answer.ranges,
+            digests: answer.digests,
+            public: answer.public,
+            round_trip: answer.round_trip,
+        })
+    }
+
+    /// Starts a lease. Answered by exactly one [`Input::LeaseEnded`]. For a peer, its blocks are expected from now
+    /// on: the request may be sent as soon as this returns.
+    pub fn start_lease(&self, lease: Lease) {
+        let id = lease.id;
+        let end = match lease.span {
+            Span::Range(range) => range.end(),
+            Span::ToEnd => u64::MAX,
+        };
+        let entry = self.inner.tables.enter_lease(id, lease.file, end);
+        let opened = match &lease.source {
+            LeaseSource::Origin { .. } => None,
+            LeaseSource::Peer { peer, request } => Some(self.expect(*peer, *request, lease.span)),
+        };
+        let span = tracing::info_span!("lease", lease = id.0, job = %lease.file.job, range = ?lease.span);
+        let this = self.clone();
+        let facts = self.inner.parts.facts.clone();
+        self.spawn(
+            lease::report(id, facts, async move { this.work(lease, entry, opened).await }).instrument(span),
+        );
+    }
+
+    fn expect(&self, peer: PeerId, request: RequestId, span: Span) -> Result<PeerSource, LeaseFault> {
+        let Span::Range(range) = span else {
+            return Err(fault::broken_rule("a peer is asked for a range"));
+        };
+        let blocks = self.inner.parts.swarm.expect_blocks(peer, request, range.len());
+        Ok(PeerSource::new(blocks, range.len()))
+    }
+
+    async fn work(
+        &self,
+        lease: Lease,
+        entry: LeaseEntry,
+        opened: Option<Result<PeerSource, LeaseFault>>,
+    ) -> Ended {
+        // The entry leaves the table when the work is done and before the end is told.
+        match self.try_work(lease, &entry, opened).await {
+            Ok(ended) => ended,
+            Err(fault) => Ended::failed(fault),
+        }
+    }
+
+    async fn try_work(
+        &self,
+        lease: Lease,
+        entry: &LeaseEntry,
+        opened: Option<Result<PeerSource, LeaseFault>>,
+    ) -> Result<Ended, LeaseFault> {
+        let Lease { id, file, span, source, accept } = lease;
+        let parts = &self.inner.parts;
+        let OpenPart { part, pace, .. } =
+            self.inner.tables.part(file).ok_or_else(|| fault::broken_rule("a lease has an open part"))?;
+        let len = file_len(&source, &accept, span);
+        let mut limit = entry.limit.clone();
+        let source = match (source, opened) {
+            (LeaseSource::Origin { url, pinned }, _) => {
+                let opening = OriginSource::open(parts.origin.clone(), &url, pinned, span);
+                tokio::select! {
+                    biased;
+                    source = opening => Source::Origin(Box::new(source?)),
+                    () = lease::stopped(&mut limit) => return Err(LeaseFault::Stopped),
+                }
+            }
+            (LeaseSource::Peer { .. }, Some(opened)) => Source::Peer(opened?),
+            (LeaseSource::Peer { .. }, None) => {
+                return Err(fault::broken_rule("a peer's blocks are expected"));
+            }
+        };
+        let sink = SinkParts { lease: id, part, facts: parts.facts.clone(), clock: parts.clock };
+        let pipe = Pipe { lease: id, limit: limit.clone(), facts: parts.facts.clone(), pace };
+        match span {
+            Span::ToEnd => Ok(pipe.run(source, StreamSink::new(sink, accept)?).await),
+            Span::Range(range) => {
+                let geometry = Geometry::of(len.unwrap_or(range.end()))
+                    .map_err(|_| fault::broken_rule("a file in ranges is at most 4 TiB"))?;
+                Ok(pipe.run(source, PieceSink::new(sink, geometry, range, accept, limit)?).await)
+            }
+        }
+    }
+
+    /// Lets a lease end earlier.
+    pub fn trim_lease(&self, lease: LeaseId, end: u64) {
+        self.inner.tables.trim(lease, end);
+    }
+
+    /// Ends a lease now.
+    pub fn stop_lease(&self, lease: LeaseId) {
+        self.inner.tables.stop_lease(lease);
+    }
+
+    /// Reads, proves and sends what a peer asked for. Answered by exactly one [`Input::ServeEnded`].
+    pub fn serve(
+        &self,
+        id: ServeId,
+        peer: PeerId,
+        request: RequestId,
+        from: ServeFrom,
+        ranges: Vec<ByteRange>,
+    ) {
+        let entry = self.inner.tables.enter_serve(id);
+        let this = self.clone();
+        let span = tracing::info_span!("serve", %peer, request = request.0);
+        let work = async move {
+            let (sent, outcome) = match this.inner.parts.swarm.block_sender(peer) {
+                None => (0, ServeOutcome::PeerGone),
+                Some(sender) => {
+                    let serving = Serving { sender, request, ranges, stop: entry.stop.clone() };
+                    this.serve_from(serving, from).await
+                }
+            };
+            drop(entry);
+            this.tell(Input::ServeEnded { id, sent, outcome }).await;
+        };
+        self.spawn(work.instrument(span));
+    }
+
+    /// Ends an answer to a peer.
+    pub fn stop_serve(&self, id: ServeId) {
+        self.inner.tables.stop_serve(id);
+    }
+
+    /// Answers to peers that are being sent right now.
+    #[must_use]
+    pub fn serve_count(&self) -> usize {
+        self.inner.tables.serve_count()
+    }
+
+    /// Waits until one more answer to a peer has ended.
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn serve_ended(&self) {
+        self.inner.tables.serve_ended().await;
+    }
+
+    /// Stops all leases, waits for every task, writes down what the journals do not have yet.
+    ///
+    /// # Cancel safety
+    /// Tasks that were not waited for end by themselves; their journals may lack the last pieces, which are then
+    /// fetched again.
+    pub async fn shut_down(&self) {
+        self.inner.tables.stop_all_leases();
+        self.inner.stop.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+        self.flush_parts().await;
+    }
+
+    async fn tell(&self, fact: Input) {
+        // When the node is going down nobody listens.
+        drop(self.inner.parts.facts.send(fact).await);
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.inner.tasks.spawn(work);
+    }
+}
+
+/// The length of the file a lease works on, from whoever knows it.
+fn file_len(source: &LeaseSource, accept: &Accept, span: Span) -> Option<u64> {
+    let listed = match accept {
+        Accept::Certain { check } => check.as_ref().map(|list| list.content().len),
+        Accept::Listed { list, .. } => Some(list.content().len),
+    };
+    let pinned = match source {
+        LeaseSource::Origin { pinned, .. } => pinned.len,
+        LeaseSource::Peer { .. } => None,
+    };
+    let covered = match span {
+        Span::Range(range) => Some(range.end()),
+        Span::ToEnd => None,
+    };
+    listed.or(pinned).or(covered)
+}

@@ -1,0 +1,111 @@
+//! Bytes of a lease from the origin.
+//!
+//! Knows: which question to ask for a span and when the body is all of it. Does not know: HTTP (`origin`), pieces.
+
+use bytes::Bytes;
+use peer_proto::content::ByteRange;
+use peer_proto::version::Version;
+
+use super::fault;
+use crate::engine::io::{LeaseFault, OriginFault, Severity, Span};
+use crate::origin::{Origin, OriginBody, OriginSpan, Url};
+
+/// An open body of the origin.
+pub(super) struct OriginSource {
+    body: OriginBody,
+    /// What is still to come of the span; `None` where only the body's end tells.
+    left: Option<u64>,
+    /// Where the next byte belongs.
+    next: u64,
+    /// Set where one request may bring only the beginning of the span.
+    again: Option<Again>,
+}
+
+/// What is needed to ask for the rest of a span.
+struct Again {
+    origin: Origin,
+    url: Url,
+    pinned: Version,
+    end: u64,
+}
+
+impl OriginSource {
+    /// Asks the origin for a span under the pinned version.
+    pub(super) async fn open(
+        origin: Origin,
+        url: &str,
+        pinned: Version,
+        span: Span,
+    ) -> Result<Self, LeaseFault> {
+        let url = crate::origin::parse_url(url).map_err(|error| {
+            LeaseFault::Origin(OriginFault {
+                severity: Severity::Fatal,
+                message: error.to_string(),
+                status: None,
+            })
+        })?;
+        let (question, left) = match span {
+            Span::ToEnd => (OriginSpan::Whole, None),
+            // A whole file needs no ranges of the origin.
+            Span::Range(range) if range.start() == 0 && pinned.len == Some(range.end()) => {
+                (OriginSpan::Whole, Some(range.len()))
+            }
+            Span::Range(range) => (OriginSpan::Range(range), Some(range.len())),
+        };
+        let body = origin.open(&url, question, Some(&pinned)).await.map_err(|error| failed(&error))?;
+        let (next, end) = match span {
+            Span::ToEnd => (0, 0),
+            Span::Range(range) => (range.start(), range.end()),
+        };
+        let again = left.map(|_| Again { origin, url, pinned, end });
+        Ok(Self { body, left, next, again })
+    }
+
+    /// The next bytes in order; `None` once the span is complete.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, LeaseFault> {
+        loop {
+            if self.left == Some(0) {
+                return Ok(None);
+            }
+            let chunk = self.body.next().await.map_err(|error| failed(&error))?;
+            match (chunk, &mut self.left) {
+                (Some(chunk), Some(left)) => {
+                    let len = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+                    if len > *left {
+                        return Err(fault::broken_rule("an origin's body is no longer than its promise"));
+                    }
+                    *left -= len;
+                    self.next += len;
+                    return Ok(Some(chunk));
+                }
+                (chunk, None) => return Ok(chunk),
+                // The origin answered a beginning of the range, as it may: ask for the rest.
+                (None, Some(_)) => self.ask_again().await?,
+            }
+        }
+    }
+
+    async fn ask_again(&mut self) -> Result<(), LeaseFault> {
+        let short = || fault::broken_rule("an origin's body is as long as its promise");
+        let again = self.again.as_ref().ok_or_else(short)?;
+        let rest = ByteRange::new(self.next..again.end).ok_or_else(short)?;
+        if self.body.start() >= self.next {
+            // Nothing came at all: asking for ever helps nobody.
+            return Err(LeaseFault::Origin(OriginFault {
+                severity: Severity::Transient { retry_after: None },
+                message: "the origin answered with an empty part".into(),
+                status: None,
+            }));
+        }
+        self.body = again
+            .origin
+            .open(&again.url, OriginSpan::Range(rest), Some(&again.pinned))
+            .await
+            .map_err(|error| failed(&error))?;
+        Ok(())
+    }
+}
+
+fn failed(error: &crate::origin::OriginError) -> LeaseFault {
+    LeaseFault::Origin(fault::origin(error))
+}

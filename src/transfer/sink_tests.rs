@@ -1,0 +1,204 @@
+//! Tests of the pipe's end, on real files.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use peer_proto::content::{ByteRange, Geometry, PieceIndex};
+use peer_proto::standing::{PieceRun, Standing};
+use peer_proto::verify::{HashList, StreamHasher};
+use peer_proto::version::Version;
+use tokio::sync::{mpsc, watch};
+
+use super::lease::{Feed, Limit};
+use super::part_table::NodePart;
+use super::sink::{PieceSink, Sink, SinkParts, StreamSink, Sunk};
+use crate::clock::Clock;
+use crate::disk::part::Part;
+use crate::disk::{Existing, RealFiles};
+use crate::engine::io::{Accept, Input, LeaseFault, LeaseId};
+
+const PIECE: u64 = 64 * 1024;
+
+/// Bytes that are functions of their offset.
+fn payload(len: u64) -> Vec<u8> {
+    (0..len).map(|at| (at ^ (at >> 8) ^ (at >> 16)).to_le_bytes()[0]).collect()
+}
+
+fn list_of(bytes: &[u8]) -> Arc<HashList> {
+    let mut hasher = StreamHasher::new();
+    hasher.update(bytes);
+    Arc::new(hasher.finish().expect("short enough"))
+}
+
+struct Bench {
+    _folder: tempfile::TempDir,
+    part: Arc<NodePart>,
+    limit: watch::Sender<Limit>,
+    feed: mpsc::Sender<Feed>,
+    chunks: mpsc::Receiver<Feed>,
+    facts: mpsc::Receiver<Input>,
+    tell: mpsc::Sender<Input>,
+}
+
+impl Bench {
+    fn new(len: Option<u64>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let journal = folder.path().join("0.journal");
+        let path = folder.path().join("file");
+        let opened = Part::open(&RealFiles, &path, "job", &journal, Existing::Refuse).expect("a part");
+        let version =
+            Version { final_origin: "http://example:80".into(), etag: None, last_modified: None, len };
+        opened.part.reset(&version).expect("an empty part");
+        let (limit, _) = watch::channel(Limit::Until(u64::MAX));
+        let (feed, chunks) = mpsc::channel(1_024);
+        let (tell, facts) = mpsc::channel(1_024);
+        Self { _folder: folder, part: Arc::new(opened.part), limit, feed, chunks, facts, tell }
+    }
+
+    fn parts(&self) -> SinkParts {
+        SinkParts {
+            lease: LeaseId(1),
+            part: self.part.clone(),
+            facts: self.tell.clone(),
+            clock: Clock::start(),
+        }
+    }
+
+    fn feed(&self, bytes: &[u8], chunk_len: usize) {
+        for chunk in bytes.chunks(chunk_len) {
+            self.feed.try_send(Feed::Chunk(Bytes::copy_from_slice(chunk))).expect("room");
+        }
+    }
+
+    fn end(&self) {
+        self.feed.try_send(Feed::End).expect("room");
+    }
+
+    fn piece_sink(&self, len: u64, range: std::ops::Range<u64>, accept: Accept) -> PieceSink {
+        let geometry = Geometry::of(len).expect("short enough");
+        let range = ByteRange::new(range).expect("not empty");
+        let sink = PieceSink::new(self.parts(), geometry, range, accept, self.limit.subscribe());
+        sink.unwrap_or_else(|fault| panic!("{fault}"))
+    }
+
+    /// Runs a sink to its end; what it said, and the runs it told.
+    fn run(mut self, sink: impl Sink) -> (Result<Sunk, LeaseFault>, Vec<PieceRun>, Arc<NodePart>) {
+        drop(self.feed);
+        drop(self.tell);
+        let sunk = sink.run(self.chunks);
+        let mut runs = Vec::new();
+        while let Ok(fact) = self.facts.try_recv() {
+            match fact {
+                Input::PiecesStored { lease: LeaseId(1), run } => runs.push(run),
+                other => panic!("{other:?}"),
+            }
+        }
+        (sunk, runs, self.part)
+    }
+}
+
+fn count(runs: &[PieceRun]) -> usize {
+    runs.iter().map(|run| run.values.len()).sum()
+}
+
+fn listed(list: &Arc<HashList>) -> Accept {
+    Accept::Listed { list: list.clone(), standing: Standing::Proved }
+}
+
+#[test]
+fn stores_and_tells_every_piece_whatever_the_chunks() {
+    let bytes = payload(5 * PIECE + 7);
+    let list = list_of(&bytes);
+    for chunk_len in [1_000, 65_536, 100_000, 1 << 20] {
+        let bench = Bench::new(Some(5 * PIECE + 7));
+        bench.feed(&bytes, chunk_len);
+        bench.end();
+        let sink = bench.piece_sink(5 * PIECE + 7, 0..5 * PIECE + 7, Accept::Certain { check: None });
+        let (sunk, runs, part) = bench.run(sink);
+        assert!(matches!(sunk, Ok(Sunk::All { len: None })));
+        let values: Vec<_> = runs.iter().flat_map(|run| run.values.clone()).collect();
+        assert_eq!(values, list.values());
+        let mut found = vec![0; bytes.len()];
+        part.read_at(0, &mut found).expect("readable");
+        assert!(found == bytes, "chunks of {chunk_len}");
+    }
+}
+
+#[test]
+fn trust_8_a_wrong_piece_ends_the_lease_and_what_agreed_before_stays() {
+    let bytes = payload(4 * PIECE);
+    let list = list_of(&bytes);
+    let mut wrong = bytes.clone();
+    wrong[usize::try_from(2 * PIECE).expect("small") + 5] ^= 1;
+    let bench = Bench::new(Some(4 * PIECE));
+    bench.feed(&wrong, 100_000);
+    bench.end();
+    let sink = bench.piece_sink(4 * PIECE, 0..4 * PIECE, listed(&list));
+    let (sunk, runs, part) = bench.run(sink);
+    assert!(matches!(sunk, Err(LeaseFault::WrongBytes { piece: PieceIndex(2) })));
+    assert_eq!(count(&runs), 2);
+    assert_eq!(count(&part.runs()), 2, "no false byte is stored");
+}
+
+#[test]
+fn a_trimmed_lease_ends_where_it_was_trimmed() {
+    let bytes = payload(4 * PIECE);
+    let bench = Bench::new(Some(4 * PIECE));
+    bench.limit.send_replace(Limit::Until(3 * PIECE));
+    bench.feed(&bytes[usize::try_from(PIECE).expect("small")..], 50_000);
+    let sink = bench.piece_sink(4 * PIECE, PIECE..4 * PIECE, Accept::Certain { check: None });
+    let (sunk, runs, _) = bench.run(sink);
+    assert!(matches!(sunk, Ok(Sunk::All { .. })));
+    assert_eq!((runs[0].first, count(&runs)), (PieceIndex(1), 2));
+}
+
+#[test]
+fn a_feed_that_breaks_off_leaves_whole_pieces_only() {
+    let bytes = payload(4 * PIECE);
+    let bench = Bench::new(Some(4 * PIECE));
+    bench.feed(&bytes[..usize::try_from(2 * PIECE + 100).expect("small")], 30_000);
+    let sink = bench.piece_sink(4 * PIECE, 0..4 * PIECE, Accept::Certain { check: None });
+    let (sunk, runs, _) = bench.run(sink);
+    assert!(matches!(sunk, Ok(Sunk::Part)));
+    assert_eq!(count(&runs), 2);
+}
+
+#[test]
+fn a_body_without_a_length_is_cut_into_pieces_at_its_end() {
+    for len in [0, 1, PIECE, 3 * PIECE + 9] {
+        let bytes = payload(len);
+        let bench = Bench::new(None);
+        bench.feed(&bytes, 70_000);
+        bench.end();
+        let sink = StreamSink::new(bench.parts(), Accept::Certain { check: None });
+        let sink = sink.unwrap_or_else(|fault| panic!("{fault}"));
+        let (sunk, runs, part) = bench.run(sink);
+        assert!(matches!(sunk, Ok(Sunk::All { len: Some(learned) }) if learned == len));
+        assert_eq!(count(&runs), usize::try_from(len.div_ceil(PIECE)).expect("small"));
+        assert_eq!(part.len(), Some(len));
+    }
+}
+
+#[test]
+fn a_body_without_a_length_that_breaks_off_stores_nothing() {
+    let bench = Bench::new(None);
+    bench.feed(&payload(3 * PIECE), 70_000);
+    let sink = StreamSink::new(bench.parts(), Accept::Certain { check: None });
+    let sink = sink.unwrap_or_else(|fault| panic!("{fault}"));
+    let (sunk, runs, _) = bench.run(sink);
+    assert!(matches!(sunk, Ok(Sunk::Part)));
+    assert!(runs.is_empty());
+}
+
+#[tokio::test]
+async fn a_lease_that_panics_ends_exactly_once() {
+    let (tell, mut facts) = mpsc::channel(8);
+    let work = async { panic!("a thread of ours broke") };
+    super::lease::report(LeaseId(7), tell, work).await;
+    let fact = facts.recv().await;
+    assert!(matches!(
+        fact,
+        Some(Input::LeaseEnded { lease: LeaseId(7), outcome: Err(LeaseFault::Local(_)), .. })
+    ));
+    assert!(facts.recv().await.is_none());
+}
