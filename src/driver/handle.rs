@@ -1,0 +1,287 @@
+//! What programs, the control socket and the command line hold of a running node.
+//!
+//! Knows: how to ask the driver and how to wait for a job. Does not know: how anything is decided.
+
+use std::time::Duration;
+
+use peer_proto::peer::PeerId;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use super::Request;
+use crate::disk::RealFiles;
+use crate::disk::paths;
+use crate::engine::event::{Event, Failure, JobView};
+use crate::engine::explain::Decision;
+use crate::engine::io::JobCommand;
+use crate::engine::{Engine, PeerView, Totals};
+use crate::job::{JobId, JobSpec, JobState, PeerFlags};
+use crate::record::RecordSummary;
+use crate::swarm::{PeerAddress, Swarm};
+
+/// A handle to a running node. Cheap to clone; the node goes on when all of them are dropped.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) requests: mpsc::Sender<Request>,
+    pub(super) events: broadcast::Sender<Event>,
+    pub(super) swarm: Swarm,
+    pub(super) files: RealFiles,
+}
+
+/// The node has been shut down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the node has been shut down")]
+pub struct Gone;
+
+/// Why a job was not taken, or a command not carried out.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RequestError {
+    /// Refused, and nothing of it is left.
+    #[error("{reason}")]
+    Refused {
+        /// Why, for people.
+        reason: String,
+        /// What kind of failure, for exit codes; `None` if the request is merely not possible now.
+        failure: Option<Failure>,
+    },
+    /// There is no such job.
+    #[error("there is no job {0}")]
+    NoSuchJob(JobId),
+    /// The node is gone.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+}
+
+impl Handle {
+    /// This node's identity.
+    #[must_use]
+    pub fn peer_id(&self) -> PeerId {
+        self.swarm.peer_id()
+    }
+
+    /// Where it listens for peers, as multiaddresses with its peer id.
+    #[must_use]
+    pub fn listen_addresses(&self) -> Vec<String> {
+        self.swarm.listen_addresses()
+    }
+
+    /// Takes a wish. When this returns, the job is durable and has begun.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] if the URL is not usable, the destination cannot take a file, or the job could not
+    /// be written down: nothing of it is left then.
+    ///
+    /// # Cancel safety
+    /// Dropping it may or may not leave the job; [`jobs`](Self::jobs) tells.
+    pub async fn submit(&self, spec: JobSpec) -> Result<JobId, RequestError> {
+        self.check(&spec).await?;
+        let job = random_job_id().map_err(|error| RequestError::Refused {
+            reason: format!("the system gives no random numbers: {error}"),
+            failure: Some(Failure::Fatal),
+        })?;
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Submit { job, spec: Box::new(spec), reply }).await?;
+        answer.await.map_err(|_| Gone)?
+    }
+
+    async fn check(&self, spec: &JobSpec) -> Result<(), RequestError> {
+        crate::origin::parse_url(&spec.url).map_err(|error| RequestError::Refused {
+            reason: error.to_string(),
+            failure: Some(Failure::Fatal),
+        })?;
+        let (files, destination, existing) = (self.files, spec.destination.clone(), spec.existing);
+        let checked = tokio::task::spawn_blocking(move || {
+            paths::check_destination(&files, &destination, crate::transfer::existing_rule(existing)).map(drop)
+        });
+        match checked.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                Err(RequestError::Refused { reason: error.to_string(), failure: Some(Failure::Denied) })
+            }
+            Err(_) => Err(Gone.into()),
+        }
+    }
+
+    /// Does something to a job.
+    ///
+    /// # Errors
+    /// [`RequestError::NoSuchJob`], or [`RequestError::Refused`] if its state does not allow it.
+    ///
+    /// # Cancel safety
+    /// Dropping it does not take the command back.
+    pub async fn command(&self, job: JobId, command: JobCommand) -> Result<(), RequestError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Command { job, command, reply }).await?;
+        answer.await.map_err(|_| Gone)?
+    }
+
+    /// A job as it stands, or `None` if there is none of this name.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn job(&self, job: JobId) -> Result<Option<JobView>, Gone> {
+        self.read(move |engine| engine.job_view(job)).await
+    }
+
+    /// All jobs that are remembered.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn jobs(&self) -> Result<Vec<JobView>, Gone> {
+        self.read(Engine::job_views).await
+    }
+
+    /// Why every range of a job came from where it came, oldest first.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn decisions(&self, job: JobId) -> Result<Option<Vec<Decision>>, Gone> {
+        self.read(move |engine| engine.decisions(job).map(<[Decision]>::to_vec)).await
+    }
+
+    /// Peers this node has met since it started.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn peers(&self) -> Result<Vec<PeerView>, Gone> {
+        self.read(Engine::peer_views).await
+    }
+
+    /// The records of its cache.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn records(&self) -> Result<Vec<RecordSummary>, Gone> {
+        self.read(Engine::record_views).await
+    }
+
+    /// Bytes and bans since it started.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn totals(&self) -> Result<Totals, Gone> {
+        self.read(Engine::totals).await
+    }
+
+    /// The computer's flags.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn flags(&self) -> Result<PeerFlags, Gone> {
+        self.read(Engine::flags).await
+    }
+
+    /// Changes the computer's flags: affected jobs go on from the sources that are allowed now (PEER-9). Kept
+    /// across restarts.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] if the choice could not be written down; it holds until the node ends all the same.
+    ///
+    /// # Cancel safety
+    /// Dropping it does not take the change back.
+    pub async fn set_flags(&self, flags: PeerFlags) -> Result<(), RequestError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::SetFlags { flags, reply }).await?;
+        answer.await.map_err(|_| Gone)?
+    }
+
+    /// Keeps trying a peer at this address, as if it had been configured.
+    pub fn add_peer(&self, address: PeerAddress) {
+        self.swarm.add_static(address);
+    }
+
+    /// What happens from now on. A reader that falls behind loses the oldest events and is told how many.
+    #[must_use]
+    pub fn watch(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// Waits until nothing more happens to a job without its owner: delivered, waiting to be completed, suspended,
+    /// cancelled or failed. `None` if there is no such job.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn settled(&self, job: JobId) -> Result<Option<JobView>, Gone> {
+        let mut events = self.watch();
+        loop {
+            let look = move |engine: &Engine| {
+                let is_delivered_at_once = engine.stored_job(job).is_some_and(|job| job.spec.auto_complete);
+                (engine.job_view(job), is_delivered_at_once)
+            };
+            match self.read(look).await? {
+                (Some(view), at_once) if is_settled(view.state, at_once) => return Ok(Some(view)),
+                (Some(_), _) => {}
+                (None, _) => return Ok(None),
+            }
+            // Until something happens to this job, or for a second: a job may also wait for a retry.
+            let changed = async {
+                loop {
+                    match events.recv().await {
+                        Ok(Event::JobChanged(view)) if view.id == job => return Ok(()),
+                        Ok(_) => {}
+                        Err(broadcast::error::RecvError::Lagged(_)) => return Ok(()),
+                        Err(broadcast::error::RecvError::Closed) => return Err(Gone),
+                    }
+                }
+            };
+            match tokio::time::timeout(Duration::from_secs(1), changed).await {
+                Ok(Ok(())) | Err(_) => {}
+                Ok(Err(gone)) => return Err(gone),
+            }
+        }
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Engine) -> T + Send + 'static,
+    ) -> Result<T, Gone> {
+        let (reply, answer) = oneshot::channel();
+        let question = move |engine: &Engine| {
+            // Whoever asked may have gone.
+            drop(reply.send(question(engine)));
+        };
+        self.ask(Request::Read(Box::new(question))).await?;
+        answer.await.map_err(|_| Gone)
+    }
+
+    async fn ask(&self, request: Request) -> Result<(), Gone> {
+        self.requests.send(request).await.map_err(|_| Gone)
+    }
+}
+
+fn is_settled(state: JobState, is_delivered_at_once: bool) -> bool {
+    match state {
+        JobState::Acknowledged | JobState::Cancelled | JobState::Error | JobState::Suspended => true,
+        JobState::Transferred => !is_delivered_at_once,
+        JobState::Queued | JobState::Connecting | JobState::Transferring | JobState::TransientError => false,
+    }
+}
+
+fn random_job_id() -> Result<JobId, getrandom::Error> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id)?;
+    Ok(JobId(id))
+}

@@ -1,0 +1,321 @@
+//! The one loop that decides: facts go into the engine, its effects go to the hands.
+//!
+//! Whoever asks "why does it hang" looks here first. Knows: which room performs which effect. Does not know: why the
+//! engine wants it.
+
+mod handle;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use peer_proto::time::Instant;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use self::handle::{Gone, Handle, RequestError};
+use crate::clock::Clock;
+use crate::disk::RealFiles;
+use crate::engine::Engine;
+use crate::engine::event::Event;
+use crate::engine::io::{Effect, EffectId, Input, JobCommand, LocalFault, Output, StoredJob};
+pub use crate::engine::{PeerView, Totals};
+use crate::job::{JobId, JobSpec, PeerFlags};
+use crate::store::{FlagStore, JobStore};
+use crate::swarm::{Swarm, SwarmEvent};
+use crate::transfer::{Transfer, Turns};
+
+/// Requests of handles that may wait.
+const REQUESTS_WAITING_MAX: usize = 64;
+/// Events a slow watcher may be behind.
+const EVENTS_BEHIND_MAX: usize = 1_024;
+
+/// What a handle asks of the driver.
+pub(crate) enum Request {
+    /// A new job; answered once it is durable.
+    Submit { job: JobId, spec: Box<JobSpec>, reply: oneshot::Sender<Result<JobId, RequestError>> },
+    /// A command on a job.
+    Command { job: JobId, command: JobCommand, reply: oneshot::Sender<Result<(), RequestError>> },
+    /// Other flags of the computer.
+    SetFlags { flags: PeerFlags, reply: oneshot::Sender<Result<(), RequestError>> },
+    /// A look at the engine.
+    Read(Box<dyn FnOnce(&Engine) + Send>),
+}
+
+/// What the driver connects.
+pub struct DriverParts {
+    /// The brain.
+    pub engine: Engine,
+    /// The hands.
+    pub transfer: Transfer,
+    /// Talks to peers.
+    pub swarm: Swarm,
+    /// What the swarm says.
+    pub swarm_events: mpsc::Receiver<SwarmEvent>,
+    /// Where jobs are kept.
+    pub jobs: JobStore<RealFiles>,
+    /// Where the computer's flags are kept.
+    pub flags: FlagStore<RealFiles>,
+    /// The file system, to look at destinations.
+    pub files: RealFiles,
+    /// The time.
+    pub clock: Clock,
+    /// What the hands report.
+    pub facts: mpsc::Receiver<Input>,
+    /// The same channel's other end, for answers of the driver's own tasks.
+    pub tell: mpsc::Sender<Input>,
+}
+
+/// The loop and what it remembers beside the engine.
+pub struct Driver {
+    parts: DriverParts,
+    requests: mpsc::Receiver<Request>,
+    events: broadcast::Sender<Event>,
+    submitters: BTreeMap<JobId, oneshot::Sender<Result<JobId, RequestError>>>,
+    /// Set while a command is being handled: what the engine says against it.
+    refusal: Option<(JobId, Option<String>)>,
+    persisting: Arc<Turns<JobId>>,
+    tasks: TaskTracker,
+}
+
+impl Driver {
+    /// A driver that has not begun, and a handle to it.
+    #[must_use]
+    pub fn new(parts: DriverParts) -> (Self, Handle) {
+        let (requests, waiting) = mpsc::channel(REQUESTS_WAITING_MAX);
+        let (events, _) = broadcast::channel(EVENTS_BEHIND_MAX);
+        let handle =
+            Handle { requests, events: events.clone(), swarm: parts.swarm.clone(), files: parts.files };
+        let driver = Self {
+            parts,
+            requests: waiting,
+            events,
+            submitters: BTreeMap::new(),
+            refusal: None,
+            persisting: Arc::default(),
+            tasks: TaskTracker::new(),
+        };
+        (driver, handle)
+    }
+
+    /// Runs until `stop`. `known` are the facts of the start: records, then jobs.
+    ///
+    /// # Cancel safety
+    /// Dropping it ends the node at once: what was acknowledged is durable, leases end with their tasks.
+    pub async fn run(mut self, known: Vec<Input>, stop: CancellationToken) {
+        for fact in known {
+            self.parts.engine.handle_input(fact, self.parts.clock.now());
+            self.pump();
+        }
+        loop {
+            let deadline = self.pump();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(fact) = self.parts.facts.recv() => self.hear(fact),
+                Some(event) = self.parts.swarm_events.recv() => self.hear_swarm(event),
+                request = self.requests.recv() => match request {
+                    Some(request) => self.answer(request),
+                    // The node itself holds a handle, so this is its end.
+                    None => break,
+                },
+                () = self.parts.clock.sleep_until(deadline) => {
+                    self.parts.engine.handle_timeout(self.parts.clock.now());
+                }
+            }
+        }
+        let Self { tasks, parts, .. } = self;
+        // Nobody listens any more: the hands stop waiting for us.
+        drop(parts);
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    fn hear(&mut self, fact: Input) {
+        self.parts.engine.handle_input(fact, self.parts.clock.now());
+    }
+
+    fn hear_swarm(&mut self, event: SwarmEvent) {
+        let fact = match event {
+            SwarmEvent::Connected { peer, address, near } => {
+                let mut nonce = [0; 16];
+                if let Err(error) = getrandom::fill(&mut nonce) {
+                    tracing::error!(%error, "the system gives no random numbers: a peer is not talked to");
+                    return;
+                }
+                tracing::info!(%peer, address, near, "peer connected");
+                Input::PeerConnected { peer, address, near, nonce }
+            }
+            SwarmEvent::Lost { peer } => {
+                tracing::info!(%peer, "peer lost");
+                Input::PeerLost { peer }
+            }
+            SwarmEvent::Frame { peer, frame } => Input::FrameReceived { peer, frame },
+            SwarmEvent::BadFrame { peer, message } => {
+                tracing::warn!(%peer, message, "peer broke the protocol");
+                Input::BadFrame { peer, message }
+            }
+            SwarmEvent::Listening { address } => {
+                tracing::info!(address, "listening for peers");
+                return;
+            }
+            SwarmEvent::Discovered { .. } => return,
+        };
+        self.hear(fact);
+    }
+
+    fn answer(&mut self, request: Request) {
+        match request {
+            Request::Submit { job, spec, reply } => {
+                self.submitters.insert(job, reply);
+                self.hear(Input::Submit { job, spec: *spec });
+            }
+            Request::Command { job, command, reply } => {
+                let outcome = self.command(job, command);
+                drop(reply.send(outcome));
+            }
+            Request::SetFlags { flags, reply } => {
+                self.hear(Input::FlagsChanged(flags));
+                self.keep_flags(flags, reply);
+            }
+            Request::Read(question) => question(&self.parts.engine),
+        }
+    }
+
+    fn command(&mut self, job: JobId, command: JobCommand) -> Result<(), RequestError> {
+        if self.parts.engine.job_view(job).is_none() {
+            return Err(RequestError::NoSuchJob(job));
+        }
+        self.refusal = Some((job, None));
+        self.hear(Input::Command { job, command });
+        self.pump();
+        match self.refusal.take() {
+            Some((_, Some(reason))) => Err(RequestError::Refused { reason, failure: None }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Performs everything the engine wants now; returns when it wants to be asked again.
+    fn pump(&mut self) -> Instant {
+        loop {
+            match self.parts.engine.poll_output() {
+                Output::Effect(effect) => self.perform(*effect),
+                Output::WaitUntil(moment) => return moment,
+            }
+        }
+    }
+
+    /// Never waits.
+    fn perform(&mut self, effect: Effect) {
+        let transfer = &self.parts.transfer;
+        match effect {
+            Effect::PersistJob { id, job } => self.persist(id, job),
+            Effect::ForgetJob { job } => self.forget(job),
+            Effect::OpenPart { id, file, spec } => transfer.open_part(id, file, spec),
+            Effect::ResetPart { id, file, version } => transfer.reset_part(id, file, version),
+            Effect::Restand { file, first, count, standing } => {
+                transfer.restand(file, first, count, standing)
+            }
+            Effect::Probe { id, file: _, url } => transfer.probe(id, url),
+            Effect::StartLease(lease) => transfer.start_lease(lease),
+            Effect::TrimLease { lease, end } => transfer.trim_lease(lease, end),
+            Effect::StopLease { lease } => transfer.stop_lease(lease),
+            Effect::Seal { id, file, len, digests, want_sha256 } => {
+                transfer.seal(id, file, len, digests, want_sha256);
+            }
+            Effect::Deliver { id, file } => transfer.deliver(id, file),
+            Effect::DropPart { id, file } => transfer.drop_part(id, file),
+            Effect::Keep { file, destination, sealed, url, version, scope } => {
+                transfer.keep(file, destination, sealed, url, version, scope);
+            }
+            Effect::Send { peer, frame } => {
+                if let Err(error) = self.parts.swarm.send(peer, frame) {
+                    tracing::debug!(%peer, %error, "frame not sent");
+                }
+            }
+            Effect::Disconnect { peer, until, reason } => {
+                tracing::warn!(%peer, reason, "peer disconnected");
+                self.parts.swarm.disconnect(peer, until.since(self.parts.clock.monotonic()));
+            }
+            Effect::ReadList { id, record, part } => transfer.read_list(id, record, part),
+            Effect::Serve { id, peer, request, from, ranges } => {
+                transfer.serve(id, peer, request, from, ranges);
+            }
+            Effect::StopServe { id } => transfer.stop_serve(id),
+            Effect::Tell(event) => self.tell(event),
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        match &event {
+            Event::JobAccepted { job } => {
+                if let Some(reply) = self.submitters.remove(job) {
+                    drop(reply.send(Ok(*job)));
+                }
+            }
+            Event::JobRefused { job, reason, failure } => {
+                if let Some(reply) = self.submitters.remove(job) {
+                    let (reason, failure) = (reason.clone(), Some(*failure));
+                    drop(reply.send(Err(RequestError::Refused { reason, failure })));
+                }
+            }
+            Event::CommandRefused { job, reason } => {
+                if let Some((commanded, refused)) = &mut self.refusal
+                    && commanded == job
+                {
+                    *refused = Some(reason.clone());
+                }
+            }
+            Event::JobChanged(view) => {
+                tracing::debug!(job = %view.id, state = ?view.state, stored = view.stored, reason = view.reason);
+            }
+        }
+        // Nobody may be watching.
+        drop(self.events.send(event));
+    }
+
+    fn persist(&self, id: EffectId, job: StoredJob) {
+        let (jobs, tell, key) = (self.parts.jobs.clone(), self.parts.tell.clone(), job.id);
+        let work = self.persisting.queue(key, async move {
+            let outcome = match tokio::task::spawn_blocking(move || jobs.save(job.id, &job)).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(LocalFault {
+                    kind: crate::transfer::local_kind(error.kind()),
+                    message: error.to_string(),
+                }),
+                Err(_) => Err(LocalFault {
+                    kind: crate::engine::io::LocalFaultKind::Io,
+                    message: "an internal error kept the job from being written".into(),
+                }),
+            };
+            drop(tell.send(Input::JobPersisted { id, outcome }).await);
+        });
+        self.tasks.spawn(work);
+    }
+
+    fn forget(&self, job: JobId) {
+        let jobs = self.parts.jobs.clone();
+        let work = self.persisting.queue(job, async move {
+            match tokio::task::spawn_blocking(move || jobs.remove(job)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%job, %error, "a finished job stays on disk"),
+                Err(_) => tracing::error!(%job, "forgetting a job broke"),
+            }
+        });
+        self.tasks.spawn(work);
+    }
+
+    fn keep_flags(&self, flags: PeerFlags, reply: oneshot::Sender<Result<(), RequestError>>) {
+        let store = self.parts.flags.clone();
+        self.tasks.spawn(async move {
+            let outcome = match tokio::task::spawn_blocking(move || store.save(flags)).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(RequestError::Refused {
+                    reason: format!("the flags hold until the node ends: {error}"),
+                    failure: None,
+                }),
+                Err(_) => Err(Gone.into()),
+            };
+            drop(reply.send(outcome));
+        });
+    }
+}

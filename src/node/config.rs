@@ -1,0 +1,60 @@
+//! What a node needs to be told before it starts.
+//!
+//! Knows: the parts' own settings, side by side. Does not know: files and flags they may come from (`config`, `cli`).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::job::PeerFlags;
+use crate::origin::OriginConfig;
+use crate::swarm::PeerAddress;
+
+/// For whose sake a node runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum NodeKind {
+    /// Inside a program, or for the one job of a `get`: it belongs to the user who started it.
+    #[default]
+    Embedded,
+    /// For the machine, until it is told to end.
+    Daemon,
+}
+
+/// How a node is started. [`NodeConfig::embedded`] has the usual values.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Where it keeps its identity, jobs and cache. Created if missing; one process at a time.
+    pub state_dir: PathBuf,
+    /// Where it listens for peers. Port 0 takes any free one; empty means that no peer can connect to it.
+    pub listen: Vec<SocketAddr>,
+    /// Whether it looks for peers, and lets itself be found, on the local links.
+    pub mdns: bool,
+    /// Peers it keeps trying.
+    pub static_peers: Vec<PeerAddress>,
+    /// The computer's flags; `None` takes those that were set last, or the kind's own: both for an embedded node,
+    /// neither for a daemon.
+    pub flags: Option<PeerFlags>,
+    /// How origins are asked.
+    pub origin: OriginConfig,
+    /// For whose sake it runs.
+    pub kind: NodeKind,
+}
+
+impl NodeConfig {
+    /// An embedded node with its state in this folder: it listens on all addresses at a port of the system's
+    /// choice, looks for peers on the local links, and may both take from peers and give to them.
+    #[must_use]
+    pub fn embedded(state_dir: PathBuf) -> Self {
+        Self {
+            state_dir,
+            listen: vec![
+                SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, 0)),
+                SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0)),
+            ],
+            mdns: true,
+            static_peers: Vec::new(),
+            flags: Some(PeerFlags::BOTH),
+            origin: OriginConfig::default(),
+            kind: NodeKind::Embedded,
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Why a node could not start.
+//!
+//! Knows: which part refused, and what a person can do. Does not know: exit codes.
+
+use crate::cache::CacheError;
+use crate::origin::OriginConfigError;
+use crate::store::FolderError;
+use crate::store::jobs::JobStoreError;
+use crate::swarm::SwarmError;
+
+/// Why a node could not start. Each is one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The state folder: held by another process, of another version, damaged, not writable.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The jobs in it.
+    #[error(transparent)]
+    Jobs(#[from] JobStoreError),
+    /// The cache in it.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The settings for origins.
+    #[error(transparent)]
+    Origin(#[from] OriginConfigError),
+    /// Listening for peers.
+    #[error("{0}")]
+    Swarm(#[from] SwarmError),
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+    /// A part of ours broke while it started.
+    #[error("an internal error stopped the start")]
+    Broken,
+}
