@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cli", &["control::client", "control::api", "node", "sim", "config", "clock", "telemetry"]),
     ("config", &["job", "origin", "swarm", "cache", "disk", "store", "transfer", "telemetry", "node"]),
     // `engine::event` and `engine::explain` are values the driver's handle speaks.
-    ("control", &["driver", "job", "record", "engine::event", "engine::explain"]),
+    ("control", &["driver", "job", "record", "engine::event", "engine::explain", "telemetry"]),
     // The wires. A node has every part, because it builds them.
     (
         "node",

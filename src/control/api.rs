@@ -19,7 +19,7 @@
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::engine::event::{BytesBySource, Failure, JobView, SourceShare};
+pub use crate::engine::event::{BytesBySource, Event, Failure, JobView, SourceShare};
 pub use crate::engine::explain::Decision;
 pub use crate::job::{Existing, JobId, JobSpec, JobState, PeerFlags, Priority};
 pub use crate::record::{Holding, RecordSummary, Scope};
@@ -177,8 +177,10 @@ pub enum ProblemKind {
     Denied,
     /// No such job or path.
     NotFound,
-    /// Right now the node cannot: too many requests, or it is leaving.
+    /// The node is leaving: another one may take the state folder.
     Busy,
+    /// May pass by itself: no space, for example.
+    Transient,
     /// Anything else.
     Fatal,
 }
@@ -191,7 +193,7 @@ impl ProblemKind {
             Self::Usage => 400,
             Self::Denied => 403,
             Self::NotFound => 404,
-            Self::Busy => 503,
+            Self::Busy | Self::Transient => 503,
             Self::Fatal => 500,
         }
     }

@@ -24,8 +24,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{
-    AddPeer, Command, Decision, JobId, JobSpec, JobView, PeerFlags, PeerRow, Problem, ProblemKind, RecordRow,
-    Status, Submit, Submitted, Verb,
+    AddPeer, Command, Decision, Event, JobId, JobSpec, JobView, PeerFlags, PeerRow, Problem, ProblemKind,
+    RecordRow, Status, Submit, Submitted, Verb,
 };
 use super::socket::ControlSocket;
 
@@ -70,8 +70,8 @@ pub trait Desk: Clone + Send + Sync + 'static {
     fn flags(&self) -> impl Future<Output = Result<PeerFlags, Problem>> + Send;
     /// Changes them.
     fn set_flags(&self, flags: PeerFlags) -> impl Future<Output = Result<(), Problem>> + Send;
-    /// Changes of jobs from now on. A reader that falls behind loses some and asks [`job`](Self::job) again.
-    fn changes(&self) -> broadcast::Receiver<JobView>;
+    /// What happens from now on. A reader that falls behind loses some and asks [`job`](Self::job) again.
+    fn changes(&self) -> broadcast::Receiver<Event>;
 }
 
 /// What the door knows beside its desk.
@@ -340,7 +340,7 @@ async fn follow<D: Desk>(
     door: &Door<D>,
     id: JobId,
     mut view: JobView,
-    mut changes: broadcast::Receiver<JobView>,
+    mut changes: broadcast::Receiver<Event>,
     lines: mpsc::Sender<Line>,
 ) {
     loop {
@@ -359,7 +359,7 @@ async fn follow<D: Desk>(
                 change = tokio::time::timeout(KEEP_ALIVE, changes.recv()) => change,
             };
             match change {
-                Ok(Ok(changed)) if changed.id == id => break changed,
+                Ok(Ok(Event::JobChanged(changed))) if changed.id == id => break *changed,
                 Ok(Ok(_)) => {}
                 Ok(Err(broadcast::error::RecvError::Closed)) => return,
                 // Fallen behind, or silence: the job itself knows best.

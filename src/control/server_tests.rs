@@ -14,7 +14,7 @@ use crate::control::client::{Client, ClientError};
 struct Fake {
     jobs: Arc<Mutex<Vec<(JobView, JobSpec)>>>,
     flags: Arc<Mutex<PeerFlags>>,
-    told: broadcast::Sender<JobView>,
+    told: broadcast::Sender<Event>,
 }
 
 impl Fake {
@@ -26,7 +26,7 @@ impl Fake {
         let mut jobs = self.jobs.lock().expect("no panics under the lock");
         let (view, _) = jobs.iter_mut().find(|(view, _)| view.id == id).expect("the job is there");
         view.state = state;
-        let _ = self.told.send(view.clone());
+        let _ = self.told.send(Event::JobChanged(Box::new(view.clone())));
     }
 }
 
@@ -95,7 +95,7 @@ impl Desk for Fake {
         Ok(())
     }
 
-    fn changes(&self) -> broadcast::Receiver<JobView> {
+    fn changes(&self) -> broadcast::Receiver<Event> {
         self.told.subscribe()
     }
 }

@@ -136,6 +136,27 @@ impl Handle {
         self.read(Engine::job_views).await
     }
 
+    /// An unfinished job with this URL, destination and digests: the same wish, handed in before.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn unfinished(&self, spec: &JobSpec) -> Result<Option<JobId>, Gone> {
+        let wanted = spec.clone();
+        let is_it = move |known: &JobSpec| {
+            known.url == wanted.url
+                && known.destination == wanted.destination
+                && known.digests == wanted.digests
+        };
+        self.read(move |engine| {
+            let open = engine.job_views().into_iter().filter(|view| !view.state.is_final());
+            open.map(|view| view.id).find(|id| engine.stored_job(*id).is_some_and(|job| is_it(&job.spec)))
+        })
+        .await
+    }
+
     /// Why every range of a job came from where it came, oldest first.
     ///
     /// # Errors

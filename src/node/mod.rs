@@ -4,6 +4,7 @@
 //! whom, in which order things start and end. Does not know: how any of it works.
 
 mod config;
+mod door;
 mod error;
 mod start;
 
@@ -14,11 +15,14 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::config::{NodeConfig, NodeKind};
 pub use self::error::NodeError;
+pub use crate::control::BindError;
+pub use crate::control::server::ControlServer;
 pub use crate::driver::{Gone, Handle, PeerView, RequestError, Totals};
 pub use crate::engine::event::{BytesBySource, Event, Failure, JobView, SourceShare};
 pub use crate::engine::explain::Decision;
 pub use crate::engine::io::JobCommand;
-pub use crate::origin::OriginConfig;
+pub use crate::origin::{OriginConfig, UrlError, parse_url};
+pub use crate::store::FolderError;
 use crate::store::StateFolder;
 pub use crate::swarm::PeerAddress;
 use crate::transfer::Transfer;

@@ -1,0 +1,29 @@
+//! The control door of a node: how other processes of the same user reach it.
+//!
+//! Knows: which desk stands behind the door. Does not know: what is said there.
+
+use std::path::Path;
+
+use super::{Node, NodeKind};
+use crate::control::api::Kind;
+use crate::control::desk::NodeDesk;
+use crate::control::server::ControlServer;
+use crate::control::{BindError, ControlSocket};
+
+impl Node {
+    /// Lets the same user's processes in at a Unix socket at `path`, until the answer is stopped. A node may have
+    /// several doors.
+    ///
+    /// # Errors
+    /// [`BindError`] says what is in the way.
+    ///
+    /// # Cancel safety
+    /// Dropping it may leave a socket under a temporary name beside `path`.
+    pub async fn open_door(&self, path: &Path) -> Result<ControlServer, BindError> {
+        let kind = match self.kind() {
+            NodeKind::Embedded => Kind::Embedded,
+            NodeKind::Daemon => Kind::Daemon,
+        };
+        Ok(ControlServer::start(ControlSocket::bind(path).await?, NodeDesk::new(self.handle(), kind)))
+    }
+}
