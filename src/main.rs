@@ -1,2 +1,7 @@
-//! The one binary.
-fn main() {}
+//! The one binary: everything it does is in the library's `cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    nearbits::cli::main()
+}

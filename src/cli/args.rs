@@ -1,0 +1,230 @@
+//! The command line.
+//!
+//! Knows: commands, flags and their help. Does not know: what commands do.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Fetches files from neighbours and from their origin, every byte proved.
+#[derive(Parser, Debug)]
+#[command(name = "nearbits", version, about, max_term_width = 100)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Command {
+    /// Fetch one file.
+    Get(Box<GetArgs>),
+    /// Run a node until it is told to end.
+    Daemon(DaemonArgs),
+    /// Show the running node.
+    Status(AskArgs),
+    /// The peers the running node knows.
+    #[command(subcommand)]
+    Peer(PeerCommand),
+    /// What the running node keeps.
+    #[command(subcommand)]
+    Cache(CacheCommand),
+    /// The computer's half of the permissions.
+    #[command(subcommand)]
+    Flags(FlagsCommand),
+    /// The running node's jobs.
+    #[command(subcommand)]
+    Job(JobCommand),
+    /// Show it all on this machine: a slow origin and five nodes that share a file.
+    Demo(DemoArgs),
+}
+
+/// Where the state is, and who is asked.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct PlaceArgs {
+    /// Folder for identity, jobs, journals and cache [default: $XDG_STATE_HOME/nearbits].
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    /// The control socket of a running node.
+    #[arg(long, value_name = "SOCK")]
+    pub(super) control: Option<PathBuf>,
+}
+
+/// A question to the running node.
+#[derive(Args, Clone, Debug)]
+pub(super) struct AskArgs {
+    #[command(flatten)]
+    pub(super) place: PlaceArgs,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct GetArgs {
+    /// Where the file comes from first: an http or https URL.
+    pub(super) url: String,
+    /// Where it goes: a file, or an existing folder [default: the URL's last part, in this folder].
+    #[arg(short, long, value_name = "PATH")]
+    pub(super) output: Option<PathBuf>,
+    /// The SHA-256 the file must have; lets neighbours help.
+    #[arg(long, value_name = "HEX")]
+    pub(super) sha256: Option<String>,
+    /// The SHA-384 the file must have; lets neighbours help.
+    #[arg(long, value_name = "HEX")]
+    pub(super) sha384: Option<String>,
+    /// The SHA-512 the file must have; lets neighbours help.
+    #[arg(long, value_name = "HEX")]
+    pub(super) sha512: Option<String>,
+    /// The BLAKE3 the file must have; lets neighbours help, and proves every piece at once.
+    #[arg(long, value_name = "HEX")]
+    pub(super) blake3: Option<String>,
+    /// Neither ask peers for this file nor serve it to them.
+    #[arg(long)]
+    pub(super) no_peers: bool,
+    /// A peer to try: ip:port, [v6%scope]:port or a multiaddress. May be repeated.
+    #[arg(long, value_name = "ADDR")]
+    pub(super) peer: Vec<String>,
+    /// Neither announce this node on the link nor look for others (embedded node only).
+    #[arg(long)]
+    pub(super) no_mdns: bool,
+    #[command(flatten)]
+    pub(super) place: PlaceArgs,
+    /// Listen for peers here (embedded node only). May be repeated [default: every address, a free port].
+    #[arg(long, value_name = "ADDR")]
+    pub(super) listen: Vec<SocketAddr>,
+    /// Bytes per second from all sources together, such as 500k, 2.5M or 1Gi.
+    #[arg(long, value_name = "RATE")]
+    pub(super) limit: Option<String>,
+    /// Afterwards, serve neighbours that are fetching from us for at most so many seconds (embedded node only).
+    #[arg(long, value_name = "SECS", default_value_t = 5)]
+    pub(super) linger: u64,
+    /// Give up when no byte has come for so many seconds.
+    #[arg(long, value_name = "SECS", default_value_t = 60)]
+    pub(super) timeout: u64,
+    /// Replace an existing file of yours.
+    #[arg(long)]
+    pub(super) overwrite: bool,
+    /// A PEM file with authorities to trust beside the system's (embedded node only).
+    #[arg(long, value_name = "FILE")]
+    pub(super) extra_ca: Option<PathBuf>,
+    /// Say afterwards why every range came from where it came.
+    #[arg(long)]
+    pub(super) why: bool,
+    /// Print one JSON object at the end, and nothing else on standard output.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct DaemonArgs {
+    #[command(flatten)]
+    pub(super) place: PlaceArgs,
+    /// Read this configuration file (docs/config.md).
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Listen for peers here. May be repeated [default: every address, a free port].
+    #[arg(long, value_name = "ADDR")]
+    pub(super) listen: Vec<SocketAddr>,
+    /// Neither announce this node on the link nor look for others.
+    #[arg(long)]
+    pub(super) no_mdns: bool,
+    /// A peer to keep trying. May be repeated.
+    #[arg(long, value_name = "ADDR")]
+    pub(super) peer: Vec<String>,
+    /// The computer's permissions: client, server, both with a comma, or none.
+    #[arg(long, value_name = "FLAGS")]
+    pub(super) flags: Option<String>,
+    /// End when standard input is closed: for programs that start a node of their own.
+    #[arg(long, hide = true)]
+    pub(super) until_stdin_closes: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum PeerCommand {
+    /// List them.
+    List(AskArgs),
+    /// Keep trying one.
+    Add {
+        /// ip:port, [v6%scope]:port or a multiaddress.
+        address: String,
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum CacheCommand {
+    /// List its records.
+    List(AskArgs),
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum FlagsCommand {
+    /// Show them.
+    Get(AskArgs),
+    /// Change them; running jobs go on from the sources that are allowed then.
+    Set {
+        /// client, server, both with a comma, or none.
+        flags: String,
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum JobCommand {
+    /// List them.
+    List(AskArgs),
+    /// Show one.
+    Show(OneJob),
+    /// Say why its ranges came from where they came.
+    Why(OneJob),
+    /// Stop it for now; what was fetched stays.
+    Suspend(OneJob),
+    /// Let it go on.
+    Resume(OneJob),
+    /// Deliver its sealed file.
+    Complete(OneJob),
+    /// Give it up; nothing is left of it.
+    Cancel(OneJob),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct OneJob {
+    /// The job's 32 hexadecimal digits, or enough of the first ones.
+    pub(super) id: String,
+    #[command(flatten)]
+    pub(super) ask: AskArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct DemoArgs {
+    /// How large the file is.
+    #[arg(long, value_name = "MIB", default_value_t = 32, hide = true)]
+    pub(super) size_mib: u64,
+    /// How fast the origin's line is, megabytes per second.
+    #[arg(long, value_name = "MB/S", default_value_t = 10, hide = true)]
+    pub(super) wan_mb_per_s: u64,
+    /// How the jobs name the file.
+    #[arg(long, value_enum, default_value_t = DemoDigest::Blake3, hide = true)]
+    pub(super) digest: DemoDigest,
+}
+
+/// The digest that the demo's jobs carry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum DemoDigest {
+    Blake3,
+    Sha256,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

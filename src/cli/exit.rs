@@ -1,0 +1,112 @@
+//! How a command ends: its exit code and its one line.
+//!
+//! Knows: which failure has which code. Does not know: commands.
+
+use std::process::ExitCode;
+
+use crate::control::api::{Failure, Problem, ProblemKind};
+use crate::control::client::ClientError;
+
+/// Exit codes, as the README lists them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Exit {
+    /// All done.
+    Done,
+    /// A check of `demo` failed.
+    CheckFailed,
+    /// The command line or the configuration is wrong.
+    Usage,
+    /// Some of it is there, and it was stopped in words.
+    Partial,
+    /// May pass: try again.
+    Transient,
+    /// Will not pass by itself.
+    Fatal,
+    /// Rights are missing, or a name is taken.
+    Denied,
+    /// No such job.
+    NotFound,
+    /// The bytes are not what a digest names.
+    Integrity,
+    /// Ctrl-C.
+    Interrupted,
+}
+
+impl Exit {
+    pub(super) const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::CheckFailed => 1,
+            Self::Usage => 2,
+            Self::Partial => 3,
+            Self::Transient => 4,
+            Self::Fatal => 5,
+            Self::Denied => 6,
+            Self::NotFound => 7,
+            Self::Integrity => 8,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+impl From<Failure> for Exit {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Transient => Self::Transient,
+            Failure::Fatal => Self::Fatal,
+            Failure::Denied => Self::Denied,
+            Failure::Integrity => Self::Integrity,
+        }
+    }
+}
+
+/// Why a command stopped: one line, and the code that goes with it.
+#[derive(Debug)]
+pub(super) struct Stop {
+    pub(super) exit: Exit,
+    pub(super) line: String,
+}
+
+impl Stop {
+    /// Line breaks in messages of others become spaces.
+    pub(super) fn new(exit: Exit, line: impl Into<String>) -> Self {
+        Self { exit, line: line.into().split_whitespace().collect::<Vec<_>>().join(" ") }
+    }
+
+    pub(super) fn usage(line: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, line)
+    }
+}
+
+impl From<ClientError> for Stop {
+    fn from(error: ClientError) -> Self {
+        let exit = match &error {
+            ClientError::Unreachable { .. } | ClientError::Gone { .. } => Exit::Transient,
+            ClientError::Answer { .. } => Exit::Fatal,
+            ClientError::Refused(Problem { kind, .. }) => match kind {
+                ProblemKind::Usage => Exit::Usage,
+                ProblemKind::Denied => Exit::Denied,
+                ProblemKind::NotFound => Exit::NotFound,
+                ProblemKind::Busy | ProblemKind::Transient => Exit::Transient,
+                ProblemKind::Fatal => Exit::Fatal,
+            },
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_whatever_it_was_made_of() {
+        assert_eq!(Stop::usage("no\n  such\tthing").line, "no such thing");
+    }
+}

@@ -1,0 +1,329 @@
+//! `nearbits get`: one file, from wherever it may come, and the command goes on when a node it leans on dies.
+//!
+//! Knows: how a job is handed in, followed, taken up again after its holder went, and ended by Ctrl-C. Does not know:
+//! how its bytes come.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use peer_proto::time::Instant;
+
+use super::args::GetArgs;
+use super::exit::{Exit, Stop};
+use super::progress::Progress;
+use super::reach::{self, Host, Reached};
+use super::{place, signals, summary, wish};
+use crate::clock::Clock;
+use crate::control::api::{JobId, JobSpec, JobState, JobView, Submit, Verb};
+use crate::control::client::{Client, ClientError};
+use crate::node::{NodeConfig, NodeKind, OriginConfig, PeerAddress};
+
+/// How often a node that went away is replaced by another one.
+const HOLDERS_MAX: u32 = 50;
+/// Time for the node to note that the job is suspended, when the user leaves.
+const SUSPEND_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A `get` on its way.
+struct Get {
+    args: GetArgs,
+    spec: JobSpec,
+    config: NodeConfig,
+    clock: Clock,
+    progress: Progress,
+    patience: Patience,
+    is_told: bool,
+}
+
+/// How the job ended for this command.
+enum Ending {
+    /// The file is there.
+    Delivered(Box<JobView>),
+    /// The node went away before the job ended: another one may take it up.
+    NodeGone,
+}
+
+pub(super) async fn run(args: GetArgs) -> Result<Exit, Stop> {
+    let clock = Clock::start();
+    let mut get = Get {
+        spec: wish::spec(&args)?,
+        config: config(&args)?,
+        progress: Progress::new(!args.json),
+        patience: Patience::new(Duration::from_secs(args.timeout), clock.monotonic()),
+        is_told: false,
+        clock,
+        args,
+    };
+    get.say(&wish::first_line(&get.spec));
+    let mut interrupted = std::pin::pin!(signals::interrupted());
+    for _ in 0..HOLDERS_MAX {
+        let reached = tokio::select! {
+            reached = reach::running_or_own(&get.args.place, &get.config) => reached?,
+            () = &mut interrupted => return Err(get.left(None)),
+        };
+        let Reached { client, mut host } = reached;
+        let mut job = None;
+        let ended = tokio::select! {
+            ended = get.follow(&client, host.is_some(), &mut job) => ended,
+            () = &mut interrupted => {
+                get.leave(&client, job, host).await;
+                return Err(get.left(job));
+            }
+        };
+        get.progress.finish();
+        match ended {
+            Ok(Ending::Delivered(view)) => {
+                get.report(&client, &view).await;
+                if let Some(host) = host.take() {
+                    let linger = Duration::from_secs(get.args.linger);
+                    tokio::select! {
+                        () = host.leave(&client, linger) => {}
+                        // The file is there: leaving early only hurries the neighbours.
+                        () = &mut interrupted => {}
+                    }
+                }
+                return Ok(Exit::Done);
+            }
+            Ok(Ending::NodeGone) if host.is_none() => {}
+            Ok(Ending::NodeGone) => {
+                return Err(Stop::new(Exit::Fatal, "the embedded node broke: see its log"));
+            }
+            Err(stop) => {
+                if let Some(host) = host.take() {
+                    host.leave(&client, Duration::ZERO).await;
+                }
+                return Err(stop);
+            }
+        }
+    }
+    Err(Stop::new(Exit::Transient, "the nodes on this state folder keep going away: try again"))
+}
+
+impl Get {
+    /// Hands the job in, or takes it up where it was, and follows it.
+    async fn follow(
+        &mut self,
+        client: &Client,
+        is_own: bool,
+        job: &mut Option<JobId>,
+    ) -> Result<Ending, Stop> {
+        match self.follow_to_the_end(client, is_own, job).await {
+            Ok(view) => Ok(Ending::Delivered(Box::new(view))),
+            Err(Trouble::Stop(stop)) => Err(stop),
+            Err(Trouble::Client(error)) if error.is_gone() => Ok(Ending::NodeGone),
+            Err(Trouble::Client(error)) => Err(error.into()),
+        }
+    }
+
+    async fn follow_to_the_end(
+        &mut self,
+        client: &Client,
+        is_own: bool,
+        job: &mut Option<JobId>,
+    ) -> Result<JobView, Trouble> {
+        if !is_own {
+            for peer in &self.args.peer {
+                client.add_peer(peer).await?;
+            }
+            self.warn_if_flags_are_off(client).await?;
+        }
+        let submitted = client.submit(&Submit { spec: self.spec.clone(), adopt: true }).await?;
+        *job = Some(submitted.id);
+        let mut events = client.follow(submitted.id).await?;
+        let mut is_fresh = submitted.adopted;
+        loop {
+            let patience = self.patience.left(self.clock.monotonic());
+            let Ok(event) = tokio::time::timeout(patience, events.next()).await else {
+                return Err(self.give_up(client, submitted.id).await.into());
+            };
+            let Some(view) = event? else {
+                return Err(Stop::new(Exit::Fatal, "the node stopped telling of the job").into());
+            };
+            self.progress.show(&view);
+            self.patience.see(&view, self.clock.monotonic());
+            match view.state {
+                JobState::Acknowledged => return Ok(view),
+                JobState::Cancelled => {
+                    return Err(Stop::new(Exit::Partial, "the job was cancelled by another command").into());
+                }
+                // An adopted job may stand still since its last `get` ended.
+                JobState::Suspended | JobState::Error | JobState::TransientError if is_fresh => {
+                    is_fresh = false;
+                    client.command(submitted.id, Verb::Resume).await?;
+                }
+                JobState::Suspended => {
+                    let line =
+                        format!("the job was suspended: `nearbits job resume {}`, or get it again", view.id);
+                    return Err(Stop::new(Exit::Partial, line).into());
+                }
+                JobState::Error => return Err(self.failed(client, &view).await.into()),
+                JobState::TransientError if self.patience.is_over(self.clock.monotonic()) => {
+                    return Err(self.give_up(client, submitted.id).await.into());
+                }
+                JobState::TransientError
+                | JobState::Queued
+                | JobState::Connecting
+                | JobState::Transferring
+                | JobState::Transferred => is_fresh = false,
+            }
+        }
+    }
+
+    /// Says once that the node we found does not let jobs use peers, and how to change that.
+    async fn warn_if_flags_are_off(&mut self, client: &Client) -> Result<(), ClientError> {
+        if self.is_told || !self.spec.flags.client || self.spec.digests.is_empty() {
+            return Ok(());
+        }
+        self.is_told = true;
+        if !client.flags().await?.client {
+            self.say(
+                "the node's own client flag is off, so no peer is asked: `nearbits flags set client,server`",
+            );
+        }
+        Ok(())
+    }
+
+    async fn failed(&self, client: &Client, view: &JobView) -> Stop {
+        self.print_why(client, view.id).await;
+        let exit = view.failure.map_or(Exit::Fatal, Exit::from);
+        // What failed for good is taken off the node's list: the same command starts afresh.
+        drop(client.command(view.id, Verb::Cancel).await);
+        Stop::new(exit, view.reason.clone())
+    }
+
+    async fn give_up(&self, client: &Client, id: JobId) -> Stop {
+        let view = client.job(id).await.ok();
+        self.print_why(client, id).await;
+        drop(client.command(id, Verb::Suspend).await);
+        let reason = view.map(|view| view.reason).filter(|reason| !reason.is_empty());
+        let reason = reason.unwrap_or_else(|| "no byte came".into());
+        let line = format!(
+            "gave up after {} s without a byte: {reason}; what was fetched stays, the same command goes on from there",
+            self.args.timeout
+        );
+        Stop::new(Exit::Transient, line)
+    }
+
+    /// The user leaves: what was fetched stays.
+    async fn leave(&self, client: &Client, job: Option<JobId>, host: Option<Host>) {
+        self.progress.finish();
+        let suspended = async {
+            if let Some(job) = job {
+                drop(client.command(job, Verb::Suspend).await);
+            }
+            if let Some(host) = host {
+                host.end().await;
+            }
+        };
+        drop(tokio::time::timeout(SUSPEND_TIMEOUT, suspended).await);
+    }
+
+    fn left(&self, job: Option<JobId>) -> Stop {
+        let line = match job {
+            Some(_) => "interrupted; what was fetched stays, the same command goes on from there",
+            None => "interrupted before anything was fetched",
+        };
+        Stop::new(Exit::Interrupted, line)
+    }
+
+    async fn report(&self, client: &Client, view: &JobView) {
+        let took = self.clock.monotonic().since(Instant::ZERO);
+        self.print_why(client, view.id).await;
+        if self.args.json {
+            println!("{}", summary::json(view, took));
+        } else {
+            println!("{}", summary::people(view, took));
+        }
+    }
+
+    /// The reasons go where the object does not.
+    async fn print_why(&self, client: &Client, id: JobId) {
+        if self.args.why
+            && let Ok(decisions) = client.why(id).await
+        {
+            self.say(&summary::why(&decisions));
+        }
+    }
+
+    /// Standard output belongs to the object if one was asked for.
+    fn say(&self, text: &str) {
+        if self.args.json {
+            eprintln!("{text}");
+        } else {
+            println!("{text}");
+        }
+    }
+}
+
+/// What ends following: our own verdict, or the node's silence.
+enum Trouble {
+    Stop(Stop),
+    Client(ClientError),
+}
+
+impl From<Stop> for Trouble {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+impl From<ClientError> for Trouble {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+/// How long a `get` waits while nothing comes.
+struct Patience {
+    span: Duration,
+    since: Instant,
+    stored: u64,
+    received: u64,
+}
+
+impl Patience {
+    fn new(span: Duration, now: Instant) -> Self {
+        Self { span, since: now, stored: 0, received: 0 }
+    }
+
+    /// Any new byte starts the wait afresh, and so does work on bytes that are all here.
+    fn see(&mut self, view: &JobView, now: Instant) {
+        let received = view.bytes.origin.saturating_add(view.bytes.peers).saturating_add(view.bytes.cache);
+        let is_whole = view.len == Some(view.stored) && view.state == JobState::Transferring;
+        if view.stored != self.stored || received != self.received || is_whole {
+            (self.stored, self.received, self.since) = (view.stored, received, now);
+        }
+    }
+
+    fn left(&self, now: Instant) -> Duration {
+        self.span.saturating_sub(now.since(self.since))
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.left(now).is_zero()
+    }
+}
+
+/// The node that is embedded when none runs.
+fn config(args: &GetArgs) -> Result<NodeConfig, Stop> {
+    let listen = if args.listen.is_empty() { anywhere() } else { args.listen.clone() };
+    Ok(NodeConfig {
+        state_dir: place::state_dir(args.place.state_dir.as_deref())?,
+        listen,
+        mdns: !args.no_mdns,
+        static_peers: peers(&args.peer)?,
+        flags: Some(crate::control::api::PeerFlags::BOTH),
+        origin: OriginConfig { extra_ca: args.extra_ca.clone(), ..OriginConfig::default() },
+        kind: NodeKind::Embedded,
+    })
+}
+
+/// Every address, a port of the system's choice.
+pub(super) fn anywhere() -> Vec<SocketAddr> {
+    vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))]
+}
+
+/// Addresses of peers, as people write them.
+pub(super) fn peers(texts: &[String]) -> Result<Vec<PeerAddress>, Stop> {
+    let parse = |text: &String| text.parse().map_err(|error| Stop::usage(format!("--peer {text}: {error}")));
+    texts.iter().map(parse).collect()
+}

@@ -1,0 +1,94 @@
+//! The command line: what people type, and what they see.
+//!
+//! Knows: commands, their output and exit codes. Does not know: how anything is done; a running node does it, asked
+//! through its control socket, or one that the command embeds.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the room that talks to people")]
+
+mod amount;
+mod args;
+mod daemon;
+mod demo;
+mod exit;
+mod get;
+mod place;
+mod progress;
+mod reach;
+mod show;
+mod signals;
+mod summary;
+mod wish;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::{Cli, Command};
+use self::exit::{Exit, Stop};
+use crate::telemetry::{self, Verbosity};
+
+/// Threads that move bytes and answer requests.
+const WORKERS_MAX: usize = 4;
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    match run() {
+        Ok(exit) => exit.into(),
+        Err(Stop { exit, line }) => {
+            eprintln!("nearbits: {line}");
+            exit.into()
+        }
+    }
+}
+
+fn run() -> Result<Exit, Stop> {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => return Err(misused(&error)),
+        Err(help) => {
+            print!("{help}");
+            return Ok(Exit::Done);
+        }
+    };
+    let verbosity =
+        if matches!(cli.command, Command::Daemon(_)) { Verbosity::Daemon } else { Verbosity::Quiet };
+    telemetry::init(verbosity);
+    let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, WORKERS_MAX);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+    let runtime = runtime.map_err(|error| Stop::new(Exit::Fatal, format!("cannot start: {error}")))?;
+    let outcome = runtime.block_on(carry_out(cli.command));
+    // Blocking work that hangs, a read of a dead disk for example, does not hold the command up.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    outcome
+}
+
+async fn carry_out(command: Command) -> Result<Exit, Stop> {
+    match command {
+        Command::Get(args) => get::run(*args).await,
+        Command::Daemon(args) => daemon::run(args).await,
+        Command::Status(args) => show::status(&args).await,
+        Command::Peer(command) => show::peer(command).await,
+        Command::Cache(command) => show::cache(command).await,
+        Command::Flags(command) => show::flags(command).await,
+        Command::Job(command) => show::job(command).await,
+        Command::Demo(args) => demo::run(&args).await,
+    }
+}
+
+/// The first line of what clap says, and where to look.
+fn misused(error: &clap::Error) -> Stop {
+    let text = error.to_string();
+    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let first = first.strip_prefix("error: ").unwrap_or(first);
+    match error.kind() {
+        clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            Stop::usage("a command is missing: `nearbits --help` lists them")
+        }
+        clap::error::ErrorKind::MissingRequiredArgument => {
+            let missing: Vec<&str> = text.lines().skip(1).take_while(|line| !line.is_empty()).collect();
+            Stop::usage(format!("missing: {} (see --help)", missing.join(" ")))
+        }
+        _ => Stop::usage(format!("{first} (see --help)")),
+    }
+}

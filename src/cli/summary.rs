@@ -1,0 +1,151 @@
+//! What a `get` says when it is done.
+//!
+//! Knows: the JSON object, the lines for people, the reasons of `--why`. Does not know: how the file came.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::amount;
+use crate::control::api::{BytesBySource, Decision, JobView, SourceShare};
+
+/// The object that `get --json` prints. Field names are promised.
+#[derive(Serialize)]
+struct Report<'a> {
+    path: &'a std::path::Path,
+    len: u64,
+    blake3: Option<&'a str>,
+    sha256: Option<&'a str>,
+    seconds: f64,
+    bytes: Bytes,
+    restarts: u32,
+    sources: &'a [SourceShare],
+}
+
+#[derive(Serialize)]
+struct Bytes {
+    origin: u64,
+    peers: u64,
+    cache: u64,
+    discarded: u64,
+}
+
+/// One line of JSON.
+pub(super) fn json(view: &JobView, took: Duration) -> String {
+    let BytesBySource { origin, peers, cache, discarded } = view.bytes;
+    let report = Report {
+        path: &view.destination,
+        len: view.len.unwrap_or(view.stored),
+        blake3: view.blake3.as_deref(),
+        sha256: view.sha256.as_deref(),
+        seconds: took.as_secs_f64(),
+        bytes: Bytes { origin, peers, cache, discarded },
+        restarts: view.restarts,
+        sources: &view.sources,
+    };
+    serde_json::to_string(&report).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+}
+
+/// Lines for people.
+pub(super) fn people(view: &JobView, took: Duration) -> String {
+    let len = view.len.unwrap_or(view.stored);
+    let mut text = format!(
+        "{}: {} in {} ({})",
+        view.destination.display(),
+        amount::bytes(len),
+        amount::seconds(took),
+        amount::rate(len, took)
+    );
+    for share in &view.sources {
+        let whence = match &share.address {
+            Some(address) => format!("{} at {address}", share.source),
+            None => share.source.clone(),
+        };
+        let _ = write!(text, "\n  {:>10} from {whence}", amount::bytes(share.bytes));
+    }
+    if view.bytes.discarded > 0 {
+        let _ = write!(text, "\n  {:>10} thrown away", amount::bytes(view.bytes.discarded));
+    }
+    if view.restarts > 0 {
+        let _ = write!(text, "\n  started again {} times: the origin changed the file", view.restarts);
+    }
+    for (name, value) in [("blake3", &view.blake3), ("sha256", &view.sha256)] {
+        if let Some(value) = value {
+            let _ = write!(text, "\n  {name} {value}");
+        }
+    }
+    text
+}
+
+/// One line for every decision, and one for everybody who was passed over.
+pub(super) fn why(decisions: &[Decision]) -> String {
+    let mut text = String::new();
+    for decision in decisions {
+        let at = Duration::from_millis(decision.at_ms);
+        let range = decision.range.map(|range| format!(" {range}")).unwrap_or_default();
+        let outcome = match decision.outcome.as_str() {
+            "" => "still open",
+            outcome => outcome,
+        };
+        let _ = writeln!(
+            text,
+            "{:>9}{range} {}: {} — {outcome}",
+            amount::seconds(at),
+            decision.chosen,
+            decision.why
+        );
+        for other in &decision.others {
+            let _ = writeln!(text, "{:>9} not {other}", "");
+        }
+    }
+    text.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::api::{JobId, JobState};
+
+    fn view() -> JobView {
+        JobView {
+            id: JobId([1; 16]),
+            url: "http://a.test/f".into(),
+            destination: "/tmp/f".into(),
+            state: JobState::Acknowledged,
+            reason: String::new(),
+            failure: None,
+            len: Some(64 << 20),
+            stored: 64 << 20,
+            bytes: BytesBySource { origin: 1, peers: 2, cache: 3, discarded: 4 },
+            sources: vec![SourceShare { source: "origin".into(), address: None, bytes: 1, leases: 1 }],
+            restarts: 0,
+            blake3: Some("aa".into()),
+            sha256: None,
+            trust: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_json_object_has_exactly_the_promised_fields() {
+        let text = json(&view(), Duration::from_millis(1_500));
+        let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+        let keys = |value: &serde_json::Value| -> Vec<String> {
+            value.as_object().expect("an object").keys().cloned().collect()
+        };
+        assert_eq!(
+            keys(&value),
+            ["blake3", "bytes", "len", "path", "restarts", "seconds", "sha256", "sources"]
+        );
+        assert_eq!(keys(&value["bytes"]), ["cache", "discarded", "origin", "peers"]);
+        assert_eq!((value["seconds"].as_f64(), value["sha256"].is_null()), (Some(1.5), true));
+        assert!(!text.contains('\n'));
+    }
+
+    #[test]
+    fn people_read_what_came_from_where() {
+        let text = people(&view(), Duration::from_secs(2));
+        assert!(text.starts_with("/tmp/f: 64.0 MiB in 2.00 s (33.5 MB/s)"), "{text}");
+        assert!(text.contains("1 B from origin") && text.contains("4 B thrown away"), "{text}");
+    }
+}

@@ -1,0 +1,115 @@
+//! What a `get` asks for, read from its command line.
+//!
+//! Knows: how URL, digests, destination and rate are written. Does not know: nodes.
+
+use std::path::{Path, PathBuf};
+
+use peer_proto::digest::{Algorithm, Digest};
+
+use super::amount;
+use super::args::GetArgs;
+use super::exit::Stop;
+use super::place;
+use crate::control::api::{Existing, JobSpec, PeerFlags, Priority};
+use crate::node::parse_url;
+
+/// The job a `get` hands in.
+pub(super) fn spec(args: &GetArgs) -> Result<JobSpec, Stop> {
+    parse_url(&args.url).map_err(|error| Stop::usage(error.to_string()))?;
+    let limit = args.limit.as_deref().map(amount::parse_rate).transpose().map_err(Stop::usage)?;
+    Ok(JobSpec {
+        url: args.url.clone(),
+        digests: digests(args)?,
+        destination: destination(&args.url, args.output.as_deref())?,
+        flags: if args.no_peers { PeerFlags::NONE } else { PeerFlags::BOTH },
+        priority: Priority::Foreground,
+        auto_complete: true,
+        limit_bytes_per_s: limit,
+        existing: if args.overwrite { Existing::Replace } else { Existing::Refuse },
+    })
+}
+
+fn digests(args: &GetArgs) -> Result<Vec<Digest>, Stop> {
+    let given = [
+        ("--blake3", Algorithm::Blake3, &args.blake3),
+        ("--sha256", Algorithm::Sha256, &args.sha256),
+        ("--sha384", Algorithm::Sha384, &args.sha384),
+        ("--sha512", Algorithm::Sha512, &args.sha512),
+    ];
+    given
+        .into_iter()
+        .filter_map(|(flag, algorithm, text)| Some((flag, algorithm, text.as_deref()?)))
+        .map(|(flag, algorithm, text)| {
+            Digest::from_hex(algorithm, text.trim()).map_err(|error| Stop::usage(format!("{flag}: {error}")))
+        })
+        .collect()
+}
+
+/// Where the file goes: the named file, or the URL's last part in the named folder or in the current one.
+fn destination(url: &str, named: Option<&Path>) -> Result<PathBuf, Stop> {
+    let (folder, file) = match named {
+        Some(path) if path.is_dir() => (path, None),
+        Some(path) if path.as_os_str().is_empty() => return Err(Stop::usage("--output is empty")),
+        Some(path) => (path, Some(path)),
+        None => (Path::new("."), None),
+    };
+    if let Some(file) = file {
+        return place::absolute(file);
+    }
+    let name = name_in(url).ok_or_else(|| {
+        Stop::usage(format!("{url} does not end in a file name: say where the file goes with -o PATH"))
+    })?;
+    place::absolute(&folder.join(name))
+}
+
+/// The last part of a URL's path, if it is a plain file name. A server's idea of a name is never asked for.
+fn name_in(url: &str) -> Option<String> {
+    let url = url::Url::parse(url).ok()?;
+    let last = url.path_segments()?.next_back()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+~=@,()".contains(&byte);
+    let is_plain = !last.is_empty()
+        && last.len() <= 200
+        && last.bytes().all(plain)
+        && !last.starts_with(['.', '-', '~']);
+    is_plain.then(|| last.to_owned())
+}
+
+/// The first line of a `get`: from where bytes may come, and why.
+pub(super) fn first_line(spec: &JobSpec) -> String {
+    if !spec.flags.client {
+        return "peers are off for this job: every byte comes from the origin".into();
+    }
+    match spec.digests.first() {
+        None => "no digest given: every byte comes from the origin (with --sha256 or --blake3 neighbours could help)"
+            .into(),
+        Some(digest) => format!(
+            "asking strangers on this link too, by an id that does not tell the {} digest: every byte is proved",
+            digest.algorithm()
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_named_by_the_url_only_where_that_is_safe() {
+        for (url, name) in [
+            ("http://a.test/b/update-1.2.msi", Some("update-1.2.msi")),
+            ("http://a.test/b/file.deb?sig=1#x", Some("file.deb")),
+            ("http://a.test/b/../c", Some("c")),
+            ("http://a.test/", None),
+            ("http://a.test", None),
+            ("http://a.test/b/", None),
+            ("http://a.test/.ssh", None),
+            ("http://a.test/-rf", None),
+            ("http://a.test/a%2fb", None),
+            ("http://a.test/a%00", None),
+        ] {
+            assert_eq!(name_in(url).as_deref(), name, "{url}");
+        }
+        let long = format!("http://a.test/{}", "a".repeat(201));
+        assert_eq!(name_in(&long), None);
+    }
+}
