@@ -1,0 +1,134 @@
+//! What is wrong is said in one line that tells what to do, with the exit code that goes with it.
+//!
+//! Knows: command lines and files that are wrong. Does not know: what right ones do.
+
+use crate::support::{Daemon, Home, run};
+
+#[tokio::test]
+async fn a_command_line_that_is_wrong_is_a_usage_error() {
+    let home = Home::new();
+    let hex = "ab".repeat(32);
+    for (args, says) in [
+        (vec!["get"], "<URL>"),
+        (vec!["fetch"], "fetch"),
+        (vec![], "--help"),
+        (vec!["get", "http://a.test/f", "--shout"], "--shout"),
+        (vec!["get", "not a url"], "blank"),
+        (vec!["get", "a.test/f"], "a.test/f"),
+        (vec!["get", "http://"], "http://"),
+        (vec!["get", "ftp://a.test/f"], "http"),
+        (vec!["get", "file:///etc/passwd"], "http"),
+        (vec!["get", "http://user:word@a.test/f"], "user"),
+        (vec!["get", "http://a.test/"], "-o PATH"),
+        (vec!["get", "http://a.test/f", "--sha256", "abc"], "64 hexadecimal digits"),
+        (vec!["get", "http://a.test/f", "--sha512", hex.as_str()], "128 hexadecimal digits"),
+        (vec!["get", "http://a.test/f", "--blake3", &"zz".repeat(32)], "hexadecimal digits only"),
+        (vec!["get", "http://a.test/f", "--limit", "fast"], "500k"),
+        (vec!["get", "http://a.test/f", "--peer", "nowhere"], "nowhere"),
+        (vec!["daemon", "--flags", "everything"], "client,server"),
+        (vec!["flags", "set", "everything"], "client,server"),
+    ] {
+        let ran = run(home.path(), &args).await;
+        let line = ran.error_line(2);
+        assert!(line.contains(says), "{args:?}: {line}");
+        assert!(ran.out.is_empty(), "{args:?}: {}", ran.out);
+    }
+    assert!(home.names(".local").is_empty(), "a wrong command line leaves no state folder");
+}
+
+#[tokio::test]
+async fn help_and_version_are_no_errors() {
+    let home = Home::new();
+    for args in [vec!["--help"], vec!["get", "--help"], vec!["--version"], vec!["job", "list", "--help"]] {
+        let ran = run(home.path(), &args).await;
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}");
+        assert!(!ran.out.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_config_key_nobody_knows_is_named_with_its_line() {
+    let home = Home::new();
+    std::fs::write(home.join("c.toml"), "[peers]\nmdsn = false\n").unwrap();
+    let ran = run(home.path(), &["daemon", "--config", &home.text("c.toml")]).await;
+    let line = ran.error_line(2);
+    assert!(line.contains("line 2") && line.contains("`mdsn`") && line.contains("`mdns`"), "{line}");
+    let ran = run(home.path(), &["daemon", "--config", &home.text("missing.toml")]).await;
+    assert!(ran.error_line(2).contains("missing.toml"));
+}
+
+#[tokio::test]
+async fn a_socket_or_a_state_folder_in_use_is_refused() {
+    let home = Home::new();
+    let running = Daemon::start(&home, &[]).await;
+    let socket = home.text("state/control.sock");
+    let ran = run(
+        home.path(),
+        &[
+            "daemon",
+            "--no-mdns",
+            "--listen",
+            "127.0.0.1:0",
+            "--state-dir",
+            &home.text("other"),
+            "--control",
+            &socket,
+        ],
+    )
+    .await;
+    let said = ran.err.lines().last().unwrap_or_default();
+    assert_eq!(ran.code, 5, "{ran:?}");
+    assert!(said.contains("in use") && said.contains(&socket), "{said}");
+    let ran = run(home.path(), &["daemon", "--no-mdns", "--state-dir", &home.text("state")]).await;
+    assert_eq!(ran.code, 5, "{ran:?}");
+    assert!(ran.err.contains("in use") && ran.err.contains("--state-dir"), "{ran:?}");
+    let status = run(home.path(), &["status", "--state-dir", &home.text("state")]).await;
+    assert_eq!(status.code, 0, "the first one is not disturbed: {status:?}");
+    running.kill().await;
+}
+
+#[tokio::test]
+async fn a_state_folder_of_another_version_is_left_alone() {
+    let home = Home::new();
+    std::fs::create_dir(home.join("state")).unwrap();
+    std::fs::write(home.join("state/version"), "nearbits state 99\n").unwrap();
+    for command in [vec!["daemon"], vec!["get", "http://127.0.0.1:9/f", "-o", "f"]] {
+        let args = [command, vec!["--no-mdns", "--state-dir", "state"]].concat();
+        let ran = run(home.path(), &args).await;
+        assert_eq!(ran.code, 5, "{ran:?}");
+        assert!(ran.err.lines().last().unwrap().contains("another nearbits version"), "{ran:?}");
+    }
+    assert_eq!(std::fs::read_to_string(home.join("state/version")).unwrap(), "nearbits state 99\n");
+}
+
+#[tokio::test]
+async fn a_damaged_identity_is_never_replaced_silently() {
+    let home = Home::new();
+    Daemon::start(&home, &[]).await.kill().await;
+    let identity = home.join("state/identity");
+    let mut bytes = std::fs::read(&identity).expect("the identity is a file of its own");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&identity, &bytes).unwrap();
+    let ran = run(home.path(), &["daemon", "--no-mdns", "--state-dir", "state"]).await;
+    assert_eq!(ran.code, 5, "{ran:?}");
+    let said = ran.err.lines().last().unwrap();
+    assert!(said.contains("identity") && said.contains("remove"), "{said}");
+    assert_eq!(std::fs::read(&identity).unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn questions_without_a_node_say_how_to_start_one() {
+    let home = Home::new();
+    for args in [
+        vec!["status"],
+        vec!["peer", "list"],
+        vec!["cache", "list"],
+        vec!["flags", "get"],
+        vec!["job", "list"],
+    ] {
+        let args = [args, vec!["--state-dir", "state"]].concat();
+        let ran = run(home.path(), &args).await;
+        assert!(ran.error_line(4).contains("nearbits daemon"), "{ran:?}");
+    }
+}

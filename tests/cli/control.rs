@@ -1,0 +1,104 @@
+//! A running daemon and the questions people put to it.
+//!
+//! Knows: `status`, `flags`, `peer`, `cache`, `job`. Does not know: the socket's language.
+
+use crate::support::{Daemon, Home, Origin, finish, payload, run, sha256};
+
+#[tokio::test]
+async fn a_daemon_says_that_its_flags_are_off_and_keeps_what_is_set() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let state = home.text("state");
+    let out = std::fs::read_to_string(home.join("daemon.out")).unwrap();
+    assert!(out.contains("nearbits flags set client,server"), "{out}");
+    let flags = run(home.path(), &["flags", "get", "--state-dir", &state]).await;
+    assert_eq!(flags.out.trim(), "none");
+    let flags = run(home.path(), &["flags", "set", "client,server", "--state-dir", &state]).await;
+    assert_eq!((flags.code, flags.out.trim()), (0, "client,server"));
+    daemon.kill().await;
+    let daemon = Daemon::start(&home, &[]).await;
+    let flags = run(home.path(), &["flags", "get", "--json", "--state-dir", &state]).await;
+    assert_eq!(flags.json(), serde_json::json!({"client": true, "server": true}));
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn status_lists_what_is_documented() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &["--flags", "client"]).await;
+    let status = run(home.path(), &["status", "--json", "--state-dir", &home.text("state")]).await.json();
+    assert!(status["peer_id"].as_str().unwrap().starts_with("12D3KooW"));
+    assert!(status["listen"][0].as_str().unwrap().starts_with("/ip4/127.0.0.1/tcp/"));
+    assert_eq!(status["flags"], serde_json::json!({"client": true, "server": false}));
+    for key in ["origin_bytes", "peer_bytes", "served_bytes", "discarded_bytes", "banned_peers"] {
+        assert_eq!(status["totals"][key], 0, "{key}");
+    }
+    assert!(status["rss_bytes"].as_u64().unwrap() > 1_000_000);
+    let table = run(home.path(), &["status", "--state-dir", &home.text("state")]).await;
+    assert!(table.out.contains("peer id"), "{}", table.out);
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn local_6_a_caller_of_another_user_is_turned_away() {
+    use std::os::unix::fs::PermissionsExt;
+    if !rustix::process::geteuid().is_root() {
+        // Only root can become somebody else.
+        return;
+    }
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let open = |path: &std::path::Path| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
+    };
+    for name in ["", "state", "state/control.sock"] {
+        open(&home.join(name));
+    }
+    let mut ask = tokio::process::Command::new("setpriv");
+    ask.args(["--reuid", "65533", "--clear-groups", env!("CARGO_BIN_EXE_nearbits"), "status", "--control"]);
+    ask.arg(home.join("state/control.sock")).env_clear().current_dir("/");
+    ask.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let Ok(child) = ask.spawn() else { return };
+    let ran = finish(child).await;
+    assert_ne!(ran.code, 0, "{ran:?}");
+    assert!(!ran.out.contains("12D3KooW"), "{ran:?}");
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn a_get_leans_on_the_daemon_that_runs_and_its_cache_lists_the_file() {
+    let home = Home::new();
+    let file = payload(300_000);
+    let origin = Origin::start(file.clone()).await;
+    let daemon = Daemon::start(&home, &["--flags", "client,server"]).await;
+    let state = home.text("state");
+    let get = home.get(&origin.url(), "file", &["--sha256", &sha256(&file)]).spawn().unwrap();
+    assert_eq!(finish(get).await.json()["len"], 300_000);
+    let status = run(home.path(), &["status", "--json", "--state-dir", &state]).await.json();
+    assert_eq!(status["totals"]["origin_bytes"], 300_000, "{status}");
+    let records = run(home.path(), &["cache", "list", "--json", "--state-dir", &state]).await.json();
+    assert_eq!((&records[0]["len"], &records[0]["held"]), (&300_000.into(), &300_000.into()), "{records}");
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn a_job_can_be_suspended_resumed_and_cancelled_by_the_start_of_its_id() {
+    let home = Home::new();
+    let origin = Origin::slow(payload(20_000_000), 1_000_000).await;
+    let daemon = Daemon::start(&home, &[]).await;
+    let state = home.text("state");
+    let get = home.get(&origin.url(), "file", &[]).spawn().unwrap();
+    crate::support::until("bytes on their way", || origin.sent() > 100_000).await;
+    let jobs = run(home.path(), &["job", "list", "--json", "--state-dir", &state]).await.json();
+    let id = jobs[0]["id"].as_str().unwrap()[..6].to_owned();
+    let job = async |verb: &str| run(home.path(), &["job", verb, &id, "--json", "--state-dir", &state]).await;
+    assert_eq!(job("suspend").await.json()["state"], "suspended");
+    let got = finish(get).await;
+    assert_eq!(got.code, 3, "{got:?}");
+    assert_ne!(job("resume").await.json()["state"], "suspended");
+    assert_eq!(job("cancel").await.code, 0);
+    assert!(!home.join("file").exists());
+    let ran = run(home.path(), &["job", "show", "ffffff", "--state-dir", &state]).await;
+    assert!(ran.error_line(7).contains("job list"), "{ran:?}");
+    daemon.kill().await;
+}

@@ -1,0 +1,123 @@
+//! `get` from its origin, from a neighbour, wrong, interrupted and repeated.
+//!
+//! Knows: what comes out of the command. Does not know: engines.
+
+use rustix::process::Signal;
+
+use crate::support::{Daemon, Home, Origin, blake3, finish, payload, run, sha256, until};
+
+const MIB: usize = 1 << 20;
+
+#[tokio::test]
+async fn a_file_comes_exactly_and_the_object_says_from_where() {
+    let home = Home::new();
+    let file = payload(3 * MIB + 17);
+    let origin = Origin::start(file.clone()).await;
+    let ran = finish(home.get(&origin.url(), "out", &["--sha256", &sha256(&file)]).spawn().unwrap()).await;
+    let report = ran.json();
+    assert_eq!(std::fs::read(home.join("out")).unwrap(), file);
+    assert_eq!(report["path"], home.text("out"));
+    assert_eq!(report["len"], 3 * MIB + 17);
+    assert_eq!(report["blake3"], blake3(&file));
+    assert_eq!(report["sha256"], sha256(&file));
+    let bytes = serde_json::json!({"origin": 3 * MIB + 17, "peers": 0, "cache": 0, "discarded": 0});
+    assert_eq!(report["bytes"], bytes);
+    assert_eq!((&report["restarts"], &report["sources"][0]["source"]), (&0.into(), &"origin".into()));
+    assert!(home.names(".out").is_empty(), "no part stays");
+}
+
+#[tokio::test]
+async fn files_of_telling_sizes_are_exact() {
+    let home = Home::new();
+    for len in [0, 1, 1_023, 1_025, 65_535, 65_536, 65_537, MIB] {
+        let file = payload(len);
+        let origin = Origin::start(file.clone()).await;
+        let name = format!("out{len}");
+        let ran =
+            finish(home.get(&origin.url(), &name, &["--blake3", &blake3(&file)]).spawn().unwrap()).await;
+        assert_eq!(ran.json()["len"], len, "{ran:?}");
+        assert_eq!(std::fs::read(home.join(&name)).unwrap(), file, "{len} bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_neighbour_that_has_the_file_spares_the_origin() {
+    let (holder, fetcher) = (Home::new(), Home::new());
+    let file = payload(8 * MIB);
+    let origin = Origin::slow(file.clone(), 8_000_000).await;
+    let daemon = Daemon::start(&holder, &["--flags", "client,server"]).await;
+    let first = holder.get(&origin.url(), "out", &["--blake3", &blake3(&file)]).spawn().unwrap();
+    finish(first).await.json();
+    let before = origin.sent();
+    let status = run(holder.path(), &["status", "--json", "--state-dir", &holder.text("state")]).await.json();
+    let address = status["listen"][0].as_str().unwrap().to_owned();
+    let args = ["--blake3", &blake3(&file), "--peer", &address, "--why"];
+    let ran = finish(fetcher.get(&origin.url(), "out", &args).spawn().unwrap()).await;
+    assert_eq!(ran.json()["bytes"]["peers"], 8 * MIB, "{ran:?}");
+    assert_eq!(origin.sent(), before, "{ran:?}");
+    assert_eq!(std::fs::read(fetcher.join("out")).unwrap(), file);
+    assert!(ran.err.contains(&daemon_id(&address)), "--why names the neighbour: {}", ran.err);
+    daemon.kill().await;
+}
+
+fn daemon_id(address: &str) -> String {
+    address.rsplit('/').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_what_the_digest_names_never_appears() {
+    let home = Home::new();
+    let origin = Origin::start(payload(2 * MIB)).await;
+    for (flag, digest) in [("--sha256", sha256(b"another")), ("--blake3", blake3(b"another"))] {
+        let ran = finish(home.get(&origin.url(), "out", &[flag, &digest]).spawn().unwrap()).await;
+        assert_eq!(ran.code, 8, "{ran:?}");
+        assert!(!home.join("out").exists());
+        assert!(ran.out.is_empty(), "{ran:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_the_origin_does_not_have_is_a_fatal_error() {
+    let home = Home::new();
+    let origin = Origin::start(payload(1)).await;
+    let url = origin.url().replace("file.bin", "other.bin");
+    let ran = finish(home.get(&url, "out", &[]).spawn().unwrap()).await;
+    assert_eq!(ran.code, 5, "{ran:?}");
+    assert!(ran.err.contains("404"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn an_origin_that_does_not_answer_is_an_error_that_may_pass() {
+    let home = Home::new();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("http://{closed}/file.bin");
+    let ran = finish(home.get(&url, "out", &["--timeout", "1"]).spawn().unwrap()).await;
+    assert_eq!(ran.code, 4, "{ran:?}");
+    assert!(ran.err.contains("the same command goes on"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn an_interrupted_get_goes_on_where_it_was() {
+    let home = Home::new();
+    let file = payload(24 * MIB);
+    let origin = Origin::slow(file.clone(), 12_000_000).await;
+    let more = ["--sha256", &sha256(&file)];
+    let mut fetched = 0;
+    for _ in 0..2 {
+        let get = home.get(&origin.url(), "out", &more).spawn().unwrap();
+        let enough = fetched + 6 * 1024 * 1024;
+        until("some of it", || origin.sent() > enough).await;
+        crate::support::signal(&get, Signal::INT);
+        let ran = finish(get).await;
+        assert_eq!(ran.code, 130, "{ran:?}");
+        assert!(ran.err.contains("the same command goes on"), "{ran:?}");
+        assert!(!home.join("out").exists());
+        fetched = origin.sent();
+    }
+    let ran = finish(home.get(&origin.url(), "out", &more).spawn().unwrap()).await;
+    ran.json();
+    assert_eq!(std::fs::read(home.join("out")).unwrap(), file);
+    let len = u64::try_from(file.len()).unwrap();
+    let twice = origin.sent() - len;
+    assert!(twice <= 2 * (4 << 20), "{twice} bytes came twice");
+}

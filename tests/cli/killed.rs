@@ -1,0 +1,94 @@
+//! Processes that are killed without a word, and processes that start in the same instant (must-show h, n).
+//!
+//! Knows: `kill -9`. Does not know: journals.
+
+use std::collections::BTreeSet;
+
+use tokio::process::Child;
+
+use crate::support::{Daemon, Home, Origin, finish, payload, run, sha256, until};
+
+const MIB: usize = 1 << 20;
+
+fn eight_gets(home: &Home, origin: &Origin, file: &[u8]) -> Vec<Child> {
+    let digest = sha256(file);
+    let get = |number: usize| {
+        home.get(&origin.url(), &format!("out{number}"), &["--sha256", &digest]).spawn().unwrap()
+    };
+    (0..8).map(get).collect()
+}
+
+#[tokio::test]
+async fn eight_gets_in_the_same_instant_share_one_empty_state_folder() {
+    let home = Home::new();
+    let file = payload(4 * MIB);
+    let origin = Origin::slow(file.clone(), 4_000_000).await;
+    let gets = eight_gets(&home, &origin, &file);
+    for (number, ran) in futures::future::join_all(gets.into_iter().map(finish)).await.into_iter().enumerate()
+    {
+        assert_eq!(ran.json()["sha256"], sha256(&file), "get {number}: {ran:?}");
+        assert_eq!(std::fs::read(home.join(&format!("out{number}"))).unwrap(), file, "get {number}");
+    }
+    assert!(home.join("state/identity").exists());
+}
+
+#[tokio::test]
+async fn when_the_holder_of_the_state_folder_is_killed_the_others_finish() {
+    let home = Home::new();
+    let file = payload(8 * MIB);
+    let origin = Origin::slow(file.clone(), 2_000_000).await;
+    let mut gets = eight_gets(&home, &origin, &file);
+    until("bytes for all", || origin.sent() > 4_000_000).await;
+    let holder = holder(&home);
+    let place = gets.iter().position(|get| get.id() == holder).expect("one of them holds the folder");
+    let mut killed = gets.remove(place);
+    killed.kill().await.unwrap();
+    let ran = futures::future::join_all(gets.into_iter().map(finish)).await;
+    let paths: BTreeSet<String> =
+        ran.iter().map(|ran| ran.json()["path"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(paths.len(), 7);
+    for path in paths {
+        assert_eq!(std::fs::read(&path).unwrap(), file, "{path}");
+    }
+}
+
+/// Which process listens at the state folder's socket: the kernel lists who holds a lock in it.
+fn holder(home: &Home) -> Option<u32> {
+    let socket =
+        std::os::unix::net::UnixStream::connect(home.join("state/control.sock")).expect("somebody listens");
+    let peer = rustix::net::sockopt::socket_peercred(&socket).expect("Linux says");
+    u32::try_from(peer.pid.as_raw_nonzero().get()).ok()
+}
+
+#[tokio::test]
+async fn a_daemon_killed_twenty_times_ends_with_the_exact_file() {
+    let home = Home::new();
+    let file = payload(40 * MIB);
+    let origin = Origin::slow(file.clone(), 30_000_000).await;
+    let digest = sha256(&file);
+    let mut daemon = Daemon::start(&home, &[]).await;
+    let mut get = home.get(&origin.url(), "out", &["--sha256", &digest]).spawn().unwrap();
+    until("the first bytes", || origin.sent() > 0).await;
+    // Nobody follows the job any more: the daemon alone carries it on.
+    get.kill().await.unwrap();
+    let mut kills: u64 = 0;
+    while kills < 20 {
+        let enough = origin.sent() + 1_500_000;
+        until("more bytes, or all", || origin.sent() > enough || home.join("out").exists()).await;
+        if home.join("out").exists() {
+            break;
+        }
+        daemon.kill().await;
+        kills += 1;
+        daemon = Daemon::start(&home, &[]).await;
+    }
+    until("the file", || home.join("out").exists()).await;
+    assert_eq!(std::fs::read(home.join("out")).unwrap(), file);
+    let len = u64::try_from(file.len()).unwrap();
+    let again = origin.sent().saturating_sub(len);
+    // What was in flight between the sockets when a process died counts as well: one buffer per kill.
+    assert!(again <= kills * ((4 << 20) + (3 << 20)), "{again} bytes came again after {kills} kills");
+    let status = run(home.path(), &["status", "--json", "--state-dir", &home.text("state")]).await;
+    status.json();
+    daemon.kill().await;
+}

@@ -1,0 +1,13 @@
+//! The program as people run it: processes, exit codes, lines, files.
+//!
+//! Knows: what a user can see. Does not know: anything inside.
+
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
+mod control;
+mod demo;
+mod destinations;
+mod get;
+mod killed;
+mod support;
