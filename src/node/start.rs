@@ -3,7 +3,6 @@
 //! Knows: what each part is given. Does not know: what happens once they run.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -18,13 +17,11 @@ use crate::engine::{Engine, EngineConfig};
 use crate::job::PeerFlags;
 use crate::origin::Origin;
 use crate::store::{FlagStore, Index, JobStore, StateFolder};
-use crate::swarm::{Swarm, SwarmConfig, SwarmEvent};
+use crate::swarm::{Swarm, SwarmConfig};
 use crate::transfer::{Transfer, TransferParts};
 
 /// Facts that may wait for the driver.
 const FACTS_WAITING_MAX: usize = 1_024;
-/// Time for the sockets to be reported.
-const LISTEN_TIMEOUT: Duration = Duration::from_millis(500);
 /// Events of the swarm that may wait for the driver.
 const SWARM_EVENTS_WAITING_MAX: usize = 1_024;
 
@@ -52,8 +49,7 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
 
     let stop = CancellationToken::new();
     let expects_peers = config.mdns || !config.static_peers.is_empty();
-    let (swarm_tell, mut swarm_events) = mpsc::channel(SWARM_EVENTS_WAITING_MAX);
-    let listen_count = config.listen.len();
+    let (swarm_tell, swarm_events) = mpsc::channel(SWARM_EVENTS_WAITING_MAX);
     let swarm_config = SwarmConfig {
         identity_seed: *known.folder.identity_seed(),
         listen: config.listen,
@@ -61,8 +57,6 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         static_peers: config.static_peers,
     };
     let (swarm, swarm_task) = Swarm::start(swarm_config, swarm_tell, stop.clone())?;
-
-    let early = listening(&mut swarm_events, listen_count).await;
 
     let (tell, facts) = mpsc::channel(FACTS_WAITING_MAX);
     let engine_config = EngineConfig { me: swarm.peer_id(), seed, flags, expects_peers };
@@ -82,7 +76,6 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         transfer: transfer.clone(),
         swarm,
         swarm_events,
-        early,
         jobs: known.jobs,
         flags: known.flags,
         files: RealFiles,
@@ -98,22 +91,6 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
     tracing::info!(peer = %handle.peer_id(), started_unix_ms = clock::wall_unix_ms(), "node started");
     let driver = tokio::spawn(driver.run(facts, stop.clone()));
     Ok(Node { handle, transfer, kind: config.kind, stop, driver, swarm: swarm_task, folder: known.folder })
-}
-
-/// Waits until the swarm listens where it was told to, so that whoever starts a node can tell others where it is.
-/// Gives back what else happened meanwhile.
-async fn listening(events: &mut mpsc::Receiver<SwarmEvent>, count: usize) -> Vec<SwarmEvent> {
-    let (mut early, mut heard) = (Vec::new(), 0);
-    // Sockets are bound already; an address that does not show up in time is only not reported yet.
-    let waiting = async {
-        while heard < count {
-            let Some(event) = events.recv().await else { return };
-            heard += usize::from(matches!(event, SwarmEvent::Listening { .. }));
-            early.push(event);
-        }
-    };
-    drop(tokio::time::timeout(LISTEN_TIMEOUT, waiting).await);
-    early
 }
 
 /// Takes the state folder and reads what it holds. Blocks.
