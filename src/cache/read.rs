@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -98,36 +99,59 @@ impl<F: Files> Cache<F> {
         piece: PieceIndex,
         buffer: &mut Vec<u8>,
     ) -> Result<(), CacheError> {
+        buffer.clear();
+        self.append_pieces(id, piece.0..piece.0.saturating_add(1), buffer)
+    }
+
+    /// Reads consecutive pieces behind what `buffer` holds already, in one go, and proves each of them there. As
+    /// [`read_piece`](Self::read_piece) otherwise; `buffer` is as it was if any of them cannot be given.
+    ///
+    /// # Errors
+    /// As [`read_piece`](Self::read_piece), for the first piece that is not held.
+    pub fn append_pieces(
+        &self,
+        id: RecordId,
+        pieces: Range<u32>,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), CacheError> {
         let shared = &*self.shared;
-        let not_held = || CacheError::NotHeld { record: id, piece };
+        let not_held = |piece: u32| CacheError::NotHeld { record: id, piece: PieceIndex(piece) };
         let borrowed = {
             let records = lock(&shared.records);
             let meta = records.get(&id).ok_or(CacheError::NoRecord(id))?;
-            if !holds(&meta.summary.holding, piece.0) {
-                return Err(not_held());
+            if let Some(missing) = pieces.clone().find(|piece| !holds(&meta.summary.holding, *piece)) {
+                return Err(not_held(missing));
             }
             meta.borrowed.clone()
         };
-        let list = self.list(id).ok_or_else(not_held)?;
-        let range = list.geometry().piece_range(piece).ok_or_else(not_held)?;
+        let list = self.list(id).ok_or_else(|| not_held(pieces.start))?;
+        let cut = list.geometry();
+        let range = cut.pieces_range(pieces.clone()).ok_or_else(|| not_held(pieces.start))?;
         let Some(file) = shared.open_source(id, borrowed.as_ref())? else {
             self.lose_source(id, borrowed.as_ref())?;
-            return Err(not_held());
+            return Err(not_held(pieces.start));
         };
-        buffer.resize(usize::try_from(range.len()).unwrap_or(0), 0);
-        match file.read_at(range.start(), buffer) {
-            Ok(()) if list.check(piece, buffer).is_ok() => Ok(()),
-            Ok(()) => {
-                self.drop_piece(id, piece, list.geometry().piece_count())?;
-                Err(not_held())
+        let before = buffer.len();
+        buffer.resize(before.saturating_add(usize::try_from(range.len()).unwrap_or(0)), 0);
+        let wrong = match file.read_at(range.start(), &mut buffer[before..]) {
+            Ok(()) => first_wrong(&list, pieces, &buffer[before..]),
+            // Cut off, or a sector that cannot be read: only the pieces there are to blame.
+            Err(error) if says_bytes_are_gone(&error) && pieces.len() > 1 => {
+                buffer.truncate(before);
+                return pieces.into_iter().try_for_each(|piece| {
+                    self.append_pieces(id, piece..piece + 1, buffer).inspect_err(|_| buffer.truncate(before))
+                });
             }
-            // Cut off, or a sector that cannot be read.
-            Err(error) if says_bytes_are_gone(&error) => {
-                self.drop_piece(id, piece, list.geometry().piece_count())?;
-                Err(not_held())
+            Err(error) if says_bytes_are_gone(&error) => Some(pieces.start),
+            Err(error) => {
+                buffer.truncate(before);
+                return Err(at("read", &shared.path(id, "data"))(error));
             }
-            Err(error) => Err(at("read", &shared.path(id, "data"))(error)),
-        }
+        };
+        let Some(wrong) = wrong else { return Ok(()) };
+        buffer.truncate(before);
+        self.drop_piece(id, PieceIndex(wrong), cut.piece_count())?;
+        Err(not_held(wrong))
     }
 
     /// The record shrinks by one piece; without any it is gone.
@@ -178,6 +202,17 @@ impl<F: Files> Shared<F> {
         });
         Ok((is_ours && is_the_one).then_some(file))
     }
+}
+
+/// The first of these pieces whose bytes do not have their value.
+fn first_wrong(list: &HashList, pieces: Range<u32>, bytes: &[u8]) -> Option<u32> {
+    let mut rest = bytes;
+    pieces.into_iter().find(|piece| {
+        let len = list.geometry().piece_range(PieceIndex(*piece)).map_or(0, |range| range.len());
+        let (one, after) = rest.split_at(usize::try_from(len).unwrap_or(usize::MAX).min(rest.len()));
+        rest = after;
+        list.check(PieceIndex(*piece), one).is_err()
+    })
 }
 
 fn io_at(path: PathBuf, cause: io::Error) -> CacheError {

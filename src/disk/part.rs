@@ -269,27 +269,46 @@ impl<F: Files> Part<F> {
     /// # Errors
     /// [`DiskError::NotHeld`] if the piece may not be given away; [`DiskError::Io`].
     pub fn read_piece(&self, piece: PieceIndex, buffer: &mut Vec<u8>) -> Result<(), DiskError> {
-        let not_held = || DiskError::NotHeld { path: self.path.clone(), piece };
-        let (cut, value) = {
+        buffer.clear();
+        self.append_pieces(piece.0..piece.0.saturating_add(1), buffer)
+    }
+
+    /// Reads consecutive pieces behind what `buffer` holds already, in one go, and proves each of them there. As
+    /// [`read_piece`](Self::read_piece) otherwise; `buffer` is of no use if any of them cannot be given.
+    ///
+    /// # Errors
+    /// As [`read_piece`](Self::read_piece), for the first piece that may not be given away.
+    pub fn append_pieces(&self, pieces: std::ops::Range<u32>, buffer: &mut Vec<u8>) -> Result<(), DiskError> {
+        let not_held = |piece: u32| DiskError::NotHeld { path: self.path.clone(), piece: PieceIndex(piece) };
+        let (cut, values) = {
             let state = self.state();
-            let stored = state.pieces.at(piece).ok_or_else(not_held)?;
-            if !matches!(stored.standing, Standing::Certain | Standing::Proved) {
-                return Err(not_held());
-            }
-            (self.geometry(&state)?, stored.value)
+            let value_of = |piece: u32| match state.pieces.at(PieceIndex(piece)) {
+                Some(held) if matches!(held.standing, Standing::Certain | Standing::Proved) => Ok(held.value),
+                _ => Err(not_held(piece)),
+            };
+            let values = pieces.clone().map(value_of).collect::<Result<Vec<_>, _>>()?;
+            (self.geometry(&state)?, values)
         };
-        let range = cut.piece_range(piece).ok_or_else(not_held)?;
-        buffer.resize(usize::try_from(range.len()).unwrap_or(0), 0);
-        self.read_at(range.start(), buffer)?;
-        if piece_value(&cut, piece, buffer).is_ok_and(|found| found == value) {
-            return Ok(());
+        let range = cut.pieces_range(pieces.clone()).ok_or_else(|| not_held(pieces.start))?;
+        let before = buffer.len();
+        buffer.resize(before.saturating_add(usize::try_from(range.len()).unwrap_or(0)), 0);
+        self.read_at(range.start(), &mut buffer[before..])?;
+        let mut rest = &buffer[before..];
+        for (piece, value) in pieces.map(PieceIndex).zip(values) {
+            let len = cut.piece_range(piece).map_or(0, |range| range.len());
+            let (one, after) = rest.split_at(usize::try_from(len).unwrap_or(usize::MAX).min(rest.len()));
+            rest = after;
+            if piece_value(&cut, piece, one).is_ok_and(|found| found == value) {
+                continue;
+            }
+            let mut state = self.state();
+            // Unless it was replaced while we read.
+            if state.pieces.at(piece).is_some_and(|stored| stored.value == value) {
+                self.forget_in(&mut state, piece, 1);
+            }
+            return Err(not_held(piece.0));
         }
-        let mut state = self.state();
-        // Unless it was replaced while we read.
-        if state.pieces.at(piece).is_some_and(|stored| stored.value == value) {
-            self.forget_in(&mut state, piece, 1);
-        }
-        Err(not_held())
+        Ok(())
     }
 
     /// Hashes the stored prefix on a thread of its own from now on, so that sealing has little left to do.

@@ -3,10 +3,11 @@
 //! Reading and hashing happen on a thread of their own, one buffer ahead of the network. Knows: how a request is cut
 //! into blocks. Does not know: who may ask (the brain decided that before).
 
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-use peer_proto::content::{ByteRange, Geometry, PieceIndex};
+use peer_proto::content::{ByteRange, Geometry};
 use peer_proto::limits::BLOCK_LEN_MAX;
 use peer_proto::session::RequestId;
 use tokio::sync::mpsc;
@@ -24,8 +25,8 @@ const BUFFERS_AHEAD: usize = 2;
 pub(super) trait PieceReader: Send + 'static {
     /// How the file is cut; `None` if nothing of it is held any more.
     fn geometry(&self) -> Option<Geometry>;
-    /// Replaces `buffer` by the bytes of a piece, if they still agree with their value.
-    fn read(&mut self, piece: PieceIndex, buffer: &mut Vec<u8>) -> Result<(), NotHeld>;
+    /// Appends the bytes of consecutive pieces to `buffer`, if they still agree with their values.
+    fn append(&mut self, pieces: Range<u32>, buffer: &mut Vec<u8>) -> Result<(), NotHeld>;
 }
 
 /// The piece is not there, or no longer what it was.
@@ -83,7 +84,6 @@ fn read(
 ) -> Result<(), NotHeld> {
     let block_len = usize::try_from(BLOCK_LEN_MAX).unwrap_or(usize::MAX);
     let geometry = reader.geometry().ok_or(NotHeld)?;
-    let mut piece_bytes = Vec::new();
     for range in ranges {
         if range.end() > geometry.len() {
             return Err(NotHeld);
@@ -96,10 +96,7 @@ fn read(
             let end = pieces.end.min(first.saturating_add(batch_count));
             let batch = geometry.pieces_range(first..end).ok_or(NotHeld)?;
             let mut buffer = Vec::with_capacity(usize::try_from(batch.len()).map_err(|_| NotHeld)?);
-            for piece in first..end {
-                reader.read(PieceIndex(piece), &mut piece_bytes)?;
-                buffer.extend_from_slice(&piece_bytes);
-            }
+            reader.append(first..end, &mut buffer)?;
             let wanted = batch.intersection(*range).ok_or(NotHeld)?;
             let skip = usize::try_from(wanted.start() - batch.start()).map_err(|_| NotHeld)?;
             let len = usize::try_from(wanted.len()).map_err(|_| NotHeld)?;

@@ -2,9 +2,10 @@
 //!
 //! Knows: that both prove a piece in the buffer it was read into. Does not know: blocks, peers.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use peer_proto::content::{Geometry, PieceIndex};
+use peer_proto::content::Geometry;
 
 use super::part_table::NodePart;
 use super::serve::{NotHeld, PieceReader};
@@ -28,8 +29,8 @@ impl PieceReader for PartReader {
         Geometry::of(self.part.len()?).ok()
     }
 
-    fn read(&mut self, piece: PieceIndex, buffer: &mut Vec<u8>) -> Result<(), NotHeld> {
-        self.part.read_piece(piece, buffer).map_err(|error| {
+    fn append(&mut self, pieces: Range<u32>, buffer: &mut Vec<u8>) -> Result<(), NotHeld> {
+        self.part.append_pieces(pieces, buffer).map_err(|error| {
             tracing::debug!(%error, "piece not served");
             NotHeld
         })
@@ -53,8 +54,8 @@ impl PieceReader for RecordReader {
         Geometry::of(self.cache.record(self.record)?.content.len).ok()
     }
 
-    fn read(&mut self, piece: PieceIndex, buffer: &mut Vec<u8>) -> Result<(), NotHeld> {
-        self.cache.read_piece(self.record, piece, buffer).map_err(|error| {
+    fn append(&mut self, pieces: Range<u32>, buffer: &mut Vec<u8>) -> Result<(), NotHeld> {
+        self.cache.append_pieces(self.record, pieces, buffer).map_err(|error| {
             tracing::debug!(record = %self.record, %error, "piece not served");
             NotHeld
         })
