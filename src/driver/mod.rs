@@ -51,6 +51,8 @@ pub struct DriverParts {
     pub transfer: Transfer,
     /// Talks to peers.
     pub swarm: Swarm,
+    /// What the swarm said before the driver listened.
+    pub early: Vec<SwarmEvent>,
     /// What the swarm says.
     pub swarm_events: mpsc::Receiver<SwarmEvent>,
     /// Where jobs are kept.
@@ -106,6 +108,10 @@ impl Driver {
     pub async fn run(mut self, known: Vec<Input>, stop: CancellationToken) {
         for fact in known {
             self.parts.engine.handle_input(fact, self.parts.clock.now());
+            self.pump();
+        }
+        for event in std::mem::take(&mut self.parts.early) {
+            self.hear_swarm(event);
             self.pump();
         }
         loop {

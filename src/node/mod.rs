@@ -6,6 +6,7 @@
 mod config;
 mod door;
 mod error;
+mod idle;
 mod start;
 
 use std::time::Duration;
@@ -15,8 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::config::{NodeConfig, NodeKind};
 pub use self::error::NodeError;
+use crate::cache::Cache;
 pub use crate::control::BindError;
 pub use crate::control::server::ControlServer;
+use crate::disk::RealFiles;
 pub use crate::driver::{Gone, Handle, PeerView, RequestError, Totals};
 pub use crate::engine::event::{BytesBySource, Event, Failure, JobView, SourceShare};
 pub use crate::engine::explain::Decision;
@@ -38,6 +41,8 @@ pub struct Node {
     stop: CancellationToken,
     driver: JoinHandle<()>,
     swarm: JoinHandle<()>,
+    idle: JoinHandle<()>,
+    cache: Cache<RealFiles>,
     /// Held for its lock.
     folder: StateFolder,
 }
@@ -93,13 +98,16 @@ impl Node {
     /// # Cancel safety
     /// Dropping it ends the node less tidily: pieces not yet in the journals are fetched again.
     pub async fn shutdown(self) {
-        let Self { handle, transfer, stop, driver, swarm, folder, .. } = self;
+        let Self { handle, transfer, stop, driver, swarm, idle, cache, folder, .. } = self;
         stop.cancel();
         drop(handle);
         // A part that broke has said so; here only its end matters.
         drop(driver.await);
         transfer.shut_down().await;
         drop(swarm.await);
+        drop(idle.await);
+        // What the index lacks is read from the records at the next start.
+        drop(tokio::task::spawn_blocking(move || cache.flush()).await);
         drop(transfer);
         drop(folder);
     }

@@ -3,11 +3,13 @@
 //! Knows: what each part is given. Does not know: what happens once they run.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Node, NodeConfig, NodeError, NodeKind};
+use super::{Node, NodeConfig, NodeError, NodeKind, idle};
 use crate::cache::Cache;
 use crate::clock::{self, Clock};
 use crate::disk::RealFiles;
@@ -17,11 +19,13 @@ use crate::engine::{Engine, EngineConfig};
 use crate::job::PeerFlags;
 use crate::origin::Origin;
 use crate::store::{FlagStore, Index, JobStore, StateFolder};
-use crate::swarm::{Swarm, SwarmConfig};
+use crate::swarm::{Swarm, SwarmConfig, SwarmEvent};
 use crate::transfer::{Transfer, TransferParts};
 
 /// Facts that may wait for the driver.
 const FACTS_WAITING_MAX: usize = 1_024;
+/// Time for the sockets to be reported.
+const LISTEN_TIMEOUT: Duration = Duration::from_millis(500);
 /// Events of the swarm that may wait for the driver.
 const SWARM_EVENTS_WAITING_MAX: usize = 1_024;
 
@@ -40,23 +44,21 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
     let known =
         tokio::task::spawn_blocking(move || read(state_dir)).await.map_err(|_| NodeError::Broken)??;
     let origin = Origin::new(config.origin)?;
-    let flags = config.flags.or_else(|| known.flags.load()).unwrap_or(match config.kind {
-        NodeKind::Embedded => PeerFlags::BOTH,
-        NodeKind::Daemon => PeerFlags::NONE,
-    });
+    let flags = config.flags.or_else(|| known.flags.load()).unwrap_or(usual_flags(config.kind));
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(NodeError::Random)?;
 
     let stop = CancellationToken::new();
+    // Whoever drops this future half-way leaves nothing running.
+    let guard = stop.clone().drop_guard();
     let expects_peers = config.mdns || !config.static_peers.is_empty();
-    let (swarm_tell, swarm_events) = mpsc::channel(SWARM_EVENTS_WAITING_MAX);
     let swarm_config = SwarmConfig {
         identity_seed: *known.folder.identity_seed(),
         listen: config.listen,
         mdns: config.mdns,
         static_peers: config.static_peers,
     };
-    let (swarm, swarm_task) = Swarm::start(swarm_config, swarm_tell, stop.clone())?;
+    let Met { swarm, task: swarm_task, events: swarm_events, early } = meet(swarm_config, &stop).await?;
 
     let (tell, facts) = mpsc::channel(FACTS_WAITING_MAX);
     let engine_config = EngineConfig { me: swarm.peer_id(), seed, flags, expects_peers };
@@ -65,7 +67,7 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
     let transfer = Transfer::new(TransferParts {
         origin,
         swarm: swarm.clone(),
-        cache: known.cache,
+        cache: known.cache.clone(),
         files: RealFiles,
         jobs: known.jobs.clone(),
         facts: tell.clone(),
@@ -76,6 +78,7 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         transfer: transfer.clone(),
         swarm,
         swarm_events,
+        early,
         jobs: known.jobs,
         flags: known.flags,
         files: RealFiles,
@@ -90,7 +93,72 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         .collect();
     tracing::info!(peer = %handle.peer_id(), started_unix_ms = clock::wall_unix_ms(), "node started");
     let driver = tokio::spawn(driver.run(facts, stop.clone()));
-    Ok(Node { handle, transfer, kind: config.kind, stop, driver, swarm: swarm_task, folder: known.folder })
+    let idle = idle_task(config.kind, &known.cache, &transfer, &stop);
+    guard.disarm();
+    Ok(Node {
+        handle,
+        transfer,
+        kind: config.kind,
+        stop,
+        driver,
+        swarm: swarm_task,
+        idle,
+        cache: known.cache,
+        folder: known.folder,
+    })
+}
+
+/// The computer's flags where nobody chose any: as in BITS for a machine, all for whoever embeds a node.
+const fn usual_flags(kind: NodeKind) -> PeerFlags {
+    match kind {
+        NodeKind::Embedded => PeerFlags::BOTH,
+        NodeKind::Daemon => PeerFlags::NONE,
+    }
+}
+
+fn idle_task(
+    kind: NodeKind,
+    cache: &Cache<RealFiles>,
+    transfer: &Transfer,
+    stop: &CancellationToken,
+) -> JoinHandle<()> {
+    match kind {
+        NodeKind::Daemon => tokio::spawn(idle::run(cache.clone(), transfer.clone(), stop.clone())),
+        // A node that lives for one job leaves copying to whoever has the time.
+        NodeKind::Embedded => tokio::spawn(async {}),
+    }
+}
+
+/// A swarm that listens.
+struct Met {
+    swarm: Swarm,
+    task: JoinHandle<()>,
+    events: mpsc::Receiver<SwarmEvent>,
+    early: Vec<SwarmEvent>,
+}
+
+async fn meet(config: SwarmConfig, stop: &CancellationToken) -> Result<Met, NodeError> {
+    let (tell, mut events) = mpsc::channel(SWARM_EVENTS_WAITING_MAX);
+    let listen_count = config.listen.len();
+    let (swarm, task) = Swarm::start(config, tell, stop.clone())?;
+    let early = listening(&mut events, listen_count).await;
+    Ok(Met { swarm, task, events, early })
+}
+
+/// Waits until the swarm listens where it was told to, so that whoever starts a node can tell others where it is.
+/// Gives back what else happened meanwhile.
+async fn listening(events: &mut mpsc::Receiver<SwarmEvent>, count: usize) -> Vec<SwarmEvent> {
+    let (mut early, mut heard) = (Vec::new(), 0);
+    // Sockets are bound already; an address that does not show up in time is only not reported yet.
+    let waiting = async {
+        while heard < count {
+            let Some(event) = events.recv().await else { return };
+            heard += usize::from(matches!(event, SwarmEvent::Listening { .. }));
+            early.push(event);
+        }
+    };
+    drop(tokio::time::timeout(LISTEN_TIMEOUT, waiting).await);
+    early
 }
 
 /// Takes the state folder and reads what it holds. Blocks.

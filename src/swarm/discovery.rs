@@ -68,7 +68,7 @@ pub(super) async fn run(
                     () = stop.cancelled() => false,
                     () = browse.until_flooded(&advert, &shared, &announcements) => true,
                 };
-                browse.close();
+                drop(browse);
                 if !flooded {
                     return;
                 }
@@ -140,9 +140,11 @@ impl Browse {
             }
         }
     }
+}
 
+impl Drop for Browse {
     /// Says goodbye and ends the daemon's thread. Its own answers to this are of no interest.
-    fn close(self) {
+    fn drop(&mut self) {
         if let Some(name) = &self.own_name {
             drop(self.daemon.unregister(name));
         }
@@ -164,6 +166,8 @@ impl Advert {
             Advertised::All { .. } => &[],
         };
         let mut service = ServiceInfo::new(SERVICE, &name, &host, these, self.port, &properties[..])?;
+        // Nobody else can rightly have this name: it is a key. So there is nothing to probe for.
+        service.set_requires_probe(false);
         if let Advertised::All { v4, v6 } = self.addresses {
             service = service.enable_addr_auto();
             match (v4, v6) {

@@ -80,12 +80,13 @@ pub(super) const BACK_OFF_STATIC_MAX: Duration = Duration::from_secs(30);
 /// Longest wait between dials of an announced address.
 pub(super) const BACK_OFF_MAX: Duration = Duration::from_secs(300);
 /// Of two peers that discover each other, the one with the larger id leaves the other so much time to dial first.
-pub(super) const POLITE_WAIT: Duration = Duration::from_millis(1_500);
+pub(super) const POLITE_WAIT: Duration = Duration::from_millis(500);
 /// How often the interfaces of this machine are read again.
 pub(super) const INTERFACES_EVERY: Duration = Duration::from_secs(10);
 
-/// Records mdns-sd may hold before its cache is thrown away. Its cache has no bound of its own.
-pub(super) const MDNS_RECORDS_MAX: i64 = 8_192;
+/// Records mdns-sd may hold before its cache is thrown away: seven hundred neighbours with both address families.
+/// Its cache has no bound of its own.
+pub(super) const MDNS_RECORDS_MAX: i64 = 4_096;
 /// How often the service cache is looked at.
 pub(super) const MDNS_POLL: Duration = Duration::from_millis(100);
 /// How long discovery pauses after a flood; doubles up to [`MDNS_PAUSE_MAX`].

@@ -100,6 +100,8 @@ pub(super) struct Link {
     /// Set when the peer's loss was told: the next link to it waits for that.
     pub(super) ended: CancellationToken,
     control: mpsc::Sender<Bytes>,
+    /// Whether our Hello is on its way. What comes before it was meant for an earlier link.
+    greeted: AtomicBool,
     queued_bytes: AtomicUsize,
     lanes: Vec<mpsc::Sender<Outgoing>>,
     lanes_wanted: AtomicBool,
@@ -151,6 +153,7 @@ impl Link {
             stop,
             ended: CancellationToken::new(),
             control,
+            greeted: AtomicBool::new(false),
             queued_bytes: AtomicUsize::new(0),
             lanes,
             lanes_wanted: AtomicBool::new(false),
@@ -162,7 +165,15 @@ impl Link {
     }
 
     /// Queues a control frame; never waits. A full queue ends the connection.
+    ///
+    /// A frame before the Hello was sent by somebody who has not yet heard that the earlier link to this peer is
+    /// gone: it is not for this one.
     pub(super) fn send(&self, frame: &Frame) -> Result<(), SendError> {
+        if matches!(frame, Frame::Hello(_)) {
+            self.greeted.store(true, Ordering::Relaxed);
+        } else if !self.greeted.load(Ordering::Relaxed) {
+            return Err(SendError::NotConnected { peer: self.peer });
+        }
         let bytes = codec::encode(frame)?;
         let len = bytes.len();
         let before = self.queued_bytes.fetch_add(len, Ordering::Relaxed);

@@ -181,7 +181,8 @@ impl Swarm {
         sockets.into_iter().map(|socket| address::with_peer(socket, self.shared.me)).collect()
     }
 
-    /// Sends a control or page frame. Never waits.
+    /// Sends a control or page frame. Never waits. The first frame after `Connected` is a Hello (WIRE-1): others
+    /// before it belong to an earlier connection of this peer, and are not sent.
     ///
     /// # Errors
     /// [`SendError::NotConnected`]; [`SendError::TooSlow`] if too much waits already: the connection then closes;

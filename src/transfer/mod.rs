@@ -247,6 +247,12 @@ impl Transfer {
         self.inner.tables.serve_count()
     }
 
+    /// Whether any lease or answer is at work.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.inner.tables.lease_count() + self.inner.tables.serve_count() > 0
+    }
+
     /// Waits until one more answer to a peer has ended.
     ///
     /// # Cancel safety

@@ -87,6 +87,10 @@ impl Tables {
         }
     }
 
+    pub(super) fn lease_count(&self) -> usize {
+        lock(&self.leases).len()
+    }
+
     pub(super) fn stop_all_leases(&self) {
         for (_, limit) in lock(&self.leases).values() {
             limit.send_replace(Limit::Stopped);

@@ -4,8 +4,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test binary")]
 
+mod from_origin;
+mod from_peers;
+mod interrupted;
+mod lab;
 mod origin_edges;
 mod origin_faults;
 mod origin_fetch;
 mod origin_heads;
 mod origin_script;
+mod plain_origin;

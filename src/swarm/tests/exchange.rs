@@ -55,8 +55,7 @@ async fn two_that_dial_each_other_use_one_connection() {
         let (to_first, to_second) = (first.address(), second.address());
         first.swarm.add_static(to_second);
         second.swarm.add_static(to_first);
-        first.connected(second.id()).await;
-        second.connected(first.id()).await;
+        first.meet(&mut second).await;
         for number in 0..50 {
             let frame = words(&format!("{round} {number}"));
             first.swarm.send(second.id(), frame.clone()).unwrap();
@@ -82,8 +81,7 @@ async fn a_configured_peer_that_comes_back_is_found_again() {
     let mut node = first;
     timeout(PATIENCE, &mut node.task).await.expect("ends").unwrap();
     let mut again = Node::start(1, &socket.to_string(), &[]).await;
-    again.connected(second.id()).await;
-    second.connected(again.id()).await;
+    again.meet(&mut second).await;
     again.swarm.send(second.id(), words("again")).unwrap();
     assert_eq!(second.frame().await, words("again"));
 }
@@ -113,6 +111,7 @@ async fn a_slow_listener_holds_up_nobody_else() {
     hub.until(|event| matches!(event, SwarmEvent::Listening { .. }).then_some(())).await;
     let mut chatty = Node::start(2, "127.0.0.1:0", &[hub.address()]).await;
     chatty.connected(hub.id()).await;
+    chatty.swarm.send(hub.id(), hello()).unwrap();
     for number in 0..200 {
         chatty.swarm.send(hub.id(), words(&number.to_string())).unwrap();
     }
@@ -128,4 +127,15 @@ async fn a_slow_listener_holds_up_nobody_else() {
     })
     .await;
     calm.connected(hub.id()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frame_meant_for_an_earlier_connection_is_not_sent_on_the_next() {
+    let mut first = Node::start(1, "127.0.0.1:0", &[]).await;
+    let mut second = Node::start(2, "127.0.0.1:0", &[first.address()]).await;
+    first.connected(second.id()).await;
+    second.connected(first.id()).await;
+    assert!(first.swarm.send(second.id(), words("stale")).is_err());
+    first.swarm.send(second.id(), hello()).unwrap();
+    assert_eq!(second.frame().await, hello());
 }

@@ -3,11 +3,12 @@
 mod admission;
 mod blocks;
 mod exchange;
+mod hostile;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use peer_proto::wire::{Frame, Goodbye};
+use peer_proto::wire::{Frame, Goodbye, Hello, Versions};
 use tokio::time::timeout;
 
 use super::*;
@@ -71,6 +72,16 @@ impl Node {
             .await;
     }
 
+    /// Both are connected and said Hello.
+    async fn meet(&mut self, other: &mut Self) {
+        self.connected(other.id()).await;
+        other.connected(self.id()).await;
+        self.swarm.send(other.id(), hello()).expect("connected");
+        other.swarm.send(self.id(), hello()).expect("connected");
+        assert_eq!(self.frame().await, hello());
+        assert_eq!(other.frame().await, hello());
+    }
+
     async fn lost(&mut self, to: PeerId) {
         self.until(|event| matches!(event, SwarmEvent::Lost { peer } if peer == to).then_some(())).await;
     }
@@ -105,9 +116,13 @@ fn config(seed: u8, listen: &str, peers: &[PeerAddress]) -> SwarmConfig {
 async fn pair(seeds: [u8; 2], listen: &str) -> (Node, Node) {
     let mut first = Node::start(seeds[0], listen, &[]).await;
     let mut second = Node::start(seeds[1], listen, &[first.address()]).await;
-    first.connected(second.id()).await;
-    second.connected(first.id()).await;
+    first.meet(&mut second).await;
     (first, second)
+}
+
+/// The frame every session starts with.
+fn hello() -> Frame {
+    Frame::Hello(Hello { versions: Versions::OURS, nonce: [7; 16], tags: [9; 128] })
 }
 
 fn words(text: &str) -> Frame {
