@@ -35,9 +35,6 @@ pub(super) async fn run(args: DaemonArgs) -> Result<Exit, Stop> {
     let handle = node.handle();
     let sockets: Vec<String> = doors.iter().map(|(path, _)| path.display().to_string()).collect();
     println!("peer {}, control socket {}", handle.peer_id(), sockets.join(" and "));
-    for address in handle.listen_addresses() {
-        println!("listening for peers at {address}");
-    }
     let flags = handle.flags().await.map_err(|error| Stop::new(Exit::Fatal, error.to_string()))?;
     if !(flags.client && flags.server) {
         println!(

@@ -185,8 +185,10 @@ impl Get {
     async fn failed(&self, client: &Client, view: &JobView) -> Stop {
         self.print_why(client, view.id).await;
         let exit = view.failure.map_or(Exit::Fatal, Exit::from);
-        // What failed for good is taken off the node's list: the same command starts afresh.
-        drop(client.command(view.id, Verb::Cancel).await);
+        // What is of no use to a later try is taken away; else the same command goes on from it (D20).
+        if exit == Exit::Integrity || view.stored == 0 {
+            drop(client.command(view.id, Verb::Cancel).await);
+        }
         Stop::new(exit, view.reason.clone())
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::args::PlaceArgs;
 use super::exit::{Exit, Stop};
 use super::place::{self, SOCKET_NAME};
-use crate::control::api::JobState;
+use crate::control::api::{JobState, JobView};
 use crate::control::client::Client;
 use crate::node::{ControlServer, FolderError, Node, NodeConfig, NodeError};
 
@@ -129,14 +129,17 @@ impl Host {
     }
 
     async fn guests_gone(&self, client: &Client) {
-        while self.server.followers() > 0 || has_running_jobs(client).await {
+        while self.server.followers() > 0 || self.has_running_jobs(client).await {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-}
 
-/// A guest may have handed in a job and not follow it yet.
-async fn has_running_jobs(client: &Client) -> bool {
-    let running = |state| matches!(state, JobState::Queued | JobState::Connecting | JobState::Transferring);
-    client.jobs().await.is_ok_and(|jobs| jobs.iter().any(|job| running(job.state)))
+    /// A guest may have handed in a job and not follow it yet. What a killed process left behind is not waited for.
+    async fn has_running_jobs(&self, client: &Client) -> bool {
+        let running =
+            |state| matches!(state, JobState::Queued | JobState::Connecting | JobState::Transferring);
+        let handed_in = self.server.handed_in();
+        let is_ours = |job: &JobView| running(job.state) && handed_in.contains(&job.id);
+        client.jobs().await.is_ok_and(|jobs| jobs.iter().any(is_ours))
+    }
 }

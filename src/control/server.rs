@@ -3,9 +3,10 @@
 //! Knows: who is let in (LOCAL-6), which request means what, how many may come at once. Does not know: how the node
 //! does it; that is a [`Desk`].
 
+use std::collections::VecDeque;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -39,6 +40,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// Events that may wait for a slow reader.
 const EVENTS_WAITING_MAX: usize = 16;
+/// Jobs whose handing in is remembered.
+const HANDED_IN_MAX: usize = 1_024;
 /// Time for open requests when the node leaves.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// What the kernel says of a user it cannot map into our namespace.
@@ -81,13 +84,18 @@ struct Door<D> {
     /// One wish at a time, so that two equal ones meet in one job.
     submitting: tokio::sync::Mutex<()>,
     followers: Arc<AtomicUsize>,
+    handed_in: HandedIn,
 }
+
+/// The last wishes that were handed in, at most [`HANDED_IN_MAX`].
+type HandedIn = Arc<std::sync::Mutex<VecDeque<JobId>>>;
 
 /// A running control door.
 #[derive(Debug)]
 pub struct ControlServer {
     stop: CancellationToken,
     followers: Arc<AtomicUsize>,
+    handed_in: HandedIn,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -97,20 +105,29 @@ impl ControlServer {
     pub fn start<D: Desk>(socket: ControlSocket, desk: D) -> Self {
         let stop = CancellationToken::new();
         let followers = Arc::new(AtomicUsize::new(0));
+        let handed_in = HandedIn::default();
         let door = Arc::new(Door {
             desk,
             stop: stop.clone(),
             submitting: tokio::sync::Mutex::new(()),
             followers: Arc::clone(&followers),
+            handed_in: Arc::clone(&handed_in),
         });
         let task = tokio::spawn(serve(socket, router(door), stop.clone()));
-        Self { stop, followers, task }
+        Self { stop, followers, handed_in, task }
     }
 
     /// How many callers follow a job at this moment: an embedded node stays for them.
     #[must_use]
     pub fn followers(&self) -> usize {
         self.followers.load(Ordering::Acquire)
+    }
+
+    /// Jobs that were handed in here, the last ones: an embedded node stays for those, not for what others left
+    /// behind in its folder.
+    #[must_use]
+    pub fn handed_in(&self) -> Vec<JobId> {
+        self.handed_in.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 
     /// Lets nobody in any more, gives open requests a moment, takes the socket away.
@@ -263,10 +280,17 @@ async fn submit<D: Desk>(State(door): AnyDoor<D>, body: Bytes) -> Answer<Submitt
     if door.stop.is_cancelled() {
         return Err(Refusal(Problem::new(ProblemKind::Busy, "the node is leaving: try again")));
     }
-    if adopt && let Some(id) = door.desk.find(&spec).await? {
-        return Ok(Json(Submitted { id, adopted: true }));
+    let known = if adopt { door.desk.find(&spec).await? } else { None };
+    let submitted = match known {
+        Some(id) => Submitted { id, adopted: true },
+        None => Submitted { id: door.desk.submit(spec).await?, adopted: false },
+    };
+    let mut handed_in = door.handed_in.lock().unwrap_or_else(PoisonError::into_inner);
+    handed_in.push_back(submitted.id);
+    if handed_in.len() > HANDED_IN_MAX {
+        handed_in.pop_front();
     }
-    Ok(Json(Submitted { id: door.desk.submit(spec).await?, adopted: false }))
+    Ok(Json(submitted))
 }
 
 async fn command<D: Desk>(State(door): AnyDoor<D>, Path(id): Path<String>, body: Bytes) -> Answer<JobView> {

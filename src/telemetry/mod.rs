@@ -2,7 +2,7 @@
 //!
 //! Knows: where log lines go and how `/proc` is read. Does not know: what the lines say.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -37,6 +37,7 @@ pub fn init(verbosity: Verbosity) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
         .try_init();
     if told.is_err() {
         tracing::debug!("log lines already have a place to go");

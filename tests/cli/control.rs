@@ -9,8 +9,8 @@ async fn a_daemon_says_that_its_flags_are_off_and_keeps_what_is_set() {
     let home = Home::new();
     let daemon = Daemon::start(&home, &[]).await;
     let state = home.text("state");
-    let out = std::fs::read_to_string(home.join("daemon.out")).unwrap();
-    assert!(out.contains("nearbits flags set client,server"), "{out}");
+    let says = |text: &str| std::fs::read_to_string(home.join("daemon.out")).unwrap().contains(text);
+    crate::support::until("a line about the flags", || says("nearbits flags set client,server")).await;
     let flags = run(home.path(), &["flags", "get", "--state-dir", &state]).await;
     assert_eq!(flags.out.trim(), "none");
     let flags = run(home.path(), &["flags", "set", "client,server", "--state-dir", &state]).await;

@@ -149,6 +149,17 @@ pub(crate) fn blake3(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex().to_string()
 }
 
+/// What an origin does to its file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Twist {
+    /// Nothing.
+    Honest,
+    /// After so many bytes in all it sends others, under the same ETag.
+    OtherBytesAfter(u64),
+    /// It calls the body gzip.
+    Gzip,
+}
+
 /// An HTTP origin with one file at `/file.bin`; everything else is 404.
 pub(crate) struct Origin {
     address: SocketAddr,
@@ -164,6 +175,11 @@ impl Origin {
 
     /// At so many bytes per second on every connection.
     pub(crate) async fn slow(file: Vec<u8>, bytes_per_s: u64) -> Self {
+        Self::twisted(file, bytes_per_s, Twist::Honest).await
+    }
+
+    /// With a lie in it.
+    pub(crate) async fn twisted(file: Vec<u8>, bytes_per_s: u64, twist: Twist) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
         let address = listener.local_addr().expect("bound");
         let sent = Arc::new(AtomicU64::new(0));
@@ -172,7 +188,7 @@ impl Origin {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let (file, sent) = (Arc::clone(&file), Arc::clone(&count));
-                connections.spawn(async move { drop(serve(stream, &file, &sent, bytes_per_s).await) });
+                connections.spawn(async move { drop(serve(stream, &file, &sent, bytes_per_s, twist).await) });
             }
         });
         Self { address, sent, task }
@@ -199,6 +215,7 @@ async fn serve(
     file: &[u8],
     sent: &AtomicU64,
     bytes_per_s: u64,
+    twist: Twist,
 ) -> std::io::Result<()> {
     let mut held = Vec::new();
     loop {
@@ -215,7 +232,10 @@ async fn serve(
             stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await?;
             continue;
         }
-        let (first, end, head) = head(&request, file.len());
+        let (first, end, mut head) = head(&request, file.len());
+        if twist == Twist::Gzip {
+            head = head.replace("ETag", "Content-Encoding: gzip\r\nETag");
+        }
         stream.write_all(head.as_bytes()).await?;
         if request.starts_with("head ") {
             continue;
@@ -227,7 +247,10 @@ async fn serve(
             if bytes_per_s > 0 {
                 pace.tick().await;
             }
-            stream.write_all(slice).await?;
+            let is_other =
+                matches!(twist, Twist::OtherBytesAfter(bytes) if sent.load(Ordering::SeqCst) >= bytes);
+            let other: Vec<u8> = slice.iter().map(|byte| byte ^ 0xff).collect();
+            stream.write_all(if is_other { &other } else { slice }).await?;
             sent.fetch_add(slice.len().try_into().unwrap(), Ordering::SeqCst);
         }
     }
