@@ -4,6 +4,7 @@
 //! engine wants it.
 
 mod handle;
+mod spans;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::handle::{Gone, Handle, RequestError};
+use self::spans::Spans;
 use crate::clock::Clock;
 use crate::disk::RealFiles;
 use crate::engine::Engine;
@@ -78,6 +80,7 @@ pub struct Driver {
     /// Set while a command is being handled: what the engine says against it.
     refusal: Option<(JobId, Option<String>)>,
     persisting: Arc<Turns<JobId>>,
+    spans: Spans,
     tasks: TaskTracker,
 }
 
@@ -96,6 +99,7 @@ impl Driver {
             submitters: BTreeMap::new(),
             refusal: None,
             persisting: Arc::default(),
+            spans: Spans::default(),
             tasks: TaskTracker::new(),
         };
         (driver, handle)
@@ -149,16 +153,24 @@ impl Driver {
                     tracing::error!(%error, "the system gives no random numbers: a peer is not talked to");
                     return;
                 }
-                tracing::info!(%peer, address, near, "peer connected");
+                self.spans.connected(peer, &address);
+                self.spans.session(peer).in_scope(|| tracing::info!(near, "peer connected"));
                 Input::PeerConnected { peer, address, near, nonce }
             }
             SwarmEvent::Lost { peer } => {
-                tracing::info!(%peer, "peer lost");
+                self.spans.session(peer).in_scope(|| tracing::info!("peer lost"));
+                self.spans.lost(peer);
                 Input::PeerLost { peer }
             }
-            SwarmEvent::Frame { peer, frame } => Input::FrameReceived { peer, frame },
+            SwarmEvent::Frame { peer, frame } => {
+                // What is done because of a frame is logged as part of the session.
+                return self.spans.session(peer).in_scope(|| {
+                    self.hear(Input::FrameReceived { peer, frame });
+                    self.pump();
+                });
+            }
             SwarmEvent::BadFrame { peer, message } => {
-                tracing::warn!(%peer, message, "peer broke the protocol");
+                self.spans.session(peer).in_scope(|| tracing::warn!(message, "peer broke the protocol"));
                 Input::BadFrame { peer, message }
             }
             SwarmEvent::Listening { address } => {
@@ -223,7 +235,10 @@ impl Driver {
                 transfer.restand(file, first, count, standing)
             }
             Effect::Probe { id, file: _, url } => transfer.probe(id, url),
-            Effect::StartLease(lease) => transfer.start_lease(lease),
+            Effect::StartLease(lease) => {
+                // The lease's own span becomes a child of its job's.
+                self.spans.job(lease.file.job).in_scope(|| transfer.start_lease(lease));
+            }
             Effect::TrimLease { lease, end } => transfer.trim_lease(lease, end),
             Effect::StopLease { lease } => transfer.stop_lease(lease),
             Effect::Seal { id, file, len, digests, want_sha256 } => {
@@ -273,6 +288,7 @@ impl Driver {
                 }
             }
             Event::JobChanged(view) => {
+                self.spans.told(view);
                 tracing::debug!(job = %view.id, state = ?view.state, stored = view.stored, reason = view.reason);
             }
         }
