@@ -133,11 +133,14 @@ impl Transfer {
             LeaseSource::Origin { .. } => None,
             LeaseSource::Peer { peer, request } => Some(self.expect(*peer, *request, lease.span)),
         };
-        let span = tracing::info_span!("lease", lease = id.0, job = %lease.file.job, range = ?lease.span);
+        let span = tracing::info_span!("lease", lease = id.0, range = ?lease.span);
+        // What was wanted of the file before comes first.
+        let turn = self.inner.turns.queue(lease.file, std::future::ready(()));
         let this = self.clone();
         let facts = self.inner.parts.facts.clone();
         self.spawn(
-            lease::report(id, facts, async move { this.work(lease, entry, opened).await }).instrument(span),
+            lease::report(id, facts, async move { this.work(lease, entry, opened, turn).await })
+                .instrument(span),
         );
     }
 
@@ -154,7 +157,15 @@ impl Transfer {
         lease: Lease,
         entry: LeaseEntry,
         opened: Option<Result<PeerSource, LeaseFault>>,
+        turn: impl Future<Output = ()> + Send,
     ) -> Ended {
+        let mut limit = entry.limit.clone();
+        tokio::select! {
+            biased;
+            () = turn => {}
+            () = lease::stopped(&mut limit) => return Ended::failed(LeaseFault::Stopped),
+        }
+
         // The entry leaves the table when the work is done and before the end is told.
         match self.try_work(lease, &entry, opened).await {
             Ok(ended) => ended,

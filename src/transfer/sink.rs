@@ -124,7 +124,6 @@ impl PieceSink {
         if list.as_ref().is_some_and(|list| list.content().len != geometry.len()) {
             return Err(broken_rule("a lease's hash list has the length of its file"));
         }
-        parts.set_len(geometry.len())?;
         let told = parts.clock.monotonic();
         Ok(Self {
             parts,
@@ -209,6 +208,8 @@ impl PieceSink {
     }
 
     fn write_agreed(&mut self) -> Result<(), LeaseFault> {
+        // Not before a piece agreed: a length that a peer merely stated must not stick.
+        self.parts.set_len(self.geometry.len())?;
         while self.written < self.agreed {
             let Some(chunk) = self.held.front_mut() else { break };
             let ready = usize::try_from(self.agreed - self.written).unwrap_or(usize::MAX).min(chunk.len());
