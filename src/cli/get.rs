@@ -83,7 +83,8 @@ pub(super) async fn run(args: GetArgs) -> Result<Exit, Stop> {
                 }
                 return Ok(Exit::Done);
             }
-            Ok(Ending::NodeGone) if host.is_none() => {}
+            // It may be about to give its folder back.
+            Ok(Ending::NodeGone) if host.is_none() => tokio::time::sleep(reach::pause()).await,
             Ok(Ending::NodeGone) => {
                 return Err(Stop::new(Exit::Fatal, "the embedded node broke: see its log"));
             }

@@ -40,12 +40,12 @@ impl Progress {
             JobState::Suspended => " — suspended".into(),
             _ => String::new(),
         };
-        self.bar.set_message(format!(
-            "origin {}, peers {}, cache {}{waiting}",
-            amount::bytes(view.bytes.origin),
-            amount::bytes(view.bytes.peers),
-            amount::bytes(view.bytes.cache),
-        ));
+        let shares =
+            [("origin", view.bytes.origin), ("peers", view.bytes.peers), ("cache", view.bytes.cache)];
+        let shares = shares.into_iter().filter(|(_, bytes)| *bytes > 0);
+        let shares: Vec<String> =
+            shares.map(|(name, bytes)| format!("{name} {}", amount::bytes(bytes))).collect();
+        self.bar.set_message(format!("{}{waiting}", shares.join(", ")));
     }
 
     /// Takes the bar away.

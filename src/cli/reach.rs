@@ -91,7 +91,7 @@ fn exit_of(error: &NodeError) -> Exit {
 }
 
 /// Different for each of several processes that wait for the same lock.
-fn pause() -> Duration {
+pub(super) fn pause() -> Duration {
     let mut byte = [0];
     // Without chance all wait the same time, which is slower and no worse.
     let _ = getrandom::fill(&mut byte);

@@ -74,7 +74,7 @@ pub struct Totals {
 pub struct Submit {
     /// What is wanted.
     pub spec: JobSpec,
-    /// Whether an unfinished job with the same URL, destination and digests is taken up instead of a new one.
+    /// Whether an unfinished job with the same URL, destination, digests and flags is taken up instead of a new one.
     pub adopt: bool,
 }
 

@@ -57,7 +57,7 @@ pub trait Desk: Clone + Send + Sync + 'static {
     fn job(&self, id: JobId) -> impl Future<Output = Result<Option<JobView>, Problem>> + Send;
     /// A job's decisions.
     fn why(&self, id: JobId) -> impl Future<Output = Result<Option<Vec<Decision>>, Problem>> + Send;
-    /// An unfinished job with this URL, destination and digests.
+    /// An unfinished job with this URL, destination, digests and flags.
     fn find(&self, spec: &JobSpec) -> impl Future<Output = Result<Option<JobId>, Problem>> + Send;
     /// Takes a wish; durable when it returns.
     fn submit(&self, spec: JobSpec) -> impl Future<Output = Result<JobId, Problem>> + Send;

@@ -136,7 +136,8 @@ impl Handle {
         self.read(Engine::job_views).await
     }
 
-    /// An unfinished job with this URL, destination and digests: the same wish, handed in before.
+    /// An unfinished job with this URL, destination, digests and flags: the same wish, handed in before. Whoever
+    /// forbids peers now does not get a job back that was allowed them.
     ///
     /// # Errors
     /// [`Gone`].
@@ -149,6 +150,7 @@ impl Handle {
             known.url == wanted.url
                 && known.destination == wanted.destination
                 && known.digests == wanted.digests
+                && known.flags == wanted.flags
         };
         self.read(move |engine| {
             let open = engine.job_views().into_iter().filter(|view| !view.state.is_final());

@@ -146,3 +146,19 @@ async fn an_interrupted_get_goes_on_where_it_was() {
     let twice = origin.sent() - len;
     assert!(twice <= 2 * (4 << 20), "{twice} bytes came twice");
 }
+
+#[tokio::test]
+async fn a_get_that_forbids_peers_takes_up_no_job_that_was_allowed_them() {
+    let home = Home::new();
+    let file = payload(4 * MIB);
+    let origin = Origin::slow(file.clone(), 6_000_000).await;
+    let digest = sha256(&file);
+    let get = home.get(&origin.url(), "out", &["--sha256", &digest]).spawn().unwrap();
+    until("some of it", || origin.sent() > 1 << 20).await;
+    crate::support::signal(&get, Signal::TERM);
+    assert_eq!(finish(get).await.code, 130);
+    let again = ["--sha256", &digest, "--no-peers"];
+    let report = finish(home.get(&origin.url(), "out", &again).spawn().unwrap()).await.json();
+    assert_eq!(report["bytes"]["origin"], 4 * MIB, "a job of its own: {report}");
+    assert_eq!(std::fs::read(home.join("out")).unwrap(), file);
+}

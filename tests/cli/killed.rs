@@ -86,8 +86,9 @@ async fn a_daemon_killed_twenty_times_ends_with_the_exact_file() {
     assert_eq!(std::fs::read(home.join("out")).unwrap(), file);
     let len = u64::try_from(file.len()).unwrap();
     let again = origin.sent().saturating_sub(len);
-    // What was in flight between the sockets when a process died counts as well: one buffer per kill.
-    assert!(again <= kills * ((4 << 20) + (3 << 20)), "{again} bytes came again after {kills} kills");
+    // At most 4 MiB per kill, and what the sockets between held.
+    assert!(again <= kills * (5 << 20), "{again} bytes came again after {kills} kills");
+    assert!(kills >= 10, "{kills} kills were few");
     let status = run(home.path(), &["status", "--json", "--state-dir", &home.text("state")]).await;
     status.json();
     daemon.kill().await;

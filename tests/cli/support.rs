@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use sha2::Digest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 /// Everything a case does must be done within this.
@@ -180,7 +180,11 @@ impl Origin {
 
     /// With a lie in it.
     pub(crate) async fn twisted(file: Vec<u8>, bytes_per_s: u64, twist: Twist) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        // Small buffers: what was sent is what the other side was given, but for little.
+        let socket = tokio::net::TcpSocket::new_v4().expect("IPv4");
+        socket.set_send_buffer_size(64 * 1024).expect("a small buffer");
+        socket.bind("127.0.0.1:0".parse().unwrap()).expect("loopback");
+        let listener = socket.listen(64).expect("loopback");
         let address = listener.local_addr().expect("bound");
         let sent = Arc::new(AtomicU64::new(0));
         let (file, count) = (Arc::new(file), Arc::clone(&sent));

@@ -62,7 +62,7 @@ fn d46_a_flipped_bit_in_the_cache_is_not_served_and_not_announced() {
     // Told once, and still so after a restart.
     assert_eq!(cache.take_changes(), []);
     let cache = Cache::open(files, &folder(), Index::off()).unwrap();
-    assert_eq!(cache.records(), [summary.clone()]);
+    assert_eq!(cache.records(), std::slice::from_ref(summary));
     assert!(cache.read_piece(RECORD, PieceIndex(2), &mut buffer).is_ok());
     assert_eq!(buffer, payload()[2 * 65_536..]);
 }
