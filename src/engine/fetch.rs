@@ -316,7 +316,7 @@ impl Job {
     /// Seals what is whole, says why nothing happens, or lets the clock run.
     fn conclude(&mut self, core: &mut Core) {
         let now = core.time();
-        if self.is_whole() || self.check_is_due() {
+        if (self.is_whole() && !self.is_in_doubt()) || self.check_is_due() {
             if self.leases.is_empty() {
                 self.seal(core);
             } else {

@@ -288,6 +288,16 @@ impl Job {
             return;
         }
         let had = self.pieces.held().clone();
+        let content = self.leases.get(&id).and_then(|lease| lease.content);
+        let rests_on_word = matches!(run.standing, Standing::Provisional { .. });
+        if rests_on_word && content.is_none_or(|content| self.claims.accept(content).is_none()) {
+            // Its author was refuted while this was on its way.
+            let standing = Standing::Suspect;
+            self.pieces.store(&PieceRun { standing, ..run.clone() });
+            let first = run.first;
+            core.effect(Effect::Restand { file: self.file(), first, count, standing });
+            return;
+        }
         let changed = self.pieces.store(run);
         self.changed = true;
         for piece in run.first.0..end {
@@ -357,6 +367,10 @@ impl Job {
                 self.peer_lease_ended(peer, &lease, outcome, core);
             }
             None => {
+                if lease.stored > 0 {
+                    // It gave something: a later failure is a first one again.
+                    self.origin.breaker.succeed();
+                }
                 if lease.to_end && outcome.is_ok() && self.geometry.is_none() {
                     self.set_len(len);
                     if self.geometry.is_none() {

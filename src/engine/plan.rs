@@ -25,7 +25,7 @@ use crate::job::Priority;
 /// Bytes per second below which a peer is not worth its place, over ten seconds.
 pub const RATE_MIN: u64 = 16 * 1024;
 /// What an origin is taken to give before it was measured.
-pub const ORIGIN_RATE_ASSUMED: u64 = 512 * 1024;
+pub const ORIGIN_RATE_ASSUMED: u64 = 4 * 1024 * 1024;
 const MEASURED_FROM: u64 = 1024 * 1024;
 const LANE_LEN_MIN: u64 = 8 * 1024 * 1024;
 const CHECKS_AT_ONCE: usize = 2;
@@ -92,6 +92,10 @@ impl Job {
             }
         }
         for id in dripping {
+            let jitter = core.chance.below(256);
+            if let Some(source) = self.sources.get_mut(&id) {
+                source.breaker.fail(jitter, now);
+            }
             self.stop_where(core, |lease| lease.peer() == Some(id));
         }
     }
@@ -279,7 +283,8 @@ impl Job {
         let threshold = match (provisional, self.spec.priority) {
             // CLAIM-13: what rests on words must not be slower than plain HTTP.
             (true, _) => origin,
-            (false, Priority::Foreground) => origin / 2,
+            (false, Priority::Foreground) if measured => origin / 2,
+            (false, Priority::Foreground) => origin,
             (false, Priority::High | Priority::Normal | Priority::Low) => RATE_MIN,
         };
         if self.peers_speed.owing(now) >= Duration::from_millis(1_500) {
@@ -297,7 +302,8 @@ impl Job {
             return;
         }
         let mut held = PieceSet::new();
-        for source in usable.iter().filter_map(|id| self.sources.get(id)) {
+        let able = usable.iter().filter_map(|id| self.sources.get(id));
+        for source in able.filter(|source| source.breaker.failures() == 0) {
             held.union_with(&source.have);
         }
         let margin = pieces_in(geometry, bytes_in(self.origin.speed.recent(now), Duration::from_millis(100)));
@@ -414,44 +420,64 @@ impl Job {
         Some(at..left.end)
     }
 
-    /// Towards the end, idle sources take a share of the lease that would last longest. `true` if one was cut.
+    /// Towards the end, an idle source takes a share of the lease that would last longest, or all of it beside its
+    /// source if that is hopelessly slower. `true` if pieces became free.
     fn share_out(&mut self, geometry: &Geometry, core: &mut Core) -> bool {
-        let now = core.time();
         if !self.gaps().is_empty() {
             return false;
         }
-        let busy = |id: PeerId| self.leases.values().any(|lease| lease.peer() == Some(id) && !lease.stopped);
-        let idle = self.usable_peers(core).into_iter().find(|id| !busy(*id));
-        let Some(source) = idle.and_then(|id| self.sources.get(&id)) else { return false };
-        let other_rate = source.speed.usual().max(1);
-        let mut longest: Option<(Duration, LeaseId, u32)> = None;
-        for (id, lease) in &self.leases {
-            let is_fit = lease.purpose == Purpose::Gap && !lease.released && !lease.to_end;
+        let Some((idle, other_rate)) = self.idle_source(core) else { return false };
+        let now = core.time();
+        let mut longest: Option<(Duration, LeaseId, Range<u32>, u64)> = None;
+        for (id, lease) in self.leases.iter().filter(|(_, lease)| lease.purpose == Purpose::Gap) {
             let speed = match lease.peer() {
                 Some(peer) => self.sources.get(&peer).map(|source| &source.speed),
                 None => Some(&self.origin.speed),
             };
-            let (true, Some(speed)) = (is_fit, speed) else { continue };
+            let young = now.since(lease.started) < Duration::from_millis(500);
+            let Some(speed) = speed.filter(|_| !lease.released && !lease.to_end && !young) else { continue };
             let left = lease.position(geometry.piece_len())..lease.pieces.end;
             let rate = speed.recent(now).max(1);
-            let bytes = u64::from(left.end - left.start) * geometry.piece_len();
-            let lasts = Duration::from_millis(bytes.saturating_mul(1_000) / rate);
-            let young = now.since(lease.started) < Duration::from_millis(500);
-            if young || lasts < Duration::from_millis(500) || longest.is_some_and(|(most, ..)| most >= lasts)
-            {
-                continue;
-            }
-            if let Some(at) = cut(geometry, left.clone(), rate, other_rate)
-                && source.have.contains_all(at..left.end)
-            {
-                longest = Some((lasts, *id, at));
+            let lasts = lasting(&left, geometry, rate);
+            let fits = idle.is_none_or(|id| {
+                self.sources.get(&id).is_some_and(|source| source.have.contains_all(left.clone()))
+            });
+            let best = longest.as_ref().is_none_or(|(most, ..)| lasts > *most);
+            if fits && best && lease.peer() != idle && lasts >= Duration::from_millis(500) {
+                longest = Some((lasts, *id, left, rate));
             }
         }
-        if let Some((_, id, at)) = longest {
-            self.trim(id, at, core);
+        let Some((lasts, id, left, rate)) = longest else { return false };
+        if lasts > lasting(&left, geometry, other_rate) * 4 + Duration::from_millis(500) {
+            self.leases.get_mut(&id).into_iter().for_each(|lease| lease.released = true);
+            return true;
         }
-        longest.is_some()
+        let at = cut(geometry, left, rate, other_rate);
+        at.into_iter().for_each(|at| self.trim(id, at, core));
+        at.is_some()
     }
+
+    /// A source with nothing to do and its usual rate: a peer, or the origin where it runs beside peers.
+    fn idle_source(&mut self, core: &Core) -> Option<(Option<PeerId>, u64)> {
+        let busy =
+            |who: Option<PeerId>| self.leases.values().any(|lease| lease.peer() == who && !lease.stopped);
+        let idle = self.usable_peers(core).into_iter().find(|id| !busy(Some(*id)));
+        if let Some(id) = idle {
+            let rate = self.sources.get(&id).map_or(0, |source| source.speed.usual());
+            return Some((Some(id), rate.max(1)));
+        }
+        let usable = self.origin.is_usable(core.time()) && self.origin.gives_ranges() && self.is_joinable();
+        let is_idle = usable && self.claims.alone.is_none() && !busy(None);
+        let rate =
+            if self.origin.speed.usual() > 0 { self.origin.speed.usual() } else { ORIGIN_RATE_ASSUMED };
+        (is_idle && self.runs_beside(core)).then_some((None, rate))
+    }
+}
+
+/// How long these pieces take at a rate.
+fn lasting(pieces: &Range<u32>, geometry: &Geometry, rate: u64) -> Duration {
+    let bytes = u64::from(pieces.end.saturating_sub(pieces.start)) * geometry.piece_len();
+    Duration::from_millis(bytes.saturating_mul(1_000) / rate.max(1))
 }
 
 fn is_at_origin(lease: &OpenLease) -> bool {

@@ -11,7 +11,7 @@ use peer_proto::limits::UNVERIFIED_BYTES_PER_PEER;
 use super::pace::bytes_in;
 use super::piece_set::PieceSet;
 
-/// Bytes of the smallest lease worth its messages, where the file has as many.
+/// Bytes of the smallest lease of a source that gives as many in a second.
 pub const LEASE_LEN_MIN: u64 = 1024 * 1024;
 /// Bytes of the largest lease a peer gets.
 pub const LEASE_LEN_MAX: u64 = 4 * 1024 * 1024;
@@ -30,7 +30,8 @@ const SPLIT_LEN_MIN: u64 = 256 * 1024;
 #[must_use]
 pub fn lease_pieces(geometry: &Geometry, rate: u64, proven: bool, gaps: u32, sources: u32) -> u32 {
     let len = if proven {
-        bytes_in(rate, OUTSTANDING / 4).clamp(LEASE_LEN_MIN, LEASE_LEN_MAX)
+        let len_min = if rate < LEASE_LEN_MIN { SPLIT_LEN_MIN } else { LEASE_LEN_MIN };
+        bytes_in(rate, OUTSTANDING / 4).clamp(len_min, LEASE_LEN_MAX)
     } else {
         UNVERIFIED_BYTES_PER_PEER
     };
@@ -97,7 +98,7 @@ mod tests {
         assert_eq!(lease_pieces(&geometry(64 << 20), 0, false, 1_024, 1), 16);
         assert_eq!(lease_pieces(&geometry(64 << 30), 0, false, 16_384, 1), 1);
         assert_eq!(lease_pieces(&geometry(64 << 20), u64::MAX, true, 1_024, 1), 64);
-        assert_eq!(lease_pieces(&geometry(64 << 20), 0, true, 1_024, 1), 16);
+        assert_eq!(lease_pieces(&geometry(64 << 20), 1 << 20, true, 1_024, 1), 16);
     }
 
     #[test]

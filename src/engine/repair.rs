@@ -119,6 +119,12 @@ impl Job {
         repair.changed && settled && on_disk.contains_all(0..cut.piece_count())
     }
 
+    /// Whether the file was found wrong, and something in it still rests on peers' words.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        let doubtful = !self.pieces.provisional().is_empty() || !self.pieces.suspect().is_empty();
+        self.repair.is_some() && self.claims.alone.is_none() && doubtful
+    }
+
     /// Whether leases of the walk may be opened: there is something in doubt, and no check is waited for.
     pub(super) fn walks(&self) -> bool {
         self.claims.alone.is_none() && self.repair.as_ref().is_some_and(|repair| !repair.changed)

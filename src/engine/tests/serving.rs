@@ -1,0 +1,165 @@
+//! Answering peers: the conditions, the caps, the parts that still grow.
+
+use peer_proto::content::ByteRange;
+use peer_proto::digest::Digest;
+use peer_proto::session::Answer;
+
+use super::world::*;
+use crate::engine::io::*;
+use crate::job::PeerFlags;
+use crate::record::{Holding, RecordId, RecordSummary, Scope};
+
+const FAST: u64 = 40_000_000;
+
+fn record(list: &peer_proto::verify::HashList) -> RecordSummary {
+    RecordSummary {
+        id: RecordId([4; 16]),
+        content: list.content(),
+        digests: vec![sha256()],
+        holding: Holding::Whole,
+        scope: Scope::Shareable,
+        served: true,
+        last_used_unix_s: 1_800_000_000,
+    }
+}
+
+/// What a peer that asks for `digest` hears from a node that holds `record`.
+fn answer(flags: PeerFlags, record: RecordSummary, near: bool, digest: &Digest) -> Answer {
+    let truth = file(4 * MIB, 1);
+    let mut world = World::with_flags(&truth, flags);
+    world.tell(Input::RecordHeld(record));
+    let asker = world.peer(2, &truth, sha256(), FAST);
+    world.connect_again(asker, near);
+    let now = world.now().monotonic;
+    world.model(asker).session.find(&[(1, digest.clone())], now);
+    world.pump_and_tell(asker);
+    world.run_for(50);
+    *world.model(asker).answers.first().expect("every question is answered")
+}
+
+#[test]
+fn lookup_3_every_condition_must_hold() {
+    let truth = file(4 * MIB, 1);
+    let here = Answer::Here { content: truth.content(), whole: true, sealed: true };
+    let good = || record(&truth);
+    assert_eq!(answer(PeerFlags::BOTH, good(), true, &sha256()), here);
+    assert_eq!(answer(PeerFlags::BOTH, good(), true, &root_digest(&truth)), here);
+    assert_eq!(answer(PeerFlags { client: true, server: false }, good(), true, &sha256()), Answer::NotHere);
+    assert_eq!(answer(PeerFlags::BOTH, good(), false, &sha256()), Answer::NotHere);
+    let other = root_digest(&file(MIB, 3));
+    assert_eq!(answer(PeerFlags::BOTH, good(), true, &other), Answer::NotHere);
+    for hidden in [
+        RecordSummary { served: false, ..good() },
+        RecordSummary { scope: Scope::Machine, ..good() },
+        RecordSummary { scope: Scope::Private { uid: 1 }, ..good() },
+        RecordSummary { last_used_unix_s: 1_800_000_000 - 25 * 3_600, ..good() },
+    ] {
+        assert_eq!(answer(PeerFlags::BOTH, hidden, true, &sha256()), Answer::NotHere);
+    }
+}
+
+fn serving_world() -> (World, peer_proto::peer::PeerId) {
+    let truth = file(4 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.tell(Input::RecordHeld(record(&truth)));
+    let asker = world.peer(2, &truth, sha256(), FAST);
+    world.run_for(20);
+    (world, asker)
+}
+
+fn want(world: &mut World, asker: peer_proto::peer::PeerId, count: u64) {
+    let content = world.truth.content();
+    let now = world.now().monotonic;
+    for at in 0..count {
+        let range = ByteRange::new(at * 65_536..(at + 1) * 65_536).expect("not empty");
+        world.model(asker).session.request(content, vec![range], now).expect("room for eight");
+    }
+    world.pump_and_tell(asker);
+    world.run_for(20);
+}
+
+#[test]
+fn nothing_is_served_to_who_did_not_prove_to_know_the_digest() {
+    let (mut world, asker) = serving_world();
+    want(&mut world, asker, 1);
+    assert!(world.serves.is_empty());
+}
+
+#[test]
+fn a_peer_that_was_told_is_served_and_stopped_when_the_permission_goes() {
+    let (mut world, asker) = serving_world();
+    let now = world.now().monotonic;
+    world.model(asker).session.find(&[(1, sha256())], now);
+    world.pump_and_tell(asker);
+    world.run_for(50);
+    want(&mut world, asker, 8);
+    assert_eq!(world.serves.len(), 8);
+    let (id, _, request, _) = world.serves[0];
+    world.model(asker).session.close_request(request);
+    world.tell(Input::ServeEnded { id, sent: 65_536, outcome: ServeOutcome::Sent });
+    assert_eq!(world.engine.totals().served_bytes, 65_536);
+    world.tell(Input::FlagsChanged(PeerFlags { client: true, server: false }));
+    assert_eq!(world.effects.iter().filter(|name| *name == "StopServe").count(), 7);
+    want(&mut world, asker, 1);
+    assert_eq!(world.serves.len(), 8, "nothing more is served");
+}
+
+#[test]
+fn lookup_4_an_address_that_asks_for_too_much_that_is_not_here_is_not_looked_up_for() {
+    let (mut world, asker) = serving_world();
+    for round in 0..110_u8 {
+        let mut bytes = vec![round; 32];
+        bytes[0] = 0xff;
+        let digest = Digest::new(peer_proto::digest::Algorithm::Sha256, bytes).expect("32 bytes");
+        let now = world.now().monotonic;
+        world.model(asker).session.find(&[(u32::from(round), digest)], now);
+        world.pump_and_tell(asker);
+        world.run_for(200);
+    }
+    world.model(asker).answers.clear();
+    let now = world.now().monotonic;
+    world.model(asker).session.find(&[(200, sha256())], now);
+    world.pump_and_tell(asker);
+    world.run_for(500);
+    assert_eq!(world.model(asker).answers, [Answer::NotHere]);
+}
+
+#[test]
+fn a_part_that_grows_is_shared_while_it_comes_in() {
+    let truth = file(64 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.peer(2, &truth, root_digest(&truth), 10_000_000);
+    let other = world.peer(3, &truth, root_digest(&truth), FAST);
+    world.model(other).digest = None;
+    world.submit(spec(&[root_digest(&truth)]));
+    world.run_for(500);
+    let now = world.now().monotonic;
+    world.model(other).session.find(&[(1, root_digest(&truth))], now);
+    world.pump_and_tell(other);
+    world.run_for(600);
+    let content = truth.content();
+    let here = Answer::Here { content, whole: false, sealed: false };
+    assert_eq!(world.model(other).answers, [here]);
+    let told = |world: &mut World| world.model(other).session.have(content).map_or(0, |have| have.count());
+    let first = told(&mut world);
+    assert!(first > 0);
+    world.run_for(600);
+    assert!(told(&mut world) > first, "deltas follow");
+    want(&mut world, other, 0);
+}
+
+#[test]
+fn provisional_pieces_are_never_offered() {
+    let truth = file(64 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.peer(2, &truth, sha256(), 10_000_000);
+    let other = world.peer(3, &truth, sha256(), FAST);
+    world.model(other).digest = None;
+    world.submit(spec(&[sha256()]));
+    world.run_for(1_500);
+    let now = world.now().monotonic;
+    world.model(other).session.find(&[(1, sha256()), (2, root_digest(&truth))], now);
+    world.pump_and_tell(other);
+    world.run_for(100);
+    assert_eq!(world.model(other).answers, [Answer::NotHere, Answer::NotHere]);
+}

@@ -1,0 +1,283 @@
+//! Who is believed, who is blamed, what a lie costs.
+
+use std::time::Duration;
+
+use peer_proto::peer::PeerId;
+
+use super::world::*;
+use crate::engine::event::Failure;
+use crate::engine::io::*;
+use crate::engine::piece_set::PieceSet;
+use crate::job::JobState;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const FAST: u64 = 40_000_000;
+
+fn is_banned(world: &World, peer: PeerId) -> bool {
+    world.engine.peer_views().iter().any(|view| view.peer == peer && view.banned_for_s.is_some())
+}
+
+#[test]
+fn trust_8_wrong_bytes_under_a_trusted_root_ban_their_sender_at_a_megabyte_at_most() {
+    let truth = file(64 * MIB, 1);
+    for false_pieces in [vec![0], vec![1_023], (0..1_024).collect::<Vec<u32>>()] {
+        let mut world = World::new(&truth);
+        let liar = world.peer(2, &truth, root_digest(&truth), FAST);
+        world.model(liar).sends = altered(64 * MIB, 1, &false_pieces);
+        world.submit(spec(&[root_digest(&truth)]));
+        world.run(MINUTE);
+        let view = world.view();
+        assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
+        assert!(view.bytes.discarded <= MIB, "{:?}", view.bytes);
+        assert!(is_banned(&world, liar) && world.disconnected.contains(&liar));
+        assert_eq!(world.engine.totals().banned_peers, 1);
+    }
+}
+
+#[test]
+fn trust_8_a_ban_lasts_ten_minutes_and_doubles() {
+    let truth = file(4 * MIB, 1);
+    let mut world = World::new(&truth);
+    let liar = world.peer(2, &truth, root_digest(&truth), FAST);
+    world.model(liar).sends = altered(4 * MIB, 1, &[0]);
+    world.submit(spec(&[root_digest(&truth)]));
+    world.run(MINUTE);
+    let banned_for = |world: &World| {
+        world.engine.peer_views().iter().find(|view| view.peer == liar).and_then(|view| view.banned_for_s)
+    };
+    assert!(banned_for(&world).is_some_and(|seconds| (590..=601).contains(&seconds)));
+    let before = world.disconnected.len();
+    world.tell(Input::PeerConnected { peer: liar, address: "10.0.0.2".into(), near: true, nonce: [1; 16] });
+    assert_eq!(world.disconnected.len(), before + 1, "refused while it is banned");
+}
+
+#[test]
+fn trust_6_and_8_a_false_list_of_another_root_is_never_taken() {
+    let truth = file(8 * MIB, 1);
+    let mut world = World::new(&truth);
+    let other = file(8 * MIB, 9);
+    let honest_of_another = world.peer(2, &other, root_digest(&truth), FAST);
+    world.submit(spec(&[root_digest(&truth)]));
+    world.run(MINUTE);
+    assert_eq!((world.state(), world.view().bytes.peers), (JobState::Acknowledged, 0));
+    assert!(!is_banned(&world, honest_of_another), "TRUST-7: another version is no lie");
+}
+
+#[test]
+fn trust_5_a_stated_length_that_is_wrong_costs_its_author_only() {
+    let truth = file(8 * MIB - 7, 1);
+    let mut world = World::new(&truth);
+    world.origin.fault = Some(transient("connection refused", None));
+    // The same values fold for any length with as many pieces: only the last piece tells.
+    let values = truth.values().to_vec();
+    let long = peer_proto::verify::HashList::from_values(8 * MIB - 6, values).expect("as many pieces");
+    assert_eq!(long.content().root, truth.content().root);
+    let long = std::sync::Arc::new(long);
+    let liar = world.peer(2, &long, root_digest(&truth), FAST);
+    world.model(liar).sends = altered(8 * MIB - 6, 1, &[127]);
+    world.peer(3, &truth, root_digest(&truth), FAST);
+    world.submit(spec(&[root_digest(&truth)]));
+    world.run(MINUTE);
+    assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
+    assert_eq!(world.view().len, Some(8 * MIB - 7));
+    assert!(world.view().bytes.discarded <= 2 * 65_536 && is_banned(&world, liar));
+}
+
+#[test]
+fn claim_1_a_sealed_list_and_sha256_give_the_whole_file_with_audits_of_half_a_percent() {
+    let truth = file(64 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.peer(2, &truth, sha256(), FAST);
+    world.submit(spec(&[sha256()]));
+    world.run(MINUTE);
+    let view = world.view();
+    assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
+    assert!(view.bytes.origin > 0 && view.bytes.origin <= 64 * MIB / 100, "{:?}", view.bytes);
+    assert_eq!(view.bytes.discarded, 0, "audited pieces are not fetched twice");
+}
+
+#[test]
+fn claim_1_lists_of_peers_that_did_not_check_the_whole_file_are_not_taken() {
+    let truth = file(16 * MIB, 1);
+    let mut world = World::new(&truth);
+    let peer = world.peer(2, &truth, sha256(), FAST);
+    world.model(peer).sealed = false;
+    world.submit(spec(&[sha256()]));
+    world.run(MINUTE);
+    assert_eq!((world.state(), world.view().bytes.peers), (JobState::Acknowledged, 0));
+}
+
+#[test]
+fn claim_5_a_fabricated_list_costs_one_megabyte_and_one_piece() {
+    let truth = file(64 * MIB, 1);
+    let mut world = World::new(&truth);
+    let liar = world.peer(2, &file(64 * MIB, 9), sha256(), FAST);
+    world.submit(spec(&[sha256()]));
+    world.run(MINUTE);
+    let view = world.view();
+    assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
+    assert!(view.bytes.peers <= MIB + 65_536, "{:?}", view.bytes);
+    assert_eq!(view.bytes.origin, 64 * MIB);
+    assert!(!is_banned(&world, liar), "CLAIM-4: refuted, not banned");
+}
+
+#[test]
+fn claim_3_a_list_that_contradicts_what_i_read_is_refuted_at_intake() {
+    let truth = file(64 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.submit(spec(&[sha256()]));
+    world.run_for(1_000);
+    world.peer(2, &altered(64 * MIB, 1, &[3]), sha256(), FAST);
+    world.run(MINUTE);
+    assert_eq!((world.state(), world.view().bytes.peers), (JobState::Acknowledged, 0));
+}
+
+#[test]
+fn claim_4_a_refuted_author_may_still_give_proved_bytes_later() {
+    let truth = file(64 * MIB, 1);
+    let mut world = World::new(&truth);
+    let stale = world.peer(2, &file(64 * MIB, 9), sha256(), FAST);
+    world.submit(spec(&[sha256()]));
+    world.run(MINUTE);
+    assert!(world.engine.peer_views().iter().any(|view| view.peer == stale && view.connected));
+}
+
+#[test]
+fn claim_6_two_lists_that_differ_cost_one_piece_of_the_origin() {
+    let truth = file(64 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.peer(2, &altered(64 * MIB, 1, &[700]), sha256(), FAST);
+    let honest = world.peer(3, &truth, sha256(), FAST);
+    world.submit(spec(&[sha256()]));
+    world.run(MINUTE);
+    let view = world.view();
+    assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
+    assert!(view.bytes.origin <= 64 * MIB / 100 + 65_536, "{:?}", view.bytes);
+    assert!(!is_banned(&world, honest));
+}
+
+#[test]
+fn trust_8_a_false_hint_beside_three_honest_holders_bans_no_honest_peer() {
+    let truth = file(64 * MIB, 1);
+    let mut world = World::new(&truth);
+    let liar = world.peer(2, &altered(64 * MIB, 1, &[5, 900]), sha256(), FAST);
+    let honest: Vec<PeerId> = (3..6).map(|number| world.peer(number, &truth, sha256(), FAST)).collect();
+    world.submit(spec(&[sha256()]));
+    world.run(MINUTE);
+    assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
+    assert!(honest.iter().all(|peer| !is_banned(&world, *peer)));
+    assert!(world.view().bytes.origin <= 64 * MIB / 50, "{:?}", world.view().bytes);
+    let _ = liar;
+}
+
+#[test]
+fn claim_8_a_small_file_is_not_audited_and_a_wrong_one_names_its_liar() {
+    let truth = file(4 * MIB, 1);
+    let mut world = World::new(&truth);
+    let liar = world.peer(2, &altered(4 * MIB, 1, &[17]), sha256(), FAST);
+    world.submit(spec(&[sha256()]));
+    world.run(MINUTE);
+    let view = world.view();
+    assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
+    assert!(view.bytes.origin <= 4 * MIB, "{:?}", view.bytes);
+    assert!(is_banned(&world, liar), "it said it had checked the whole file");
+}
+
+#[test]
+fn claim_8_an_honest_small_file_costs_the_origin_nothing() {
+    let truth = file(4 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.peer(2, &truth, sha256(), FAST);
+    world.submit(spec(&[sha256()]));
+    world.run(MINUTE);
+    assert_eq!((world.state(), world.view().bytes.origin), (JobState::Acknowledged, 0));
+}
+
+#[test]
+fn claim_10_one_false_piece_costs_the_origin_at_most_one_file_and_nothing_wrong_is_delivered() {
+    let truth = file(64 * MIB, 1);
+    for false_piece in [0, 511, 1_023] {
+        let mut world = World::new(&truth);
+        world.peer(2, &altered(64 * MIB, 1, &[false_piece]), sha256(), FAST);
+        world.submit(spec(&[sha256()]));
+        world.run(MINUTE);
+        let view = world.view();
+        assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
+        assert!(view.bytes.origin <= 64 * MIB, "{:?}", view.bytes);
+        assert_eq!(view.blake3, Some(truth.content().root.to_string()));
+    }
+}
+
+#[test]
+fn claim_10_step_1_an_origin_that_contradicts_the_digest_is_replaced_by_a_list_alone() {
+    let truth = file(32 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.origin.serves = altered(32 * MIB, 1, &[40]);
+    world.peer(2, &truth, sha256(), FAST);
+    world.submit(spec(&[sha256()]));
+    world.run(MINUTE);
+    let view = world.view();
+    assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
+    assert_eq!(view.blake3, Some(truth.content().root.to_string()));
+}
+
+#[test]
+fn claim_10_step_5_with_the_origin_away_the_lists_are_tried_one_after_the_other() {
+    let truth = file(32 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.origin.fault = Some(transient("connection refused", None));
+    world.peer(2, &altered(32 * MIB, 1, &[9]), sha256(), FAST);
+    world.peer(3, &truth, sha256(), FAST);
+    world.submit(spec(&[sha256()]));
+    world.run(MINUTE);
+    assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
+    assert_eq!(world.view().bytes.origin, 0);
+}
+
+#[test]
+fn d08_a_wrong_digest_is_an_integrity_error_and_nothing_is_delivered() {
+    let truth = file(8 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.origin.serves = altered(8 * MIB, 1, &[3]);
+    world.submit(spec(&[sha256()]));
+    world.run(MINUTE);
+    let view = world.view();
+    assert_eq!((view.state, view.failure), (JobState::Error, Some(Failure::Integrity)));
+    assert!(view.reason.contains("not what was asked for"), "{}", view.reason);
+    assert_eq!(world.delivered, 0);
+}
+
+#[test]
+fn a_trusted_list_shows_that_the_origin_lies_and_peers_finish() {
+    let truth = file(8 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.origin.serves = altered(8 * MIB, 1, &[3]);
+    let half = world.peer(2, &truth, root_digest(&truth), FAST);
+    world.model(half).have = PieceSet::of(0..4);
+    world.submit(spec(&[root_digest(&truth)]));
+    world.run_for(700);
+    world.peer(3, &truth, root_digest(&truth), FAST);
+    world.run(MINUTE);
+    assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
+}
+
+#[test]
+fn restarted_with_provisional_pieces_the_digest_still_decides() {
+    let truth = file(16 * MIB, 1);
+    let lie = altered(16 * MIB, 1, &[7]);
+    let mut world = World::new(&truth);
+    world.found.version = Some(world.origin.version.clone());
+    let author = peer_id(2);
+    let values = lie.values()[..100].to_vec();
+    world.disk = (0..100).zip(values.iter().copied()).collect();
+    let run = peer_proto::standing::PieceRun {
+        first: peer_proto::content::PieceIndex(0),
+        values,
+        standing: Standing::Provisional { author },
+    };
+    world.found.runs = vec![run];
+    world.submit(spec(&[sha256()]));
+    world.run(MINUTE);
+    assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
+    assert!(world.view().bytes.origin <= 16 * MIB);
+}

@@ -1,0 +1,675 @@
+//! Scripted hands: an origin, peers, a disk, all in virtual time and in steps of 10 ms.
+//!
+//! Bytes are modelled by the values of pieces: what a piece "is" is its value, so lies are other values.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use peer_proto::content::{Hash, PieceIndex};
+use peer_proto::digest::{Algorithm, Digest};
+use peer_proto::lookup::lookup_id;
+use peer_proto::session::{Answer, Output as SessionOutput, RequestId, Session, SessionConfig};
+use peer_proto::standing::{PieceRun, Standing};
+use peer_proto::verify::HashList;
+use peer_proto::version::Version;
+use peer_proto::wire::{Frame, HaveSet, ListPart};
+
+use crate::engine::event::Event;
+use crate::engine::io::*;
+use crate::engine::piece_set::PieceSet;
+use crate::engine::{Engine, EngineConfig};
+use crate::job::{Existing, JobId, JobSpec, JobState, PeerFlags, Priority};
+
+pub(super) const STEP_MS: u64 = 10;
+pub(super) const MIB: u64 = 1024 * 1024;
+pub(super) const JOB: JobId = JobId([7; 16]);
+
+use peer_proto::peer::PeerId;
+use peer_proto::time::Instant;
+
+pub(super) fn peer_id(number: u8) -> PeerId {
+    PeerId::from_public_key([number; 32])
+}
+
+/// A file whose pieces have values that follow from their number and `mark`.
+pub(super) fn file(len: u64, mark: u8) -> Arc<HashList> {
+    altered(len, mark, &[])
+}
+
+/// The same file with some pieces false.
+pub(super) fn altered(len: u64, mark: u8, false_pieces: &[u32]) -> Arc<HashList> {
+    let count = peer_proto::content::Geometry::of(len).expect("short").piece_count();
+    let value = |piece: u32| {
+        let mut bytes = [mark; 32];
+        bytes[..4].copy_from_slice(&piece.to_be_bytes());
+        bytes[31] = u8::from(false_pieces.contains(&piece));
+        Hash(bytes)
+    };
+    Arc::new(HashList::from_values(len, (0..count).map(value).collect()).expect("as many as pieces"))
+}
+
+pub(super) fn root_digest(list: &HashList) -> Digest {
+    Digest::new(Algorithm::Blake3, list.content().root.0.to_vec()).expect("32 bytes")
+}
+
+pub(super) fn sha256() -> Digest {
+    Digest::new(Algorithm::Sha256, vec![0x5a; 32]).expect("32 bytes")
+}
+
+pub(super) fn version(etag: &str, len: Option<u64>) -> Version {
+    Version {
+        final_origin: "https://example.org:443".into(),
+        etag: Some(format!("\"{etag}\"")),
+        last_modified: None,
+        len,
+    }
+}
+
+/// What a source does over the bytes it gave.
+#[derive(Clone, Debug)]
+pub(super) struct Pace {
+    /// Bytes per second.
+    pub(super) rate: u64,
+    /// From so many bytes on, another rate (zero: silence).
+    pub(super) then: Option<(u64, u64)>,
+    pub(super) given: u64,
+}
+
+impl Pace {
+    pub(super) fn steady(rate: u64) -> Self {
+        Self { rate, then: None, given: 0 }
+    }
+
+    fn step(&self) -> u64 {
+        let rate = match self.then {
+            Some((from, then)) if self.given >= from => then,
+            _ => self.rate,
+        };
+        rate * STEP_MS / 1_000
+    }
+}
+
+pub(super) struct OriginModel {
+    pub(super) serves: Arc<HashList>,
+    pub(super) version: Version,
+    pub(super) ranges: bool,
+    pub(super) digests: Vec<Digest>,
+    pub(super) public: bool,
+    pub(super) pace: Pace,
+    /// What every probe and lease fails with, while set.
+    pub(super) fault: Option<OriginFault>,
+    /// Bytes after which a lease breaks off.
+    pub(super) cuts_after: Option<u64>,
+    pub(super) probes: u32,
+    pub(super) leases: u32,
+}
+
+pub(super) struct PeerModel {
+    pub(super) session: Session,
+    /// What it states.
+    pub(super) list: Arc<HashList>,
+    /// What it sends.
+    pub(super) sends: Arc<HashList>,
+    pub(super) have: PieceSet,
+    pub(super) digest: Option<Digest>,
+    pub(super) sealed: bool,
+    pub(super) pace: Pace,
+    pub(super) asked: u32,
+    pub(super) wanted: BTreeSet<RequestId>,
+    /// What it was answered, by key of its own question.
+    pub(super) answers: Vec<Answer>,
+    pub(super) frames: Vec<Frame>,
+}
+
+/// Takes the first word of what is written and then refuses more.
+struct Name(String);
+
+impl std::fmt::Write for Name {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let word = text.find(|letter: char| !letter.is_alphanumeric()).unwrap_or(text.len());
+        self.0.push_str(&text[..word]);
+        if word < text.len() { Err(std::fmt::Error) } else { Ok(()) }
+    }
+}
+
+struct Running {
+    lease: Lease,
+    at: u64,
+    end: Option<u64>,
+    idle_ms: u64,
+}
+
+pub(super) struct World {
+    pub(super) engine: Engine,
+    pub(super) ms: u64,
+    pub(super) truth: Arc<HashList>,
+    pub(super) origin: OriginModel,
+    pub(super) peers: BTreeMap<PeerId, PeerModel>,
+    pub(super) disk: BTreeMap<u32, Hash>,
+    pub(super) found: PartFound,
+    pub(super) events: Vec<Event>,
+    pub(super) states: Vec<JobState>,
+    pub(super) effects: Vec<String>,
+    pub(super) disconnected: Vec<PeerId>,
+    pub(super) resets: u32,
+    pub(super) kept: u32,
+    pub(super) delivered: u32,
+    pub(super) serves: Vec<(ServeId, PeerId, RequestId, ServeFrom)>,
+    pub(super) open_fault: Option<LocalFault>,
+    pub(super) deliver_fault: Option<LocalFault>,
+    pub(super) lease_fault: Option<LocalFault>,
+    leases: BTreeMap<LeaseId, Running>,
+    inbox: VecDeque<Input>,
+    /// Facts told at this very moment: the engine must not run in circles.
+    told_now: u32,
+}
+
+pub(super) fn config(flags: PeerFlags) -> EngineConfig {
+    EngineConfig { me: peer_id(1), seed: [3; 32], flags, expects_peers: false }
+}
+
+pub(super) fn spec(digests: &[Digest]) -> JobSpec {
+    JobSpec {
+        url: "https://example.org/file".into(),
+        destination: "/tmp/file".into(),
+        digests: digests.to_vec(),
+        flags: PeerFlags::BOTH,
+        priority: Priority::Normal,
+        auto_complete: true,
+        limit_bytes_per_s: None,
+        existing: Existing::Refuse,
+    }
+}
+
+impl World {
+    /// An origin that serves the file at 10 MB/s; nobody else.
+    pub(super) fn new(truth: &Arc<HashList>) -> Self {
+        Self::with_flags(truth, PeerFlags::BOTH)
+    }
+
+    pub(super) fn with_flags(truth: &Arc<HashList>, flags: PeerFlags) -> Self {
+        let now = Now { monotonic: Instant::ZERO, wall_unix_ms: 1_800_000_000_000 };
+        Self {
+            engine: Engine::new(config(flags), now),
+            ms: 0,
+            truth: Arc::clone(truth),
+            origin: OriginModel {
+                serves: Arc::clone(truth),
+                version: version("a", Some(truth.content().len)),
+                ranges: true,
+                digests: Vec::new(),
+                public: true,
+                pace: Pace::steady(10_000_000),
+                fault: None,
+                cuts_after: None,
+                probes: 0,
+                leases: 0,
+            },
+            peers: BTreeMap::new(),
+            disk: BTreeMap::new(),
+            found: PartFound { version: None, runs: Vec::new() },
+            events: Vec::new(),
+            states: Vec::new(),
+            effects: Vec::new(),
+            disconnected: Vec::new(),
+            resets: 0,
+            kept: 0,
+            delivered: 0,
+            serves: Vec::new(),
+            open_fault: None,
+            deliver_fault: None,
+            lease_fault: None,
+            leases: BTreeMap::new(),
+            inbox: VecDeque::new(),
+            told_now: 0,
+        }
+    }
+
+    /// A peer that holds all of `list` under `digest`, at `rate` bytes per second.
+    pub(super) fn peer(&mut self, number: u8, list: &Arc<HashList>, digest: Digest, rate: u64) -> PeerId {
+        let id = peer_id(number);
+        let model = PeerModel {
+            session: Session::new(
+                SessionConfig { me: id, peer: peer_id(1), my_nonce: [number; 16], filler: [0; 128] },
+                self.now().monotonic,
+            ),
+            list: Arc::clone(list),
+            sends: Arc::clone(list),
+            have: PieceSet::of(0..list.geometry().piece_count()),
+            digest: Some(digest),
+            sealed: true,
+            pace: Pace::steady(rate),
+            asked: 0,
+            wanted: BTreeSet::new(),
+            answers: Vec::new(),
+            frames: Vec::new(),
+        };
+        self.peers.insert(id, model);
+        self.connect(id, true);
+        id
+    }
+
+    pub(super) fn connect(&mut self, id: PeerId, near: bool) {
+        let address = format!("10.0.0.{}", id.public_key()[0]);
+        self.tell(Input::PeerConnected { peer: id, address, near, nonce: [9; 16] });
+        self.pump_peer(id);
+    }
+
+    /// The same peer on a new connection.
+    pub(super) fn connect_again(&mut self, id: PeerId, near: bool) {
+        let number = id.public_key()[0];
+        let now = self.now().monotonic;
+        let config = SessionConfig { me: id, peer: peer_id(1), my_nonce: [number; 16], filler: [0; 128] };
+        self.model(id).session = Session::new(config, now);
+        self.connect(id, near);
+        self.pump_and_tell(id);
+    }
+
+    /// Carries out what a peer's session wants to say.
+    pub(super) fn pump_and_tell(&mut self, id: PeerId) {
+        self.pump_peer(id);
+        while let Some(input) = self.inbox.pop_front() {
+            self.tell(input);
+        }
+    }
+
+    pub(super) fn model(&mut self, id: PeerId) -> &mut PeerModel {
+        self.peers.get_mut(&id).expect("a peer of this world")
+    }
+
+    pub(super) fn submit(&mut self, spec: JobSpec) {
+        self.tell(Input::Submit { job: JOB, spec });
+    }
+
+    pub(super) fn now(&self) -> Now {
+        let wall_unix_ms = 1_800_000_000_000 + i64::try_from(self.ms).expect("small");
+        Now { monotonic: Instant::from_micros(self.ms * 1_000), wall_unix_ms }
+    }
+
+    pub(super) fn tell(&mut self, input: Input) {
+        self.inbox.push_front(input);
+        while let Some(input) = self.inbox.pop_front() {
+            self.told_now += 1;
+            assert!(
+                self.told_now < 5_000,
+                "in circles at {} ms: {:?}",
+                self.ms,
+                self.effects.iter().rev().take(30).collect::<Vec<_>>()
+            );
+            self.engine.handle_input(input, self.now());
+            self.drain();
+        }
+    }
+
+    pub(super) fn command(&mut self, command: JobCommand) {
+        self.tell(Input::Command { job: JOB, command });
+    }
+
+    pub(super) fn lose(&mut self, id: PeerId) {
+        self.peers.remove(&id);
+        let ids: Vec<LeaseId> =
+            self.leases.iter().filter(|(_, run)| source_of(run) == Some(id)).map(|(id, _)| *id).collect();
+        ids.into_iter().for_each(|lease| self.end(lease, Err(LeaseFault::PeerLost)));
+        self.tell(Input::PeerLost { peer: id });
+    }
+
+    pub(super) fn view(&self) -> crate::engine::event::JobView {
+        self.engine.job_view(JOB).expect("the job is known")
+    }
+
+    pub(super) fn state(&self) -> JobState {
+        self.view().state
+    }
+
+    /// Runs until the job has ended or `limit` virtual time passed; returns milliseconds.
+    pub(super) fn run(&mut self, limit: Duration) -> u64 {
+        let end = self.ms + u64::try_from(limit.as_millis()).expect("small");
+        self.run_until(end, |world| {
+            matches!(world.state(), JobState::Acknowledged | JobState::Error | JobState::Cancelled)
+        });
+        self.ms
+    }
+
+    pub(super) fn run_for(&mut self, ms: u64) {
+        self.run_until(self.ms + ms, |_| false);
+    }
+
+    pub(super) fn run_until(&mut self, end_ms: u64, is_done: impl Fn(&Self) -> bool) {
+        while self.ms < end_ms && !is_done(self) {
+            self.step();
+        }
+    }
+
+    fn step(&mut self) {
+        self.ms += STEP_MS;
+        self.told_now = 0;
+        let now = self.now().monotonic;
+        for id in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.model(id).session.handle_timeout(now);
+            self.pump_peer(id);
+        }
+        self.move_bytes();
+        self.engine.handle_timeout(self.now());
+        self.drain();
+        while let Some(input) = self.inbox.pop_front() {
+            self.tell(input);
+        }
+    }
+
+    fn drain(&mut self) {
+        loop {
+            match self.engine.poll_output() {
+                Output::Effect(effect) => self.perform(*effect),
+                Output::WaitUntil(_) => return,
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        let mut name = Name(String::new());
+        let _ = write!(name, "{effect:?}");
+        self.effects.push(name.0);
+        match effect {
+            Effect::PersistJob { id, .. } => {
+                self.inbox.push_back(Input::JobPersisted { id, outcome: Ok(()) })
+            }
+            Effect::OpenPart { id, .. } => {
+                let outcome = self.open_fault.take().map_or_else(|| Ok(self.found.clone()), Err);
+                self.inbox.push_back(Input::PartOpened { id, outcome });
+            }
+            Effect::ResetPart { id, .. } => {
+                assert!(self.leases.is_empty(), "a part is emptied only when nobody writes to it");
+                self.resets += 1;
+                self.disk.clear();
+                self.inbox.push_back(Input::PartReset { id, outcome: Ok(()) });
+            }
+            Effect::Probe { id, .. } => self.probe(id),
+            Effect::StartLease(lease) => self.start(lease),
+            Effect::TrimLease { lease, end } => {
+                if let Some(run) = self.leases.get_mut(&lease) {
+                    run.end = run.end.map(|before| before.min(end));
+                }
+            }
+            Effect::StopLease { lease } => self.end(lease, Err(LeaseFault::Stopped)),
+            Effect::Seal { id, len, .. } => self.seal(id, len),
+            Effect::Deliver { id, .. } => {
+                let outcome = self.deliver_fault.take().map_or(Ok(()), Err);
+                self.delivered += u32::from(outcome.is_ok());
+                self.inbox.push_back(Input::Delivered { id, outcome });
+            }
+            Effect::DropPart { id, .. } => {
+                assert!(self.leases.is_empty(), "a part goes only when nobody writes to it");
+                self.inbox.push_back(Input::PartDropped { id });
+            }
+            Effect::Keep { .. } => self.kept += 1,
+            Effect::Send { peer, frame } => self.receive(peer, frame),
+            Effect::Disconnect { peer, .. } => {
+                self.disconnected.push(peer);
+                self.lose_later(peer);
+            }
+            Effect::ReadList { id, .. } => {
+                self.inbox.push_back(Input::ListRead { id, values: self.truth.page(0) });
+            }
+            Effect::Serve { id, peer, request, from, .. } => self.serves.push((id, peer, request, from)),
+            Effect::StopServe { id } => {
+                self.inbox.push_back(Input::ServeEnded { id, sent: 0, outcome: ServeOutcome::PeerGone });
+            }
+            Effect::Tell(event) => {
+                if let Event::JobChanged(view) = &event
+                    && self.states.last() != Some(&view.state)
+                {
+                    self.states.push(view.state);
+                }
+                self.events.push(event);
+            }
+            Effect::ForgetJob { .. } | Effect::Restand { .. } => {}
+        }
+    }
+
+    fn lose_later(&mut self, peer: PeerId) {
+        self.peers.remove(&peer);
+        let ids: Vec<LeaseId> =
+            self.leases.iter().filter(|(_, run)| source_of(run) == Some(peer)).map(|(id, _)| *id).collect();
+        ids.into_iter().for_each(|lease| self.end(lease, Err(LeaseFault::PeerLost)));
+        self.inbox.push_back(Input::PeerLost { peer });
+    }
+
+    fn probe(&mut self, id: EffectId) {
+        self.origin.probes += 1;
+        let origin = &self.origin;
+        let outcome = match &origin.fault {
+            Some(fault) => Err(fault.clone()),
+            None => Ok(Probe {
+                version: origin.version.clone(),
+                ranges: origin.ranges,
+                digests: origin.digests.clone(),
+                public: origin.public,
+                round_trip: Duration::from_millis(10),
+            }),
+        };
+        self.inbox.push_back(Input::Probed { id, outcome });
+    }
+
+    fn start(&mut self, lease: Lease) {
+        let (at, end) = match lease.span {
+            Span::Range(range) => (range.start(), Some(range.end())),
+            Span::ToEnd => (0, None),
+        };
+        let id = lease.id;
+        let fault = match &lease.source {
+            LeaseSource::Origin { pinned, .. } => {
+                self.origin.leases += 1;
+                let changed = !pinned.is_same(&self.origin.version);
+                let (severity, message) = (Severity::VersionChanged, "changed".to_owned());
+                let changed = changed.then_some(OriginFault { severity, message, status: Some(200) });
+                let no_ranges = (!self.origin.ranges && end.is_some() && at > 0).then(|| OriginFault {
+                    severity: Severity::NoRanges,
+                    message: "200 to a range".into(),
+                    status: Some(200),
+                });
+                self.origin.fault.clone().or(changed).or(no_ranges).map(LeaseFault::Origin)
+            }
+            LeaseSource::Peer { peer, .. } => {
+                if self.peers.contains_key(peer) {
+                    None
+                } else {
+                    Some(LeaseFault::PeerLost)
+                }
+            }
+        };
+        self.leases.insert(id, Running { lease, at, end, idle_ms: 0 });
+        if let Some(fault) = fault {
+            self.end(id, Err(fault));
+        } else if let Some(fault) = self.lease_fault.take() {
+            self.end(id, Err(LeaseFault::Local(fault)));
+        }
+    }
+
+    fn end(&mut self, lease: LeaseId, outcome: Result<(), LeaseFault>) {
+        let Some(run) = self.leases.remove(&lease) else { return };
+        let start = start_of(&run.lease);
+        if let (LeaseSource::Peer { peer, request }, Ok(())) = (&run.lease.source, &outcome) {
+            self.peers.get_mut(peer).into_iter().for_each(|model| model.session.finish(*request));
+        }
+        let len = (run.lease.span == Span::ToEnd && outcome.is_ok()).then_some(run.at);
+        self.inbox.push_back(Input::LeaseEnded { lease, received: run.at - start, len, outcome });
+    }
+
+    fn move_bytes(&mut self) {
+        let mut budgets: BTreeMap<Option<PeerId>, u64> =
+            self.peers.iter().map(|(id, model)| (Some(*id), model.pace.step())).collect();
+        budgets.insert(None, self.origin.pace.step());
+        for id in self.leases.keys().copied().collect::<Vec<_>>() {
+            let source = self.leases.get(&id).and_then(source_of);
+            let Some(budget) = budgets.get_mut(&source) else { continue };
+            let moved = self.move_lease(id, *budget);
+            *budget -= moved;
+            match source {
+                Some(peer) => {
+                    self.peers.get_mut(&peer).into_iter().for_each(|model| model.pace.given += moved)
+                }
+                None => self.origin.pace.given += moved,
+            }
+        }
+    }
+
+    fn move_lease(&mut self, id: LeaseId, budget: u64) -> u64 {
+        let Some(run) = self.leases.get_mut(&id) else { return 0 };
+        let values = match run.lease.source {
+            LeaseSource::Origin { .. } => Arc::clone(&self.origin.serves),
+            LeaseSource::Peer { peer, request } => match self.peers.get(&peer) {
+                Some(model) if model.wanted.contains(&request) => Arc::clone(&model.sends),
+                _ => return 0,
+            },
+        };
+        let start = start_of(&run.lease);
+        let end = run.end.unwrap_or(values.content().len).max(start);
+        let from_origin = matches!(run.lease.source, LeaseSource::Origin { .. });
+        let cut = self.origin.cuts_after.filter(|_| from_origin).map(|after| start + after);
+        let reach = cut.map_or(end, |cut| cut.min(end));
+        let moved = budget.min(reach.saturating_sub(run.at));
+        let (before, after) = (run.at, run.at + moved);
+        run.at = after;
+        run.idle_ms = if moved > 0 { 0 } else { run.idle_ms + STEP_MS };
+        let lease = run.lease.clone();
+        let geometry = *values.geometry();
+        let whole = |offset: u64| {
+            if offset >= geometry.len() {
+                geometry.piece_count()
+            } else {
+                u32::try_from(offset / geometry.piece_len()).expect("small")
+            }
+        };
+        for piece in whole(before)..whole(after) {
+            let value = values.value(PieceIndex(piece)).expect("inside");
+            if !self.store(&lease, piece, value) {
+                self.inbox.push_back(Input::Progress { lease: id, received: after - start });
+                self.end(id, Err(LeaseFault::WrongBytes { piece: PieceIndex(piece) }));
+                return moved;
+            }
+        }
+        if moved > 0 {
+            self.inbox.push_back(Input::Progress { lease: id, received: after - start });
+        }
+        if after >= end {
+            self.end(id, Ok(()));
+        } else if Some(after) == cut {
+            self.end(id, Err(LeaseFault::Origin(transient("cut off", None))));
+        }
+        moved
+    }
+
+    /// Writes a piece if it agrees with what it must agree with.
+    fn store(&mut self, lease: &Lease, piece: u32, value: Hash) -> bool {
+        let (expected, standing) = match &lease.accept {
+            Accept::Certain { check } => {
+                (check.as_ref().and_then(|list| list.value(PieceIndex(piece))), Standing::Certain)
+            }
+            Accept::Listed { list, standing } => (list.value(PieceIndex(piece)), *standing),
+        };
+        if expected.is_some_and(|expected| expected != value) {
+            return false;
+        }
+        self.disk.insert(piece, value);
+        let run = PieceRun { first: PieceIndex(piece), values: vec![value], standing };
+        self.inbox.push_back(Input::PiecesStored { lease: lease.id, run });
+        true
+    }
+
+    fn seal(&mut self, id: EffectId, len: u64) {
+        assert!(self.leases.is_empty(), "a file is sealed only when nobody writes to it");
+        let count = peer_proto::content::Geometry::of(len).expect("short").piece_count();
+        let values: Vec<Hash> = (0..count).filter_map(|piece| self.disk.get(&piece).copied()).collect();
+        let outcome = match HashList::from_values(len, values) {
+            Ok(list) if list == *self.truth || self.view().trust.starts_with("level 0") => {
+                Ok(SealedFile { content: list.content(), list: Arc::new(list), digests: vec![sha256()] })
+            }
+            Ok(_) => Err(SealFault::Mismatch { algorithm: Algorithm::Sha256, found: sha256() }),
+            Err(_) => panic!("sealed a file with gaps"),
+        };
+        self.inbox.push_back(Input::Sealed { id, outcome });
+    }
+
+    fn receive(&mut self, id: PeerId, frame: Frame) {
+        let now = self.now().monotonic;
+        if let Some(model) = self.peers.get_mut(&id) {
+            model.frames.push(frame.clone());
+            model.session.handle_frame(frame, now).expect("the engine's frames are in order");
+            self.pump_peer(id);
+        }
+    }
+
+    pub(super) fn pump_peer(&mut self, id: PeerId) {
+        let now = self.now().monotonic;
+        while let Some(model) = self.peers.get_mut(&id) {
+            match model.session.poll_output() {
+                SessionOutput::Transmit(frame) => {
+                    self.inbox.push_back(Input::FrameReceived { peer: id, frame })
+                }
+                SessionOutput::Event(event) => model.react(event, now),
+                SessionOutput::WaitUntil(_) => return,
+            }
+        }
+    }
+}
+
+impl PeerModel {
+    fn react(&mut self, event: peer_proto::session::SessionEvent, now: Instant) {
+        use peer_proto::session::SessionEvent;
+        match event {
+            SessionEvent::Asked { key, id, .. } => {
+                self.asked += 1;
+                let content = self.list.content();
+                let whole = self.have.contains_all(0..self.list.geometry().piece_count());
+                let holds = self.digest.as_ref().is_some_and(|digest| lookup_id(digest) == id);
+                let answer = if holds {
+                    Answer::Here { content, whole, sealed: self.sealed }
+                } else {
+                    Answer::NotHere
+                };
+                self.session.answer(key, answer, now);
+                if holds && !whole {
+                    let mut have = HaveSet::new(self.list.geometry().piece_count());
+                    self.have.runs().for_each(|run| have.insert(run));
+                    self.session.send_have(content, have, now);
+                }
+            }
+            SessionEvent::ListAsked { content, part } => {
+                let values = match part {
+                    ListPart::Head => Some(self.list.head()),
+                    ListPart::Page(page) => self.list.page(page),
+                };
+                self.session.send_list(content, part, values);
+            }
+            SessionEvent::Wanted { request, .. } => {
+                self.wanted.insert(request);
+            }
+            SessionEvent::Found { answer, .. } => self.answers.push(answer),
+            _ => {}
+        }
+    }
+}
+
+pub(super) fn transient(message: &str, status: Option<u16>) -> OriginFault {
+    OriginFault { severity: Severity::Transient { retry_after: None }, message: message.into(), status }
+}
+
+pub(super) fn fatal(message: &str) -> OriginFault {
+    OriginFault { severity: Severity::Fatal, message: message.into(), status: Some(404) }
+}
+
+fn source_of(run: &Running) -> Option<PeerId> {
+    match run.lease.source {
+        LeaseSource::Origin { .. } => None,
+        LeaseSource::Peer { peer, .. } => Some(peer),
+    }
+}
+
+fn start_of(lease: &Lease) -> u64 {
+    match lease.span {
+        Span::Range(range) => range.start(),
+        Span::ToEnd => 0,
+    }
+}
