@@ -6,8 +6,10 @@
 
 mod from_origin;
 mod from_peers;
+mod hostile;
 mod interrupted;
 mod lab;
+mod liars;
 mod origin_edges;
 mod origin_faults;
 mod origin_fetch;

@@ -1,0 +1,213 @@
+//! Peers that lie, against a real node over real sockets: the bytes stay exact, the waste stays bounded, and only
+//! liars are banned.
+
+use std::net::SocketAddr;
+
+use nearbits::job::{Existing, JobId, JobSpec, JobState, PeerFlags, Priority};
+use nearbits::node::{JobView, NodeConfig};
+use peer_proto::content::ContentId;
+use peer_proto::digest::Digest;
+
+use crate::hostile::{Hostile, Manner, Plan};
+use crate::lab::{LabNode, blake3_of, sha256_of};
+use crate::plain_origin::{Content, Manner as OriginManner, PlainOrigin};
+
+const MIB: u64 = 1 << 20;
+const PIECE: u64 = 64 * 1024;
+
+/// A payload, its bytes, and an origin that serves it.
+struct Scene {
+    content: Content,
+    bytes: Vec<u8>,
+    origin: PlainOrigin,
+}
+
+async fn scene(len: u64) -> Scene {
+    let content = Content::new(7, len);
+    Scene {
+        content,
+        bytes: bytes_of(content),
+        origin: PlainOrigin::start(content, OriginManner::default()).await,
+    }
+}
+
+fn bytes_of(content: Content) -> Vec<u8> {
+    let mut bytes = vec![0; usize::try_from(content.len).unwrap()];
+    content.fill(0, &mut bytes);
+    bytes
+}
+
+/// A node that keeps trying these peers.
+async fn node_with(peers: &[String]) -> LabNode {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = NodeConfig::embedded(folder.path().join("state"));
+    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    config.mdns = false;
+    config.static_peers = peers.iter().map(|peer| peer.parse().unwrap()).collect();
+    let node = LabNode::start_with(folder, config).await;
+    node.connected(peers.len()).await;
+    node
+}
+
+async fn submit(node: &LabNode, url: String, digests: Vec<Digest>) -> JobId {
+    let spec = JobSpec {
+        url,
+        destination: node.path("file"),
+        digests,
+        flags: PeerFlags::BOTH,
+        priority: Priority::Foreground,
+        auto_complete: true,
+        limit_bytes_per_s: None,
+        existing: Existing::Refuse,
+    };
+    node.submit(spec).await
+}
+
+async fn get(node: &LabNode, scene: &Scene, digests: Vec<Digest>) -> JobView {
+    let job = submit(node, scene.origin.url(), digests).await;
+    let view = node.delivered(job).await;
+    exact(&view, node, &scene.bytes);
+    view
+}
+
+fn exact(view: &JobView, machine: &LabNode, bytes: &[u8]) {
+    assert_eq!(view.state, JobState::Acknowledged, "{view:#?}");
+    assert!(std::fs::read(machine.path("file")).unwrap() == bytes, "the file is not exact");
+}
+
+async fn banned(machine: &LabNode) -> u64 {
+    machine.handle.totals().await.unwrap().banned_peers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d21_wrong_bytes_under_a_true_list_cost_a_megabyte_and_a_ban() {
+    for from in [0, 5 * 1024 * 1024 + 17, 8 * 1024 * 1024 - 1] {
+        let scene = scene(8 * MIB).await;
+        let liar = Hostile::start(1, Plan::false_bytes(&scene.bytes, from)).await;
+        let machine = node_with(&[liar.address()]).await;
+        let view = get(&machine, &scene, vec![blake3_of(scene.content)]).await;
+        assert!(liar.requests() > 0, "the liar was never asked: {view:#?}");
+        assert!(view.bytes.discarded <= MIB.max(2 * PIECE), "lie from {from}: {:?}", view.bytes);
+        assert_eq!(banned(&machine).await, 1, "lie from {from}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claim_5_a_fabricated_list_costs_a_megabyte_and_a_piece() {
+    let scene = scene(16 * MIB).await;
+    let all = 0..scene.bytes.len();
+    let liar = Hostile::start(2, Plan::consistent_lie(&scene.bytes, all)).await;
+    let machine = node_with(&[liar.address()]).await;
+    let view = get(&machine, &scene, vec![sha256_of(scene.content)]).await;
+    assert!(liar.sent() <= MIB + PIECE, "it could send {} bytes", liar.sent());
+    assert!(view.bytes.origin <= 16 * MIB + PIECE, "{:?}", view.bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claim_10_one_false_piece_under_sha256_costs_at_most_the_file() {
+    let scene = scene(64 * MIB).await;
+    let at = 33 * 1024 * 1024;
+    let liar = Hostile::start(3, Plan::consistent_lie(&scene.bytes, at..at + 1)).await;
+    let machine = node_with(&[liar.address()]).await;
+    let job = submit(&machine, scene.origin.url(), vec![sha256_of(scene.content)]).await;
+    let watcher = tokio::spawn({
+        let (path, len) = (machine.path("file"), scene.bytes.len());
+        let mut events = machine.handle.watch();
+        async move {
+            while events.recv().await.is_ok() {
+                // P4: under the final name there is nothing, or everything.
+                let seen = std::fs::metadata(&path).map(|file| file.len());
+                assert!(seen.is_err() || seen.is_ok_and(|seen| seen == len as u64));
+            }
+        }
+    });
+    let view = machine.delivered(job).await;
+    watcher.abort();
+    assert!(!watcher.await.is_err_and(|error| error.is_panic()), "a partial file was visible");
+    exact(&view, &machine, &scene.bytes);
+    assert!(liar.sent() >= MIB, "the liar gave nothing: {view:#?}");
+    assert!(view.bytes.origin <= 64 * MIB, "{:?}\n{}", view.bytes, machine.why(job).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trust_8_a_false_hint_beside_honest_holders_bans_no_honest_peer() {
+    let scene = scene(16 * MIB).await;
+    let liar = Hostile::start(4, Plan::consistent_lie(&scene.bytes, 9_000_000..9_000_001)).await;
+    let mut honest = Vec::new();
+    for seed in 5..8 {
+        honest.push(Hostile::start(seed, Plan::honest(&scene.bytes)).await);
+    }
+    let mut peers = vec![liar.address()];
+    peers.extend(honest.iter().map(Hostile::address));
+    let machine = node_with(&peers).await;
+    get(&machine, &scene, vec![sha256_of(scene.content)]).await;
+    let peers = machine.handle.peers().await.unwrap();
+    for peer in honest.iter().map(Hostile::peer_id) {
+        let row = peers.iter().find(|row| row.peer == peer);
+        assert!(row.is_none_or(|row| row.banned_for_s.is_none()), "{row:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d22_stated_lengths_that_are_not_the_files_change_nothing() {
+    let scene = scene(4 * MIB + 7).await;
+    let true_len = scene.bytes.len() as u64;
+    for (seed, len) in [(10, true_len - 1), (11, true_len + 1), (12, 4 << 40)] {
+        let mut plan = Plan::honest(&scene.bytes);
+        plan.content = ContentId { root: plan.content.root, len };
+        let liar = Hostile::start(seed, plan).await;
+        let machine = node_with(&[liar.address()]).await;
+        let view = get(&machine, &scene, vec![blake3_of(scene.content)]).await;
+        assert_eq!(view.len, Some(true_len));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trust_5_expanded_and_contracted_lists_end_exact_with_one_honest_peer_and_no_origin() {
+    let content = Content::new(9, 4 * PIECE + 100);
+    let bytes = bytes_of(content);
+    let honest = Hostile::start(20, Plan::honest(&bytes)).await;
+    let mut expanded = Plan::honest(&bytes);
+    expanded.content.len = 6 * PIECE;
+    expanded.values.push(expanded.values[4]);
+    let mut contracted = Plan::honest(&bytes);
+    contracted.content.len = 2 * PIECE;
+    contracted.values.truncate(2);
+    let liars = [Hostile::start(21, expanded).await, Hostile::start(22, contracted).await];
+    let peers: Vec<String> = liars.iter().chain([&honest]).map(Hostile::address).collect();
+    let machine = node_with(&peers).await;
+    // Nobody listens at the discard port: the origin is away.
+    let job = submit(&machine, "http://127.0.0.1:9/file".into(), vec![blake3_of(content)]).await;
+    let view = machine.delivered(job).await;
+    exact(&view, &machine, &bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d23_a_liar_as_the_only_peer_leaves_the_origin() {
+    let scene = scene(2 * MIB).await;
+    let liar = Hostile::start(30, Plan::false_bytes(&scene.bytes, 0)).await;
+    let machine = node_with(&[liar.address()]).await;
+    let view = get(&machine, &scene, vec![blake3_of(scene.content)]).await;
+    assert_eq!(view.bytes.origin, 2 * MIB);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d26_a_peer_that_has_all_and_answers_nothing_is_passed_over() {
+    let scene = scene(4 * MIB).await;
+    let mut plan = Plan::honest(&scene.bytes);
+    plan.manner = Manner::Silent;
+    let silent = Hostile::start(31, plan).await;
+    let machine = node_with(&[silent.address()]).await;
+    let view = get(&machine, &scene, vec![blake3_of(scene.content)]).await;
+    assert!(silent.requests() > 0);
+    assert_eq!(view.bytes.peers, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d24_a_url_alone_brings_no_peer_byte() {
+    let scene = scene(4 * MIB).await;
+    let holder = Hostile::start(32, Plan::honest(&scene.bytes)).await;
+    let machine = node_with(&[holder.address()]).await;
+    let view = get(&machine, &scene, Vec::new()).await;
+    assert_eq!((view.bytes.peers, holder.requests()), (0, 0));
+}
