@@ -73,7 +73,17 @@ pub(super) async fn running_or_own(place: &PlaceArgs, config: &NodeConfig) -> Re
 
 /// What a node that could not start says, with its exit code.
 pub(super) fn refused(error: &NodeError) -> Stop {
-    Stop::new(exit_of(error), error.to_string())
+    let mut line = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // Most say their cause themselves.
+        if !line.contains(&text) {
+            line = format!("{line}: {text}");
+        }
+        cause = error.source();
+    }
+    Stop::new(exit_of(error), line)
 }
 
 fn exit_of(error: &NodeError) -> Exit {

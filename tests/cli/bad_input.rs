@@ -88,6 +88,17 @@ async fn a_socket_or_a_state_folder_in_use_is_refused() {
 }
 
 #[tokio::test]
+async fn a_port_in_use_is_named_with_its_reason() {
+    let home = Home::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let ran = run(home.path(), &["daemon", "--no-mdns", "--state-dir", "state", "--listen", &address]).await;
+    assert_eq!(ran.code, 5, "{ran:?}");
+    let said = ran.err.lines().last().unwrap();
+    assert!(said.contains(&address) && said.contains("in use"), "{said}");
+}
+
+#[tokio::test]
 async fn a_state_folder_of_another_version_is_left_alone() {
     let home = Home::new();
     std::fs::create_dir(home.join("state")).unwrap();

@@ -4,7 +4,7 @@
 
 use rustix::process::Signal;
 
-use crate::support::{Daemon, Home, Origin, Twist, blake3, finish, payload, run, sha256, until};
+use crate::support::{DEADLINE, Daemon, Home, Origin, Twist, blake3, finish, payload, run, sha256, until};
 
 const MIB: usize = 1 << 20;
 
@@ -161,4 +161,51 @@ async fn a_get_that_forbids_peers_takes_up_no_job_that_was_allowed_them() {
     let report = finish(home.get(&origin.url(), "out", &again).spawn().unwrap()).await.json();
     assert_eq!(report["bytes"]["origin"], 4 * MIB, "a job of its own: {report}");
     assert_eq!(std::fs::read(home.join("out")).unwrap(), file);
+}
+
+#[tokio::test]
+async fn a_limit_holds() {
+    let home = Home::new();
+    let file = payload(6 * MIB);
+    let origin = Origin::start(file.clone()).await;
+    let report = finish(home.get(&origin.url(), "out", &["--limit", "3Mi"]).spawn().unwrap()).await.json();
+    assert_eq!(std::fs::read(home.join("out")).unwrap(), file);
+    assert!(report["seconds"].as_f64().unwrap() > 1.2, "6 MiB at 3 MiB/s and one burst: {report}");
+}
+
+#[tokio::test]
+async fn d52_a_computer_flag_cleared_mid_way_leaves_the_rest_to_the_origin() {
+    let (holder, fetcher) = (Home::new(), Home::new());
+    let file = payload(12 * MIB);
+    let origin = Origin::start(file.clone()).await;
+    let digest = blake3(&file);
+    let holding = Daemon::start(&holder, &["--flags", "client,server"]).await;
+    finish(holder.get(&origin.url(), "out", &["--blake3", &digest]).spawn().unwrap()).await.json();
+    let status = run(holder.path(), &["status", "--json", "--state-dir", &holder.text("state")]).await.json();
+    let address = status["listen"][0].as_str().unwrap().to_owned();
+
+    // The origin is slow enough to be no help until it has to be, the limit leaves time to clear the flag.
+    let slow = Origin::slow(file.clone(), 2_000_000).await;
+    let state = fetcher.text("state");
+    let fetching = Daemon::start(&fetcher, &["--flags", "client,server", "--peer", &address]).await;
+    let get = fetcher.get(&slow.url(), "out", &["--blake3", &digest, "--limit", "3Mi"]).spawn().unwrap();
+    let totals = async || {
+        run(fetcher.path(), &["status", "--json", "--state-dir", &state]).await.json()["totals"].clone()
+    };
+    let begun = async { while totals().await["peer_bytes"].as_u64().unwrap() < 2 << 20 {} };
+    tokio::time::timeout(DEADLINE, begun).await.expect("the peer gives something");
+    run(fetcher.path(), &["flags", "set", "none", "--state-dir", &state]).await;
+    let after = totals().await["peer_bytes"].as_u64().unwrap();
+    let report = finish(get).await.json();
+    assert_eq!(std::fs::read(fetcher.join("out")).unwrap(), file);
+    let bytes = |name: &str| report["bytes"][name].as_u64().unwrap();
+    assert!(bytes("peers") <= after + (1 << 20), "no peer gives more after {after}: {report}");
+    assert!(bytes("origin") > 4 << 20, "the origin gives the rest: {report}");
+    let len = u64::try_from(file.len()).unwrap();
+    assert!(
+        bytes("peers") + bytes("origin") <= len + (4 << 20),
+        "what was there is not fetched again: {report}"
+    );
+    fetching.kill().await;
+    holding.kill().await;
 }
