@@ -232,3 +232,74 @@ impl<H: FileHandle> Drop for Follower<H> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use sha2::{Digest as _, Sha256, Sha384};
+
+    use super::*;
+    use crate::disk::files::{Access, Files};
+    use crate::disk::memory_files::MemoryFiles;
+
+    fn payload(len: usize) -> Vec<u8> {
+        (0..len).map(|at| u8::try_from((at * 31 + at / 251 * 7) % 256).unwrap()).collect()
+    }
+
+    fn expected(bytes: &[u8]) -> Vec<Digest> {
+        vec![
+            Digest::new(Algorithm::Sha256, Sha256::digest(bytes).to_vec()).unwrap(),
+            Digest::new(Algorithm::Sha384, Sha384::digest(bytes).to_vec()).unwrap(),
+        ]
+    }
+
+    #[test]
+    fn claim_9_a_second_check_starts_at_the_last_state_before_the_change() {
+        let files = MemoryFiles::new();
+        let mut all = payload(40 << 20);
+        let len = u64::try_from(all.len()).unwrap();
+        files.put(Path::new("/f"), &all);
+        let file = files.open(Path::new("/f"), Access::Read).unwrap();
+        let mut hasher = PrefixHasher::new(&[Algorithm::Sha256, Algorithm::Sha384], len);
+        let mut buffer = Vec::new();
+        let mut run = |hasher: &mut PrefixHasher, file: &_| {
+            while hasher.position() < len {
+                hasher.step(file, len, &mut buffer).unwrap();
+            }
+            hasher.digests()
+        };
+        assert_eq!(run(&mut hasher, &file), expected(&all));
+        assert_eq!(hasher.bytes_hashed(), len);
+        // One byte beyond the second state changes.
+        let at = (32 << 20) + 5;
+        all[at] ^= 1;
+        files.rot(Path::new("/f"), at, 1);
+        hasher.rewind(u64::try_from(at).unwrap());
+        assert_eq!(hasher.position(), 32 << 20);
+        assert_eq!(run(&mut hasher, &file), expected(&all));
+        assert_eq!(hasher.bytes_hashed(), len + (8 << 20));
+        // Before the first state there is only the start.
+        hasher.rewind(7);
+        assert_eq!(hasher.position(), 0);
+        assert_eq!(run(&mut hasher, &file), expected(&all));
+    }
+
+    #[test]
+    fn a_follower_that_is_taken_back_hashes_what_is_there_in_the_end() {
+        let files = MemoryFiles::new();
+        let before = payload(5 << 20);
+        let mut after = before.clone();
+        after[3 << 20] ^= 0xff;
+        files.put(Path::new("/f"), &before);
+        let file = Arc::new(files.open(Path::new("/f"), Access::ReadWrite).unwrap());
+        let len = u64::try_from(before.len()).unwrap();
+        let mut follower = Follower::start(Arc::clone(&file), &[Algorithm::Sha256, Algorithm::Sha384], len);
+        follower.advance(len);
+        follower.rewind(3 << 20);
+        file.write_at(3 << 20, &after[3 << 20..]).unwrap();
+        follower.advance(len);
+        assert_eq!(follower.finisher().finish(len).unwrap(), expected(&after));
+        assert_eq!(follower.finisher().finish(1000).unwrap(), expected(&after[..1000]));
+    }
+}
