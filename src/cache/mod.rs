@@ -442,3 +442,6 @@ fn at(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CacheError 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

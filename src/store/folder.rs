@@ -240,3 +240,73 @@ fn at(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FolderError
     let path = path.to_owned();
     move |cause| FolderError::Io { doing, path, cause }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn eight_that_start_in_one_instant_get_one_identity_and_no_other_error() {
+        for _ in 0..20 {
+            let place = tempfile::tempdir().unwrap();
+            let path = place.path().join("a/state");
+            let barrier = Barrier::new(8);
+            let seeds: Vec<[u8; 32]> = std::thread::scope(|scope| {
+                let one = || {
+                    barrier.wait();
+                    // Each waits for its turn, as clients do that find the holder gone.
+                    loop {
+                        match StateFolder::open(&path) {
+                            Ok(folder) => return *folder.identity_seed(),
+                            Err(FolderError::Locked { .. }) => std::thread::yield_now(),
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                };
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(one)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert!(seeds.iter().all(|seed| *seed == seeds[0]));
+        }
+    }
+
+    #[test]
+    fn a_folder_in_use_is_said_to_be_and_is_free_when_its_holder_goes() {
+        let place = tempfile::tempdir().unwrap();
+        let first = StateFolder::open(place.path()).unwrap();
+        let error = StateFolder::open(place.path()).unwrap_err();
+        assert!(matches!(error, FolderError::Locked { .. }));
+        assert!(error.to_string().contains("in use by another nearbits"));
+        let seed = *first.identity_seed();
+        drop(first);
+        assert_eq!(*StateFolder::open(place.path()).unwrap().identity_seed(), seed);
+    }
+
+    #[test]
+    fn local_3_nobody_else_reads_the_folder_or_the_identity() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("state");
+        std::fs::create_dir(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        drop(StateFolder::open(&path).unwrap());
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o700);
+        assert_eq!(mode(&path.join("cache")), 0o700);
+        assert_eq!(mode(&path.join("identity")), 0o600);
+        std::fs::set_permissions(path.join("identity"), std::fs::Permissions::from_mode(0o644)).unwrap();
+        drop(StateFolder::open(&path).unwrap());
+        assert_eq!(mode(&path.join("identity")), 0o600);
+    }
+
+    #[test]
+    fn a_file_in_place_of_the_folder_is_an_error_of_one_line() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("state");
+        std::fs::write(&path, b"x").unwrap();
+        let error = StateFolder::open(&path).unwrap_err().to_string();
+        assert!(error.contains("state") && !error.contains('\n'), "{error}");
+    }
+}
