@@ -163,11 +163,10 @@ impl<F: Files> Cache<F> {
     #[must_use]
     pub fn find_digest(&self, digest: &Digest) -> Vec<RecordSummary> {
         let records = lock(&self.shared.records);
-        let found = self.shared.index.find(Key::Digest(digest));
-        if !found.is_empty() {
+        if self.shared.index.is_on() {
+            let found = self.shared.index.find(Key::Digest(digest));
             return found.iter().filter_map(|id| records.get(id)).map(|meta| meta.summary.clone()).collect();
         }
-        // The index may be off, or behind: what is known decides.
         let has = |meta: &&Meta| keys_of(meta).contains(digest);
         records.values().filter(has).map(|meta| meta.summary.clone()).collect()
     }
@@ -226,6 +225,7 @@ impl<F: Files> Cache<F> {
         shared.write_meta(&meta)?;
         let summary = meta.summary.clone();
         records.insert(summary.id, meta);
+        shared.index_if_many(&records);
         Ok(summary)
     }
 
@@ -259,7 +259,9 @@ impl<F: Files> Cache<F> {
         let meta = Meta::new(&keep, meta::holding_of(&held, cut.piece_count()), None);
         shared.write_meta(&meta)?;
         let summary = meta.summary.clone();
-        lock(&shared.records).insert(summary.id, meta);
+        let mut records = lock(&shared.records);
+        records.insert(summary.id, meta);
+        shared.index_if_many(&records);
         Ok(summary)
     }
 
@@ -292,6 +294,7 @@ impl<F: Files> Cache<F> {
     fn load(&self) -> Result<(), CacheError> {
         let shared = &*self.shared;
         let names = shared.files.list(&shared.folder).map_err(at("list", &shared.folder))?;
+        shared.index.expect(names.iter().filter(|name| record_of(name, "meta").is_some()).count());
         let mut described: BTreeMap<RecordId, Vec<u8>> = shared.index.records().into_iter().collect();
         let mut whole = BTreeSet::new();
         for name in &names {
@@ -356,7 +359,27 @@ impl<F: Files> Shared<F> {
         Ok(())
     }
 
+    /// Opens the index once there are enough records, and brings it in step.
+    fn index_if_many(&self, records: &BTreeMap<RecordId, Meta>) {
+        if !self.index.expect(records.len()) {
+            return;
+        }
+        for (id, _) in self.index.records() {
+            if !records.contains_key(&id) {
+                self.index.remove(id);
+            }
+        }
+        for (id, meta) in records {
+            if let Ok(stat) = self.files.stat(&self.path(*id, "meta")) {
+                self.index_meta(meta, Stamp::of(&stat));
+            }
+        }
+    }
+
     fn index_meta(&self, meta: &Meta, stamp: Stamp) {
+        if !self.index.is_on() {
+            return;
+        }
         let Ok(bytes) = meta::for_index(meta, stamp) else { return };
         let digests = keys_of(meta);
         let lookups: Vec<_> = digests.iter().map(lookup_id).collect();

@@ -126,7 +126,8 @@ fn local_4_a_truncated_file_is_not_held() {
 
 #[test]
 fn local_4_a_file_replaced_by_anything_else_is_not_held() {
-    let ways: [(&str, &dyn Fn(&Path)); 5] = [
+    type Way<'a> = (&'a str, &'a dyn Fn(&Path));
+    let ways: [Way<'_>; 5] = [
         ("the same bytes in another file", &|path| std::fs::write(path, payload()).unwrap()),
         ("a pipe", &|path| {
             use rustix::fs::{CWD, FileType, Mode, mknodat};

@@ -18,6 +18,7 @@ use crate::engine::io::{Input, StoredJob};
 use crate::engine::{Engine, EngineConfig};
 use crate::job::PeerFlags;
 use crate::origin::Origin;
+use crate::store::index::INDEXED_FROM;
 use crate::store::{FlagStore, Index, JobStore, StateFolder};
 use crate::swarm::{Swarm, SwarmConfig, SwarmEvent};
 use crate::transfer::{Transfer, TransferParts};
@@ -166,7 +167,11 @@ fn read(state_dir: PathBuf) -> Result<Known, NodeError> {
     let folder = StateFolder::open(&state_dir)?;
     let jobs = folder.jobs();
     let loaded = jobs.load_all()?;
-    let cache = Cache::open(RealFiles, &folder.cache_path(), Index::open(&folder.index_path()))?;
+    let cache = Cache::open(
+        RealFiles,
+        &folder.cache_path(),
+        Index::from_records(&folder.index_path(), INDEXED_FROM),
+    )?;
     for note in loaded.damaged.into_iter().chain(cache.take_notes()) {
         tracing::warn!("{note}");
     }

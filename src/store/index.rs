@@ -1,11 +1,13 @@
 //! An index of the cache's records that may be deleted or break at any time.
 //!
 //! Knows: sled, and not to trust it: it is opened on its own thread behind a time limit and a panic barrier, set
-//! aside when it is damaged, and everything in it can be built again from the records. Does not know: what a record
-//! is; it maps keys to record ids, and ids to the bytes that describe the record.
+//! aside when it is damaged, and everything in it can be built again from the records. It is opened only where there
+//! are many records: an open sled takes 22 MiB whatever is in it, and a thousand descriptions are read in a blink.
+//! Does not know: what a record is; it maps keys to record ids, and ids to the bytes that describe the record.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,6 +24,11 @@ pub const INDEX_LEN_MAX: u64 = 64 * 1024 * 1024;
 /// Time it may take to open.
 pub const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Records from which on an index saves more than it costs.
+pub const INDEXED_FROM: usize = 4_096;
+/// Its length on disk is looked at once in so many changes: that walks a folder.
+const CHANGES_PER_LOOK: u32 = 1_024;
+
 /// What a record can be found by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Key<'a> {
@@ -37,32 +44,77 @@ pub enum Key<'a> {
 #[derive(Debug)]
 pub struct Index {
     path: PathBuf,
+    from: usize,
+    state: Mutex<State>,
     db: Mutex<Option<sled::Db>>,
+    changes: AtomicU32,
     notes: Mutex<Vec<String>>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// Not needed so far.
+    Closed,
+    /// Was opened, whatever became of it.
+    Tried,
+}
+
 impl Index {
-    /// Opens or creates the index. One that cannot be opened is set aside, and a new, empty one takes its place; if
-    /// that fails as well, the index is off and nothing else is affected. [`notes`](Self::notes) says what happened.
+    /// An index that is opened when there are so many records, and is off until then.
+    #[must_use]
+    pub fn from_records(path: &Path, from: usize) -> Self {
+        Self {
+            path: path.to_owned(),
+            from,
+            state: Mutex::new(State::Closed),
+            db: Mutex::new(None),
+            changes: AtomicU32::new(0),
+            notes: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Opens or creates the index now.
     #[must_use]
     pub fn open(path: &Path) -> Self {
-        let index = Self { path: path.to_owned(), db: Mutex::new(None), notes: Mutex::new(Vec::new()) };
-        let db = index.guarded_open().or_else(|reason| {
-            index.note(format!("the index {} was set aside and is built anew: {reason}", path.display()));
-            index.set_aside();
-            index.guarded_open()
-        });
-        match db {
-            Ok(db) => *lock(&index.db) = Some(db),
-            Err(reason) => index.note(format!("no index in {}: {reason}", path.display())),
-        }
+        let index = Self::from_records(path, 0);
+        index.expect(0);
         index
     }
 
-    /// An index that is off.
+    /// An index that is off for ever.
     #[must_use]
     pub fn off() -> Self {
-        Self { path: PathBuf::new(), db: Mutex::new(None), notes: Mutex::new(Vec::new()) }
+        Self::from_records(Path::new(""), usize::MAX)
+    }
+
+    /// There are so many records now: opens the index if that is enough and it was not opened before. Whether it was
+    /// opened by this call, and so should be brought in step.
+    ///
+    /// An index that cannot be opened is set aside, and a new, empty one takes its place; if that fails as well, the
+    /// index is off and nothing else is affected. [`notes`](Self::notes) says what happened.
+    pub fn expect(&self, record_count: usize) -> bool {
+        if record_count < self.from
+            || std::mem::replace(&mut *lock(&self.state), State::Tried) == State::Tried
+        {
+            return false;
+        }
+        let db = self.guarded_open().or_else(|reason| {
+            let path = self.path.display();
+            self.note(format!("the index {path} was set aside and is built anew: {reason}"));
+            self.set_aside();
+            self.guarded_open()
+        });
+        match db {
+            Ok(db) => *lock(&self.db) = Some(db),
+            Err(reason) => self.note(format!("no index in {}: {reason}", self.path.display())),
+        }
+        true
+    }
+
+    /// Whether finding nothing here says anything.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        lock(&self.db).is_some()
     }
 
     /// What went wrong since this was asked last, one line each.
@@ -142,6 +194,9 @@ impl Index {
 
     /// Starts anew when it has grown beyond its bound: sled never gives space back by itself.
     fn keep_small(&self) {
+        if self.changes.fetch_add(1, Ordering::Relaxed) % CHANGES_PER_LOOK != CHANGES_PER_LOOK - 1 {
+            return;
+        }
         if self.guard(|db| db.size_on_disk()).is_none_or(|len| len <= INDEX_LEN_MAX) {
             return;
         }

@@ -198,6 +198,28 @@ fn t29_d48_a_churned_index_stays_below_its_bound_and_forgets_what_went() {
     assert_eq!(index.notes(), Vec::<String>::new());
 }
 
+#[test]
+fn an_index_is_opened_when_there_are_records_enough_and_then_knows_all_of_them() {
+    let place = tempfile::tempdir().unwrap();
+    let (folder, path) = (place.path().join("cache"), place.path().join("index"));
+    std::fs::create_dir(&folder).unwrap();
+    let file = place.path().join("update.bin");
+    std::fs::write(&file, payload()).unwrap();
+    let open = || Cache::open(nearbits::disk::RealFiles, &folder, Index::from_records(&path, 3)).unwrap();
+    let cache = open();
+    for n in 1..=5_u8 {
+        let own = Keep { scope: Scope::Private { uid: u32::from(n) }, ..keep(RecordId([n; 16])) };
+        cache.keep_borrowed(own, &file).unwrap();
+        assert_eq!(path.exists(), n >= 3, "after record {n}");
+        assert_eq!(cache.find_digest(&sha256()).len(), usize::from(n));
+    }
+    cache.remove(RecordId([2; 16])).unwrap();
+    cache.flush();
+    drop(cache);
+    assert_eq!(open().find_digest(&sha256()).len(), 4);
+    assert_eq!(Index::open(&path).records().len(), 4);
+}
+
 fn walk(folder: &Path) -> u64 {
     std::fs::read_dir(folder)
         .unwrap()
