@@ -233,7 +233,7 @@ impl Run {
             lanes_asked: false,
         };
         if self.shared.me < peer {
-            if !self.wants_control_on_new(peer, now) {
+            if !self.wants_control_on_new(peer, dial.is_some(), now) {
                 self.connections.insert(id, connection);
                 self.swarm.close_connection(id);
                 return;
@@ -244,13 +244,16 @@ impl Run {
         self.connections.insert(id, connection);
     }
 
-    /// We choose: the first connection, and a later one only if the first is so old that it is likely dead.
-    fn wants_control_on_new(&self, peer: PeerId, now: Instant) -> bool {
+    /// We choose: the first connection, and a later one only if the peer dialled it long after the first: then the
+    /// peer likely lost the first. Our own dial to an address without an id says nothing of the kind.
+    fn wants_control_on_new(&self, peer: PeerId, dialled: bool, now: Instant) -> bool {
         let mut others = self.connections.values().filter(|other| other.peer == peer);
         others.all(|other| match &other.control {
             Control::None => true,
             Control::Asked => false,
-            Control::Open(link) => link.stop.is_cancelled() || now.since(other.since) >= SETTLED_AFTER,
+            Control::Open(link) => {
+                link.stop.is_cancelled() || (!dialled && now.since(other.since) >= SETTLED_AFTER)
+            }
         })
     }
 
