@@ -157,10 +157,9 @@ impl PieceSink {
     fn take(&mut self, mut chunk: Bytes) -> Result<(), LeaseFault> {
         let room = usize::try_from(self.end().saturating_sub(self.next)).unwrap_or(usize::MAX);
         chunk.truncate(room);
+        // Held before it is hashed: if a later piece of it is wrong, those before it are written all the same.
+        self.held.push_back(chunk.clone());
         self.hash(&chunk)?;
-        if !chunk.is_empty() {
-            self.held.push_back(chunk);
-        }
         if self.agreed - self.written >= WRITE_LEN {
             self.write_agreed()?;
         }
@@ -211,7 +210,9 @@ impl PieceSink {
         // Not before a piece agreed: a length that a peer merely stated must not stick.
         self.parts.set_len(self.geometry.len())?;
         while self.written < self.agreed {
-            let Some(chunk) = self.held.front_mut() else { break };
+            let Some(chunk) = self.held.front_mut() else {
+                return Err(broken_rule("bytes that agree are still held"));
+            };
             let ready = usize::try_from(self.agreed - self.written).unwrap_or(usize::MAX).min(chunk.len());
             let bytes = chunk.split_to(ready);
             if chunk.is_empty() {
