@@ -141,11 +141,6 @@ impl Job {
                 self.origin.reach = Reach::Up;
                 self.origin.breaker.succeed();
                 self.claims.add_digests(&probe.digests);
-                let stated = self.claims.candidate.as_ref().map(|list| list.content().len);
-                if stated.is_some() && stated == probe.version.len {
-                    // The origin says the same length: no piece needs to prove it.
-                    self.length_proved(core);
-                }
                 self.origin.probe = Some(probe);
             }
             Err(fault) => self.origin_fault(fault, core),
