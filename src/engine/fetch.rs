@@ -23,6 +23,12 @@ use crate::job::{Priority, Trigger};
 pub const HEAD_START: Duration = Duration::from_millis(200);
 /// Questions that are open hold the origin back this long at most.
 pub const ANSWER_WAIT: Duration = Duration::from_millis(500);
+/// While peers may turn up and nobody is connected yet, the origin waits this long.
+pub const NOBODY_WAIT: Duration = Duration::from_millis(400);
+/// However many peers turn up one after the other, the origin waits no longer than this.
+pub const HEAD_START_MAX: Duration = Duration::from_secs(1);
+/// What a peer holds of a part follows its answer within this.
+pub const HAVE_WAIT: Duration = Duration::from_millis(300);
 /// A list that is on its way makes its holders count for this long.
 pub const LIST_WAIT: Duration = Duration::from_secs(2);
 /// Files up to this length do not wait for peers when somebody waits for them.
@@ -421,10 +427,19 @@ impl Job {
         if !self.wants_peers(core) || nobody || (small && self.spec.priority == Priority::Foreground) {
             return true;
         }
-        let Some(since) = self.interest_at.or(self.fetching_since) else { return true };
+        let began = self.fetching_since.unwrap_or(now);
+        let asked_at = self.interest_at.unwrap_or(began);
+        let greeting = core.peers.iter().any(|(_, peer)| !peer.ready);
         let asked = core.peers.iter().any(|(_, peer)| peer.asks.values().any(|job| *job == self.id));
-        let wait = if asked { ANSWER_WAIT } else { HEAD_START };
-        let until = since.after(wait);
+        let coming = self.sources.values().filter(|source| source.have.is_empty());
+        let have_until = coming.map(|source| source.since.after(HAVE_WAIT)).max().unwrap_or(Instant::ZERO);
+        let until = match (core.peers.is_empty(), greeting, asked) {
+            (true, _, _) => began.after(NOBODY_WAIT),
+            (false, true, _) => began.after(HEAD_START_MAX),
+            (false, false, true) => asked_at.after(ANSWER_WAIT),
+            (false, false, false) => asked_at.after(HEAD_START),
+        };
+        let until = until.max(have_until).min(began.after(HEAD_START_MAX));
         if until > now {
             self.wake_at(until);
         }

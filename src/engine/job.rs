@@ -159,8 +159,10 @@ impl Job {
             | JobState::TransientError
             | JobState::Transferred => (JobState::Queued, Stage::New),
         };
-        if job.state == JobState::Error {
-            job.failure = Some(Failure::Fatal);
+        match job.state {
+            JobState::Error => job.failure = Some(Failure::Fatal),
+            JobState::Queued => job.reason = String::new(),
+            _ => {}
         }
         job
     }

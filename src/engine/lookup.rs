@@ -50,7 +50,6 @@ impl Job {
             return;
         }
         let now = core.time();
-        self.interest_at = self.interest_at.or(Some(now));
         let questions = self.questions();
         for id in core.peers.ready() {
             let Some(peer) = core.peers.get(id) else { continue };
@@ -59,7 +58,11 @@ impl Job {
             }
             match peer.asked.get(&self.id).map(|asked| asked.after(ASK_AGAIN)) {
                 Some(due) if due > now => self.wake_at(due),
-                Some(_) | None => core.find(id, self.id, &questions),
+                Some(_) => core.find(id, self.id, &questions),
+                None => {
+                    self.interest_at = Some(now);
+                    core.find(id, self.id, &questions);
+                }
             }
         }
     }

@@ -11,15 +11,13 @@ use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
 
 use super::core::Core;
-use super::fetch::LIST_WAIT;
+use super::fetch::{LIST_WAIT, Reach};
 use super::io::LeaseId;
 use super::job::Job;
 use super::lease::{OpenLease, PeerSource, Purpose};
 use super::pace::{LaneChange, bytes_in};
 use super::piece_set::PieceSet;
-use super::planner::{
-    LEASES_PER_PEER_MAX, OUTSTANDING, cut, lease_pieces, longest_run, orphans, pick, pieces_in,
-};
+use super::planner::{OUTSTANDING, cut, lease_pieces, leases_max, longest_run, orphans, pick, pieces_in};
 use crate::job::Priority;
 
 /// Bytes per second below which a peer is not worth its place, over ten seconds.
@@ -261,13 +259,11 @@ impl Job {
         let proven = source.proven > 0;
         let rate = source.speed.recent(now).max(source.speed.usual());
         let enough = open >= 2 && outstanding >= bytes_in(rate, OUTSTANDING);
-        if open >= LEASES_PER_PEER_MAX || enough || (open >= 1 && !proven) {
+        if open >= leases_max(geometry) || enough || (open >= 1 && !proven) {
             return None;
         }
         let room = self.claims.unaudited_room(source.content, under_hint);
-        let audited =
-            !self.origin.is_usable(now) || !self.origin.gives_ranges() || self.claims.trusted.is_some();
-        let room = if audited { u32::MAX } else { room };
+        let room = if self.audit_is_possible() { room } else { u32::MAX };
         let count = lease_pieces(geometry, rate, proven, gaps.count(), sources).min(room);
         if count == 0 {
             return None;
@@ -278,6 +274,13 @@ impl Job {
             (true, next) => next,
         };
         pick(gaps, &source.have, from, count)
+    }
+
+    /// Whether an audit may still be answered: the origin is there, or has not said that it is not.
+    fn audit_is_possible(&self) -> bool {
+        let there =
+            matches!(self.origin.reach, Reach::Up | Reach::Unknown) && self.origin.breaker.failures() < 3;
+        there && self.origin.gives_ranges() && self.claims.trusted.is_none()
     }
 
     /// Whether the origin may take gaps although peers hold them all: they are too slow.
@@ -293,6 +296,9 @@ impl Job {
             (false, Priority::Foreground) => origin,
             (false, Priority::High | Priority::Normal | Priority::Low) => RATE_MIN,
         };
+        // A job with a limit of its own is not slow because of its sources.
+        let limit = self.spec.limit_bytes_per_s.map_or(u64::MAX, |limit| limit.get() / 2);
+        let threshold = threshold.min(limit);
         if self.peers_speed.owing(now) >= Duration::from_millis(1_500) {
             let rate = self.peers_speed.recent(now);
             self.beside = if self.beside { rate < threshold.saturating_mul(5) / 4 } else { rate < threshold };

@@ -39,6 +39,13 @@ pub fn lease_pieces(geometry: &Geometry, rate: u64, proven: bool, gaps: u32, sou
     pieces_in(geometry, len).min(share)
 }
 
+/// Leases a peer may have open: each has one piece under way that is not proved, and of those two, or 1 MiB, may be.
+#[must_use]
+pub fn leases_max(geometry: &Geometry) -> usize {
+    let count = usize::try_from(UNVERIFIED_BYTES_PER_PEER / geometry.piece_len()).unwrap_or(usize::MAX);
+    count.clamp(2, LEASES_PER_PEER_MAX)
+}
+
 /// Whole pieces in `len` bytes; at least one.
 #[must_use]
 pub fn pieces_in(geometry: &Geometry, len: u64) -> u32 {
@@ -99,6 +106,13 @@ mod tests {
         assert_eq!(lease_pieces(&geometry(64 << 30), 0, false, 16_384, 1), 1);
         assert_eq!(lease_pieces(&geometry(64 << 20), u64::MAX, true, 1_024, 1), 64);
         assert_eq!(lease_pieces(&geometry(64 << 20), 1 << 20, true, 1_024, 1), 16);
+    }
+
+    #[test]
+    fn wire_6_long_pieces_allow_fewer_leases() {
+        for (len, expected) in [(64 << 20, 4), (4 << 30, 4), (8 << 30, 2), (1 << 40, 2)] {
+            assert_eq!(leases_max(&geometry(len)), expected, "length {len}");
+        }
     }
 
     #[test]

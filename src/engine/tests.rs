@@ -1,6 +1,8 @@
 //! The engine against scripted hands in virtual time.
 
+mod chaos;
 mod flow;
+mod models;
 mod serving;
 mod sources;
 mod trust;

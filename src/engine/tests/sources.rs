@@ -368,3 +368,52 @@ fn every_range_has_a_decision_that_names_source_and_reason() {
     let named = |text: &str| decisions.iter().any(|one| one.others.iter().any(|other| other.contains(text)));
     assert!(named(&without.to_string()) && named("says it does not have it"));
 }
+
+#[test]
+fn the_origin_waits_for_peers_that_turn_up_one_after_the_other() {
+    let truth = file(63 * MIB, 1);
+    let mut world = World::expecting_peers(&truth);
+    world.submit(spec(&[root_digest(&truth)]));
+    let third = 21 * 16;
+    for (number, start) in [(2, 0), (3, third), (4, 2 * third)] {
+        world.run_for(180);
+        let peer = world.peer(number, &truth, root_digest(&truth), FAST);
+        world.model(peer).have = PieceSet::of(start..start + third);
+    }
+    world.run(MINUTE);
+    assert_eq!((world.state(), world.view().bytes.origin), (JobState::Acknowledged, 0));
+}
+
+#[test]
+fn peers_that_never_turn_up_cost_less_than_half_a_second() {
+    let truth = file(20 * MIB, 1);
+    let mut world = World::expecting_peers(&truth);
+    world.submit(spec(&[root_digest(&truth)]));
+    let ms = world.run(MINUTE);
+    assert!(world.state() == JobState::Acknowledged && ms <= 2_600, "{ms} ms for what takes 2100");
+}
+
+#[test]
+fn a_limit_of_the_job_does_not_make_its_peers_slow() {
+    let truth = file(4 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.peer(2, &truth, root_digest(&truth), 1_000_000);
+    let mut wish = spec(&[root_digest(&truth)]);
+    wish.limit_bytes_per_s = std::num::NonZeroU64::new(1_000_000);
+    wish.priority = Priority::Foreground;
+    world.submit(wish);
+    world.run(MINUTE);
+    assert_eq!((world.state(), world.view().bytes.origin), (JobState::Acknowledged, 0));
+}
+
+#[test]
+fn claim_5_no_more_than_a_megabyte_is_taken_while_the_origin_has_not_answered() {
+    let truth = file(64 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.origin.silent = true;
+    let liar = world.peer(2, &file(64 * MIB, 9), sha256(), FAST);
+    world.submit(spec(&[sha256()]));
+    world.found.version = Some(world.origin.version.clone());
+    world.run_for(3_000);
+    assert!(world.model(liar).pace.given <= MIB);
+}

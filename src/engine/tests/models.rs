@@ -1,0 +1,181 @@
+//! The models of the scripted world: files, sources and their paces, wishes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use peer_proto::content::Hash;
+use peer_proto::digest::{Algorithm, Digest};
+use peer_proto::lookup::lookup_id;
+use peer_proto::peer::PeerId;
+use peer_proto::session::{Answer, RequestId, Session};
+use peer_proto::time::Instant;
+use peer_proto::verify::HashList;
+use peer_proto::version::Version;
+use peer_proto::wire::{Frame, HaveSet, ListPart};
+
+use crate::engine::EngineConfig;
+use crate::engine::io::*;
+use crate::engine::piece_set::PieceSet;
+use crate::job::{Existing, JobId, JobSpec, PeerFlags, Priority};
+
+pub(super) const STEP_MS: u64 = 10;
+pub(super) const MIB: u64 = 1024 * 1024;
+pub(super) const JOB: JobId = JobId([7; 16]);
+
+pub(super) fn peer_id(number: u8) -> PeerId {
+    PeerId::from_public_key([number; 32])
+}
+
+/// A file whose pieces have values that follow from their number and `mark`.
+pub(super) fn file(len: u64, mark: u8) -> Arc<HashList> {
+    altered(len, mark, &[])
+}
+
+/// The same file with some pieces false.
+pub(super) fn altered(len: u64, mark: u8, false_pieces: &[u32]) -> Arc<HashList> {
+    let count = peer_proto::content::Geometry::of(len).expect("short").piece_count();
+    let value = |piece: u32| {
+        let mut bytes = [mark; 32];
+        bytes[..4].copy_from_slice(&piece.to_be_bytes());
+        bytes[31] = u8::from(false_pieces.contains(&piece));
+        Hash(bytes)
+    };
+    Arc::new(HashList::from_values(len, (0..count).map(value).collect()).expect("as many as pieces"))
+}
+
+pub(super) fn root_digest(list: &HashList) -> Digest {
+    Digest::new(Algorithm::Blake3, list.content().root.0.to_vec()).expect("32 bytes")
+}
+
+pub(super) fn sha256() -> Digest {
+    Digest::new(Algorithm::Sha256, vec![0x5a; 32]).expect("32 bytes")
+}
+
+pub(super) fn version(etag: &str, len: Option<u64>) -> Version {
+    Version {
+        final_origin: "https://example.org:443".into(),
+        etag: Some(format!("\"{etag}\"")),
+        last_modified: None,
+        len,
+    }
+}
+
+/// What a source does over the bytes it gave.
+#[derive(Clone, Debug)]
+pub(super) struct Pace {
+    /// Bytes per second.
+    pub(super) rate: u64,
+    /// From so many bytes on, another rate (zero: silence).
+    pub(super) then: Option<(u64, u64)>,
+    pub(super) given: u64,
+}
+
+impl Pace {
+    pub(super) fn steady(rate: u64) -> Self {
+        Self { rate, then: None, given: 0 }
+    }
+
+    pub(super) fn step(&self) -> u64 {
+        let rate = match self.then {
+            Some((from, then)) if self.given >= from => then,
+            _ => self.rate,
+        };
+        rate * STEP_MS / 1_000
+    }
+}
+
+pub(super) struct OriginModel {
+    pub(super) serves: Arc<HashList>,
+    pub(super) version: Version,
+    pub(super) ranges: bool,
+    pub(super) digests: Vec<Digest>,
+    pub(super) public: bool,
+    pub(super) pace: Pace,
+    /// What every probe and lease fails with, while set.
+    pub(super) fault: Option<OriginFault>,
+    /// Bytes after which a lease breaks off.
+    pub(super) cuts_after: Option<u64>,
+    /// It never answers a probe.
+    pub(super) silent: bool,
+    pub(super) probes: u32,
+    pub(super) leases: u32,
+}
+
+pub(super) struct PeerModel {
+    pub(super) session: Session,
+    /// What it states.
+    pub(super) list: Arc<HashList>,
+    /// What it sends.
+    pub(super) sends: Arc<HashList>,
+    pub(super) have: PieceSet,
+    pub(super) digest: Option<Digest>,
+    pub(super) sealed: bool,
+    pub(super) pace: Pace,
+    pub(super) asked: u32,
+    pub(super) wanted: BTreeSet<RequestId>,
+    /// What it was answered, by key of its own question.
+    pub(super) answers: Vec<Answer>,
+    pub(super) frames: Vec<Frame>,
+}
+
+pub(super) fn config(flags: PeerFlags) -> EngineConfig {
+    EngineConfig { me: peer_id(1), seed: [3; 32], flags, expects_peers: false }
+}
+
+pub(super) fn spec(digests: &[Digest]) -> JobSpec {
+    JobSpec {
+        url: "https://example.org/file".into(),
+        destination: "/tmp/file".into(),
+        digests: digests.to_vec(),
+        flags: PeerFlags::BOTH,
+        priority: Priority::Normal,
+        auto_complete: true,
+        limit_bytes_per_s: None,
+        existing: Existing::Refuse,
+    }
+}
+
+impl PeerModel {
+    pub(super) fn react(&mut self, event: peer_proto::session::SessionEvent, now: Instant) {
+        use peer_proto::session::SessionEvent;
+        match event {
+            SessionEvent::Asked { key, id, .. } => {
+                self.asked += 1;
+                let content = self.list.content();
+                let whole = self.have.contains_all(0..self.list.geometry().piece_count());
+                let holds = self.digest.as_ref().is_some_and(|digest| lookup_id(digest) == id);
+                let answer = if holds {
+                    Answer::Here { content, whole, sealed: self.sealed }
+                } else {
+                    Answer::NotHere
+                };
+                self.session.answer(key, answer, now);
+                if holds && !whole {
+                    let mut have = HaveSet::new(self.list.geometry().piece_count());
+                    self.have.runs().for_each(|run| have.insert(run));
+                    self.session.send_have(content, have, now);
+                }
+            }
+            SessionEvent::ListAsked { content, part } => {
+                let values = match part {
+                    ListPart::Head => Some(self.list.head()),
+                    ListPart::Page(page) => self.list.page(page),
+                };
+                self.session.send_list(content, part, values);
+            }
+            SessionEvent::Wanted { request, .. } => {
+                self.wanted.insert(request);
+            }
+            SessionEvent::Found { answer, .. } => self.answers.push(answer),
+            _ => {}
+        }
+    }
+}
+
+pub(super) fn transient(message: &str, status: Option<u16>) -> OriginFault {
+    OriginFault { severity: Severity::Transient { retry_after: None }, message: message.into(), status }
+}
+
+pub(super) fn fatal(message: &str) -> OriginFault {
+    OriginFault { severity: Severity::Fatal, message: message.into(), status: Some(404) }
+}
