@@ -117,6 +117,7 @@ impl OriginBody {
                 }
             };
             let step = match timeout(limit, poll_fn(|cx| channel.poll_body(cx, incoming))).await {
+                Err(_) if self.is_complete() => Step::Finish,
                 Err(_) => Step::Fail(Fault::TimedOut { phase: Phase::Body, limit }),
                 Ok(None) => self.at_end(),
                 Ok(Some(Err(_))) if self.is_complete() => Step::Finish,

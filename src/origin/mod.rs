@@ -172,7 +172,12 @@ impl Origin {
                 Ok(reached) if matches!(reached.head.status, 200..=299) => {}
                 Ok(reached) => return Err(inner.blame_reached(url, &reached, reached.head.status_fault())),
                 Err(At(_, Fault::Broken { .. } | Fault::NoAnswer { .. })) => inner.habits.distrust_head(url),
-                Err(At(at, fault)) => return Err(inner.blame(url, at, fault)),
+                Err(At(at, fault)) => {
+                    if matches!(fault, Fault::TimedOut { phase: Phase::Head, .. }) {
+                        inner.habits.distrust_head(url);
+                    }
+                    return Err(inner.blame(url, at, fault));
+                }
             }
         }
         let first = ByteRange::new(0..1);

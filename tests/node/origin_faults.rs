@@ -5,10 +5,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use nearbits::origin::{Fault, OriginError, OriginSeverity, OriginSpan, Violation};
+use nearbits::origin::{Fault, Origin, OriginConfig, OriginError, OriginSeverity, OriginSpan, Violation};
 use peer_proto::content::ByteRange;
 
-use super::origin_fetch::{client, fetch, fetch_in_steps, url_of};
+use super::origin_fetch::{client, config, fetch, fetch_in_steps, url_of};
 use super::origin_script::{Act, Asked, Payload, Reply, Scripted, Site, cut, status};
 
 const KIB: u64 = 1024;
@@ -357,6 +357,32 @@ async fn d12_a_refused_or_lying_head_gives_way_to_get() {
         let fetched = fetch(&client(), &url_of(&origin)).await.unwrap();
         assert!(fetched.bytes == payload().all(), "lie {index}");
         assert!(fetched.restarts <= 1, "lie {index}");
+    }
+}
+
+#[tokio::test]
+async fn d12_an_origin_that_never_answers_head_is_asked_by_get_next_time() {
+    let honest = site();
+    let origin =
+        Scripted::start(move |asked| if asked.is_head() { vec![Act::Silence] } else { honest.reply(asked) })
+            .await;
+    let config = OriginConfig { head_timeout: Duration::from_millis(200), ..config() };
+    let fetched = fetch(&Origin::new(config).unwrap(), &url_of(&origin)).await.unwrap();
+    assert!(fetched.bytes == payload().all() && fetched.retries == 1);
+}
+
+#[tokio::test]
+async fn d06_a_complete_part_needs_no_end_mark() {
+    for end in [Act::Silence, Act::Fin] {
+        let origin = Scripted::start(move |_| {
+            let head = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-4/9\r\nTransfer-Encoding: chunked\r\n\r\n";
+            vec![Act::Send(format!("{head}5\r\nhello\r\n").into_bytes()), end.clone()]
+        })
+        .await;
+        let span = OriginSpan::Range(ByteRange::new(0..5).unwrap());
+        let mut body = client().open(&url_of(&origin), span, None).await.unwrap();
+        assert_eq!(body.next().await.unwrap().as_deref(), Some(&b"hello"[..]));
+        assert!(body.next().await.unwrap().is_none() && body.is_finished());
     }
 }
 
