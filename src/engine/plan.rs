@@ -187,6 +187,8 @@ impl Job {
         while self.walks() && self.leases.values().filter(|lease| !lease.stopped).count() < lanes {
             let Some(pieces) = self.next_to_walk(core) else { break };
             let why = "it rests on a peer's word and the file is wrong";
+            // The hands leave bytes of stored pieces alone; those of suspect ones give way to the origin's.
+            self.restand(pieces.clone(), super::io::Standing::Suspect, core);
             if !self.lease_from_origin(Some(pieces), Purpose::Repair, why, core) {
                 break;
             }
