@@ -194,7 +194,7 @@ impl Job {
         said.or(trusted).or(begun)
     }
 
-    fn origin_says_len(&self) -> bool {
+    pub(super) fn origin_says_len(&self) -> bool {
         let said = self.origin.probe.as_ref().and_then(|probe| probe.version.len);
         said.is_some() && said == self.len
     }

@@ -50,6 +50,7 @@ impl Job {
             return;
         }
         if self.plan_length(core) {
+            self.plan_origin(&geometry, core);
             return;
         }
         self.plan_checks(core);
@@ -132,17 +133,20 @@ impl Job {
         self.sources.iter().filter(hopeful).map(|(id, _)| *id).collect()
     }
 
-    /// The last piece proves the length before anything else is asked for (TRUST-5). `true` while that is open.
+    /// The last piece proves the length before anything else is asked of peers (TRUST-5), unless the origin says the
+    /// length by now. `true` while that is open.
     fn plan_length(&mut self, core: &mut Core) -> bool {
         let Some(list) = self.claims.candidate.clone() else { return false };
-        let said = self.origin.probe.as_ref().and_then(|probe| probe.version.len);
-        if said == Some(list.content().len) {
-            // The origin says the same length: no piece needs to prove it.
-            self.length_proved(core);
+        if self.origin_says_len() {
+            if self.len == Some(list.content().len) {
+                self.trust(list, core);
+            } else {
+                self.claims.drop_content(list.content());
+            }
             return false;
         }
         if self.len != Some(list.content().len) {
-            return false;
+            return true;
         }
         if self.leases.values().any(|lease| lease.purpose == Purpose::Length && !lease.stopped) {
             return true;

@@ -417,3 +417,39 @@ fn claim_5_no_more_than_a_megabyte_is_taken_while_the_origin_has_not_answered() 
     world.run_for(3_000);
     assert!(world.model(liar).pace.given <= MIB);
 }
+
+#[test]
+fn trust_5_an_origin_that_comes_back_says_the_length_itself() {
+    let truth = file(20 * MIB + 5, 1);
+    let mut world = World::new(&truth);
+    world.origin.fault = Some(transient("connection refused", None));
+    let half = world.peer(2, &truth, root_digest(&truth), FAST);
+    world.model(half).have = PieceSet::of(0..160);
+    world.submit(spec(&[root_digest(&truth)]));
+    world.run_for(2_500);
+    assert_eq!(world.view().stored, 0, "nobody has the last piece, so nothing proves the length");
+    world.origin.fault = None;
+    world.run(MINUTE);
+    let view = world.view();
+    assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
+    assert!((10 * MIB..11 * MIB).contains(&view.bytes.peers), "{:?}", view.bytes);
+}
+
+#[test]
+fn a_part_that_was_begun_goes_on_from_peers_while_the_origin_is_away() {
+    let truth = file(20 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.found.version = Some(world.origin.version.clone());
+    let values = truth.values()[..100].to_vec();
+    world.disk = (0..100).zip(values.iter().copied()).collect();
+    let first = peer_proto::content::PieceIndex(0);
+    let run = peer_proto::standing::PieceRun { first, values, standing: Standing::Certain };
+    world.found.runs = vec![run];
+    world.origin.fault = Some(transient("connection refused", None));
+    world.peer(2, &truth, root_digest(&truth), FAST);
+    world.submit(spec(&[root_digest(&truth)]));
+    world.run(MINUTE);
+    let view = world.view();
+    assert_eq!((view.state, view.bytes.peers), (JobState::Acknowledged, 220 * 65_536), "{}", view.reason);
+    assert_eq!(world.resets, 0);
+}
