@@ -10,6 +10,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use peer_proto::content::{Hash, PieceIndex};
 use peer_proto::peer::PeerId;
@@ -91,7 +92,7 @@ pub struct Replay {
 #[derive(Debug)]
 pub struct Journal<F: Files> {
     path: PathBuf,
-    file: F::File,
+    file: Arc<F::File>,
     header: Header,
     end: u64,
     chain: [u8; 16],
@@ -126,7 +127,7 @@ impl<F: Files> Journal<F> {
         let file = files.open(path, Access::ReadWrite).at("open", path)?;
         let (header, end, chain) = (replay.header.clone(), replay.end, replay.chain);
         // An earlier process may have renamed it and stopped before it synced the folder.
-        Ok(Self { path: path.to_owned(), file, header, end, chain, is_name_durable: false })
+        Ok(Self { path: path.to_owned(), file: Arc::new(file), header, end, chain, is_name_durable: false })
     }
 
     /// Writes a new journal in place of an old one, in one step; the old one stays if that fails. An empty or
@@ -168,7 +169,14 @@ impl<F: Files> Journal<F> {
                 is_name_durable = true;
             }
         }
-        Ok(Self { path: path.to_owned(), file, header, end: len_of(&bytes), chain, is_name_durable })
+        Ok(Self {
+            path: path.to_owned(),
+            file: Arc::new(file),
+            header,
+            end: len_of(&bytes),
+            chain,
+            is_name_durable,
+        })
     }
 
     /// What it speaks of.
@@ -207,17 +215,41 @@ impl<F: Files> Journal<F> {
         self.end > JOURNAL_LEN_MAX
     }
 
-    /// Makes what was appended durable, and the journal's name.
+    /// What is to be synced so that everything appended so far is durable. Taken out, so that records can be appended
+    /// while it is.
+    #[must_use]
+    pub fn unsynced(&self) -> Unsynced<F> {
+        Unsynced {
+            path: self.path.clone(),
+            file: Arc::clone(&self.file),
+            is_name_durable: self.is_name_durable,
+        }
+    }
+
+    /// A sync of [`unsynced`](Self::unsynced) succeeded.
+    pub fn mark_synced(&mut self, synced: &Unsynced<F>) {
+        self.is_name_durable |= Arc::ptr_eq(&self.file, &synced.file);
+    }
+}
+
+/// A journal's file and name, as far as they were written.
+pub struct Unsynced<F: Files> {
+    path: PathBuf,
+    file: Arc<F::File>,
+    is_name_durable: bool,
+}
+
+impl<F: Files> Unsynced<F> {
+    /// Makes the records durable, and the journal's name.
     ///
     /// # Errors
     /// [`DiskError::Io`]; the journal must then be written anew.
-    pub fn sync(&mut self, files: &F) -> Result<(), DiskError> {
+    pub fn sync(&self, files: &F) -> Result<(), DiskError> {
         self.file.sync().at("sync", &self.path)?;
-        if let Some(folder) = self.path.parent().filter(|_| !self.is_name_durable) {
-            files.sync_folder(folder).at("sync", folder)?;
-            self.is_name_durable = true;
+        match self.path.parent() {
+            Some(folder) if !self.is_name_durable => files.sync_folder(folder).at("sync", folder),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -11,7 +11,7 @@ use peer_proto::verify::piece_value;
 use super::{Part, SYNC_AFTER, SYNC_EVERY, lock};
 use crate::disk::error::{At, DiskError};
 use crate::disk::files::{FileHandle, Files};
-use crate::disk::journal::{Durably, Entry};
+use crate::disk::journal::{Durably, Entry, Journal};
 
 impl<F: Files> Part<F> {
     /// Syncs if 64 MiB or one second of bytes wait for it; whether it did. Call it now and then from a thread that may
@@ -95,13 +95,22 @@ impl<F: Files> Part<F> {
     }
 
     fn sync_journal(&self) -> Result<(), DiskError> {
+        let unsynced = {
+            let mut state = self.state();
+            if state.distrusts_journal {
+                return self.rewrite_journal(&mut state, Durably::Synced);
+            }
+            self.flush_state(&mut state)?;
+            state.journal.as_ref().map(Journal::unsynced)
+        };
+        let Some(unsynced) = unsynced else { return Ok(()) };
+        // Not under the lock: bytes keep coming in meanwhile.
+        let outcome = unsynced.sync(&self.files);
         let mut state = self.state();
-        if state.distrusts_journal {
-            return self.rewrite_journal(&mut state, Durably::Synced);
-        }
-        self.flush_state(&mut state)?;
-        let Some(journal) = &mut state.journal else { return Ok(()) };
-        if journal.sync(&self.files).is_ok() {
+        if outcome.is_ok() {
+            if let Some(journal) = &mut state.journal {
+                journal.mark_synced(&unsynced);
+            }
             return Ok(());
         }
         // Not tried again: written anew, from memory, as another file.
