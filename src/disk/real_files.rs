@@ -110,9 +110,19 @@ impl Files for RealFiles {
     }
 }
 
+/// Bytes of one write to the system. Linux puts what a call brings into one folio if it can, and a page cache made of
+/// large folios is slow to fill: 1 GiB into ext4 (6.18, a virtual machine) takes 0.34 s of system time in writes of
+/// 64 KiB, 1.0 s in writes of 128 KiB, 2.5 s in writes of 512 KiB.
+const WRITE_LEN: usize = 64 * 1024;
+
 impl FileHandle for File {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.write_all_at(bytes, offset)
+        let mut at = offset;
+        for slice in bytes.chunks(WRITE_LEN) {
+            self.write_all_at(slice, at)?;
+            at = at.saturating_add(u64::try_from(slice.len()).unwrap_or(u64::MAX));
+        }
+        Ok(())
     }
 
     fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
