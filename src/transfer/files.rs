@@ -61,7 +61,7 @@ impl Transfer {
         let (files, clock) = (parts.files, parts.clock);
         let journal = parts.jobs.journal_path(file);
         let pace = spec.limit_bytes_per_s.map(|limit| Arc::new(Pace::new(limit, clock)));
-        let algorithms: Vec<Algorithm> = spec.digests.iter().map(Digest::algorithm).collect();
+        let algorithms = followed(&spec);
         let is_delivered_at_once = spec.auto_complete;
         let opened = blocking(move || {
             let rule = existing_rule(spec.existing);
@@ -308,6 +308,15 @@ impl Transfer {
         let queued = self.inner.turns.queue(file, work);
         self.spawn(queued);
     }
+}
+
+/// Digests computed while the file comes in: those the job names; where it names none and may be shared, the one it
+/// is shared under, so that sealing has little left to read.
+fn followed(spec: &JobSpec) -> Vec<Algorithm> {
+    if spec.digests.is_empty() && spec.flags.server {
+        return vec![Algorithm::Sha256];
+    }
+    spec.digests.iter().map(Digest::algorithm).collect()
 }
 
 async fn blocking<T: Send + 'static>(

@@ -22,8 +22,9 @@ use crate::disk::DiskError;
 use crate::disk::part::Writer;
 use crate::engine::io::{Accept, Input, LeaseFault, LeaseId};
 
-/// Proved bytes are written together once there are so many.
-const WRITE_LEN: u64 = 512 * 1024;
+/// Proved bytes are written together once there are so many: soon after they were hashed, while they are still in
+/// the processor's own cache.
+const WRITE_LEN: u64 = 128 * 1024;
 /// Stored pieces are told together once there are so many bytes of them ...
 const TELL_LEN: u64 = 2 * 1024 * 1024;
 /// ... or so much time has passed.
