@@ -192,6 +192,29 @@ impl<F: Files> Part<F> {
         Ok(())
     }
 
+    /// Makes room for pieces of a trusted standing: what is stored in their place under another value, on a peer's
+    /// word only, becomes a gap. Call it before these pieces are written.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`] if the journal cannot say so; nothing may be written then.
+    pub fn make_room(&self, run: &PieceRun) -> Result<(), DiskError> {
+        if !matches!(run.standing, Standing::Certain | Standing::Proved) {
+            return Ok(());
+        }
+        let mut state = self.state();
+        let mut is_changed = false;
+        for (piece, value) in (run.first.0..).map(PieceIndex).zip(&run.values) {
+            let is_refuted = state.pieces.at(piece).is_some_and(|stored| {
+                matches!(stored.standing, Standing::Provisional { .. }) && stored.value != *value
+            });
+            if is_refuted {
+                self.forget_in(&mut state, piece, 1);
+                is_changed = true;
+            }
+        }
+        if is_changed { self.flush_state(&mut state) } else { Ok(()) }
+    }
+
     /// These pieces were written and hash to these values. Told to the journal every 4 MiB, or by
     /// [`flush`](Self::flush).
     ///
@@ -211,6 +234,15 @@ impl<F: Files> Part<F> {
         let mut good = run.clone();
         let mut mixed = None;
         for (index, piece) in (run.first.0..).map(PieceIndex).take(run.values.len()).enumerate() {
+            let is_other = |stored: &super::pieces::Piece| {
+                stored.standing != Standing::Suspect && stored.value != run.values[index]
+            };
+            if state.pieces.at(piece).is_some_and(is_other) {
+                // Its bytes were left out when they were written: what is stored stays.
+                mixed = Some(piece);
+                good.values.truncate(index);
+                break;
+            }
             if claims.release(piece) && self.read_back(&cut, piece)? != Some(run.values[index]) {
                 mixed = Some(piece);
                 good.values.truncate(index);

@@ -104,6 +104,11 @@ impl Pieces {
         (0..self.count()).map(PieceIndex).filter(|piece| !self.is_good(*piece)).collect()
     }
 
+    /// Pieces that are not there at all. Suspect ones are: the whole file's digest decides over them too.
+    pub(super) fn missing(&self) -> Vec<PieceIndex> {
+        (0..self.count()).map(PieceIndex).filter(|piece| self.at(*piece).is_none()).collect()
+    }
+
     /// Every value, if no piece is missing.
     pub(super) fn values(&self) -> Option<Vec<Hash>> {
         self.stored.iter().map(|slot| slot.map(|piece| piece.value)).collect()

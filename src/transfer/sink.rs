@@ -210,6 +210,8 @@ impl PieceSink {
     fn write_agreed(&mut self) -> Result<(), LeaseFault> {
         // Not before a piece agreed: a length that a peer merely stated must not stick.
         self.parts.set_len(self.geometry.len())?;
+        let run = PieceRun { first: self.first, values: self.values.clone(), standing: self.standing };
+        self.parts.part.make_room(&run).map_err(|error| LeaseFault::Local(local(&error)))?;
         while self.written < self.agreed {
             let Some(chunk) = self.held.front_mut() else {
                 return Err(broken_rule("bytes that agree are still held"));

@@ -92,7 +92,7 @@ impl<F: Files> Part<F> {
             Next::Waiting => self.sync()?,
         }
         // A sync after a failed one reads again, and may have found pieces that changed.
-        let pieces = self.state().pieces.gaps();
+        let pieces = self.state().pieces.missing();
         if !pieces.is_empty() {
             return Err(SealError::Rotten { pieces });
         }
@@ -131,7 +131,7 @@ impl<F: Files> Part<F> {
     fn whole(&self) -> Result<(u64, HashList), SealError> {
         let state = self.state();
         let cut = self.geometry(&state)?;
-        let mut pieces = state.pieces.gaps();
+        let mut pieces = state.pieces.missing();
         let stat = self.file.stat().at("look at", &self.path)?;
         if stat.len > cut.len() {
             self.file.set_len(cut.len()).at("cut", &self.path)?;
