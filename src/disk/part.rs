@@ -143,6 +143,26 @@ impl<F: Files> Part<F> {
         self.file.set_len(0).at("empty", &self.path)
     }
 
+    /// Pins a part whose version was unknown to the one its origin states; what is stored stays.
+    ///
+    /// # Errors
+    /// [`DiskError::BeyondEnd`] if the version has another length. [`DiskError::Io`]; the old journal then still
+    /// stands, and a later flush tries again.
+    pub fn pin(&self, version: &Version) -> Result<(), DiskError> {
+        let mut state = self.state();
+        self.refuse_delivered(&state)?;
+        if state.len != version.len {
+            return Err(self.beyond(version.len.unwrap_or(0)));
+        }
+        state.version = Some(version.clone());
+        // What it replaces may be durable, unless it speaks of nothing.
+        let is_bare = state.pieces.each().next().is_none() && state.pending.is_empty();
+        let durably = if is_bare { Durably::Later } else { Durably::Synced };
+        let pinned = self.rewrite_journal(&mut state, durably);
+        state.distrusts_journal |= pinned.is_err();
+        pinned
+    }
+
     /// The length is learned at the good end of a body that did not say it before. Pieces can be committed from then
     /// on.
     ///

@@ -248,9 +248,14 @@ impl Job {
             }
             return;
         }
-        let proved = self.claims.trusted.is_some() && self.pieces.is_all_proved() && self.len == wanted.len;
-        let was_unknown = pinned.final_origin.is_empty() && pinned.len == wanted.len;
-        if proved || (was_unknown && self.pieces.certain().is_empty()) {
+        let fits = self.len == wanted.len;
+        if fits && is_unknown(pinned) && self.pieces.certain().is_empty() {
+            // What is held rests on peers' proofs and words alone: it belongs to this version as to any other.
+            self.pinned = Some(wanted.clone());
+            core.effect(Effect::PinPart { file: self.file(), version: wanted });
+            return;
+        }
+        if fits && self.claims.trusted.is_some() && self.pieces.is_all_proved() {
             return;
         }
         if nothing {
@@ -450,4 +455,8 @@ impl Job {
 /// What the part is pinned to while the origin has not said what it serves.
 fn unknown_version(len: u64) -> Version {
     Version { final_origin: String::new(), etag: None, last_modified: None, len: Some(len) }
+}
+
+fn is_unknown(version: &Version) -> bool {
+    version.final_origin.is_empty()
 }

@@ -3,11 +3,13 @@
 //! Every effect that is answered carries an id, and every id gets exactly one answer. Late answers are harmless.
 //! Bytes never pass here: the brain sees ranges, ids, values of 32 bytes, and reports.
 
+mod fault;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use peer_proto::content::{ByteRange, ContentId, Hash, PieceIndex};
-use peer_proto::digest::{Algorithm, Digest};
+use peer_proto::digest::Digest;
 use peer_proto::peer::PeerId;
 use peer_proto::session::RequestId;
 pub use peer_proto::standing::{PieceRun, Standing};
@@ -16,6 +18,7 @@ use peer_proto::verify::HashList;
 use peer_proto::version::Version;
 use peer_proto::wire::{Frame, ListPart};
 
+pub use self::fault::{LeaseFault, LocalFault, LocalFaultKind, OriginFault, SealFault, Severity};
 use crate::job::{FileId, JobId, JobSpec, PeerFlags};
 use crate::record::{RecordId, RecordSummary, Scope};
 
@@ -62,80 +65,6 @@ pub struct Probe {
     pub public: bool,
     /// From question to answer.
     pub round_trip: Duration,
-}
-
-/// Who must act on an error.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Severity {
-    /// May pass: try again, not before the given time if the origin named one.
-    Transient {
-        /// What `Retry-After` asked for, capped at one hour.
-        retry_after: Option<Duration>,
-    },
-    /// Will not pass by itself.
-    Fatal,
-    /// The origin serves another version now: this file starts again.
-    VersionChanged,
-    /// The origin does not give ranges: one stream from zero.
-    NoRanges,
-}
-
-/// Something the origin did that ended a probe or a lease. The text says what and where, without secrets.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct OriginFault {
-    /// What to do about it.
-    pub severity: Severity,
-    /// One line for people.
-    pub message: String,
-    /// The HTTP status, if there was an answer.
-    pub status: Option<u16>,
-}
-
-/// Something this machine could not do: no space, no right, a broken disk. Pauses the job; nobody else's fault.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct LocalFault {
-    /// What kind of failure, for exit codes and retries.
-    pub kind: LocalFaultKind,
-    /// One line for people: what, where, what to do.
-    pub message: String,
-}
-
-/// Kinds of local failure.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LocalFaultKind {
-    /// No space is left; the job goes on when there is space.
-    NoSpace,
-    /// The folder or file may not be written, or the name is taken.
-    Denied,
-    /// A folder is missing.
-    NotFound,
-    /// Anything else the operating system refused.
-    Io,
-}
-
-/// Why a lease ended before all its range was stored.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum LeaseFault {
-    /// Stopped or trimmed by the brain.
-    #[error("stopped")]
-    Stopped,
-    /// The origin's doing.
-    #[error("origin: {0}")]
-    Origin(#[source] OriginFault),
-    /// The peer's connection went, or it refused in words.
-    #[error("the peer went away")]
-    PeerLost,
-    /// A piece did not hash to the value it was asked for: the peer that sent it lied or broke (TRUST-8).
-    #[error("piece {} did not hash to the value it was asked under", .piece.0)]
-    WrongBytes {
-        /// The first such piece.
-        piece: PieceIndex,
-    },
-    /// This machine's doing.
-    #[error(transparent)]
-    Local(LocalFault),
 }
 
 /// Where a lease's bytes come from.
@@ -410,28 +339,6 @@ pub struct SealedFile {
     pub digests: Vec<Digest>,
 }
 
-/// Why a file could not be sealed.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum SealFault {
-    /// The whole file does not have a digest that was asked for.
-    #[error("the file's {algorithm} is {found}, not what was asked for")]
-    Mismatch {
-        /// The algorithm.
-        algorithm: Algorithm,
-        /// What the file has.
-        found: Digest,
-    },
-    /// A piece on disk no longer has its journalled value: it is a gap again.
-    #[error("{} pieces changed on disk", .pieces.len())]
-    Rotten {
-        /// Those pieces.
-        pieces: Vec<PieceIndex>,
-    },
-    /// This machine's doing.
-    #[error(transparent)]
-    Local(LocalFault),
-}
-
 /// Something for the hands to do. Performing never waits.
 #[derive(Clone, Debug)]
 pub enum Effect {
@@ -463,6 +370,14 @@ pub enum Effect {
         /// The file.
         file: FileId,
         /// What the next bytes belong to.
+        version: Version,
+    },
+    /// Pin a part, whose version was unknown, to the one that its origin states by now; the length is the same and what
+    /// is stored stays. Not answered: whoever restarts before it is done finds the version unknown.
+    PinPart {
+        /// The file.
+        file: FileId,
+        /// What the bytes belong to.
         version: Version,
     },
     /// Change standings in the journal, bytes stay: proved after a trusted root came, suspect after a refutation.

@@ -120,6 +120,18 @@ impl Transfer {
         });
     }
 
+    /// Says to the journal which version the bytes belong to. Not answered.
+    pub fn pin_part(&self, file: FileId, version: Version) {
+        let this = self.clone();
+        self.turn(file, async move {
+            let done =
+                this.on_part(file, move |open| open.part.pin(&version).map_err(|error| fault::local(&error)));
+            if let Err(error) = done.await {
+                tracing::warn!(job = %file.job, %error, "the origin's version is not in the journal");
+            }
+        });
+    }
+
     /// Changes standings in the journal. Not answered.
     pub fn restand(&self, file: FileId, first: PieceIndex, count: u32, standing: Standing) {
         let this = self.clone();

@@ -341,6 +341,22 @@ fn an_existing_file_is_replaced_where_that_was_asked_for() {
 }
 
 #[test]
+fn a_part_whose_version_was_unknown_is_pinned_and_keeps_its_pieces() {
+    let (place, all) = (Place::new(), payload(3 * PIECE));
+    let part = place.open(Existing::Refuse).unwrap().part;
+    let unknown =
+        Version { final_origin: String::new(), etag: None, last_modified: None, ..version(all.len()) };
+    part.reset(&unknown).unwrap();
+    fetch(&part, &all, 0..2).unwrap();
+    assert!(matches!(part.pin(&version(all.len() + 1)), Err(DiskError::BeyondEnd { .. })));
+    part.pin(&version(all.len())).unwrap();
+    drop(part);
+    let again = place.open(Existing::Refuse).unwrap();
+    assert_eq!(again.found.version, Some(version(all.len())));
+    assert_eq!(again.found.runs.iter().map(|run| run.values.len()).sum::<usize>(), 2);
+}
+
+#[test]
 fn file_6_a_name_of_255_bytes_has_a_part_too() {
     let place = Place::new();
     let destination = place.0.path().join("home").join("ä".repeat(127) + "z");

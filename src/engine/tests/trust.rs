@@ -84,6 +84,27 @@ fn trust_5_a_stated_length_that_is_wrong_costs_its_author_only() {
 }
 
 #[test]
+fn an_origin_that_answers_after_a_list_came_is_asked_for_no_byte_twice() {
+    let truth = file(8 * MIB, 1);
+    for pieces_before in [0, 40] {
+        let mut world = World::new(&truth);
+        world.origin.silent = true;
+        let peer = world.peer(2, &truth, root_digest(&truth), FAST);
+        world.submit(spec(&[root_digest(&truth)]));
+        world.run_until(5_000, |world| world.resets == 1 && world.view().stored >= pieces_before * 65_536);
+        world.model(peer).sends = altered(8 * MIB, 1, &(0..128).collect::<Vec<_>>());
+        world.origin_speaks();
+        world.run(MINUTE);
+        let view = world.view();
+        assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
+        assert_eq!((world.resets, world.pins, view.restarts), (1, 1, 0));
+        assert_eq!(view.bytes.origin, 8 * MIB - view.bytes.peers + view.bytes.discarded);
+        assert!(view.bytes.discarded <= MIB, "{:?}", view.bytes);
+        assert!(is_banned(&world, peer));
+    }
+}
+
+#[test]
 fn claim_1_a_sealed_list_and_sha256_give_the_whole_file_with_audits_of_half_a_percent() {
     let truth = file(64 * MIB, 1);
     let mut world = World::new(&truth);

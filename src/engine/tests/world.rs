@@ -55,6 +55,9 @@ pub(super) struct World {
     pub(super) effects: Vec<String>,
     pub(super) disconnected: Vec<PeerId>,
     pub(super) resets: u32,
+    pub(super) pins: u32,
+    /// Probes a silent origin has not answered.
+    unanswered: Vec<EffectId>,
     pub(super) kept: u32,
     pub(super) delivered: u32,
     pub(super) serves: Vec<(ServeId, PeerId, RequestId, ServeFrom)>,
@@ -100,6 +103,8 @@ impl World {
             effects: Vec::new(),
             disconnected: Vec::new(),
             resets: 0,
+            pins: 0,
+            unanswered: Vec::new(),
             kept: 0,
             delivered: 0,
             serves: Vec::new(),
@@ -278,6 +283,7 @@ impl World {
                 self.disk.clear();
                 self.inbox.push_back(Input::PartReset { id, outcome: Ok(()) });
             }
+            Effect::PinPart { .. } => self.pins += 1,
             Effect::Probe { id, .. } => self.probe(id),
             Effect::StartLease(lease) => self.start(lease),
             Effect::TrimLease { lease, end } => {
@@ -329,10 +335,16 @@ impl World {
         self.inbox.push_back(Input::PeerLost { peer });
     }
 
+    /// A silent origin speaks again, and answers what it was asked.
+    pub(super) fn origin_speaks(&mut self) {
+        self.origin.silent = false;
+        std::mem::take(&mut self.unanswered).into_iter().for_each(|id| self.probe(id));
+    }
+
     fn probe(&mut self, id: EffectId) {
         self.origin.probes += 1;
         if self.origin.silent {
-            return;
+            return self.unanswered.push(id);
         }
         let origin = &self.origin;
         let outcome = match &origin.fault {
