@@ -107,7 +107,14 @@ struct Shared {
 
 impl PlainOrigin {
     pub(crate) async fn start(content: Content, manner: Manner) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::start_on(listener, content, manner)
+    }
+
+    /// The same at a place of the caller's choice.
+    pub(crate) fn start_on(listener: std::net::TcpListener, content: Content, manner: Manner) -> Self {
+        listener.set_nonblocking(true).expect("a socket of ours");
+        let listener = TcpListener::from_std(listener).expect("a socket of ours");
         let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared {
             content: Mutex::new(content),

@@ -1,0 +1,264 @@
+//! Network namespaces: an office of several machines on one switch, made by the test and taken down by it.
+//!
+//! Knows: `ip netns`, veth, a bridge, an origin one routed hop away, programs started in a namespace. Does not know:
+//! what is tested. Nothing leaves the namespaces, so that addresses may be the same in every office. Needs the right
+//! to make namespaces; [`Office::open`] says why when it has none.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use nearbits::control::client::Client;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use tokio::process::{Child, Command};
+
+use crate::lab::PATIENCE;
+
+/// Offices made by this process so far: their names must differ.
+static OFFICES: AtomicU32 = AtomicU32::new(0);
+
+/// Several machines on a switch, and an origin behind it. Everything goes when it is dropped.
+pub(crate) struct Office {
+    tag: String,
+    machines: u8,
+    folder: tempfile::TempDir,
+}
+
+/// Addresses of the machines on the switch. Each has a link-local IPv6 address in any case.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Addresses {
+    /// IPv4 too, and a way to the origin.
+    Both,
+    /// No others.
+    LinkLocalOnly,
+}
+
+impl Office {
+    /// Makes the office. `None`, said aloud, where this machine does not allow that; a failure if the environment
+    /// insists on namespaces.
+    pub(crate) fn open(machines: u8, addresses: Addresses) -> Option<Self> {
+        let tag = format!("nb{}x{}", std::process::id(), OFFICES.fetch_add(1, Ordering::Relaxed));
+        let office = Self { tag, machines, folder: tempfile::tempdir().expect("a folder") };
+        match office.build(addresses) {
+            Ok(()) => Some(office),
+            Err(reason) => {
+                drop(office);
+                skip(&reason);
+                None
+            }
+        }
+    }
+
+    fn build(&self, addresses: Addresses) -> Result<(), String> {
+        for name in self.names() {
+            ip(&format!("netns add {name}"))?;
+            ip(&format!("-n {name} link set lo up"))?;
+        }
+        let (switch, origin) = (self.switch(), self.origin());
+        ip(&format!("-n {switch} link add br0 type bridge mcast_snooping 0"))?;
+        ip(&format!("-n {switch} addr add 10.99.0.254/24 dev br0"))?;
+        ip(&format!("-n {switch} link set br0 up"))?;
+        ip(&format!("-n {switch} link add wan type veth peer name eth0 netns {origin}"))?;
+        ip(&format!("-n {switch} addr add 10.98.0.1/24 dev wan"))?;
+        ip(&format!("-n {switch} link set wan up"))?;
+        ip(&format!("-n {origin} addr add 10.98.0.2/24 dev eth0"))?;
+        ip(&format!("-n {origin} link set eth0 up"))?;
+        ip(&format!("-n {origin} route add default via 10.98.0.1"))?;
+        ip(&format!("netns exec {switch} sysctl -qw net.ipv4.ip_forward=1"))?;
+        for machine in 0..self.machines {
+            let name = self.machine(machine);
+            ip(&format!("-n {switch} link add p{machine} type veth peer name eth0 netns {name}"))?;
+            ip(&format!("-n {switch} link set p{machine} master br0 up"))?;
+            // An address that we choose needs no second of looking for others who have it.
+            ip(&format!("-n {name} link set eth0 addrgenmode none up"))?;
+            ip(&format!("-n {name} addr add {}/64 dev eth0 nodad", Self::link_local(machine)))?;
+            if addresses == Addresses::Both {
+                ip(&format!("-n {name} addr add 10.99.0.{}/24 dev eth0", machine + 1))?;
+                ip(&format!("-n {name} route add default via 10.99.0.254"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn names(&self) -> impl Iterator<Item = String> {
+        (0..self.machines).map(|machine| self.machine(machine)).chain([self.switch(), self.origin()])
+    }
+
+    fn machine(&self, machine: u8) -> String {
+        format!("{}m{machine}", self.tag)
+    }
+
+    fn switch(&self) -> String {
+        format!("{}s", self.tag)
+    }
+
+    fn origin(&self) -> String {
+        format!("{}o", self.tag)
+    }
+
+    /// The link-local address of a machine's `eth0`.
+    pub(crate) fn link_local(machine: u8) -> Ipv6Addr {
+        Ipv6Addr::from([0xfe80, 0, 0, 0, 0, 0, 0, u16::from(machine) + 1])
+    }
+
+    /// The number by which a machine knows its `eth0`.
+    pub(crate) fn interface(&self, machine: u8) -> u64 {
+        let shown =
+            ip(&format!("-n {} -j link show eth0", self.machine(machine))).expect("the interface is there");
+        let shown: serde_json::Value = serde_json::from_slice(&shown).expect("JSON");
+        shown[0]["ifindex"].as_u64().expect("an index")
+    }
+
+    /// A listener at the origin's place.
+    pub(crate) fn origin_listener(&self) -> TcpListener {
+        listener(&self.origin(), SocketAddrV4::new([10, 98, 0, 2].into(), 0).into())
+    }
+
+    /// A listener on a machine: the socket lives in its namespace, whoever accepts on it.
+    pub(crate) fn listener(&self, machine: u8, address: SocketAddr) -> TcpListener {
+        listener(&self.machine(machine), address)
+    }
+
+    /// Makes the origin's line to the office as narrow as this, such as `20mbit`.
+    pub(crate) fn narrow_wan(&self, rate: &str) {
+        let tc = format!("tc qdisc add dev eth0 root tbf rate {rate} burst 64kb latency 200ms");
+        ip(&format!("netns exec {} {tc}", self.origin())).expect("a token bucket");
+    }
+
+    /// Bytes that crossed the line to the origin so far, both ways, with everything around them.
+    pub(crate) fn wan_bytes(&self) -> u64 {
+        let shown = ip(&format!("-n {} -j -s link show wan", self.switch())).expect("the line is there");
+        let shown: serde_json::Value = serde_json::from_slice(&shown).expect("JSON");
+        let count = |way: &str| shown[0]["stats64"][way]["bytes"].as_u64().expect("a counter");
+        count("rx") + count("tx")
+    }
+
+    /// A folder of this office's.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Our program on one machine. It has no terminal, and ends with the test.
+    pub(crate) fn nearbits<A: AsRef<OsStr>>(
+        &self,
+        machine: u8,
+        args: impl IntoIterator<Item = A>,
+    ) -> Command {
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", &self.machine(machine), env!("CARGO_BIN_EXE_nearbits")])
+            .args(args)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.folder.path())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// A daemon on one machine, with its state in a folder of its own; returns when it answers.
+    pub(crate) async fn daemon(&self, machine: u8, more: &[&str]) -> Daemon {
+        let state = self.path(&format!("daemon{machine}"));
+        let mut command =
+            self.nearbits(machine, ["daemon", "--flags", "client,server", "--until-stdin-closes"]);
+        command.arg("--state-dir").arg(&state).args(more).stdin(Stdio::piped());
+        let log = |name: &str| {
+            std::fs::File::create(self.path(&format!("daemon{machine}.{name}"))).expect("a file")
+        };
+        command.stdout(log("out")).stderr(log("err"));
+        let child = command.spawn().expect("the program starts");
+        let client = reach(&state).await;
+        Daemon { client, state, _child: child }
+    }
+}
+
+impl Drop for Office {
+    fn drop(&mut self) {
+        for name in self.names() {
+            // After a failure some were never made.
+            drop(ip(&format!("netns del {name}")));
+        }
+    }
+}
+
+/// A running daemon; it ends when dropped.
+pub(crate) struct Daemon {
+    pub(crate) client: Client,
+    pub(crate) state: PathBuf,
+    _child: Child,
+}
+
+impl Daemon {
+    /// Waits until this many peers are connected.
+    pub(crate) async fn connected(&self, count: usize) {
+        eventually(&format!("{count} peers of {}", self.state.display()), async || {
+            let peers = self.client.peers().await.expect("the daemon answers");
+            (peers.iter().filter(|peer| peer.connected).count() >= count).then_some(())
+        })
+        .await;
+    }
+}
+
+/// A way to whoever holds this state folder, as soon as he answers.
+pub(crate) async fn reach(state: &Path) -> Client {
+    let socket = state.join("control.sock");
+    eventually("a control socket", async || Client::reach(&socket).await.ok()).await
+}
+
+/// Looks again and again until something is there.
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    let looked = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(2));
+        loop {
+            tick.tick().await;
+            if let Some(found) = look().await {
+                return found;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, looked).await.unwrap_or_else(|_| panic!("in vain waited for {what}"))
+}
+
+/// Binds inside a namespace: a thread of its own goes there, and ends.
+fn listener(namespace: &str, address: SocketAddr) -> TcpListener {
+    let path = PathBuf::from(format!("/run/netns/{namespace}"));
+    let bound = std::thread::spawn(move || {
+        let namespace = std::fs::File::open(path).expect("the namespace exists");
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("may go there");
+        TcpListener::bind(address).expect("the address is free")
+    });
+    bound.join().expect("the binding thread ends well")
+}
+
+/// Says why a case was skipped: to people, and to the file that `.ci/run` looks into.
+fn skip(reason: &str) {
+    let case = std::thread::current().name().unwrap_or("a case").to_owned();
+    let required = std::env::var_os("NEARBITS_NETNS").is_some_and(|value| value == "required");
+    assert!(!required, "{case}: no network namespaces: {reason}");
+    let line = format!("skipped {case}: no network namespaces: {reason}\n");
+    // Not the macro, whose output the test harness hides.
+    drop(std::io::stderr().write_all(line.as_bytes()));
+    if let Some(path) = std::env::var_os("NEARBITS_SKIPPED") {
+        let mut file =
+            std::fs::OpenOptions::new().create(true).append(true).open(path).expect("the skip list");
+        file.write_all(line.as_bytes()).expect("the skip list");
+    }
+}
+
+/// Runs `ip`; what it printed, or why it failed.
+fn ip(arguments: &str) -> Result<Vec<u8>, String> {
+    let ran = std::process::Command::new("ip").args(arguments.split(' ')).output();
+    let output = ran.map_err(|error| format!("ip: {error}"))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    Err(format!("ip {arguments}: {}", String::from_utf8_lossy(&output.stderr).trim()))
+}
