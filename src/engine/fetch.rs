@@ -240,7 +240,7 @@ impl Job {
                 self.note_change(core);
                 return;
             }
-            let open = self.leases.values().any(|lease| lease.peer().is_none() && !lease.stopped);
+            let open = self.leases.values().any(|lease| lease.is_from_origin() && !lease.stopped);
             let broken =
                 !self.is_joinable() && !self.pieces.certain().is_empty() && !open && !self.is_whole();
             if broken {

@@ -18,7 +18,7 @@ use super::fetch::OriginSide;
 use super::io::{
     Effect, EffectId, JobCommand, LeaseId, LocalFault, LocalFaultKind, PartFound, SealedFile, StoredJob,
 };
-use super::lease::{OpenLease, PeerSource, Share};
+use super::lease::{Giver, OpenLease, PeerSource, Share};
 use super::pace::{Breaker, Speed};
 use super::pieces::Pieces;
 use super::repair::Repair;
@@ -78,7 +78,7 @@ pub(super) struct Job {
     pub(super) reset_to: Option<Version>,
     pub(super) sources: BTreeMap<PeerId, PeerSource>,
     pub(super) leases: BTreeMap<LeaseId, OpenLease>,
-    pub(super) shares: BTreeMap<Option<PeerId>, Share>,
+    pub(super) shares: BTreeMap<Giver, Share>,
     pub(super) peers_speed: Speed,
     /// Whether the origin runs beside peers that hold everything.
     pub(super) beside: bool,

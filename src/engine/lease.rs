@@ -32,10 +32,37 @@ pub(super) enum Purpose {
     Repair,
 }
 
+/// Who gives the bytes of a lease.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Giver {
+    Origin,
+    Peer(PeerId),
+}
+
+impl Giver {
+    pub(super) const fn peer(self) -> Option<PeerId> {
+        match self {
+            Self::Peer(peer) => Some(peer),
+            Self::Origin => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Giver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Origin => f.write_str("origin"),
+            Self::Peer(peer) => peer.fmt(f),
+        }
+    }
+}
+
 /// One open lease.
 #[derive(Clone, Debug)]
 pub(super) struct OpenLease {
-    peer: Option<(PeerId, RequestId)>,
+    pub(super) giver: Giver,
+    /// What a peer was asked under.
+    request: Option<RequestId>,
     pub(super) content: Option<ContentId>,
     pub(super) pieces: Range<u32>,
     pub(super) to_end: bool,
@@ -52,8 +79,29 @@ pub(super) struct OpenLease {
 }
 
 impl OpenLease {
-    pub(super) fn peer(&self) -> Option<PeerId> {
-        self.peer.map(|(peer, _)| peer)
+    pub(super) const fn peer(&self) -> Option<PeerId> {
+        self.giver.peer()
+    }
+
+    pub(super) fn is_from_origin(&self) -> bool {
+        self.giver == Giver::Origin
+    }
+
+    const fn new(giver: Giver, pieces: Range<u32>, purpose: Purpose, now: Instant) -> Self {
+        Self {
+            giver,
+            request: None,
+            content: None,
+            pieces,
+            to_end: false,
+            purpose,
+            received: 0,
+            stored: 0,
+            started: now,
+            released: false,
+            stopped: false,
+            trimmed: false,
+        }
     }
 
     /// The first piece that is not through yet, by the bytes received.
@@ -118,13 +166,17 @@ impl Job {
         }));
         core.pump(peer);
         let now = core.time();
-        let source = (Some((peer, request)), Some(content));
-        self.note_lease(id, source, pieces, purpose, false, now);
+        let lease = OpenLease {
+            request: Some(request),
+            content: Some(content),
+            ..OpenLease::new(Giver::Peer(peer), pieces, purpose, now)
+        };
+        self.note_lease(id, lease);
         if let Some(source) = self.sources.get_mut(&peer) {
             source.speed.owes(true, now);
         }
         self.peers_speed.owes(true, now);
-        self.note_why(id, Some(range), Some(peer), why, core);
+        self.note_why(id, Some(range), Giver::Peer(peer), why, core);
         true
     }
 
@@ -160,48 +212,21 @@ impl Job {
         }));
         let to_end = pieces.is_none();
         let all = 0..cut.map_or(u32::MAX, |cut| cut.piece_count());
-        self.note_lease(id, (None, None), pieces.unwrap_or(all), purpose, to_end, now);
+        let lease =
+            OpenLease { to_end, ..OpenLease::new(Giver::Origin, pieces.unwrap_or(all), purpose, now) };
+        self.note_lease(id, lease);
         self.origin.speed.owes(true, now);
-        self.note_why(id, range, None, why, core);
+        self.note_why(id, range, Giver::Origin, why, core);
         true
     }
 
-    fn note_why(
-        &mut self,
-        id: LeaseId,
-        range: Option<ByteRange>,
-        peer: Option<PeerId>,
-        why: &str,
-        core: &Core,
-    ) {
+    fn note_why(&mut self, id: LeaseId, range: Option<ByteRange>, giver: Giver, why: &str, core: &Core) {
         let mut records = std::mem::take(&mut self.why);
-        let chosen = peer.map_or_else(|| "origin".to_owned(), |peer| peer.to_string());
-        records.lease(id, range, &chosen, why, || self.passed_over(peer, core), core.time());
+        records.lease(id, range, &giver.to_string(), why, || self.passed_over(giver, core), core.time());
         self.why = records;
     }
 
-    fn note_lease(
-        &mut self,
-        id: LeaseId,
-        (peer, content): (Option<(PeerId, RequestId)>, Option<ContentId>),
-        pieces: Range<u32>,
-        purpose: Purpose,
-        to_end: bool,
-        now: Instant,
-    ) {
-        let lease = OpenLease {
-            peer,
-            content,
-            pieces,
-            to_end,
-            purpose,
-            received: 0,
-            stored: 0,
-            started: now,
-            released: false,
-            stopped: false,
-            trimmed: false,
-        };
+    fn note_lease(&mut self, id: LeaseId, lease: OpenLease) {
         self.leases.insert(id, lease);
         self.changed = true;
     }
@@ -243,37 +268,37 @@ impl Job {
         let Some(lease) = self.leases.get_mut(&id) else { return };
         let more = received.saturating_sub(lease.received);
         lease.received = lease.received.max(received);
-        let peer = lease.peer();
-        self.note_bytes(peer, more, core);
-        match peer {
-            Some(peer) => {
+        let giver = lease.giver;
+        self.note_bytes(giver, more, core);
+        match giver {
+            Giver::Peer(peer) => {
                 self.peers_speed.add(more, now);
                 if let Some(source) = self.sources.get_mut(&peer) {
                     source.speed.add(more, now);
                 }
             }
-            None => self.origin.speed.add(more, now),
+            Giver::Origin => self.origin.speed.add(more, now),
         }
         self.changed = true;
     }
 
-    fn note_bytes(&mut self, peer: Option<PeerId>, more: u64, core: &mut Core) {
-        match peer {
-            Some(peer) => {
+    fn note_bytes(&mut self, giver: Giver, more: u64, core: &mut Core) {
+        match giver {
+            Giver::Peer(peer) => {
                 self.bytes.peers += more;
                 core.totals.peer_bytes += more;
                 if let Some(peer) = core.peers.get_mut(peer) {
                     peer.bytes_in += more;
                 }
             }
-            None => {
+            Giver::Origin => {
                 self.bytes.origin += more;
                 core.totals.origin_bytes += more;
             }
         }
-        if self.shares.len() < SHARES_MAX || self.shares.contains_key(&peer) {
-            let address = peer.and_then(|peer| core.peers.get(peer)).map(|peer| peer.address.clone());
-            let share = self.shares.entry(peer).or_default();
+        if self.shares.len() < SHARES_MAX || self.shares.contains_key(&giver) {
+            let address = giver.peer().and_then(|peer| core.peers.get(peer)).map(|peer| peer.address.clone());
+            let share = self.shares.entry(giver).or_default();
             share.bytes += more;
             share.address = address.or(share.address.take());
         }
@@ -355,18 +380,20 @@ impl Job {
         let wasted = lease.received.saturating_sub(lease.stored);
         self.bytes.discarded += wasted;
         core.totals.discarded_bytes += wasted;
-        if let Some(share) = self.shares.get_mut(&lease.peer()) {
+        if let Some(share) = self.shares.get_mut(&lease.giver) {
             share.leases += 1;
         }
         let words = outcome.as_ref().err().map(ToString::to_string);
         self.why.ended(id, lease.stored, words, now);
         self.note_owing(now);
-        match lease.peer {
-            Some((peer, request)) => {
-                core.end_request(peer, request, outcome.is_ok() && !lease.trimmed);
+        match lease.giver {
+            Giver::Peer(peer) => {
+                if let Some(request) = lease.request {
+                    core.end_request(peer, request, outcome.is_ok() && !lease.trimmed);
+                }
                 self.peer_lease_ended(peer, &lease, outcome, core);
             }
-            None => {
+            Giver::Origin => {
                 if lease.stored > 0 {
                     // It gave something: a later failure is a first one again.
                     self.origin.breaker.succeed();
@@ -384,11 +411,11 @@ impl Job {
     }
 
     fn note_owing(&mut self, now: Instant) {
-        let owes =
-            |who: Option<PeerId>| self.leases.values().any(|lease| lease.peer() == who && !lease.stopped);
-        let origin = owes(None);
-        let any_peer = self.leases.values().any(|lease| lease.peer.is_some() && !lease.stopped);
-        let peers: Vec<(PeerId, bool)> = self.sources.keys().map(|peer| (*peer, owes(Some(*peer)))).collect();
+        let owes = |giver: Giver| self.leases.values().any(|lease| lease.giver == giver && !lease.stopped);
+        let origin = owes(Giver::Origin);
+        let any_peer = self.leases.values().any(|lease| lease.peer().is_some() && !lease.stopped);
+        let peers: Vec<(PeerId, bool)> =
+            self.sources.keys().map(|peer| (*peer, owes(Giver::Peer(*peer)))).collect();
         self.origin.speed.owes(origin, now);
         self.peers_speed.owes(any_peer, now);
         for (peer, owing) in peers {
@@ -444,7 +471,7 @@ impl Job {
             Err(LeaseFault::Origin(fault)) => {
                 if fault.severity == Severity::VersionChanged && self.origin.reach == Reach::Up {
                     // Every open body is of the old version now.
-                    self.stop_where(core, |lease| lease.peer.is_none());
+                    self.stop_where(core, OpenLease::is_from_origin);
                 }
                 if self.origin.reach == Reach::Up || fault.severity != Severity::VersionChanged {
                     self.origin_fault(fault, core);

@@ -240,7 +240,7 @@ impl Job {
             self.restand(run, Standing::Suspect, core);
         }
         if certain_wrong {
-            self.stop_where(core, |lease| lease.peer().is_none());
+            self.stop_where(core, super::lease::OpenLease::is_from_origin);
             self.origin.reach = Reach::Dead;
             self.origin.failure = Some(super::event::Failure::Integrity);
             self.origin.fault = "what the origin serves is not what the digest names".into();

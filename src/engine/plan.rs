@@ -14,7 +14,7 @@ use super::core::Core;
 use super::fetch::{LIST_WAIT, Reach};
 use super::io::LeaseId;
 use super::job::Job;
-use super::lease::{OpenLease, PeerSource, Purpose};
+use super::lease::{Giver, OpenLease, PeerSource, Purpose};
 use super::pace::{LaneChange, bytes_in};
 use super::piece_set::PieceSet;
 use super::planner::{OUTSTANDING, cut, lease_pieces, leases_max, longest_run, orphans, pick, pieces_in};
@@ -66,11 +66,11 @@ impl Job {
     /// Releases the leases of late sources, so that a second one may work beside them; drops peers that only drip.
     fn judge(&mut self, core: &mut Core) {
         let now = core.time();
-        let mut late: Vec<Option<PeerId>> = Vec::new();
+        let mut late: Vec<Giver> = Vec::new();
         let mut dripping: Vec<PeerId> = Vec::new();
         for (id, source) in &self.sources {
             if source.speed.is_late(now) {
-                late.push(Some(*id));
+                late.push(Giver::Peer(*id));
             }
             let owing = source.speed.owing(now) >= Duration::from_secs(10);
             if owing && source.speed.over_ten_seconds(now) < RATE_MIN {
@@ -78,14 +78,16 @@ impl Job {
             }
         }
         if self.origin.speed.is_late(now) && !self.usable_peers(core).is_empty() {
-            late.push(None);
+            late.push(Giver::Origin);
         }
-        for who in late {
-            let is_its = |lease: &OpenLease| lease.peer() == who && !lease.released && !lease.to_end;
+        for giver in late {
+            let is_its = |lease: &OpenLease| lease.giver == giver && !lease.released && !lease.to_end;
             let has_open = self.leases.values().any(is_its);
             self.leases.values_mut().filter(|lease| is_its(lease)).for_each(|lease| lease.released = true);
             let jitter = core.chance.below(256);
-            if let (true, Some(source)) = (has_open, who.and_then(|who| self.sources.get_mut(&who))) {
+            if let (true, Some(source)) =
+                (has_open, giver.peer().and_then(|peer| self.sources.get_mut(&peer)))
+            {
                 source.breaker.fail(jitter, now);
                 source.speed.humble(now);
             }
@@ -382,7 +384,7 @@ impl Job {
 
     /// An origin without ranges, or whose answers cannot be joined, gives the whole file in one stream or nothing.
     fn plan_one_stream(&mut self, targets: &PieceSet, geometry: &Geometry, why: &str, core: &mut Core) {
-        let at_work = self.leases.values().any(|lease| lease.peer().is_none());
+        let at_work = self.leases.values().any(OpenLease::is_from_origin);
         if at_work || targets.is_empty() {
             return;
         }
@@ -448,20 +450,20 @@ impl Job {
         let now = core.time();
         let mut longest: Option<(Duration, LeaseId, Range<u32>, u64)> = None;
         for (id, lease) in self.leases.iter().filter(|(_, lease)| lease.purpose == Purpose::Gap) {
-            let speed = match lease.peer() {
-                Some(peer) => self.sources.get(&peer).map(|source| &source.speed),
-                None => Some(&self.origin.speed),
+            let speed = match lease.giver {
+                Giver::Peer(peer) => self.sources.get(&peer).map(|source| &source.speed),
+                Giver::Origin => Some(&self.origin.speed),
             };
             let young = now.since(lease.started) < Duration::from_millis(500);
             let Some(speed) = speed.filter(|_| !lease.released && !lease.to_end && !young) else { continue };
             let left = lease.position(geometry.piece_len())..lease.pieces.end;
             let rate = speed.recent(now).max(1);
             let lasts = lasting(&left, geometry, rate);
-            let fits = idle.is_none_or(|id| {
+            let fits = idle.peer().is_none_or(|id| {
                 self.sources.get(&id).is_some_and(|source| source.have.contains_all(left.clone()))
             });
             let best = longest.as_ref().is_none_or(|(most, ..)| lasts > *most);
-            if fits && best && lease.peer() != idle && lasts >= Duration::from_millis(500) {
+            if fits && best && lease.giver != idle && lasts >= Duration::from_millis(500) {
                 longest = Some((lasts, *id, left, rate));
             }
         }
@@ -476,19 +478,18 @@ impl Job {
     }
 
     /// A source with nothing to do and its usual rate: a peer, or the origin where it runs beside peers.
-    fn idle_source(&mut self, core: &Core) -> Option<(Option<PeerId>, u64)> {
-        let busy =
-            |who: Option<PeerId>| self.leases.values().any(|lease| lease.peer() == who && !lease.stopped);
-        let idle = self.usable_peers(core).into_iter().find(|id| !busy(Some(*id)));
+    fn idle_source(&mut self, core: &Core) -> Option<(Giver, u64)> {
+        let busy = |giver: Giver| self.leases.values().any(|lease| lease.giver == giver && !lease.stopped);
+        let idle = self.usable_peers(core).into_iter().find(|id| !busy(Giver::Peer(*id)));
         if let Some(id) = idle {
             let rate = self.sources.get(&id).map_or(0, |source| source.speed.usual());
-            return Some((Some(id), rate.max(1)));
+            return Some((Giver::Peer(id), rate.max(1)));
         }
         let usable = self.origin.is_usable(core.time()) && self.origin.gives_ranges() && self.is_joinable();
-        let is_idle = usable && self.claims.alone.is_none() && !busy(None);
+        let is_idle = usable && self.claims.alone.is_none() && !busy(Giver::Origin);
         let rate =
             if self.origin.speed.usual() > 0 { self.origin.speed.usual() } else { ORIGIN_RATE_ASSUMED };
-        (is_idle && self.runs_beside(core)).then_some((None, rate))
+        (is_idle && self.runs_beside(core)).then_some((Giver::Origin, rate))
     }
 }
 
@@ -499,7 +500,7 @@ fn lasting(pieces: &Range<u32>, geometry: &Geometry, rate: u64) -> Duration {
 }
 
 fn is_at_origin(lease: &OpenLease) -> bool {
-    lease.peer().is_none() && !lease.stopped && matches!(lease.purpose, Purpose::Gap)
+    lease.is_from_origin() && !lease.stopped && matches!(lease.purpose, Purpose::Gap)
 }
 
 fn is_long(lease: &OpenLease) -> bool {

@@ -98,7 +98,7 @@ impl Job {
     /// A list whose author alone gave everything that is not from the origin, and that is wrong: a lie (TRUST-8).
     fn blame_only_author(&mut self, core: &mut Core) {
         let mut givers =
-            self.shares.iter().filter(|(_, share)| share.bytes > 0).filter_map(|(peer, _)| *peer);
+            self.shares.iter().filter(|(_, share)| share.bytes > 0).filter_map(|(giver, _)| giver.peer());
         let (Some(only), None) = (givers.next(), givers.next()) else { return };
         let stated = self.claims.standing_hints().any(|hint| hint.stated_by.contains(&only));
         if stated && !self.pieces.provisional().is_empty() && self.claims.hints.len() == 1 {

@@ -2,13 +2,12 @@
 //!
 //! Knows: words for people. Does not know: decisions.
 
-use peer_proto::peer::PeerId;
-
 use super::core::Core;
 use super::event::{Event, JobView, SourceShare};
 use super::fetch::Reach;
 use super::io::Effect;
 use super::job::Job;
+use super::lease::Giver;
 use peer_proto::time::Instant;
 use std::time::Duration;
 
@@ -21,8 +20,8 @@ impl Job {
         let mut sources: Vec<SourceShare> = self
             .shares
             .iter()
-            .map(|(peer, share)| SourceShare {
-                source: peer.map_or_else(|| "origin".into(), |peer| peer.to_string()),
+            .map(|(giver, share)| SourceShare {
+                source: giver.to_string(),
                 address: share.address.clone(),
                 bytes: share.bytes,
                 leases: share.leases,
@@ -91,10 +90,10 @@ impl Job {
     }
 
     /// Who else could have been asked, and why he was not.
-    pub(super) fn passed_over(&self, chosen: Option<PeerId>, core: &Core) -> Vec<String> {
+    pub(super) fn passed_over(&self, chosen: Giver, core: &Core) -> Vec<String> {
         let now = core.time();
         let mut others = Vec::new();
-        if chosen.is_some() {
+        if chosen != Giver::Origin {
             others.push(match self.origin.reach {
                 Reach::Up if self.origin.breaker.is_closed(now) => "origin: peers hold it".to_owned(),
                 Reach::Up | Reach::Away => format!("origin: waits after a failure ({})", self.origin.fault),
@@ -110,7 +109,7 @@ impl Job {
             others.push("peers: no digest is known".to_owned());
             return others;
         }
-        for (id, peer) in core.peers.iter().filter(|(id, _)| Some(*id) != chosen).take(OTHERS_MAX) {
+        for (id, peer) in core.peers.iter().filter(|(id, _)| Giver::Peer(*id) != chosen).take(OTHERS_MAX) {
             let why = match self.sources.get(&id) {
                 _ if !peer.ready => "has not said hello".to_owned(),
                 None if core.peers.is_refuted(id, now) => "stated what the origin does not say".to_owned(),
