@@ -90,8 +90,9 @@ pub(super) struct GetArgs {
     pub(super) no_mdns: bool,
     #[command(flatten)]
     pub(super) place: PlaceArgs,
-    /// Listen for peers here (embedded node only). May be repeated [default: every address, a free port].
-    #[arg(long, value_name = "ADDR")]
+    /// Listen for peers here: ip:port or [v6%interface]:port (embedded node only). May be repeated [default: every
+    /// address, a free port].
+    #[arg(long, value_name = "ADDR", value_parser = crate::node::parse_listen)]
     pub(super) listen: Vec<SocketAddr>,
     /// Bytes per second from all sources together, such as 500k, 2.5M or 1Gi.
     #[arg(long, value_name = "RATE")]
@@ -123,8 +124,8 @@ pub(super) struct DaemonArgs {
     /// Read this configuration file (docs/config.md).
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Listen for peers here. May be repeated [default: every address, a free port].
-    #[arg(long, value_name = "ADDR")]
+    /// Listen for peers here: ip:port or [v6%interface]:port. May be repeated [default: every address, a free port].
+    #[arg(long, value_name = "ADDR", value_parser = crate::node::parse_listen)]
     pub(super) listen: Vec<SocketAddr>,
     /// Neither announce this node on the link nor look for others.
     #[arg(long)]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::job::PeerFlags;
+use crate::swarm::parse_listen;
 
 /// Everything a configuration file may say. What it does not say stays at its default; what the command line says
 /// wins.
@@ -36,6 +37,7 @@ pub struct Config {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PeersConfig {
     /// Addresses to listen on for peers. Default: every address, IPv4 and IPv6, on a port of the system's choice.
+    #[serde(deserialize_with = "listen")]
     pub listen: Vec<SocketAddr>,
     /// Whether to announce ourselves and look for others by mDNS. Default true.
     pub mdns: bool,
@@ -47,6 +49,12 @@ impl Default for PeersConfig {
     fn default() -> Self {
         Self { listen: Vec::new(), mdns: true, static_peers: Vec::new() }
     }
+}
+
+/// Addresses as people write them: with the names of interfaces.
+fn listen<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Vec<SocketAddr>, D::Error> {
+    let texts = Vec::<String>::deserialize(value)?;
+    texts.iter().map(|text| parse_listen(text).map_err(serde::de::Error::custom)).collect()
 }
 
 /// How origins are asked.
@@ -122,7 +130,7 @@ mod tests {
     fn a_value_of_the_wrong_kind_is_refused_with_its_line() {
         let (line, message) = Config::parse("\n[peers]\nlisten = [\"nowhere\"]\n").unwrap_err();
         assert_eq!(line, 3);
-        assert!(message.contains("socket address"), "{message}");
+        assert!(message.contains("address to listen on"), "{message}");
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub use crate::engine::io::JobCommand;
 pub use crate::origin::{OriginConfig, UrlError, parse_url};
 pub use crate::store::FolderError;
 use crate::store::StateFolder;
-pub use crate::swarm::PeerAddress;
+pub use crate::swarm::{PeerAddress, parse_listen};
 use crate::transfer::Transfer;
 
 /// After the last answer to a peer it may come back for more within this time.

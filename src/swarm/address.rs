@@ -4,7 +4,7 @@
 //! answers there, or whether this node should dial.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
 
 use libp2p::Multiaddr;
@@ -29,6 +29,12 @@ pub enum AddressError {
     /// Neither of the forms.
     #[error("{text:?} is not a peer address: expected IP:PORT, [IPV6%ZONE]:PORT or /ip4/IP/tcp/PORT/p2p/ID")]
     Form {
+        /// What was read, at most 120 characters of it.
+        text: String,
+    },
+    /// No address to listen on.
+    #[error("{text:?} is not an address to listen on: expected IP:PORT or [IPV6%INTERFACE]:PORT")]
+    Listen {
         /// What was read, at most 120 characters of it.
         text: String,
     },
@@ -90,25 +96,11 @@ impl PeerAddress {
     /// [`FromStr`] with the names of interfaces looked up by `zone_index`.
     fn parse(text: &str, zone_index: impl Fn(&str) -> Option<u32>) -> Result<Self, AddressError> {
         let form = || AddressError::Form { text: text.chars().take(120).collect() };
-        let zone = |name: &str| match name.parse() {
-            Ok(index) if index != 0 => Ok(index),
-            _ => zone_index(name).ok_or_else(|| AddressError::Zone { zone: name.chars().take(40).collect() }),
-        };
+        let zone = |name: &str| scope_of(name, &zone_index);
         if text.starts_with('/') {
             return Self::parse_multiaddr(text, form, zone);
         }
-        if let Some((inside, port)) = text.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
-            let (ip, scope) = match inside.split_once('%') {
-                Some((ip, name)) => (ip, zone(name)?),
-                None => (inside, 0),
-            };
-            let ip: Ipv6Addr = ip.parse().map_err(|_| form())?;
-            let port = parse_port(port).ok_or_else(form)?;
-            return Self::new(SocketAddrV6::new(ip, port, 0, scope).into(), None);
-        }
-        let (ip, port) = text.rsplit_once(':').ok_or_else(form)?;
-        let ip: std::net::Ipv4Addr = ip.parse().map_err(|_| form())?;
-        Self::new((ip, parse_port(port).ok_or_else(form)?).into(), None)
+        Self::new(parse_socket(text, zone)?.ok_or_else(form)?, None)
     }
 
     fn parse_multiaddr(
@@ -128,12 +120,60 @@ impl PeerAddress {
         };
         let port = parse_port(port).ok_or_else(&form)?;
         let socket = match version {
-            "ip4" => (ip.parse::<std::net::Ipv4Addr>().map_err(|_| form())?, port).into(),
+            "ip4" => (ip.parse::<Ipv4Addr>().map_err(|_| form())?, port).into(),
             "ip6" => SocketAddrV6::new(ip.parse().map_err(|_| form())?, port, 0, scope).into(),
             _ => return Err(form()),
         };
         Self::new(socket, peer)
     }
+}
+
+/// An address to listen on: `192.0.2.7:4710`, `[::]:0`, `[fe80::7%eth0]:4710`. Port 0 lets the system choose.
+///
+/// # Errors
+/// [`AddressError::Listen`]; [`AddressError::Zone`] if no interface has the name;
+/// [`AddressError::ZoneMissing`] for a link-local IPv6 address without one.
+pub fn parse_listen(text: &str) -> Result<SocketAddr, AddressError> {
+    let form = || AddressError::Listen { text: text.chars().take(120).collect() };
+    let socket = parse_socket(text, |name| scope_of(name, index_of))?.ok_or_else(form)?;
+    match socket {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 => {
+            Err(AddressError::ZoneMissing { ip: *v6.ip() })
+        }
+        _ => Ok(socket),
+    }
+}
+
+/// `IP:PORT` or `[IPV6%ZONE]:PORT`; `None` if it is neither.
+fn parse_socket(
+    text: &str,
+    zone: impl Fn(&str) -> Result<u32, AddressError>,
+) -> Result<Option<SocketAddr>, AddressError> {
+    let Some((inside, port)) = text.strip_prefix('[').and_then(|rest| rest.split_once("]:")) else {
+        let parts = text.rsplit_once(':');
+        let v4 = parts.and_then(|(ip, port)| Some((ip.parse::<Ipv4Addr>().ok()?, parse_port(port)?)));
+        return Ok(v4.map(Into::into));
+    };
+    let (ip, scope) = match inside.split_once('%') {
+        Some((ip, name)) => (ip, zone(name)?),
+        None => (inside, 0),
+    };
+    let v6 = ip.parse::<Ipv6Addr>().ok().zip(parse_port(port));
+    Ok(v6.map(|(ip, port)| SocketAddrV6::new(ip, port, 0, scope).into()))
+}
+
+/// The index of an interface that is given by name or number.
+fn scope_of(name: &str, index_of: impl Fn(&str) -> Option<u32>) -> Result<u32, AddressError> {
+    match name.parse() {
+        Ok(index) if index != 0 => Ok(index),
+        _ => index_of(name).ok_or_else(|| AddressError::Zone { zone: name.chars().take(40).collect() }),
+    }
+}
+
+/// The index of this machine's interface of that name.
+fn index_of(name: &str) -> Option<u32> {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    interfaces.into_iter().find(|one| one.name == name)?.index
 }
 
 /// A port in plain digits: no sign, no spaces.
@@ -145,10 +185,7 @@ impl FromStr for PeerAddress {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        Self::parse(text, |name| {
-            let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-            interfaces.into_iter().find(|one| one.name == name)?.index
-        })
+        Self::parse(text, index_of)
     }
 }
 
@@ -239,6 +276,18 @@ mod tests {
             let named = PeerAddress::new(plain.socket(), Some(id)).unwrap();
             assert_eq!(parse(&named.to_string()), Ok(named), "{named}");
             assert_eq!(from_multiaddr(&to_multiaddr(plain.socket())), Some(plain.socket()));
+        }
+    }
+
+    #[test]
+    fn listens_at_any_port_and_at_link_local_addresses_with_their_interface() {
+        for text in ["0.0.0.0:0", "[::]:4710", "[fe80::7%3]:0", "127.0.0.1:1"] {
+            assert_eq!(parse_listen(text), Ok(text.parse().unwrap()), "{text}");
+        }
+        let loopback = "[::1%lo]:80";
+        assert!(parse_listen(loopback).is_ok_and(|at| at.port() == 80), "{loopback}");
+        for text in ["", "nowhere", ":80", "1.2.3.4", "[::]", "[fe80::7]:0", "[fe80::7%wlan9]:0", "[::]:+1"] {
+            assert!(parse_listen(text).is_err(), "{text}");
         }
     }
 

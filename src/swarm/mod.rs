@@ -24,6 +24,7 @@ mod listen;
 mod muxer;
 mod onlink;
 mod run;
+mod scoped;
 mod streams;
 mod transport;
 
@@ -42,7 +43,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use address::{AddressError, PeerAddress};
+pub use address::{AddressError, PeerAddress, parse_listen};
 pub use blocks::{Block, BlockReceiver, BlockSender, Gone};
 pub use identity::peer_id_of;
 pub use link::SendError;

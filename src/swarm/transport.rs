@@ -3,6 +3,7 @@
 //! Knows: TCP with scope ids and keep-alive, TLS 1.3 first and noise second, the time a handshake may take. Does
 //! not know: who is worth a connection.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -20,7 +21,8 @@ use libp2p::{Multiaddr, PeerId, Transport, noise, tcp, tls};
 use tracing::debug;
 
 use super::limits::HANDSHAKE_TIMEOUT;
-use super::{address, muxer};
+use super::scoped::Scoped;
+use super::{address, muxer, scoped};
 
 /// A connection this quiet is asked whether it still lives.
 const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(15);
@@ -46,7 +48,11 @@ pub(super) fn build(keypair: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>
         tls: tls::Config::new(keypair).map_err(TransportSetupError::Tls)?,
         noise: noise::Config::new(keypair).map_err(TransportSetupError::Noise)?,
     };
-    let tcp = Tcp(TokioTcp::new(tcp::Config::new().nodelay(true)));
+    let tcp = Tcp {
+        plain: TokioTcp::new(tcp::Config::new().nodelay(true)),
+        scoped: Vec::new(),
+        untold: VecDeque::new(),
+    };
     let stack = tcp
         .map(|stream, _| {
             keep_alive(&stream);
@@ -79,8 +85,16 @@ fn keep_alive(stream: &TcpStream) {
 }
 
 /// libp2p's TCP, except that dialling goes through the operating system's own connect: it takes scope ids, which
-/// libp2p's drops, and never binds the listening port, so two nodes dialling each other stay two connections.
-struct Tcp(TokioTcp);
+/// libp2p's drops, and never binds the listening port, so two nodes dialling each other stay two connections. For the
+/// scope ids' sake it also listens itself where there is one.
+struct Tcp {
+    plain: TokioTcp,
+    scoped: Vec<Scoped>,
+    /// Scoped listeners nobody was told of yet, and ends of such.
+    untold: VecDeque<TcpEvent>,
+}
+
+type TcpEvent = TransportEvent<<TokioTcp as Transport>::ListenerUpgrade, io::Error>;
 
 impl Transport for Tcp {
     type Output = TcpStream;
@@ -89,11 +103,26 @@ impl Transport for Tcp {
     type Dial = BoxFuture<'static, io::Result<TcpStream>>;
 
     fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), TransportError<io::Error>> {
-        self.0.listen_on(id, address)
+        match address::from_multiaddr(&address).filter(|socket| scoped::needs_scope(*socket)) {
+            None => self.plain.listen_on(id, address),
+            Some(socket) => {
+                let listener = Scoped::open(id, socket).map_err(TransportError::Other)?;
+                let listen_addr = address::to_multiaddr(listener.at);
+                self.untold.push_back(TransportEvent::NewAddress { listener_id: id, listen_addr });
+                self.scoped.push(listener);
+                Ok(())
+            }
+        }
     }
 
     fn remove_listener(&mut self, id: ListenerId) -> bool {
-        self.0.remove_listener(id)
+        let before = self.scoped.len();
+        self.scoped.retain(|listener| listener.id != id);
+        if self.scoped.len() == before {
+            return self.plain.remove_listener(id);
+        }
+        self.untold.push_back(TransportEvent::ListenerClosed { listener_id: id, reason: Ok(()) });
+        true
     }
 
     fn dial(&mut self, address: Multiaddr, _: DialOpts) -> Result<Self::Dial, TransportError<io::Error>> {
@@ -107,7 +136,27 @@ impl Transport for Tcp {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<TransportEvent<Self::ListenerUpgrade, io::Error>> {
-        Pin::new(&mut self.0).poll(cx)
+        if let Some(event) = self.untold.pop_front() {
+            return Poll::Ready(event);
+        }
+        for listener in &mut self.scoped {
+            let listener_id = listener.id;
+            match listener.poll(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(TransportEvent::ListenerError { listener_id, error });
+                }
+                Poll::Ready(Ok(caller)) => {
+                    return Poll::Ready(TransportEvent::Incoming {
+                        listener_id,
+                        upgrade: futures::future::ready(Ok(caller.stream)),
+                        local_addr: address::to_multiaddr(listener.at),
+                        send_back_addr: address::to_multiaddr(caller.from),
+                    });
+                }
+            }
+        }
+        Pin::new(&mut self.plain).poll(cx)
     }
 }
 

@@ -82,15 +82,22 @@ async fn a_link_local_peer_is_reached_through_its_interface() {
     let Some(office) = Office::open(2, Addresses::LinkLocalOnly) else { return };
     let content = Content::new(52, 16 * MIB);
     let origin = PlainOrigin::start_on(office.listener(0, loopback()), content, Manner::default());
+    let ip = Office::link_local(0);
     let holder = office.daemon(0, &["--no-mdns", "--listen", "[::]:0"]).await;
     fetch(&office, &holder, "copy", &origin, content).await;
-    let port = port(&holder, 0).await;
-    let ip = Office::link_local(0);
-    let (by_name, by_number) =
-        (format!("[{ip}%eth0]:{port}"), format!("[{ip}%{}]:{port}", office.interface(1)));
-    let multiaddress = format!("/ip6zone/eth0/ip6/{ip}/tcp/{port}");
+    let at = port(&holder, 0).await;
+    let (by_name, by_number) = (format!("[{ip}%eth0]:{at}"), format!("[{ip}%{}]:{at}", office.interface(1)));
+    let multiaddress = format!("/ip6zone/eth0/ip6/{ip}/tcp/{at}");
     for (form, peer) in [by_name, by_number, multiaddress].iter().enumerate() {
         gets_from_the_peer(&office, content, &format!("copy{form}"), &["--no-mdns", "--peer", peer]).await;
+    }
+    holder.kill().await;
+    // Listening there and nowhere else.
+    for (form, interface) in ["eth0".to_owned(), office.interface(0).to_string()].iter().enumerate() {
+        let holder = office.daemon(0, &["--no-mdns", "--listen", &format!("[{ip}%{interface}]:0")]).await;
+        let peer = format!("[{ip}%eth0]:{}", port(&holder, 0).await);
+        gets_from_the_peer(&office, content, &format!("more{form}"), &["--no-mdns", "--peer", &peer]).await;
+        holder.kill().await;
     }
 }
 

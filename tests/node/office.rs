@@ -176,7 +176,7 @@ impl Office {
         command.stdout(log("out")).stderr(log("err"));
         let child = command.spawn().expect("the program starts");
         let client = reach(&state).await;
-        Daemon { client, state, _child: child }
+        Daemon { client, state, child }
     }
 }
 
@@ -193,10 +193,15 @@ impl Drop for Office {
 pub(crate) struct Daemon {
     pub(crate) client: Client,
     pub(crate) state: PathBuf,
-    _child: Child,
+    child: Child,
 }
 
 impl Daemon {
+    /// Kills it; its state stays.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.expect("our own child");
+    }
+
     /// Waits until this many peers are connected.
     pub(crate) async fn connected(&self, count: usize) {
         eventually(&format!("{count} peers of {}", self.state.display()), async || {
