@@ -40,6 +40,10 @@ pub(crate) enum Manner {
     Serves,
     /// Takes requests and never answers.
     Silent,
+    /// Sends the plan's bytes, one in a second.
+    Drips,
+    /// Sends the plan's bytes up to the last of the first piece, and closes the connection.
+    BreaksOff,
 }
 
 impl Plan {
@@ -178,8 +182,12 @@ async fn run(
                 }
                 if let Frame::Want(want) = frame {
                     requests.fetch_add(1, Ordering::Relaxed);
-                    if plan.manner == Manner::Serves {
-                        tokio::spawn(serve(swarm.clone(), peer, want, Arc::clone(&plan), Arc::clone(&sent)));
+                    let (swarm, plan, sent) = (swarm.clone(), Arc::clone(&plan), Arc::clone(&sent));
+                    match plan.manner {
+                        Manner::Serves => drop(tokio::spawn(serve(swarm, peer, want, plan, sent))),
+                        Manner::Silent => {}
+                        Manner::Drips => drop(tokio::spawn(drip(swarm, peer, want, plan, sent))),
+                        Manner::BreaksOff => drop(tokio::spawn(break_off(swarm, peer, want, plan, sent))),
                     }
                 }
             }
@@ -228,5 +236,31 @@ async fn serve(swarm: Swarm, peer: PeerId, want: Want, plan: Arc<Plan>, sent: Ar
             offset += end - at;
             at = end;
         }
+    }
+}
+
+async fn drip(swarm: Swarm, peer: PeerId, want: Want, plan: Arc<Plan>, sent: Arc<AtomicU64>) {
+    let Some(sender) = swarm.block_sender(peer) else { return };
+    let mut beat = tokio::time::interval(std::time::Duration::from_secs(1));
+    for offset in 0..want.ranges[0].len() {
+        beat.tick().await;
+        let at = usize::try_from(want.ranges[0].start() + offset).expect("small");
+        let byte = Bytes::copy_from_slice(&plan.bytes[at..=at]);
+        if sender.send(want.request, offset, byte).await.is_err() {
+            return;
+        }
+        sent.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+async fn break_off(swarm: Swarm, peer: PeerId, want: Want, plan: Arc<Plan>, sent: Arc<AtomicU64>) {
+    let Some(sender) = swarm.block_sender(peer) else { return };
+    let piece = peer_proto::content::Geometry::of(plan.content.len).expect("small").piece_len();
+    let at = usize::try_from(want.ranges[0].start()).expect("small");
+    let almost = usize::try_from(piece - 1).expect("small");
+    let block = Bytes::copy_from_slice(&plan.bytes[at..at + almost]);
+    if sender.send(want.request, 0, block).await.is_ok() {
+        sent.fetch_add(piece - 1, Ordering::Relaxed);
+        swarm.disconnect(peer, std::time::Duration::ZERO);
     }
 }

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test binary")]
 
+mod abuse;
 mod from_origin;
 mod from_peers;
 mod hostile;
