@@ -91,7 +91,7 @@ pub enum DestinationError {
         cause: io::Error,
     },
     /// The name is taken and may not be replaced.
-    #[error("{} already exists; remove it, or allow it to be replaced", .0.display())]
+    #[error("{} already exists; remove it, or allow it to be replaced (`--overwrite`)", .0.display())]
     Taken(PathBuf),
     /// The name is a symbolic link, which is never followed.
     #[error("{} is a symbolic link; name the file itself", .0.display())]

@@ -231,6 +231,7 @@ impl Driver {
             Effect::ForgetJob { job } => self.forget(job),
             Effect::OpenPart { id, file, spec } => transfer.open_part(id, file, spec),
             Effect::ResetPart { id, file, version } => transfer.reset_part(id, file, version),
+            Effect::RecallList { id, record } => transfer.recall_list(id, record),
             Effect::PinPart { file, version } => transfer.pin_part(file, version),
             Effect::Restand { file, first, count, standing } => {
                 transfer.restand(file, first, count, standing)

@@ -98,9 +98,14 @@ impl Job {
             return;
         }
         self.retry_due(now);
-        self.ask_origin(core);
-        self.ask_peers(core);
-        self.want_lists(core);
+        if self.recall(core) {
+            return;
+        }
+        if !self.recalls_all() {
+            self.ask_origin(core);
+            self.ask_peers(core);
+            self.want_lists(core);
+        }
         if self.waiting.is_some() || !self.settle(core) {
             return;
         }
@@ -453,7 +458,7 @@ impl Job {
 }
 
 /// What the part is pinned to while the origin has not said what it serves.
-fn unknown_version(len: u64) -> Version {
+pub(super) fn unknown_version(len: u64) -> Version {
     Version { final_origin: String::new(), etag: None, last_modified: None, len: Some(len) }
 }
 

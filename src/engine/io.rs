@@ -77,6 +77,8 @@ pub enum LeaseSource {
         /// Answers of any other version end the lease with [`Severity::VersionChanged`].
         pinned: Version,
     },
+    /// This machine's own cache.
+    Record(RecordId),
     /// A peer that was asked with `Want` under this request id.
     Peer {
         /// Who.
@@ -95,7 +97,7 @@ pub enum Accept {
         /// The trusted list, if known.
         check: Option<Arc<HashList>>,
     },
-    /// From a peer: each piece must have the list's value, and gets this standing.
+    /// From a peer or the cache: each piece must have the list's value, and gets this standing.
     Listed {
         /// The list the request was made under.
         list: Arc<HashList>,
@@ -265,6 +267,13 @@ pub enum Input {
     RecordHeld(RecordSummary),
     /// A record went from the cache.
     RecordGone(RecordId),
+    /// Answer to [`Effect::RecallList`].
+    ListRecalled {
+        /// The effect.
+        id: EffectId,
+        /// The list; `None` if the record is not there any more.
+        list: Option<Arc<HashList>>,
+    },
     /// Answer to [`Effect::ReadList`].
     ListRead {
         /// The effect.
@@ -473,6 +482,13 @@ pub enum Effect {
         until: Instant,
         /// Why, for the log.
         reason: String,
+    },
+    /// Read a record's whole hash list, for a job that wants its content. Answered by [`Input::ListRecalled`].
+    RecallList {
+        /// Correlates.
+        id: EffectId,
+        /// Which record.
+        record: RecordId,
     },
     /// Read one part of a record's hash list. Answered by [`Input::ListRead`].
     ReadList {

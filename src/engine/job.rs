@@ -21,6 +21,7 @@ use super::io::{
 use super::lease::{Giver, OpenLease, PeerSource, Share};
 use super::pace::{Breaker, Speed};
 use super::pieces::Pieces;
+use super::recall::Recall;
 use super::repair::Repair;
 use super::why::Why;
 use crate::job::{FileId, JobId, JobSpec, JobState, PeerFlags, Trigger};
@@ -69,6 +70,7 @@ pub(super) struct Job {
     pub(super) why: Why,
     pub(super) origin: OriginSide,
     pub(super) claims: Claims,
+    pub(super) recall: Recall,
     pub(super) pieces: Pieces,
     pub(super) len: Option<u64>,
     pub(super) geometry: Option<Geometry>,
@@ -106,6 +108,7 @@ impl Job {
         Self {
             id,
             claims: Claims::new(&spec.digests),
+            recall: Recall::default(),
             spec,
             state: JobState::Queued,
             stage: Stage::Accepting,
@@ -366,9 +369,10 @@ impl Job {
         core.flags.and(self.spec.flags).server && self.is_public()
     }
 
-    /// Whether the origin let others have it; unknown while it did not answer.
+    /// Whether the origin let others have it, today or when the cache got it; unknown while it did not answer.
     pub(super) fn is_public(&self) -> bool {
-        self.origin.probe.as_ref().is_none_or(|probe| probe.public)
+        let recalled = self.recall.scope().is_none_or(|scope| scope == Scope::Shareable);
+        recalled && self.origin.probe.as_ref().is_none_or(|probe| probe.public)
     }
 
     fn keep(&self, core: &mut Core) {

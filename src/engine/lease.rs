@@ -3,11 +3,13 @@
 //! Knows: what is open, what each source gave, who is to blame for an end. Does not know: which lease should be next.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use peer_proto::content::{ByteRange, ContentId};
 use peer_proto::peer::PeerId;
 use peer_proto::session::{RefuseReason, RequestId};
 use peer_proto::time::Instant;
+use peer_proto::verify::HashList;
 
 use super::core::Core;
 use super::event::Failure;
@@ -18,6 +20,7 @@ use super::io::{
 use super::job::Job;
 use super::pace::{Breaker, Speed};
 use super::piece_set::PieceSet;
+use crate::record::RecordId;
 
 /// What a lease is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +39,7 @@ pub(super) enum Purpose {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Giver {
     Origin,
+    Cache,
     Peer(PeerId),
 }
 
@@ -43,7 +47,7 @@ impl Giver {
     pub(super) const fn peer(self) -> Option<PeerId> {
         match self {
             Self::Peer(peer) => Some(peer),
-            Self::Origin => None,
+            Self::Origin | Self::Cache => None,
         }
     }
 }
@@ -52,6 +56,7 @@ impl std::fmt::Display for Giver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Origin => f.write_str("origin"),
+            Self::Cache => f.write_str("cache"),
             Self::Peer(peer) => peer.fmt(f),
         }
     }
@@ -85,6 +90,10 @@ impl OpenLease {
 
     pub(super) fn is_from_origin(&self) -> bool {
         self.giver == Giver::Origin
+    }
+
+    pub(super) fn is_from_cache(&self) -> bool {
+        self.giver == Giver::Cache
     }
 
     const fn new(giver: Giver, pieces: Range<u32>, purpose: Purpose, now: Instant) -> Self {
@@ -177,6 +186,29 @@ impl Job {
         }
         self.peers_speed.owes(true, now);
         self.note_why(id, Some(range), Giver::Peer(peer), why, core);
+        true
+    }
+
+    /// Starts a copy from this machine's cache; `false` if the pieces are not of this list.
+    pub(super) fn lease_from_cache(
+        &mut self,
+        record: RecordId,
+        list: Arc<HashList>,
+        pieces: Range<u32>,
+        core: &mut Core,
+    ) -> bool {
+        let Some(range) = list.geometry().pieces_range(pieces.clone()) else { return false };
+        let id = core.lease_id(self.id);
+        core.effect(Effect::StartLease(Lease {
+            id,
+            file: self.file(),
+            span: Span::Range(range),
+            source: LeaseSource::Record(record),
+            accept: Accept::Listed { list, standing: Standing::Proved },
+        }));
+        self.note_lease(id, OpenLease::new(Giver::Cache, pieces, Purpose::Gap, core.time()));
+        let why = "this machine's cache has it, and the digest proves it";
+        self.note_why(id, Some(range), Giver::Cache, why, core);
         true
     }
 
@@ -278,6 +310,7 @@ impl Job {
                 }
             }
             Giver::Origin => self.origin.speed.add(more, now),
+            Giver::Cache => {}
         }
         self.changed = true;
     }
@@ -295,6 +328,7 @@ impl Job {
                 self.bytes.origin += more;
                 core.totals.origin_bytes += more;
             }
+            Giver::Cache => self.bytes.cache += more,
         }
         if self.shares.len() < SHARES_MAX || self.shares.contains_key(&giver) {
             let address = giver.peer().and_then(|peer| core.peers.get(peer)).map(|peer| peer.address.clone());
@@ -393,6 +427,11 @@ impl Job {
                 }
                 self.peer_lease_ended(peer, &lease, outcome, core);
             }
+            Giver::Cache => {
+                if let Some(fault) = self.cache_lease_ended(outcome) {
+                    self.local_trouble(fault, core);
+                }
+            }
             Giver::Origin => {
                 if lease.stored > 0 {
                     // It gave something: a later failure is a first one again.
@@ -455,7 +494,7 @@ impl Job {
             }
             Err(LeaseFault::Local(fault)) => self.local_trouble(fault, core),
             Err(LeaseFault::Stopped) => {}
-            Err(LeaseFault::PeerLost | LeaseFault::Origin(_)) => {
+            Err(LeaseFault::PeerLost | LeaseFault::NotHeld | LeaseFault::Origin(_)) => {
                 if let Some(source) = self.sources.get_mut(&peer)
                     && !lease.stopped
                 {
@@ -483,7 +522,7 @@ impl Job {
                 self.origin.fault = format!("piece {} from the origin is not what the digest names", piece.0);
             }
             Err(LeaseFault::Local(fault)) => self.local_trouble(fault, core),
-            Err(LeaseFault::Stopped | LeaseFault::PeerLost) => {}
+            Err(LeaseFault::Stopped | LeaseFault::PeerLost | LeaseFault::NotHeld) => {}
         }
     }
 

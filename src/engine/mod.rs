@@ -22,6 +22,7 @@ pub mod piece_set;
 mod pieces;
 pub mod plan;
 pub mod planner;
+mod recall;
 mod repair;
 pub mod serve;
 mod views;
@@ -83,6 +84,7 @@ impl Engine {
             | Input::Sealed { .. }
             | Input::Delivered { .. }
             | Input::PartDropped { .. }
+            | Input::ListRecalled { .. }
             | Input::ListRead { .. } => self.answer(input),
             Input::Progress { lease, received } => {
                 self.with_lease(lease, |job, core| job.progress(lease, received, core));
@@ -257,6 +259,7 @@ impl Engine {
             Input::Sealed { outcome, .. } => job.seal_ended(outcome, core),
             Input::Delivered { outcome, .. } => job.delivered(outcome, core),
             Input::PartDropped { .. } => job.dropped(core),
+            Input::ListRecalled { list, .. } => job.list_recalled(list),
             _ => {}
         }
     }
@@ -383,6 +386,7 @@ fn effect_of(input: &Input) -> Option<EffectId> {
         | Input::Sealed { id, .. }
         | Input::Delivered { id, .. }
         | Input::PartDropped { id }
+        | Input::ListRecalled { id, .. }
         | Input::ListRead { id, .. } => Some(*id),
         _ => None,
     }

@@ -49,6 +49,9 @@ impl Job {
         if geometry.piece_count() == 0 || self.check_is_due() {
             return;
         }
+        if self.plan_recall(core) {
+            return;
+        }
         if self.plan_length(core) {
             self.plan_origin(&geometry, core);
             return;
@@ -453,6 +456,7 @@ impl Job {
             let speed = match lease.giver {
                 Giver::Peer(peer) => self.sources.get(&peer).map(|source| &source.speed),
                 Giver::Origin => Some(&self.origin.speed),
+                Giver::Cache => None,
             };
             let young = now.since(lease.started) < Duration::from_millis(500);
             let Some(speed) = speed.filter(|_| !lease.released && !lease.to_end && !young) else { continue };

@@ -25,6 +25,9 @@ pub(super) struct Repair {
 impl Job {
     /// The file does not have a digest it must have.
     pub(super) fn mismatch(&mut self, text: String, is_root: bool, core: &mut Core) {
+        if !is_root && self.recalled_in_vain(core) {
+            return;
+        }
         let followed_alone = self.claims.alone.is_some();
         let mut doubtful = self.pieces.provisional();
         doubtful.union_with(self.pieces.suspect());

@@ -129,16 +129,17 @@ impl Core {
             return None;
         }
         let count = peer_proto::content::Geometry::of(record.content.len).ok()?.piece_count();
-        let mut have = PieceSet::new();
-        match &record.holding {
-            Holding::Whole => have.insert(0..count),
-            Holding::Runs(runs) => {
-                runs.iter().for_each(|(start, end)| have.insert((*start).min(count)..(*end).min(count)));
-            }
-        }
+        let have = pieces_of(record);
         let whole = have.contains_all(0..count);
         let from = ServeFrom::Record(record.id);
         Some(Offer { content: record.content, have, whole, sealed: true, from, list: None })
+    }
+
+    /// Records whose whole content has this digest.
+    pub(super) fn records_of<'a>(&'a self, digest: &'a Digest) -> impl Iterator<Item = &'a RecordSummary> {
+        let entries = self.serving.index.get(&lookup_id(digest)).into_iter().flatten();
+        let named = entries.filter(move |(known, _)| known == digest);
+        named.filter_map(|(_, record)| self.records.get(record))
     }
 
     fn is_recent(&self, record: &RecordSummary) -> bool {
@@ -411,6 +412,19 @@ impl Job {
     /// Digests besides the root that the whole file was checked against.
     fn checked_digests(&self) -> Vec<Digest> {
         self.sealed.as_ref().map(|sealed| sealed.digests.clone()).unwrap_or_default()
+    }
+}
+
+/// The pieces a record holds.
+pub(super) fn pieces_of(record: &RecordSummary) -> PieceSet {
+    let count = peer_proto::content::Geometry::of(record.content.len).map_or(0, |cut| cut.piece_count());
+    match &record.holding {
+        Holding::Whole => PieceSet::of(0..count),
+        Holding::Runs(runs) => {
+            let mut pieces = PieceSet::new();
+            runs.iter().for_each(|(start, end)| pieces.insert((*start).min(count)..(*end).min(count)));
+            pieces
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod chaos;
 mod flow;
 mod models;
+mod recall;
 mod serving;
 mod sources;
 mod trust;

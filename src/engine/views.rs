@@ -93,6 +93,9 @@ impl Job {
     pub(super) fn passed_over(&self, chosen: Giver, core: &Core) -> Vec<String> {
         let now = core.time();
         let mut others = Vec::new();
+        if chosen == Giver::Cache {
+            return others;
+        }
         if chosen != Giver::Origin {
             others.push(match self.origin.reach {
                 Reach::Up if self.origin.breaker.is_closed(now) => "origin: peers hold it".to_owned(),

@@ -258,6 +258,16 @@ impl Transfer {
         });
     }
 
+    /// Reads a record's whole list. Answered by [`Input::ListRecalled`].
+    pub fn recall_list(&self, id: EffectId, record: RecordId) {
+        let this = self.clone();
+        self.spawn(async move {
+            let cache = this.inner.parts.cache.clone();
+            let list = tokio::task::spawn_blocking(move || cache.list(record)).await;
+            this.tell(Input::ListRecalled { id, list: list.ok().flatten() }).await;
+        });
+    }
+
     /// Serves from where the brain says, and tells if a record turned out to hold less than it thought.
     pub(super) async fn serve_from(&self, serving: Serving, from: ServeFrom) -> (u64, ServeOutcome) {
         match from {
@@ -274,16 +284,23 @@ impl Transfer {
         }
     }
 
-    /// Notes that a record was used, and tells what turned out to be held no longer.
+    /// Notes that a record was used, and tells what changed with it.
     async fn after_serving(&self, cache: Cache<RealFiles>, record: RecordId, outcome: ServeOutcome) {
-        let changes = tokio::task::spawn_blocking(move || {
+        let touched = tokio::task::spawn_blocking(move || {
             if outcome == ServeOutcome::Sent
                 && let Err(error) = cache.touch(record, clock::wall_unix_ms() / 1_000)
             {
                 tracing::debug!(%record, %error, "use not noted");
             }
-            cache.take_changes()
         });
+        drop(touched.await);
+        self.tell_cache_changes().await;
+    }
+
+    /// Tells what records turned out to hold no longer.
+    pub(super) async fn tell_cache_changes(&self) {
+        let cache = self.inner.parts.cache.clone();
+        let changes = tokio::task::spawn_blocking(move || cache.take_changes());
         for change in changes.await.unwrap_or_default() {
             self.tell(match change {
                 Change::Held(summary) => Input::RecordHeld(summary),

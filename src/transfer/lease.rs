@@ -13,6 +13,7 @@ use futures::FutureExt;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
+use super::cache_lease::CacheSource;
 use super::origin_lease::OriginSource;
 use super::pace::Pace;
 use super::peer_lease::PeerSource;
@@ -47,6 +48,7 @@ pub(super) enum Feed {
 pub(super) enum Source {
     Origin(Box<OriginSource>),
     Peer(PeerSource),
+    Cache(CacheSource),
 }
 
 impl Source {
@@ -57,6 +59,7 @@ impl Source {
         match self {
             Self::Origin(source) => source.next().await,
             Self::Peer(source) => source.next().await,
+            Self::Cache(source) => source.next().await,
         }
     }
 }

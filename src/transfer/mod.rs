@@ -3,6 +3,7 @@
 //! Every method returns at once; work goes to tasks, and each effect is answered by exactly one fact. Knows: leases,
 //! parts, answers to peers and how they end. Does not know: why any of it happens (that is `engine`).
 
+mod cache_lease;
 mod fault;
 mod files;
 mod lease;
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use self::cache_lease::CacheSource;
 pub use self::fault::local_kind;
 pub use self::files::existing_rule;
 use self::lease::{Ended, Pipe, Source};
@@ -130,7 +132,7 @@ impl Transfer {
         };
         let entry = self.inner.tables.enter_lease(id, lease.file, end);
         let opened = match &lease.source {
-            LeaseSource::Origin { .. } => None,
+            LeaseSource::Origin { .. } | LeaseSource::Record(_) => None,
             LeaseSource::Peer { peer, request } => Some(self.expect(*peer, *request, lease.span)),
         };
         let span = tracing::info_span!("lease", lease = id.0, range = ?lease.span);
@@ -166,11 +168,13 @@ impl Transfer {
             () = lease::stopped(&mut limit) => return Ended::failed(LeaseFault::Stopped),
         }
 
+        let is_copy = matches!(lease.source, LeaseSource::Record(_));
         // The entry leaves the table when the work is done and before the end is told.
-        match self.try_work(lease, &entry, opened).await {
-            Ok(ended) => ended,
-            Err(fault) => Ended::failed(fault),
+        let ended = self.try_work(lease, &entry, opened).await.unwrap_or_else(Ended::failed);
+        if is_copy {
+            self.tell_cache_changes().await;
         }
+        ended
     }
 
     async fn try_work(
@@ -193,6 +197,9 @@ impl Transfer {
                     source = opening => Source::Origin(Box::new(source?)),
                     () = lease::stopped(&mut limit) => return Err(LeaseFault::Stopped),
                 }
+            }
+            (LeaseSource::Record(record), _) => {
+                Source::Cache(CacheSource::open(parts.cache.clone(), record, span)?)
             }
             (LeaseSource::Peer { .. }, Some(opened)) => Source::Peer(opened?),
             (LeaseSource::Peer { .. }, None) => {
@@ -303,7 +310,7 @@ fn file_len(source: &LeaseSource, accept: &Accept, span: Span) -> Option<u64> {
     };
     let pinned = match source {
         LeaseSource::Origin { pinned, .. } => pinned.len,
-        LeaseSource::Peer { .. } => None,
+        LeaseSource::Peer { .. } | LeaseSource::Record(_) => None,
     };
     let covered = match span {
         Span::Range(range) => Some(range.end()),

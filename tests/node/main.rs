@@ -20,3 +20,4 @@ mod origin_fetch;
 mod origin_heads;
 mod origin_script;
 mod plain_origin;
+mod recall;

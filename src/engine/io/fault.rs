@@ -67,6 +67,9 @@ pub enum LeaseFault {
     /// The origin's doing.
     #[error("origin: {0}")]
     Origin(#[source] OriginFault),
+    /// The cache does not hold it any more.
+    #[error("the cache does not hold it any more")]
+    NotHeld,
     /// The peer's connection went, or it refused in words.
     #[error("the peer went away")]
     PeerLost,

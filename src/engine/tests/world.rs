@@ -23,6 +23,7 @@ use crate::engine::event::Event;
 use crate::engine::io::*;
 use crate::engine::piece_set::PieceSet;
 use crate::job::{JobSpec, JobState, PeerFlags};
+use crate::record::Scope;
 
 /// Takes the first word of what is written and then refuses more.
 struct Name(String);
@@ -59,11 +60,14 @@ pub(super) struct World {
     /// Probes a silent origin has not answered.
     unanswered: Vec<EffectId>,
     pub(super) kept: u32,
+    pub(super) kept_scope: Option<Scope>,
     pub(super) delivered: u32,
     pub(super) serves: Vec<(ServeId, PeerId, RequestId, ServeFrom)>,
     pub(super) open_fault: Option<LocalFault>,
     pub(super) deliver_fault: Option<LocalFault>,
     pub(super) lease_fault: Option<LocalFault>,
+    /// What the own cache gives, and how many bytes of it before it fails.
+    pub(super) cache: Option<(Arc<HashList>, u64)>,
     leases: BTreeMap<LeaseId, Running>,
     inbox: VecDeque<Input>,
     /// Facts told at this very moment: the engine must not run in circles.
@@ -106,11 +110,13 @@ impl World {
             pins: 0,
             unanswered: Vec::new(),
             kept: 0,
+            kept_scope: None,
             delivered: 0,
             serves: Vec::new(),
             open_fault: None,
             deliver_fault: None,
             lease_fault: None,
+            cache: None,
             leases: BTreeMap::new(),
             inbox: VecDeque::new(),
             told_now: 0,
@@ -302,11 +308,18 @@ impl World {
                 assert!(self.leases.is_empty(), "a part goes only when nobody writes to it");
                 self.inbox.push_back(Input::PartDropped { id });
             }
-            Effect::Keep { .. } => self.kept += 1,
+            Effect::Keep { scope, .. } => {
+                self.kept += 1;
+                self.kept_scope = Some(scope);
+            }
             Effect::Send { peer, frame } => self.receive(peer, frame),
             Effect::Disconnect { peer, .. } => {
                 self.disconnected.push(peer);
                 self.lose_later(peer);
+            }
+            Effect::RecallList { id, .. } => {
+                let list = self.cache.as_ref().map(|(list, _)| Arc::clone(list));
+                self.inbox.push_back(Input::ListRecalled { id, list });
             }
             Effect::ReadList { id, .. } => {
                 self.inbox.push_back(Input::ListRead { id, values: self.truth.page(0) });
@@ -379,6 +392,7 @@ impl World {
                 });
                 self.origin.fault.clone().or(changed).or(no_ranges).map(LeaseFault::Origin)
             }
+            LeaseSource::Record(_) => None,
             LeaseSource::Peer { peer, .. } => {
                 if self.peers.contains_key(peer) {
                     None
@@ -410,6 +424,15 @@ impl World {
             self.peers.iter().map(|(id, model)| (Some(*id), model.pace.step())).collect();
         budgets.insert(None, self.origin.pace.step());
         for id in self.leases.keys().copied().collect::<Vec<_>>() {
+            if self.leases.get(&id).is_some_and(|run| matches!(run.lease.source, LeaseSource::Record(_))) {
+                let left = self.cache.as_ref().map_or(0, |(_, left)| *left).min(1 << 20);
+                let moved = self.move_lease(id, left);
+                self.cache.as_mut().into_iter().for_each(|(_, left)| *left -= moved);
+                if moved == 0 {
+                    self.end(id, Err(LeaseFault::NotHeld));
+                }
+                continue;
+            }
             let source = self.leases.get(&id).and_then(source_of);
             let Some(budget) = budgets.get_mut(&source) else { continue };
             let moved = self.move_lease(id, *budget);
@@ -427,6 +450,10 @@ impl World {
         let Some(run) = self.leases.get_mut(&id) else { return 0 };
         let values = match run.lease.source {
             LeaseSource::Origin { .. } => Arc::clone(&self.origin.serves),
+            LeaseSource::Record(_) => match &self.cache {
+                Some((list, _)) => Arc::clone(list),
+                None => return 0,
+            },
             LeaseSource::Peer { peer, request } => match self.peers.get(&peer) {
                 Some(model) if model.wanted.contains(&request) => Arc::clone(&model.sends),
                 _ => return 0,
@@ -525,7 +552,7 @@ impl World {
 
 fn source_of(run: &Running) -> Option<PeerId> {
     match run.lease.source {
-        LeaseSource::Origin { .. } => None,
+        LeaseSource::Origin { .. } | LeaseSource::Record(_) => None,
         LeaseSource::Peer { peer, .. } => Some(peer),
     }
 }

@@ -1,0 +1,101 @@
+//! Content that this machine has already.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use peer_proto::content::ContentId;
+use peer_proto::digest::Digest;
+use peer_proto::verify::HashList;
+
+use super::world::*;
+use crate::engine::event::Failure;
+use crate::engine::io::Input;
+use crate::job::JobState;
+use crate::record::{Holding, RecordId, RecordSummary, Scope};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const FAST: u64 = 100_000_000;
+
+/// Puts a record into the own cache that gives so many bytes before it fails.
+fn keep(world: &mut World, list: &Arc<HashList>, digest: Digest, scope: Scope, gives: u64) {
+    let content: ContentId = list.content();
+    world.cache = Some((Arc::clone(list), gives));
+    world.tell(Input::RecordHeld(RecordSummary {
+        id: RecordId([7; 16]),
+        content,
+        digests: vec![digest],
+        holding: Holding::Whole,
+        scope,
+        served: true,
+        last_used_unix_s: 1_800_000_000,
+    }));
+}
+
+#[test]
+fn what_the_cache_holds_is_copied_and_nobody_is_asked() {
+    let truth = file(20 * MIB + 5, 1);
+    for digest in [sha256(), root_digest(&truth)] {
+        let mut world = World::new(&truth);
+        let peer = world.peer(2, &truth, digest.clone(), FAST);
+        keep(&mut world, &truth, digest.clone(), Scope::Shareable, u64::MAX);
+        world.submit(spec(&[digest]));
+        world.run(MINUTE);
+        let view = world.view();
+        assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
+        assert_eq!((view.bytes.cache, view.bytes.origin, view.bytes.peers), (20 * MIB + 5, 0, 0));
+        assert_eq!((world.origin.probes, world.model(peer).asked, world.resets), (0, 0, 1));
+        assert_eq!(view.sources[0].source, "cache");
+    }
+}
+
+#[test]
+fn a_job_without_a_digest_asks_the_origin_whatever_the_cache_holds() {
+    let truth = file(4 * MIB, 1);
+    let mut world = World::new(&truth);
+    keep(&mut world, &truth, sha256(), Scope::Shareable, u64::MAX);
+    world.submit(spec(&[]));
+    world.run(MINUTE);
+    assert_eq!((world.view().bytes.cache, world.view().bytes.origin), (0, 4 * MIB));
+}
+
+#[test]
+fn what_the_cache_cannot_give_comes_from_elsewhere() {
+    let truth = file(20 * MIB, 1);
+    let mut world = World::new(&truth);
+    keep(&mut world, &truth, sha256(), Scope::Shareable, 8 * MIB);
+    world.submit(spec(&[sha256()]));
+    world.run(MINUTE);
+    let view = world.view();
+    assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
+    assert_eq!((view.bytes.cache, view.bytes.origin), (8 * MIB, 12 * MIB));
+    assert_eq!((world.resets, world.pins), (1, 1));
+}
+
+#[test]
+fn local_1_what_was_not_for_others_is_not_shared_after_a_copy_either() {
+    let truth = file(4 * MIB, 1);
+    let mut world = World::new(&truth);
+    keep(&mut world, &truth, sha256(), Scope::Machine, u64::MAX);
+    world.submit(spec(&[sha256()]));
+    world.run(MINUTE);
+    assert_eq!((world.view().bytes.cache, world.kept_scope), (4 * MIB, Some(Scope::Machine)));
+    let mut world = World::new(&truth);
+    keep(&mut world, &truth, sha256(), Scope::Private { uid: 1 }, u64::MAX);
+    world.submit(spec(&[sha256()]));
+    world.run(MINUTE);
+    assert_eq!(world.view().bytes.cache, 0, "another user's");
+}
+
+#[test]
+fn a_record_that_is_kept_under_a_wrong_digest_costs_time_only() {
+    let truth = file(4 * MIB, 1);
+    let other = file(3 * MIB, 9);
+    let mut world = World::new(&truth);
+    keep(&mut world, &other, sha256(), Scope::Shareable, u64::MAX);
+    world.submit(spec(&[sha256()]));
+    world.run(MINUTE);
+    let view = world.view();
+    assert_eq!((view.state, view.failure), (JobState::Acknowledged, None::<Failure>), "{}", view.reason);
+    assert_eq!(view.blake3, Some(truth.content().root.to_string()));
+    assert_eq!(view.bytes.origin, 4 * MIB);
+}
