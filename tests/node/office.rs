@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
-use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -112,6 +112,19 @@ impl Office {
             ip(&format!("-n {} -j link show eth0", self.machine(machine))).expect("the interface is there");
         let shown: serde_json::Value = serde_json::from_slice(&shown).expect("JSON");
         shown[0]["ifindex"].as_u64().expect("an index")
+    }
+
+    /// Unplugs a machine, and plugs it in again under another IPv4 address and no other.
+    pub(crate) fn replug(&self, machine: u8, address: Ipv4Addr) {
+        let name = self.machine(machine);
+        for step in [
+            "link set eth0 down".to_owned(),
+            "addr flush dev eth0".to_owned(),
+            format!("addr add {address}/24 dev eth0"),
+            "link set eth0 up".to_owned(),
+        ] {
+            ip(&format!("-n {name} {step}")).expect("a cable");
+        }
     }
 
     /// A listener at the origin's place.

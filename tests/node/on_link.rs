@@ -3,6 +3,7 @@
 //!
 //! Knows: what a user of several machines meets. Does not know: how an office is made (`office`).
 
+use std::net::Ipv4Addr;
 use std::process::Output;
 use std::time::Duration;
 
@@ -197,4 +198,20 @@ async fn a_narrow_line_carries_the_file_once_for_three_machines() {
     let crossed = office.wan_bytes();
     assert!(crossed >= content.len, "the counter counts: {crossed}");
     assert!(crossed * 10 <= content.len * 11, "{crossed} bytes over the line for {}", content.len);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d51_a_machine_that_comes_back_under_another_address_is_found_again() {
+    let Some(office) = Office::open(2, Addresses::Both) else { return };
+    let (stays, moves) = (office.daemon(0, &[]).await, office.daemon(1, &[]).await);
+    stays.connected(1).await;
+    moves.connected(1).await;
+    let address = Ipv4Addr::new(10, 99, 0, 77);
+    office.replug(1, address);
+    // The catalogue gives it a minute, which is what every test has for anything.
+    eventually("the machine at its new address", async || {
+        let peers = stays.client.peers().await.expect("the daemon answers");
+        peers.iter().any(|peer| peer.connected && peer.address == address.to_string()).then_some(())
+    })
+    .await;
 }
