@@ -20,7 +20,7 @@ use peer_proto::verify::HashList;
 use peer_proto::wire::block::Passage;
 use peer_proto::wire::codec::{decode_body, decode_header, encode};
 use peer_proto::wire::{BLOCK_HEADER_LEN, BlockGate, BlockHeader};
-use simnet::{Dice, Host, HostId, HostOutput};
+use simnet::{Dice, Host, HostId, HostOutput, Neighbour};
 
 const LEASE_LEN: u64 = 4 << 20;
 
@@ -241,7 +241,8 @@ impl Node {
 impl Host for Node {
     type Message = Parcel;
 
-    fn handle_connected(&mut self, peer: HostId, now: Instant) {
+    fn handle_connected(&mut self, peer: Neighbour, now: Instant) {
+        let peer = peer.id;
         self.tell(now, Happening::Connected);
         // Hosts are added in the order of their numbers, from 1.
         let other = PeerId::from_public_key([u8::try_from(peer.0 + 1).unwrap(); 32]);
