@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use peer_proto::content::{ByteRange, ContentId};
 use peer_proto::peer::PeerId;
@@ -81,6 +82,8 @@ pub(super) struct OpenLease {
     pub(super) stopped: bool,
     /// It was cut: its request is longer than its range.
     pub(super) trimmed: bool,
+    /// Its peer went then; what came before is still on its way to the disk.
+    pub(super) orphaned: Option<Instant>,
 }
 
 impl OpenLease {
@@ -110,6 +113,7 @@ impl OpenLease {
             released: false,
             stopped: false,
             trimmed: false,
+            orphaned: None,
         }
     }
 
@@ -147,6 +151,8 @@ pub(super) struct Share {
 }
 
 const SHARES_MAX: usize = 256;
+/// How long what a lost peer sent may take to the disk.
+const ORPHAN_MAX: Duration = Duration::from_secs(2);
 
 impl Job {
     /// Starts a lease at a peer; `false` if it has no place for one.
@@ -547,11 +553,37 @@ impl Job {
         self.stop(id, core);
     }
 
-    /// A peer is gone: its leases are nobody's now.
-    pub(super) fn peer_lost(&mut self, peer: PeerId, core: &mut Core) {
+    /// A peer is not to be used any more: its leases end now.
+    pub(super) fn leave_peer(&mut self, peer: PeerId, core: &mut Core) {
         if self.sources.remove(&peer).is_some() {
             self.changed = true;
         }
         self.stop_where(core, |lease| lease.peer() == Some(peer));
+    }
+
+    /// A peer went. Its leases end by themselves, once what came is stored: it need not be fetched twice.
+    pub(super) fn peer_lost(&mut self, peer: PeerId, now: Instant) {
+        if self.sources.remove(&peer).is_some() {
+            self.changed = true;
+        }
+        for lease in self.leases.values_mut().filter(|lease| lease.peer() == Some(peer)) {
+            lease.orphaned = Some(now);
+        }
+    }
+
+    /// Stops leases whose peer went and that do not come to their end.
+    pub(super) fn stop_orphans(&mut self, core: &mut Core) {
+        let now = core.time();
+        let due = self.leases.values().filter(|lease| !lease.stopped);
+        let due = due.filter_map(|lease| lease.orphaned).min().map(|since| since.after(ORPHAN_MAX));
+        match due {
+            Some(due) if due <= now => {
+                let is_late =
+                    |lease: &OpenLease| lease.orphaned.is_some_and(|since| since.after(ORPHAN_MAX) <= now);
+                self.stop_where(core, is_late);
+            }
+            Some(due) => self.wake_at(due),
+            None => {}
+        }
     }
 }

@@ -97,7 +97,7 @@ impl Engine {
                 self.core.leases.remove(&lease);
             }
             Input::PeerConnected { peer, address, near, nonce } => {
-                self.peer_lost(peer);
+                self.leave_peer(peer);
                 self.core.peer_connected(peer, address, near, nonce);
             }
             Input::PeerLost { peer } => self.peer_lost(peer),
@@ -272,12 +272,15 @@ impl Engine {
         }
     }
 
+    fn leave_peer(&mut self, peer: PeerId) {
+        if self.core.peer_gone(peer).is_some() {
+            self.with_all(|job, core| job.leave_peer(peer, core));
+        }
+    }
+
     fn peer_lost(&mut self, peer: PeerId) {
         if self.core.peer_gone(peer).is_some() {
-            for (id, job) in &mut self.jobs {
-                job.peer_lost(peer, &mut self.core);
-                self.core.dirty.insert(*id);
-            }
+            self.with_all(|job, core| job.peer_lost(peer, core.time()));
         }
     }
 
@@ -343,7 +346,7 @@ impl Engine {
                 self.shelf().wanted(peer, request, content, ranges);
             }
             SessionEvent::Cancelled { request } => self.core.cancelled(peer, request),
-            SessionEvent::Left { .. } => self.peer_lost(peer),
+            SessionEvent::Left { .. } => self.leave_peer(peer),
             SessionEvent::Failed(error) => self.core.back_off(peer, &error.to_string()),
         }
     }

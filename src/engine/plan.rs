@@ -42,6 +42,7 @@ impl Job {
     /// One look at everything: ends what is late, checks, leases.
     pub(super) fn plan(&mut self, core: &mut Core) {
         self.judge(core);
+        self.stop_orphans(core);
         let Some(geometry) = self.geometry else {
             self.plan_to_end(core);
             return;

@@ -107,7 +107,7 @@ impl Job {
         if stated && !self.pieces.provisional().is_empty() && self.claims.hints.len() == 1 {
             let reason = "it said it checked the whole file, and the file is wrong";
             self.why.note(&only.to_string(), format!("banned: {reason}"), String::new(), core.time());
-            self.peer_lost(only, core);
+            self.leave_peer(only, core);
             core.ban(only, reason);
         }
     }

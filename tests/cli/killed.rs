@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use tokio::process::Child;
 
-use crate::support::{Daemon, Home, Origin, finish, payload, run, sha256, until};
+use crate::support::{Daemon, Home, Origin, blake3, finish, payload, run, sha256, until};
 
 const MIB: usize = 1 << 20;
 
@@ -61,9 +61,39 @@ fn holder(home: &Home) -> Option<u32> {
 }
 
 #[tokio::test]
+async fn when_the_serving_peer_is_killed_the_rest_comes_from_the_origin() {
+    let (holder, fetcher) = (Home::new(), Home::new());
+    let file = payload(48 * MIB);
+    let origin = Origin::start(file.clone()).await;
+    let daemon = Daemon::start(&holder, &["--flags", "client,server"]).await;
+    let digest = blake3(&file);
+    finish(holder.get(&origin.url(), "out", &["--blake3", &digest]).spawn().unwrap()).await.json();
+    let status = run(holder.path(), &["status", "--json", "--state-dir", &holder.text("state")]).await.json();
+    let address = status["listen"][0].as_str().unwrap().to_owned();
+    let before = origin.sent();
+    let args = ["--blake3", &digest, "--peer", &address, "--limit", "16Mi", "--why"];
+    let get = fetcher.get(&origin.url(), "out", &args).spawn().unwrap();
+    let part_len = || {
+        let mut names = fetcher.names(".out").into_iter();
+        let part = names.find(|name| name.ends_with(".part"));
+        part.and_then(|name| Some(std::fs::metadata(fetcher.join(&name)).ok()?.len())).unwrap_or(0)
+    };
+    until("a third of the file", || part_len() > 16 << 20).await;
+    assert!(origin.sent() - before <= 4 << 20, "the peer gives until it is killed");
+    daemon.kill().await;
+    let ran = finish(get).await;
+    let bytes = &ran.json()["bytes"];
+    let of = |source: &str| bytes[source].as_u64().unwrap();
+    assert_eq!(std::fs::read(fetcher.join("out")).unwrap(), file);
+    assert!(of("peers") >= 2 << 20 && of("origin") > 0, "{ran:?}");
+    let len = u64::try_from(file.len()).unwrap();
+    assert!(of("peers") + of("origin") <= len + (4 << 20), "{ran:?}");
+}
+
+#[tokio::test]
 async fn a_daemon_killed_twenty_times_ends_with_the_exact_file() {
     let home = Home::new();
-    let file = payload(40 * MIB);
+    let file = payload(96 * MIB);
     let origin = Origin::slow(file.clone(), 30_000_000).await;
     let digest = sha256(&file);
     let mut daemon = Daemon::start(&home, &[]).await;
@@ -88,7 +118,7 @@ async fn a_daemon_killed_twenty_times_ends_with_the_exact_file() {
     let again = origin.sent().saturating_sub(len);
     // At most 4 MiB per kill, and what the sockets between held.
     assert!(again <= kills * (5 << 20), "{again} bytes came again after {kills} kills");
-    assert!(kills >= 10, "{kills} kills were few");
+    assert_eq!(kills, 20, "the file came too soon");
     let status = run(home.path(), &["status", "--json", "--state-dir", &home.text("state")]).await;
     status.json();
     daemon.kill().await;
