@@ -26,6 +26,7 @@ mod onlink;
 mod run;
 mod scoped;
 mod streams;
+mod tls;
 mod transport;
 
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub use address::{AddressError, PeerAddress, parse_listen};
 pub use blocks::{Block, BlockReceiver, BlockSender, Gone};
 pub use identity::peer_id_of;
 pub use link::SendError;
+pub use tls::TlsSetupError;
 pub use transport::TransportSetupError;
 
 use link::{Shared, locked};

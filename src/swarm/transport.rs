@@ -17,11 +17,12 @@ use libp2p::core::transport::{Boxed, DialOpts, ListenerId, TransportError, Trans
 use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo, Version};
 use libp2p::identity::Keypair;
 use libp2p::tcp::tokio::{TcpStream, Transport as TokioTcp};
-use libp2p::{Multiaddr, PeerId, Transport, noise, tcp, tls};
+use libp2p::{Multiaddr, PeerId, Transport, noise, tcp};
 use tracing::debug;
 
 use super::limits::HANDSHAKE_TIMEOUT;
 use super::scoped::Scoped;
+use super::tls::{Tls, TlsError, TlsSetupError};
 use super::{address, muxer, scoped};
 
 /// A connection this quiet is asked whether it still lives.
@@ -36,7 +37,7 @@ const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(20);
 pub enum TransportSetupError {
     /// No TLS certificate could be made for the node's key.
     #[error("no TLS certificate for this node's key")]
-    Tls(#[source] tls::certificate::GenError),
+    Tls(#[source] TlsSetupError),
     /// Noise refused the node's key.
     #[error("noise refuses this node's key")]
     Noise(#[source] noise::Error),
@@ -45,7 +46,7 @@ pub enum TransportSetupError {
 /// The whole stack, boxed for the swarm.
 pub(super) fn build(keypair: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, TransportSetupError> {
     let security = Security {
-        tls: tls::Config::new(keypair).map_err(TransportSetupError::Tls)?,
+        tls: Tls::new(keypair).map_err(TransportSetupError::Tls)?,
         noise: noise::Config::new(keypair).map_err(TransportSetupError::Noise)?,
     };
     let tcp = Tcp {
@@ -173,7 +174,7 @@ async fn connect(socket: SocketAddr) -> io::Result<TcpStream> {
 /// TLS first, noise second: whichever both sides speak, in that order. There is no plaintext.
 #[derive(Clone)]
 struct Security {
-    tls: tls::Config,
+    tls: Tls,
     noise: noise::Config,
 }
 
@@ -182,14 +183,14 @@ struct Security {
 enum SecurityError {
     /// In TLS.
     #[error(transparent)]
-    Tls(#[from] tls::UpgradeError),
+    Tls(#[from] TlsError),
     /// In noise.
     #[error(transparent)]
     Noise(#[from] noise::Error),
 }
 
 /// An encrypted channel of either kind.
-type Secured<C> = Either<tls::TlsStream<C>, noise::Output<C>>;
+type Secured<C> = Either<futures_rustls::TlsStream<C>, noise::Output<C>>;
 
 impl UpgradeInfo for Security {
     type Info = &'static str;
