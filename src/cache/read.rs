@@ -132,21 +132,17 @@ impl<F: Files> Cache<F> {
             return Err(not_held(pieces.start));
         };
         let before = buffer.len();
-        buffer.resize(before.saturating_add(usize::try_from(range.len()).unwrap_or(0)), 0);
-        let wrong = match file.read_at(range.start(), &mut buffer[before..]) {
+        let len = usize::try_from(range.len()).unwrap_or(0);
+        let wrong = match file.append_at(range.start(), len, buffer) {
             Ok(()) => first_wrong(&list, pieces, &buffer[before..]),
             // Cut off, or a sector that cannot be read: only the pieces there are to blame.
             Err(error) if says_bytes_are_gone(&error) && pieces.len() > 1 => {
-                buffer.truncate(before);
                 return pieces.into_iter().try_for_each(|piece| {
                     self.append_pieces(id, piece..piece + 1, buffer).inspect_err(|_| buffer.truncate(before))
                 });
             }
             Err(error) if says_bytes_are_gone(&error) => Some(pieces.start),
-            Err(error) => {
-                buffer.truncate(before);
-                return Err(at("read", &shared.path(id, "data"))(error));
-            }
+            Err(error) => return Err(at("read", &shared.path(id, "data"))(error)),
         };
         let Some(wrong) = wrong else { return Ok(()) };
         buffer.truncate(before);

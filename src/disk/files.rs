@@ -164,6 +164,15 @@ pub trait FileHandle: Send + Sync + 'static {
     /// # Errors
     /// `UnexpectedEof` if the file ends before.
     fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()>;
+    /// Appends `len` bytes from `offset` to `buffer`, which is as it was after an error.
+    ///
+    /// # Errors
+    /// As [`read_at`](Self::read_at).
+    fn append_at(&self, offset: u64, len: usize, buffer: &mut Vec<u8>) -> io::Result<()> {
+        let before = buffer.len();
+        buffer.resize(before.saturating_add(len), 0);
+        self.read_at(offset, &mut buffer[before..]).inspect_err(|_| buffer.truncate(before))
+    }
     /// Makes the bytes durable. After an error nothing written since the last success may be believed to be on disk,
     /// and a second call proves nothing.
     ///

@@ -343,8 +343,8 @@ impl<F: Files> Part<F> {
         };
         let range = cut.pieces_range(pieces.clone()).ok_or_else(|| not_held(pieces.start))?;
         let before = buffer.len();
-        buffer.resize(before.saturating_add(usize::try_from(range.len()).unwrap_or(0)), 0);
-        self.read_at(range.start(), &mut buffer[before..])?;
+        let len = usize::try_from(range.len()).unwrap_or(0);
+        self.file.append_at(range.start(), len, buffer).at("read", &self.path)?;
         let mut rest = &buffer[before..];
         for (piece, value) in pieces.map(PieceIndex).zip(values) {
             let len = cut.piece_range(piece).map_or(0, |range| range.len());

@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{CWD, OFlags, RenameFlags};
 
 use super::files::{Access, Existing, FileHandle, FileKind, FileStat, Files, Space};
@@ -129,6 +130,31 @@ impl FileHandle for File {
         self.read_exact_at(bytes, offset)
     }
 
+    /// Into room that nobody has to fill with zeros first.
+    fn append_at(&self, offset: u64, len: usize, buffer: &mut Vec<u8>) -> io::Result<()> {
+        let before = buffer.len();
+        let end = before.saturating_add(len);
+        buffer.reserve_exact(len);
+        let mut at = offset;
+        while buffer.len() < end {
+            let read = rustix::io::retry_on_intr(|| rustix::io::pread(self, spare_capacity(buffer), at));
+            match read.map_err(io::Error::from) {
+                Ok(0) => {
+                    buffer.truncate(before);
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                Ok(count) => at = at.saturating_add(u64::try_from(count).unwrap_or(u64::MAX)),
+                Err(error) => {
+                    buffer.truncate(before);
+                    return Err(error);
+                }
+            }
+        }
+        // Where there was more room than was asked for, more was read.
+        buffer.truncate(end);
+        Ok(())
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
     }
@@ -181,5 +207,30 @@ fn stat_of(metadata: &fs::Metadata) -> FileStat {
         uid: metadata.uid(),
         links: metadata.nlink(),
         modified_unix_s: metadata.mtime(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn appending_brings_exactly_what_was_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        let all: Vec<u8> = (0..300_000_usize).map(|at| u8::try_from(at * 7 % 251).unwrap()).collect();
+        fs::write(&path, &all).unwrap();
+        let file = Files::open(&RealFiles, &path, Access::Read).unwrap();
+        // With more room than is wanted, with none, and with something in front.
+        for capacity in [0, 10, 1 << 20] {
+            let mut buffer = Vec::with_capacity(capacity);
+            buffer.extend_from_slice(b"front");
+            file.append_at(1_000, 200_000, &mut buffer).unwrap();
+            assert!(buffer[..5] == *b"front" && buffer[5..] == all[1_000..201_000], "{capacity}");
+            file.append_at(0, 0, &mut buffer).unwrap();
+            assert_eq!(buffer.len(), 200_005);
+            let error = file.append_at(299_999, 2, &mut buffer).unwrap_err();
+            assert_eq!((error.kind(), buffer.len()), (io::ErrorKind::UnexpectedEof, 200_005));
+        }
     }
 }
