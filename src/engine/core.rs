@@ -27,6 +27,8 @@ pub struct EngineConfig {
     pub seed: [u8; 32],
     /// The computer's half of the permissions.
     pub flags: PeerFlags,
+    /// Whether this node is one command's or one program's own, and not the machine's daemon.
+    pub embedded: bool,
     /// Whether peers may turn up (static ones are configured, or discovery is on): then the origin waits for the
     /// head start even if nobody is connected yet.
     pub expects_peers: bool,

@@ -332,6 +332,9 @@ pub struct StoredJob {
     /// How often the file had to start again because the origin changed.
     #[serde(default)]
     pub restarts: u32,
+    /// Whether it was handed to an embedded node: a daemon that finds it unfinished suspends it.
+    #[serde(default)]
+    pub embedded: bool,
     /// Decision records, oldest first (`get --why`).
     #[serde(default)]
     pub decisions: Vec<super::explain::Decision>,

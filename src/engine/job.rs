@@ -63,6 +63,8 @@ pub(super) struct Job {
     pub(super) stage: Stage,
     pub(super) reason: String,
     pub(super) failure: Option<Failure>,
+    /// Whether it was handed to an embedded node.
+    embedded: bool,
     pub(super) restarts: u32,
     pub(super) restarted: VecDeque<Instant>,
     /// The one answer this file waits for, if any.
@@ -114,6 +116,7 @@ impl Job {
             stage: Stage::Accepting,
             reason: String::new(),
             failure: None,
+            embedded: core.config.embedded,
             restarts: 0,
             restarted: VecDeque::new(),
             waiting: None,
@@ -164,9 +167,16 @@ impl Job {
         };
         match job.state {
             JobState::Error => job.failure = Some(Failure::Fatal),
+            JobState::Queued if stored.embedded && !core.config.embedded => {
+                // Nobody of this daemon's users asked it for this (design: adoption).
+                job.state = JobState::Suspended;
+                job.reason = "left by a command that was interrupted; `nearbits job resume` goes on".into();
+            }
             JobState::Queued => job.reason = String::new(),
             _ => {}
         }
+        // What a daemon has taken over stays its own; what an embedded node finds of a daemon's is not embedded.
+        job.embedded = stored.embedded && core.config.embedded;
         job
     }
 
@@ -181,6 +191,7 @@ impl Job {
             state: self.state,
             reason: self.reason.clone(),
             restarts: self.restarts,
+            embedded: self.embedded,
             decisions: self.why.list().to_vec(),
         }
     }

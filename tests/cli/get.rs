@@ -148,6 +148,27 @@ async fn an_interrupted_get_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn a_daemon_suspends_what_a_killed_get_left_and_the_same_get_takes_it_up() {
+    let home = Home::new();
+    let file = payload(24 * MIB);
+    let origin = Origin::slow(file.clone(), 20_000_000).await;
+    let mut first = home.get(&origin.url(), "out", &[]).spawn().unwrap();
+    until("some bytes", || origin.sent() > 12 << 20).await;
+    first.kill().await.unwrap();
+    let before = origin.sent();
+    let daemon = Daemon::start(&home, &[]).await;
+    let jobs = run(home.path(), &["job", "list", "--json", "--state-dir", &home.text("state")]).await.json();
+    assert_eq!(jobs[0]["state"], "suspended", "{jobs}");
+    assert_eq!(origin.sent(), before, "nobody asked the daemon for it");
+    let ran = finish(home.get(&origin.url(), "out", &[]).spawn().unwrap()).await;
+    ran.json();
+    assert_eq!(std::fs::read(home.join("out")).unwrap(), file);
+    let len = u64::try_from(file.len()).unwrap();
+    assert!(origin.sent() - before < len, "what was there was not fetched again: {ran:?}");
+    daemon.kill().await;
+}
+
+#[tokio::test]
 async fn a_get_that_forbids_peers_takes_up_no_job_that_was_allowed_them() {
     let home = Home::new();
     let file = payload(4 * MIB);

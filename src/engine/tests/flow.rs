@@ -284,6 +284,30 @@ fn a_suspended_job_found_on_disk_stays_suspended() {
 }
 
 #[test]
+fn a_daemon_suspends_what_an_interrupted_command_left() {
+    let truth = file(MIB, 1);
+    let mut command = World::embedded(&truth);
+    command.submit(spec(&[]));
+    let stored = command.engine.stored_job(JOB).expect("known");
+    let mut other_command = World::embedded(&truth);
+    other_command.tell(Input::JobFound(stored.clone()));
+    other_command.run(MINUTE);
+    assert_eq!(other_command.state(), JobState::Acknowledged);
+    let mut daemon = World::new(&truth);
+    daemon.tell(Input::JobFound(stored));
+    daemon.run_for(2_000);
+    assert_eq!((daemon.state(), daemon.origin.probes), (JobState::Suspended, 0));
+    assert!(daemon.view().reason.contains("job resume"), "{}", daemon.view().reason);
+    daemon.command(JobCommand::Resume);
+    // From then on it is the daemon's own.
+    let stored = daemon.engine.stored_job(JOB).expect("known");
+    let mut again = World::new(&truth);
+    again.tell(Input::JobFound(stored));
+    again.run(MINUTE);
+    assert_eq!(again.state(), JobState::Acknowledged);
+}
+
+#[test]
 fn more_connections_are_tried_and_kept_only_if_they_pay() {
     let truth = file(120 * MIB, 1);
     let mut world = World::new(&truth);

@@ -119,7 +119,7 @@ pub(super) struct PeerModel {
 }
 
 pub(super) fn config(flags: PeerFlags) -> EngineConfig {
-    EngineConfig { me: peer_id(1), seed: [3; 32], flags, expects_peers: false }
+    EngineConfig { me: peer_id(1), seed: [3; 32], flags, embedded: false, expects_peers: false }
 }
 
 pub(super) fn spec(digests: &[Digest]) -> JobSpec {

@@ -123,6 +123,14 @@ impl World {
         }
     }
 
+    /// A node that belongs to one command.
+    pub(super) fn embedded(truth: &Arc<HashList>) -> Self {
+        let mut world = Self::new(truth);
+        let config = crate::engine::EngineConfig { embedded: true, ..config(PeerFlags::BOTH) };
+        world.engine = Engine::new(config, world.now());
+        world
+    }
+
     /// The same node, with static peers configured.
     pub(super) fn expecting_peers(truth: &Arc<HashList>) -> Self {
         let mut world = Self::new(truth);
