@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use mdns_sd::{
     IfKind, Metrics, Receiver, ResolvedService, ScopedIp, ServiceDaemon, ServiceEvent, ServiceInfo,
+    TryRecvError,
 };
 use peer_proto::peer::PeerId;
 use tokio::sync::mpsc;
@@ -17,11 +18,12 @@ use tracing::{debug, warn};
 
 use super::limits::{
     ADDRESSES_PER_ANNOUNCEMENT_MAX, ADDRESSES_PER_PEER_MAX, MDNS_PAUSE_FIRST, MDNS_PAUSE_MAX, MDNS_POLL,
-    MDNS_RECORDS_MAX,
+    MDNS_POLL_BUSY, MDNS_RECORDS_MAX, MDNS_TIMERS_MAX,
 };
 use super::link::{Shared, locked};
 use super::listen::Advertised;
 use super::onlink::Links;
+use super::valve::{Census, Position, Valve};
 
 const SERVICE: &str = "_nearbits._tcp.local.";
 /// TXT key of the announcement's version, and the only version there is.
@@ -49,7 +51,7 @@ pub(super) enum Announcement {
 }
 
 /// Announces and browses until `stop`. When a flood fills the service cache, which has no bound of its own, the
-/// cache is thrown away and discovery pauses: 5 s, doubling to 5 min.
+/// cache is thrown away and discovery pauses: 5 s, doubling to 5 min, and 5 s again after as long a peace.
 pub(super) async fn run(
     advert: Advert,
     shared: Arc<Shared>,
@@ -64,6 +66,7 @@ pub(super) async fn run(
                 RETRY
             }
             Ok(mut browse) => {
+                let opened = shared.now();
                 let flooded = tokio::select! {
                     () = stop.cancelled() => false,
                     () = browse.until_flooded(&advert, &shared, &announcements) => true,
@@ -71,6 +74,9 @@ pub(super) async fn run(
                 drop(browse);
                 if !flooded {
                     return;
+                }
+                if shared.now().since(opened) > MDNS_PAUSE_MAX {
+                    pause = MDNS_PAUSE_FIRST;
                 }
                 warn!(pause_s = pause.as_secs(), "a flood of announcements: discovery pauses");
                 let this = pause;
@@ -90,10 +96,34 @@ struct Browse {
     daemon: ServiceDaemon,
     found: Receiver<ServiceEvent>,
     own_name: Option<String>,
+    valve: Holdback,
+    /// Asked, and not yet answered.
+    metrics: Option<Receiver<Metrics>>,
+}
+
+/// How the daemon is kept from reading on and on.
+enum Holdback {
+    /// Its sockets are not there yet.
+    Awaited(Census),
+    Valve(Valve),
+    /// The system forbids it. A flood that leaves the daemon no pause is then bounded only by its own end.
+    None,
+}
+
+/// What a look at the daemon showed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// It keeps up.
+    Fine,
+    /// It did not answer since the last look.
+    Silent,
+    /// It holds too much.
+    Flooded,
 }
 
 impl Browse {
     fn open(advert: &Advert) -> mdns_sd::Result<Self> {
+        let before = Census::take();
         let daemon = ServiceDaemon::new()?;
         let own = advert.service()?;
         let own_name = own.as_ref().map(|own| own.get_fullname().to_owned());
@@ -101,31 +131,37 @@ impl Browse {
             daemon.register(own)?;
         }
         let found = daemon.browse(SERVICE)?;
-        Ok(Self { daemon, found, own_name })
+        // Who answers this has opened his sockets.
+        let metrics = daemon.get_metrics().ok();
+        Ok(Self { daemon, found, own_name, valve: Holdback::Awaited(before), metrics })
     }
 
-    /// Passes announcements on; returns when the cache is over its bound.
+    /// Passes announcements on; returns when the cache is over its bound, or the events were too many.
     async fn until_flooded(
         &mut self,
         advert: &Advert,
         shared: &Shared,
         announcements: &mpsc::Sender<Announcement>,
     ) {
-        let mut beat = tokio::time::interval(MDNS_POLL);
-        let mut metrics: Option<Receiver<Metrics>> = None;
         loop {
-            beat.tick().await;
-            if let Some(counted) =
-                metrics.take_if(|asked| !asked.is_empty()).and_then(|asked| asked.try_recv().ok())
-                && cached_records(&counted) > MDNS_RECORDS_MAX
-            {
+            tokio::select! {
+                () = self.valve.arrival() => {}
+                () = tokio::time::sleep(MDNS_POLL) => {}
+            }
+            tokio::time::sleep(MDNS_POLL_BUSY).await;
+            let look = self.look();
+            self.valve.turn(look);
+            if look == Look::Flooded {
                 return;
             }
-            if metrics.is_none() {
-                metrics = self.daemon.get_metrics().ok();
-            }
             let links = locked(&shared.interfaces).clone();
-            while let Ok(event) = self.found.try_recv() {
+            loop {
+                let event = match self.found.try_recv() {
+                    Ok(event) => event,
+                    Err(TryRecvError::Empty) => break,
+                    // More events than its queue holds: the daemon tells us nothing any more.
+                    Err(TryRecvError::Disconnected) => return,
+                };
                 let announcement = match event {
                     ServiceEvent::ServiceResolved(service) => read_announcement(&service, &links, advert.me),
                     ServiceEvent::ServiceRemoved(_, name) => {
@@ -139,6 +175,49 @@ impl Browse {
                 }
             }
         }
+    }
+
+    /// Takes the answer to the last question, and asks again.
+    fn look(&mut self) -> Look {
+        let look = match self.metrics.as_ref().map(Receiver::try_recv) {
+            Some(Ok(counted)) if is_flooded(&counted) => Look::Flooded,
+            Some(Err(TryRecvError::Empty)) => return Look::Silent,
+            _ => Look::Fine,
+        };
+        self.metrics = self.daemon.get_metrics().ok();
+        look
+    }
+}
+
+impl Holdback {
+    async fn arrival(&self) {
+        match self {
+            Self::Valve(valve) => valve.arrival().await,
+            Self::Awaited(_) => {}
+            Self::None => std::future::pending().await,
+        }
+    }
+
+    /// Lets the daemon read only while it keeps up.
+    fn turn(&mut self, look: Look) {
+        if let Self::Awaited(before) = self {
+            match Valve::install(before) {
+                Ok(valve) if valve.holds_sockets() => *self = Self::Valve(valve),
+                Ok(_) => {}
+                Err(error) => self.give_up(&error),
+            }
+        }
+        if let Self::Valve(valve) = self {
+            let position = if look == Look::Fine { Position::Open } else { Position::Shut };
+            if let Err(error) = valve.turn(position) {
+                self.give_up(&error);
+            }
+        }
+    }
+
+    fn give_up(&mut self, error: &std::io::Error) {
+        warn!(%error, "a flood of multicast DNS could not be held back on this system");
+        *self = Self::None;
     }
 }
 
@@ -180,9 +259,12 @@ impl Advert {
     }
 }
 
-/// Records of every kind in the daemon's cache.
-fn cached_records(metrics: &Metrics) -> i64 {
-    metrics.iter().filter(|(name, _)| name.starts_with("cached-")).map(|(_, count)| *count).sum()
+/// Whether the daemon holds more than it may: records of every kind, or timers.
+fn is_flooded(metrics: &Metrics) -> bool {
+    let records: i64 =
+        metrics.iter().filter(|(name, _)| name.starts_with("cached-")).map(|(_, count)| *count).sum();
+    let timers = metrics.get("timer").copied().unwrap_or(0);
+    records > MDNS_RECORDS_MAX || timers > MDNS_TIMERS_MAX
 }
 
 /// The peer whose service this is: our instance names are peer ids.

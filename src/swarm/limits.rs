@@ -87,8 +87,17 @@ pub(super) const INTERFACES_EVERY: Duration = Duration::from_secs(10);
 /// Records mdns-sd may hold before its cache is thrown away: seven hundred neighbours with both address families.
 /// Its cache has no bound of its own.
 pub(super) const MDNS_RECORDS_MAX: i64 = 4_096;
-/// How often the service cache is looked at.
+/// Timers mdns-sd may hold, 16 bytes each: it adds two for every record that it hears, known or not, and keeps
+/// them for as long as the record says it lives.
+pub(super) const MDNS_TIMERS_MAX: i64 = 131_072;
+/// Longest datagram that mdns-sd is given, with its UDP header. Ours are shorter; with longer ones the bound on
+/// records would be none on bytes.
+pub(super) const MDNS_DATAGRAM_MAX: u32 = 1_508;
+/// How long nothing arrives until events are taken and the service cache is looked at all the same.
 pub(super) const MDNS_POLL: Duration = Duration::from_millis(100);
+/// How long mdns-sd has for what arrived and for saying what it holds, or its sockets are shut until it has: ten
+/// times what a busy link needs, too little for a flood to fill much.
+pub(super) const MDNS_POLL_BUSY: Duration = Duration::from_millis(20);
 /// How long discovery pauses after a flood; doubles up to [`MDNS_PAUSE_MAX`].
 pub(super) const MDNS_PAUSE_FIRST: Duration = Duration::from_secs(5);
 /// Longest pause of discovery.

@@ -28,6 +28,7 @@ mod scoped;
 mod streams;
 mod tls;
 mod transport;
+mod valve;
 
 #[cfg(test)]
 mod tests;

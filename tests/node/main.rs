@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test binary")]
 
 mod abuse;
+mod announced;
 mod from_origin;
 mod from_peers;
 mod hostile;

@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -137,6 +137,11 @@ impl Office {
         listener(&self.machine(machine), address)
     }
 
+    /// A socket for datagrams on a machine, in the same way.
+    pub(crate) fn datagrams(&self, machine: u8, address: SocketAddr) -> UdpSocket {
+        inside(&self.machine(machine), move || UdpSocket::bind(address).expect("the address is free"))
+    }
+
     /// Makes the origin's line to the office as narrow as this, such as `20mbit`.
     pub(crate) fn narrow_wan(&self, rate: &str) {
         let tc = format!("tc qdisc add dev eth0 root tbf rate {rate} burst 64kb latency 200ms");
@@ -215,6 +220,23 @@ impl Daemon {
         self.child.kill().await.expect("our own child");
     }
 
+    /// What it holds in memory.
+    pub(crate) fn memory(&self) -> Memory {
+        let pid = self.child.id().expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+        let bytes = |key: &str| -> u64 {
+            let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("Linux says");
+            line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+        };
+        Memory { now: bytes("VmRSS:"), peak: bytes("VmHWM:") }
+    }
+
+    /// Lets the peak of its memory begin anew.
+    pub(crate) fn forget_peak(&self) {
+        let pid = self.child.id().expect("it runs");
+        std::fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("our own child");
+    }
+
     /// Waits until this many peers are connected.
     pub(crate) async fn connected(&self, count: usize) {
         eventually(&format!("{count} peers of {}", self.state.display()), async || {
@@ -223,6 +245,14 @@ impl Daemon {
         })
         .await;
     }
+}
+
+/// Resident memory of a process in bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Memory {
+    pub(crate) now: u64,
+    /// The most since [`Daemon::forget_peak`].
+    pub(crate) peak: u64,
 }
 
 /// A way to whoever holds this state folder, as soon as he answers.
@@ -245,15 +275,19 @@ pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>)
     tokio::time::timeout(PATIENCE, looked).await.unwrap_or_else(|_| panic!("in vain waited for {what}"))
 }
 
-/// Binds inside a namespace: a thread of its own goes there, and ends.
 fn listener(namespace: &str, address: SocketAddr) -> TcpListener {
+    inside(namespace, move || TcpListener::bind(address).expect("the address is free"))
+}
+
+/// Does something inside a namespace: a thread of its own goes there, and ends.
+fn inside<T: Send + 'static>(namespace: &str, act: impl FnOnce() -> T + Send + 'static) -> T {
     let path = PathBuf::from(format!("/run/netns/{namespace}"));
-    let bound = std::thread::spawn(move || {
+    let acted = std::thread::spawn(move || {
         let namespace = std::fs::File::open(path).expect("the namespace exists");
         move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("may go there");
-        TcpListener::bind(address).expect("the address is free")
+        act()
     });
-    bound.join().expect("the binding thread ends well")
+    acted.join().expect("the thread ends well")
 }
 
 /// Says why a case was skipped: to people, and to the file that `.ci/run` looks into.

@@ -1,0 +1,200 @@
+//! A neighbour that floods the link with announcements, the fastest way it can.
+//!
+//! Knows: hand-made multicast DNS packets and the daemon's memory while they come (D32). Does not know: how it is
+//! bounded.
+
+use std::net::{Ipv4Addr, UdpSocket};
+use std::thread::JoinHandle;
+
+use peer_proto::peer::PeerId;
+
+use crate::office::{Addresses, Daemon, Office, eventually};
+use crate::on_link::fetch;
+use crate::plain_origin::{Content, Manner, PlainOrigin};
+
+const MIB: u64 = 1 << 20;
+/// What a flood may cost.
+const GROWTH_MAX: u64 = 16 * MIB;
+/// Peers that a node remembers, and those that are connected besides.
+const PEERS_MAX: usize = 1_024 + 128;
+/// Announcements live as long as a record can say.
+const TTL: u32 = 0x7fff_ffff;
+/// Most of an Ethernet frame.
+const PACKET_LEN: usize = 1_400;
+
+/// What the packets are full of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Flood {
+    /// Ever new neighbours of our kind, complete in every way.
+    Neighbours,
+    /// One neighbour, ever new addresses.
+    Addresses,
+    /// The same neighbour again and again.
+    Repeats,
+    /// Ever new services of other kinds.
+    OtherServices,
+    /// Ever new neighbours with texts as long as a datagram of multicast DNS may be.
+    Texts,
+    /// Ever new host names of few letters: the most records to a packet.
+    Hosts,
+}
+
+impl Flood {
+    /// The `turn`th packet.
+    fn packet(self, turn: u32) -> Vec<u8> {
+        let mut packet = Packet::new();
+        match self {
+            Self::Neighbours => {
+                for index in 0..4 {
+                    packet.neighbour(turn * 4 + index, "_nearbits", 1, &[]);
+                }
+            }
+            Self::Addresses => packet.neighbour(0, "_nearbits", turn, &[]),
+            Self::Repeats => packet.neighbour(0, "_nearbits", 0, &[]),
+            Self::OtherServices => {
+                for index in 0..4 {
+                    packet.neighbour(turn * 4 + index, &format!("_s{turn}"), 1, &[]);
+                }
+            }
+            Self::Texts => packet.neighbour(turn, "_nearbits", 1, &[b'x'; 8_000]),
+            Self::Hosts => {}
+        }
+        let mut index = 0;
+        while packet.bytes.len() < PACKET_LEN && matches!(self, Self::Addresses | Self::Repeats | Self::Hosts)
+        {
+            match self {
+                Self::Hosts => packet.address(&[&format!("{:x}", turn * 100 + index)], index),
+                Self::Addresses => packet.address(&["flood0"], turn * 100 + index),
+                _ => packet.address(&["flood0"], index),
+            }
+            index += 1;
+        }
+        packet.finish()
+    }
+
+    /// Sends that many packets from a machine; ends by itself.
+    fn start(self, office: &Office, machine: u8, packets: u32) -> JoinHandle<()> {
+        let socket = office.datagrams(machine, (Ipv4Addr::UNSPECIFIED, 5_353).into());
+        std::thread::spawn(move || self.send(&socket, packets))
+    }
+
+    fn send(self, socket: &UdpSocket, packets: u32) {
+        for turn in 0..packets {
+            // What does not fit anywhere is lost: it is a flood.
+            drop(socket.send_to(&self.packet(turn), (Ipv4Addr::new(224, 0, 0, 251), 5_353)));
+        }
+    }
+}
+
+/// A response of multicast DNS.
+struct Packet {
+    bytes: Vec<u8>,
+    answers: u16,
+}
+
+impl Packet {
+    const PTR: u16 = 12;
+    const TXT: u16 = 16;
+    const SRV: u16 = 33;
+    const A: u16 = 1;
+
+    fn new() -> Self {
+        Self { bytes: vec![0, 0, 0x84, 0, 0, 0, 0, 0, 0, 0, 0, 0], answers: 0 }
+    }
+
+    /// One instance with everything that belongs to it.
+    fn neighbour(&mut self, number: u32, service: &str, address: u32, padding: &[u8]) {
+        let mut key = [7; 32];
+        key[..4].copy_from_slice(&number.to_be_bytes());
+        let peer = PeerId::from_public_key(key).to_string();
+        let (kind, host) = ([service, "_tcp"], format!("flood{number}"));
+        let instance = [peer.as_str(), service, "_tcp"];
+        self.record(&kind, Self::PTR, &name(&instance));
+        self.record(&instance, Self::SRV, &[&[0, 0, 0, 0, 0x12, 0x66], name(&[&host]).as_slice()].concat());
+        let mut text = Vec::new();
+        for entry in
+            [b"v=1".as_slice(), format!("id={peer}").as_bytes()].into_iter().chain(padding.chunks(250))
+        {
+            text.push(u8::try_from(entry.len()).expect("short"));
+            text.extend_from_slice(entry);
+        }
+        self.record(&instance, Self::TXT, &text);
+        self.address(&[&host], address);
+    }
+
+    /// An address of the office.
+    fn address(&mut self, host: &[&str], number: u32) {
+        let [_, high, middle, low] = number.to_be_bytes();
+        let ip = if number < 100 { [10, 99, 0, low + 100] } else { [10, high, middle, low] };
+        self.record(host, Self::A, &ip);
+    }
+
+    fn record(&mut self, labels: &[&str], kind: u16, value: &[u8]) {
+        self.bytes.extend(name(labels));
+        self.bytes.extend(kind.to_be_bytes());
+        self.bytes.extend([0, 1]);
+        self.bytes.extend(TTL.to_be_bytes());
+        self.bytes.extend(u16::try_from(value.len()).expect("short").to_be_bytes());
+        self.bytes.extend_from_slice(value);
+        self.answers += 1;
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.bytes[6..8].copy_from_slice(&self.answers.to_be_bytes());
+        self.bytes
+    }
+}
+
+/// A name under `local.`, uncompressed.
+fn name(labels: &[&str]) -> Vec<u8> {
+    let mut name = Vec::new();
+    for label in labels.iter().copied().chain(["local", ""]) {
+        name.push(u8::try_from(label.len()).expect("short"));
+        name.extend_from_slice(label.as_bytes());
+    }
+    name
+}
+
+/// Floods a daemon, and insists on its answers and its memory all the while.
+async fn endures(office: &Office, daemon: &Daemon, flood: Flood, packets: u32) {
+    let before = daemon.memory().now;
+    daemon.forget_peak();
+    let sending = flood.start(office, 1, packets);
+    eventually("the end of the flood", async || {
+        daemon.client.status().await.expect("it answers");
+        let peers = daemon.client.peers().await.expect("it answers").len();
+        assert!(peers <= PEERS_MAX, "{flood:?}: {peers} peers");
+        sending.is_finished().then_some(())
+    })
+    .await;
+    sending.join().expect("the flood ends well");
+    let memory = daemon.memory();
+    let grown = memory.peak.saturating_sub(before);
+    assert!(grown <= GROWTH_MAX, "{flood:?}: {grown} bytes more than {before} at the peak");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d32_a_flood_of_neighbours_fills_no_memory_and_passes() {
+    let Some(office) = Office::open(2, Addresses::Both) else { return };
+    let daemon = office.daemon(0, &[]).await;
+    endures(&office, &daemon, Flood::Neighbours, 100_000).await;
+    let content = Content::new(34, 8 * MIB);
+    let origin = PlainOrigin::start_on(office.origin_listener(), content, Manner::default());
+    fetch(&office, &daemon, "copy0", &origin, content).await;
+    let late = office.daemon(1, &[]).await;
+    late.connected(1).await;
+    let manner = Manner { bytes_per_s: Some(500_000), ..Manner::default() };
+    let slow = PlainOrigin::start_on(office.origin_listener(), content, manner);
+    let view = fetch(&office, &late, "copy1", &slow, content).await;
+    assert!(view.bytes.peers * 10 >= content.len * 9, "{:?}", view.bytes);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d32_no_kind_of_announcement_fills_the_memory() {
+    let Some(office) = Office::open(2, Addresses::Both) else { return };
+    for flood in [Flood::Addresses, Flood::Repeats, Flood::OtherServices, Flood::Texts, Flood::Hosts] {
+        let daemon = office.daemon(0, &[]).await;
+        endures(&office, &daemon, flood, 50_000).await;
+        daemon.kill().await;
+    }
+}
