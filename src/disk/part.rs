@@ -221,6 +221,7 @@ impl<F: Files> Part<F> {
         if !matches!(run.standing, Standing::Certain | Standing::Proved) {
             return Ok(());
         }
+        let mut claims = lock(&self.claims);
         let mut state = self.state();
         let mut is_changed = false;
         for (piece, value) in (run.first.0..).map(PieceIndex).zip(&run.values) {
@@ -229,6 +230,8 @@ impl<F: Files> Part<F> {
             });
             if is_refuted {
                 self.forget_in(&mut state, piece, 1);
+                // Whoever wrote it before that other one did has to look at what lies there.
+                claims.mix(piece);
                 is_changed = true;
             }
         }
@@ -263,11 +266,13 @@ impl<F: Files> Part<F> {
                 good.values.truncate(index);
                 break;
             }
-            if claims.release(piece) && self.read_back(&cut, piece)? != Some(run.values[index]) {
+            if claims.is_mixed(piece) && self.read_back(&cut, piece)? != Some(run.values[index]) {
+                // Still mixed, for whoever commits it next.
                 mixed = Some(piece);
                 good.values.truncate(index);
                 break;
             }
+            claims.release(piece);
         }
         if !good.values.is_empty() {
             let bytes = self.run_bytes(&cut, &good);

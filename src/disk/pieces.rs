@@ -49,9 +49,15 @@ impl Pieces {
             .is_some_and(|end| end <= self.stored.len())
     }
 
+    /// Stores a run. What is certain or proved does not become less because somebody merely states it, too.
     pub(super) fn put(&mut self, run: &PieceRun) {
+        let is_firm = |standing| matches!(standing, Standing::Certain | Standing::Proved);
         for (piece, value) in (run.first.0..).zip(&run.values) {
             if let Some(slot) = self.slot(piece) {
+                let stays = slot.is_some_and(|stored| is_firm(stored.standing) && stored.value == *value);
+                if stays && !is_firm(run.standing) {
+                    continue;
+                }
                 *slot = Some(Piece { value: *value, standing: run.standing, durable: false });
             }
         }

@@ -106,6 +106,7 @@ impl Job {
             self.ask_peers(core);
             self.want_lists(core);
         }
+        self.drop_hint_without_ranges(core);
         if self.waiting.is_some() || !self.settle(core) {
             return;
         }
@@ -148,14 +149,25 @@ impl Job {
         }
         self.origin.asking = None;
         match outcome {
-            Ok(probe) => {
-                self.origin.reach = Reach::Up;
-                self.origin.breaker.succeed();
-                self.claims.add_digests(&probe.digests);
-                self.origin.probe = Some(probe);
-            }
+            Ok(probe) => self.note_probe(probe, core),
             Err(fault) => self.origin_fault(fault, core),
         }
+    }
+
+    fn note_probe(&mut self, mut probe: Probe, core: &mut Core) {
+        let before = self.origin.probe.take();
+        if let Some(before) = before.filter(|before| before.version.is_same(&probe.version)) {
+            // What it stated of this version stays stated, though not every answer repeats it.
+            let stated = before.digests.into_iter().filter(|digest| !probe.digests.contains(digest));
+            probe.digests.extend(stated.collect::<Vec<_>>());
+        }
+        self.origin.reach = Reach::Up;
+        self.origin.breaker.succeed();
+        self.claims.add_digests(&probe.digests);
+        if !probe.public {
+            self.keep_private(core);
+        }
+        self.origin.probe = Some(probe);
     }
 
     /// The origin failed a probe or a lease.
@@ -320,7 +332,10 @@ impl Job {
                 self.claims.choose();
                 self.changed = true;
             }
-            Err(fault) => self.local_trouble(fault, core),
+            Err(fault) => {
+                self.reset_to = Some(version);
+                self.local_trouble(fault, core);
+            }
         }
     }
 
@@ -332,6 +347,9 @@ impl Job {
     /// Seals what is whole, says why nothing happens, or lets the clock run.
     fn conclude(&mut self, core: &mut Core) {
         let now = core.time();
+        if self.rests_on_words_alone() && self.is_whole() {
+            return self.wait_for_digests(core);
+        }
         if (self.is_whole() && !self.is_in_doubt()) || self.check_is_due() {
             if self.leases.is_empty() {
                 self.seal(core);
@@ -369,6 +387,32 @@ impl Job {
                 self.fail_for_now(self.origin.fault.clone(), core);
             }
             Reach::Dead | Reach::Away | Reach::Up | Reach::Unknown => {}
+        }
+    }
+
+    /// Whether something is held that only a digest of the whole file could decide over, and none is known.
+    fn rests_on_words_alone(&self) -> bool {
+        let on_words = !self.pieces.provisional().is_empty() || !self.pieces.suspect().is_empty();
+        on_words && self.digests().is_empty()
+    }
+
+    /// The origin had stated a digest, and peers were believed because of it. It is asked again; if it states none now,
+    /// their pieces count no more.
+    fn wait_for_digests(&mut self, core: &mut Core) {
+        let now = core.time();
+        self.wake_at(now.after(Duration::from_millis(100)));
+        match self.origin.reach {
+            Reach::Unknown | Reach::Away if self.origin.asking.is_some() => {}
+            Reach::Unknown | Reach::Away => self.fail_for_now(self.origin.fault.clone(), core),
+            Reach::Dead => {
+                let failure = self.origin.failure.unwrap_or(Failure::Fatal);
+                self.fail(failure, self.origin.fault.clone(), core);
+            }
+            Reach::Up => {
+                for run in self.pieces.provisional().runs().collect::<Vec<_>>() {
+                    self.restand(run, Standing::Suspect, core);
+                }
+            }
         }
     }
 

@@ -335,6 +335,9 @@ pub struct StoredJob {
     /// Whether it was handed to an embedded node: a daemon that finds it unfinished suspends it.
     #[serde(default)]
     pub embedded: bool,
+    /// Whether what it brings is not for others: the origin said so, or the record it was copied from (LOCAL-1).
+    #[serde(default)]
+    pub private: bool,
     /// Decision records, oldest first (`get --why`).
     #[serde(default)]
     pub decisions: Vec<super::explain::Decision>,

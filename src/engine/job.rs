@@ -65,6 +65,8 @@ pub(super) struct Job {
     pub(super) failure: Option<Failure>,
     /// Whether it was handed to an embedded node.
     embedded: bool,
+    /// Whether somebody said that the content is not for others; never forgotten (LOCAL-1).
+    private: bool,
     pub(super) restarts: u32,
     pub(super) restarted: VecDeque<Instant>,
     /// The one answer this file waits for, if any.
@@ -117,6 +119,7 @@ impl Job {
             reason: String::new(),
             failure: None,
             embedded: core.config.embedded,
+            private: false,
             restarts: 0,
             restarted: VecDeque::new(),
             waiting: None,
@@ -177,6 +180,7 @@ impl Job {
         }
         // What a daemon has taken over stays its own; what an embedded node finds of a daemon's is not embedded.
         job.embedded = stored.embedded && core.config.embedded;
+        job.private = stored.private;
         job
     }
 
@@ -192,6 +196,7 @@ impl Job {
             reason: self.reason.clone(),
             restarts: self.restarts,
             embedded: self.embedded,
+            private: self.private,
             decisions: self.why.list().to_vec(),
         }
     }
@@ -382,8 +387,15 @@ impl Job {
 
     /// Whether the origin let others have it, today or when the cache got it; unknown while it did not answer.
     pub(super) fn is_public(&self) -> bool {
-        let recalled = self.recall.scope().is_none_or(|scope| scope == Scope::Shareable);
-        recalled && self.origin.probe.as_ref().is_none_or(|probe| probe.public)
+        !self.private
+    }
+
+    /// What this job brings is not for others, whatever is said of it later.
+    pub(super) fn keep_private(&mut self, core: &mut Core) {
+        if !self.private {
+            self.private = true;
+            self.persist(core);
+        }
     }
 
     fn keep(&self, core: &mut Core) {

@@ -1,23 +1,18 @@
-//! Leases: the promise that one source works on one range, how it starts, what it brought, how it ends.
+//! Leases: the promise that one source works on one range, how it starts, what it brought.
 //!
-//! Knows: what is open, what each source gave, who is to blame for an end. Does not know: which lease should be next.
+//! Knows: what is open, what each source gave. Does not know: how it ends (`ending`), which lease should be next.
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use peer_proto::content::{ByteRange, ContentId};
 use peer_proto::peer::PeerId;
-use peer_proto::session::{RefuseReason, RequestId};
+use peer_proto::session::RequestId;
 use peer_proto::time::Instant;
 use peer_proto::verify::HashList;
 
 use super::core::Core;
-use super::event::Failure;
-use super::fetch::Reach;
-use super::io::{
-    Accept, Effect, Lease, LeaseFault, LeaseId, LeaseSource, PieceRun, Severity, Span, Standing,
-};
+use super::io::{Accept, Effect, Lease, LeaseId, LeaseSource, PieceRun, Span, Standing};
 use super::job::Job;
 use super::pace::{Breaker, Speed};
 use super::piece_set::PieceSet;
@@ -68,7 +63,7 @@ impl std::fmt::Display for Giver {
 pub(super) struct OpenLease {
     pub(super) giver: Giver,
     /// What a peer was asked under.
-    request: Option<RequestId>,
+    pub(super) request: Option<RequestId>,
     pub(super) content: Option<ContentId>,
     pub(super) pieces: Range<u32>,
     pub(super) to_end: bool,
@@ -76,6 +71,8 @@ pub(super) struct OpenLease {
     pub(super) received: u64,
     pub(super) stored: u64,
     pub(super) started: Instant,
+    /// When bytes of it came last.
+    pub(super) moved: Instant,
     /// Others may have its pieces as well: it is late.
     pub(super) released: bool,
     /// It was told to end.
@@ -110,6 +107,7 @@ impl OpenLease {
             received: 0,
             stored: 0,
             started: now,
+            moved: now,
             released: false,
             stopped: false,
             trimmed: false,
@@ -151,8 +149,6 @@ pub(super) struct Share {
 }
 
 const SHARES_MAX: usize = 256;
-/// How long what a lost peer sent may take to the disk.
-const ORPHAN_MAX: Duration = Duration::from_secs(2);
 
 impl Job {
     /// Starts a lease at a peer; `false` if it has no place for one.
@@ -306,6 +302,9 @@ impl Job {
         let Some(lease) = self.leases.get_mut(&id) else { return };
         let more = received.saturating_sub(lease.received);
         lease.received = lease.received.max(received);
+        if more > 0 {
+            lease.moved = now;
+        }
         let giver = lease.giver;
         self.note_bytes(giver, more, core);
         match giver {
@@ -359,8 +358,12 @@ impl Job {
             // Its author was refuted while this was on its way.
             let standing = Standing::Suspect;
             self.pieces.store(&PieceRun { standing, ..run.clone() });
-            let first = run.first;
-            core.effect(Effect::Restand { file: self.file(), first, count, standing });
+            // Those that are certain or proved stay so.
+            let mut suspect = self.pieces.suspect().clone();
+            suspect.intersect_with(&PieceSet::of(run.first.0..end));
+            for run in suspect.runs().collect::<Vec<_>>() {
+                self.restand(run, standing, core);
+            }
             return;
         }
         let changed = self.pieces.store(run);
@@ -378,6 +381,7 @@ impl Job {
         }
         if run.standing == Standing::Certain {
             self.certain_arrived(run, &changed, core);
+            self.compare_with_trusted(run, core);
         }
         if self.leases.get(&id).is_some_and(|lease| lease.purpose == Purpose::Length) {
             self.length_proved(core);
@@ -403,187 +407,5 @@ impl Job {
         let done: Vec<LeaseId> =
             self.leases.iter().filter(|(_, lease)| is_done(lease)).map(|(id, _)| *id).collect();
         done.into_iter().for_each(|id| self.stop(id, core));
-    }
-
-    /// The one answer to a lease.
-    pub(super) fn lease_ended(
-        &mut self,
-        id: LeaseId,
-        received: u64,
-        len: Option<u64>,
-        outcome: Result<(), LeaseFault>,
-        core: &mut Core,
-    ) {
-        let now = core.time();
-        self.progress(id, received, core);
-        let Some(lease) = self.leases.remove(&id) else { return };
-        let wasted = lease.received.saturating_sub(lease.stored);
-        self.bytes.discarded += wasted;
-        core.totals.discarded_bytes += wasted;
-        if let Some(share) = self.shares.get_mut(&lease.giver) {
-            share.leases += 1;
-        }
-        let words = outcome.as_ref().err().map(ToString::to_string);
-        self.why.ended(id, lease.stored, words, now);
-        self.note_owing(now);
-        match lease.giver {
-            Giver::Peer(peer) => {
-                if let Some(request) = lease.request {
-                    core.end_request(peer, request, outcome.is_ok() && !lease.trimmed);
-                }
-                self.peer_lease_ended(peer, &lease, outcome, core);
-            }
-            Giver::Cache => {
-                if let Some(fault) = self.cache_lease_ended(outcome) {
-                    self.local_trouble(fault, core);
-                }
-            }
-            Giver::Origin => {
-                if lease.stored > 0 {
-                    // It gave something: a later failure is a first one again.
-                    self.origin.breaker.succeed();
-                }
-                if lease.to_end && outcome.is_ok() && self.geometry.is_none() {
-                    self.set_len(len);
-                    if self.geometry.is_none() {
-                        let reason = "the file is too long, or its length was not learned".to_owned();
-                        self.fail(Failure::Fatal, reason, core);
-                    }
-                }
-                self.origin_lease_ended(outcome, core);
-            }
-        }
-    }
-
-    fn note_owing(&mut self, now: Instant) {
-        let owes = |giver: Giver| self.leases.values().any(|lease| lease.giver == giver && !lease.stopped);
-        let origin = owes(Giver::Origin);
-        let any_peer = self.leases.values().any(|lease| lease.peer().is_some() && !lease.stopped);
-        let peers: Vec<(PeerId, bool)> =
-            self.sources.keys().map(|peer| (*peer, owes(Giver::Peer(*peer)))).collect();
-        self.origin.speed.owes(origin, now);
-        self.peers_speed.owes(any_peer, now);
-        for (peer, owing) in peers {
-            if let Some(source) = self.sources.get_mut(&peer) {
-                source.speed.owes(owing, now);
-            }
-        }
-    }
-
-    fn peer_lease_ended(
-        &mut self,
-        peer: PeerId,
-        lease: &OpenLease,
-        outcome: Result<(), LeaseFault>,
-        core: &mut Core,
-    ) {
-        let now = core.time();
-        let jitter = core.chance.below(256);
-        match outcome {
-            Ok(()) => {
-                if let Some(source) = self.sources.get_mut(&peer)
-                    && !lease.released
-                {
-                    source.breaker.succeed();
-                }
-            }
-            Err(LeaseFault::WrongBytes { piece }) => {
-                if lease.purpose == Purpose::Length
-                    && let Some(content) = lease.content
-                {
-                    self.claims.drop_content(content);
-                }
-                self.sources.remove(&peer);
-                let reason = format!("it sent wrong bytes for piece {} it stated itself", piece.0);
-                self.why.note(&peer.to_string(), format!("banned: {reason}"), String::new(), now);
-                core.ban(peer, &reason);
-            }
-            Err(LeaseFault::Local(fault)) => self.local_trouble(fault, core),
-            Err(LeaseFault::Stopped) => {}
-            Err(LeaseFault::PeerLost | LeaseFault::NotHeld | LeaseFault::Origin(_)) => {
-                if let Some(source) = self.sources.get_mut(&peer)
-                    && !lease.stopped
-                {
-                    source.breaker.fail(jitter, now);
-                }
-            }
-        }
-    }
-
-    fn origin_lease_ended(&mut self, outcome: Result<(), LeaseFault>, core: &mut Core) {
-        match outcome {
-            Ok(()) => self.origin.breaker.succeed(),
-            Err(LeaseFault::Origin(fault)) => {
-                if fault.severity == Severity::VersionChanged && self.origin.reach == Reach::Up {
-                    // Every open body is of the old version now.
-                    self.stop_where(core, OpenLease::is_from_origin);
-                }
-                if self.origin.reach == Reach::Up || fault.severity != Severity::VersionChanged {
-                    self.origin_fault(fault, core);
-                }
-            }
-            Err(LeaseFault::WrongBytes { piece }) => {
-                self.origin.reach = Reach::Dead;
-                self.origin.failure = Some(Failure::Integrity);
-                self.origin.fault = format!("piece {} from the origin is not what the digest names", piece.0);
-            }
-            Err(LeaseFault::Local(fault)) => self.local_trouble(fault, core),
-            Err(LeaseFault::Stopped | LeaseFault::PeerLost | LeaseFault::NotHeld) => {}
-        }
-    }
-
-    /// A peer refused a request in words.
-    pub(super) fn refused(&mut self, id: LeaseId, peer: PeerId, reason: RefuseReason, core: &mut Core) {
-        let now = core.time();
-        let Some(lease) = self.leases.get(&id) else { return };
-        let pieces = lease.pieces.clone();
-        let jitter = core.chance.below(256);
-        if let Some(source) = self.sources.get_mut(&peer) {
-            match reason {
-                RefuseReason::Busy { retry } => source.breaker.wait_until(now.after(retry)),
-                RefuseReason::NotHeld => {
-                    source.have.remove(pieces);
-                    source.breaker.fail(jitter, now);
-                }
-                RefuseReason::Other => {
-                    self.sources.remove(&peer);
-                }
-            }
-        }
-        self.stop(id, core);
-    }
-
-    /// A peer is not to be used any more: its leases end now.
-    pub(super) fn leave_peer(&mut self, peer: PeerId, core: &mut Core) {
-        if self.sources.remove(&peer).is_some() {
-            self.changed = true;
-        }
-        self.stop_where(core, |lease| lease.peer() == Some(peer));
-    }
-
-    /// A peer went. Its leases end by themselves, once what came is stored: it need not be fetched twice.
-    pub(super) fn peer_lost(&mut self, peer: PeerId, now: Instant) {
-        if self.sources.remove(&peer).is_some() {
-            self.changed = true;
-        }
-        for lease in self.leases.values_mut().filter(|lease| lease.peer() == Some(peer)) {
-            lease.orphaned = Some(now);
-        }
-    }
-
-    /// Stops leases whose peer went and that do not come to their end.
-    pub(super) fn stop_orphans(&mut self, core: &mut Core) {
-        let now = core.time();
-        let due = self.leases.values().filter(|lease| !lease.stopped);
-        let due = due.filter_map(|lease| lease.orphaned).min().map(|since| since.after(ORPHAN_MAX));
-        match due {
-            Some(due) if due <= now => {
-                let is_late =
-                    |lease: &OpenLease| lease.orphaned.is_some_and(|since| since.after(ORPHAN_MAX) <= now);
-                self.stop_where(core, is_late);
-            }
-            Some(due) => self.wake_at(due),
-            None => {}
-        }
     }
 }

@@ -154,6 +154,9 @@ impl Job {
         }
         self.changed = true;
         if self.claims.root == Some(content.root) {
+            if self.claims.trusted.is_some() {
+                return;
+            }
             // A list that folds does not prove the length: that takes the origin's word, or the last piece.
             match self.len {
                 Some(len) if len == content.len && self.origin_says_len() => {
@@ -240,14 +243,34 @@ impl Job {
             self.restand(run, Standing::Suspect, core);
         }
         if certain_wrong {
-            self.stop_where(core, super::lease::OpenLease::is_from_origin);
-            self.origin.reach = Reach::Dead;
-            self.origin.failure = Some(super::event::Failure::Integrity);
-            self.origin.fault = "what the origin serves is not what the digest names".into();
+            self.leave_origin(core);
         }
         self.set_len(Some(list.content().len));
         self.claims.candidate = None;
         self.claims.trusted = Some(list);
+    }
+
+    /// The origin contradicts the digest: nothing more is taken from it.
+    fn leave_origin(&mut self, core: &mut Core) {
+        self.stop_where(core, super::lease::OpenLease::is_from_origin);
+        self.origin.reach = Reach::Dead;
+        self.origin.failure = Some(super::event::Failure::Integrity);
+        self.origin.fault = "what the origin serves is not what the digest names".into();
+    }
+
+    /// Pieces of an origin lease that began before a list was trusted: those that differ from it are wrong.
+    pub(super) fn compare_with_trusted(&mut self, run: &PieceRun, core: &mut Core) {
+        let Some(list) = self.claims.trusted.clone() else { return };
+        let differs = |(piece, value): &(u32, &Hash)| list.value(PieceIndex(*piece)) != Some(**value);
+        let wrong: Vec<u32> =
+            (run.first.0..).zip(&run.values).filter(differs).map(|(piece, _)| piece).collect();
+        if wrong.is_empty() {
+            return;
+        }
+        for piece in wrong {
+            self.restand(piece..piece.saturating_add(1), Standing::Suspect, core);
+        }
+        self.leave_origin(core);
     }
 
     /// The last piece of a candidate proved: its length is the file's (TRUST-5).
@@ -301,6 +324,8 @@ impl Job {
     pub(super) fn has_hope(&self, core: &Core) -> bool {
         let now = core.time();
         let gaps = self.gaps();
+        // Before the length is proved, only the last piece is of any use.
+        let proof = self.claims.candidate.as_ref().and_then(|list| Self::last_piece(list));
         let lists_coming =
             self.claims.fetching.values().any(|fetching| now.since(fetching.since) < LIST_WAIT * 3);
         lists_coming
@@ -308,7 +333,11 @@ impl Job {
                 let failing = source.breaker.failures() > 3;
                 let fresh = now.since(source.since) < LOOK_FOR;
                 let list = self.claims.accept(source.content).is_some();
-                !failing && (list || fresh) && (self.geometry.is_none() || source.have.intersects(&gaps))
+                let useful = proof.map_or_else(
+                    || self.geometry.is_none() || source.have.intersects(&gaps),
+                    |last| source.have.contains(last),
+                );
+                !failing && (list || fresh) && useful
             })
     }
 

@@ -9,6 +9,7 @@
 pub mod chance;
 mod claims;
 mod core;
+mod ending;
 pub mod event;
 pub mod explain;
 pub mod fetch;
@@ -259,7 +260,7 @@ impl Engine {
             Input::Sealed { outcome, .. } => job.seal_ended(outcome, core),
             Input::Delivered { outcome, .. } => job.delivered(outcome, core),
             Input::PartDropped { .. } => job.dropped(core),
-            Input::ListRecalled { list, .. } => job.list_recalled(list),
+            Input::ListRecalled { list, .. } => job.list_recalled(list, core),
             _ => {}
         }
     }
@@ -304,6 +305,7 @@ impl Engine {
         job.advance(&mut self.core);
         job.tell(&mut self.core);
         if job.stage == Stage::Over && !was_over {
+            self.core.peers.forget_job(id);
             self.ended.push(id);
             if self.ended.len() > ENDED_JOBS_MAX {
                 let oldest = self.ended.remove(0);

@@ -143,6 +143,13 @@ impl Peers {
         self.table.values().map(|peer| peer.wake).min().unwrap_or(Instant::NEVER)
     }
 
+    /// Nobody needs to be asked for this job any more.
+    pub(super) fn forget_job(&mut self, job: JobId) {
+        self.table.values_mut().for_each(|peer| {
+            peer.asked.remove(&job);
+        });
+    }
+
     /// What a peer says it holds of a content, up to `count` pieces.
     pub(super) fn have(&self, peer: PeerId, content: ContentId) -> PieceSet {
         let mut pieces = PieceSet::new();

@@ -143,6 +143,12 @@ impl Job {
     /// length by now. `true` while that is open.
     fn plan_length(&mut self, core: &mut Core) -> bool {
         let Some(list) = self.claims.candidate.clone() else { return false };
+        let is_stated = self.sources.values().any(|source| source.content == list.content());
+        let is_asked = self.leases.values().any(|lease| lease.purpose == Purpose::Length);
+        if self.claims.trusted.is_some() || !(is_stated || is_asked) {
+            self.claims.candidate = None;
+            return false;
+        }
         if self.origin_says_len() {
             if self.len == Some(list.content().len) {
                 self.trust(list, core);
@@ -262,7 +268,7 @@ impl Job {
             if lease.content == Some(source.content) {
                 under_hint += left;
             }
-            if lease.peer() == Some(id) {
+            if lease.peer() == Some(id) && lease.orphaned.is_none() {
                 open += 1;
                 outstanding += u64::from(left) * geometry.piece_len();
                 next = next.max(lease.pieces.end);

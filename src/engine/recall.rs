@@ -4,6 +4,7 @@
 //! (`cache`), other sources.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use peer_proto::verify::HashList;
 
@@ -11,6 +12,7 @@ use super::core::Core;
 use super::fetch::unknown_version;
 use super::io::{Effect, LeaseFault, LocalFault};
 use super::job::Job;
+use super::lease::OpenLease;
 use super::piece_set::PieceSet;
 use super::planner::longest_run;
 use super::serve::pieces_of;
@@ -18,6 +20,9 @@ use crate::record::{RecordSummary, Scope};
 
 /// Copies from the cache at a time.
 const COPIES_MAX: usize = 2;
+
+/// A copy of which nothing came for so long ends, unless the job has a rate to keep.
+const STUCK_AFTER: Duration = Duration::from_secs(10);
 
 /// How far the look into the own cache has come.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +78,7 @@ impl Job {
     }
 
     /// The list of the record came, or it is not there any more.
-    pub(super) fn list_recalled(&mut self, list: Option<Arc<HashList>>) {
+    pub(super) fn list_recalled(&mut self, list: Option<Arc<HashList>>, core: &mut Core) {
         let Recall::Listing(record) = std::mem::take(&mut self.recall) else { return };
         let list = list.filter(|list| list.content() == record.content);
         self.recall = match list {
@@ -84,7 +89,10 @@ impl Job {
             }
         };
         let Recall::Copying(found) = &self.recall else { return };
-        let content = found.record.content;
+        let (content, scope) = (found.record.content, found.record.scope);
+        if scope != Scope::Shareable {
+            self.keep_private(core);
+        }
         // This node checked the digest over these very bytes: it names this root and this length.
         self.claims.root = Some(content.root);
         if self.pinned.is_none() || self.len != Some(content.len) {
@@ -108,6 +116,15 @@ impl Job {
     pub(super) fn plan_recall(&mut self, core: &mut Core) -> bool {
         let Recall::Copying(found) = &self.recall else { return false };
         let (id, scope) = (found.record.id, found.record.scope);
+        let now = core.time();
+        let stuck = |lease: &OpenLease| lease.is_from_cache() && now.since(lease.moved) >= STUCK_AFTER;
+        let is_stuck = self.spec.limit_bytes_per_s.is_none() && self.leases.values().any(stuck);
+        if is_stuck || self.len != Some(found.list.content().len) {
+            // The disk it lies on does not answer; or the part is of another file by now.
+            self.stop_where(core, OpenLease::is_from_cache);
+            self.recall = Recall::Over(Some(scope));
+            return false;
+        }
         if self.claims.trusted.is_none() {
             let list = Arc::clone(&found.list);
             self.trust(list, core);

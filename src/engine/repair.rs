@@ -49,6 +49,22 @@ impl Job {
         self.all_certain_and_wrong(core);
     }
 
+    /// Nothing can be fetched again in pieces from an origin without ranges, or whose answers cannot be joined: the
+    /// list that was followed is refuted, and the file starts again.
+    pub(super) fn drop_hint_without_ranges(&mut self, core: &mut Core) {
+        let in_pieces = self.origin.gives_ranges() && self.is_joinable();
+        if in_pieces || self.origin.reach != Reach::Up || !self.is_in_doubt() || self.reset_to.is_some() {
+            return;
+        }
+        let why = "the file is wrong, and the origin gives it only whole: started again".to_owned();
+        self.why.note("nobody", why, String::new(), core.time());
+        if let Some(active) = self.claims.active {
+            self.refute(active, core);
+        }
+        self.repair = None;
+        self.reset_to = self.pinned.clone();
+    }
+
     /// Everything is from the origin and still wrong: it contradicts the digest (CLAIM-10, step 1).
     fn all_certain_and_wrong(&mut self, core: &mut Core) {
         let version = self.origin.probe.as_ref().map(|probe| probe.version.clone());

@@ -56,16 +56,22 @@ pub(super) struct SinkParts {
 
 impl SinkParts {
     /// Makes a run durable enough and tells it.
-    fn store(&self, run: PieceRun) -> Result<(), LeaseFault> {
-        match self.part.commit(&run) {
-            Ok(()) => {}
-            // Another source's bytes got mixed in: nobody's fault, the piece stays a gap.
-            Err(DiskError::NotHeld { .. }) => return Err(LeaseFault::Stopped),
+    fn store(&self, mut run: PieceRun) -> Result<(), LeaseFault> {
+        let outcome = match self.part.commit(&run) {
+            Ok(()) => Ok(()),
+            // Another source's bytes got mixed in: nobody's fault. That piece stays a gap, those before it count.
+            Err(DiskError::NotHeld { piece, .. }) => {
+                let count = piece.0.saturating_sub(run.first.0);
+                run.values.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+                Err(LeaseFault::Stopped)
+            }
             Err(error) => return Err(LeaseFault::Local(local(&error))),
+        };
+        if !run.values.is_empty() {
+            // When the node is going down nobody listens; the journal has it.
+            drop(self.facts.blocking_send(Input::PiecesStored { lease: self.lease, run }));
         }
-        // When the node is going down nobody listens; the journal has it.
-        drop(self.facts.blocking_send(Input::PiecesStored { lease: self.lease, run }));
-        Ok(())
+        outcome
     }
 
     /// A part that was pinned without a length learns it.
@@ -293,6 +299,7 @@ impl StreamSink {
                 values: list.values().to_vec(),
                 standing: Standing::Certain,
             };
+            self.parts.part.make_room(&run).map_err(|error| LeaseFault::Local(local(&error)))?;
             self.parts.store(run)?;
         }
         Ok(Sunk::All { len: Some(len) })

@@ -29,9 +29,19 @@ impl Claims {
         }
     }
 
-    /// Ends the claim; whether several had written.
-    pub(super) fn release(&mut self, piece: PieceIndex) -> bool {
-        self.0.remove(&piece) == Some(Claim::Mixed)
+    /// What lies in this piece is not what one writer alone has written.
+    pub(super) fn mix(&mut self, piece: PieceIndex) {
+        self.0.insert(piece, Claim::Mixed);
+    }
+
+    /// Whether bytes of several writers may lie in a piece.
+    pub(super) fn is_mixed(&self, piece: PieceIndex) -> bool {
+        self.0.get(&piece) == Some(&Claim::Mixed)
+    }
+
+    /// Ends the claim: the piece is stored.
+    pub(super) fn release(&mut self, piece: PieceIndex) {
+        self.0.remove(&piece);
     }
 
     pub(super) fn clear(&mut self) {

@@ -357,6 +357,42 @@ fn a_part_whose_version_was_unknown_is_pinned_and_keeps_its_pieces() {
 }
 
 #[test]
+fn a_mixed_piece_stays_mixed_until_what_lies_there_was_looked_at() {
+    let (place, all) = (Place::new(), payload(PIECE));
+    let other: Vec<u8> = all.iter().map(|byte| byte ^ 0x5a).collect();
+    let part = place.fresh(all.len());
+    // Two writers, each with a value of its own; the file ends up half of each.
+    part.write_at(Writer(1), 0, &other).unwrap();
+    part.write_at(Writer(2), 0, &all[..PIECE / 2]).unwrap();
+    let first = run(&other, 0, 1, Standing::Certain);
+    assert!(matches!(part.commit(&first), Err(DiskError::NotHeld { .. })));
+    let second = run(&all, 0, 1, Standing::Proved);
+    assert!(matches!(part.commit(&second), Err(DiskError::NotHeld { .. })), "nobody believes it unread");
+    part.write_at(Writer(3), 0, &all).unwrap();
+    part.commit(&second).unwrap();
+    assert_eq!(part.runs(), [second]);
+}
+
+#[test]
+fn a_piece_that_made_room_is_read_before_its_first_writer_is_believed() {
+    let (place, all) = (Place::new(), payload(PIECE));
+    let other: Vec<u8> = all.iter().map(|byte| byte ^ 0x5a).collect();
+    let part = place.fresh(all.len());
+    part.write_at(Writer(1), 0, &all).unwrap();
+    part.write_at(Writer(2), 0, &other).unwrap();
+    let author = peer_proto::peer::PeerId::from_public_key([1; 32]);
+    part.commit(&run(&other, 0, 1, Standing::Provisional { author })).unwrap();
+    let certain = run(&all, 0, 1, Standing::Certain);
+    part.make_room(&certain).unwrap();
+    assert!(matches!(part.commit(&certain), Err(DiskError::NotHeld { .. })), "the other's bytes lie there");
+    part.write_at(Writer(1), 0, &all).unwrap();
+    part.commit(&certain).unwrap();
+    // A word does not make it less.
+    part.commit(&run(&all, 0, 1, Standing::Provisional { author })).unwrap();
+    assert_eq!(part.runs(), [certain]);
+}
+
+#[test]
 fn file_6_a_name_of_255_bytes_has_a_part_too() {
     let place = Place::new();
     let destination = place.0.path().join("home").join("ä".repeat(127) + "z");

@@ -87,6 +87,33 @@ fn local_1_what_was_not_for_others_is_not_shared_after_a_copy_either() {
 }
 
 #[test]
+fn local_1_what_is_not_for_others_is_remembered_over_a_restart() {
+    let truth = file(4 * MIB, 1);
+    let mut first = World::new(&truth);
+    first.origin.public = false;
+    first.submit(spec(&[sha256()]));
+    first.run_until(5_000, |world| world.view().stored > 0);
+    let stored = first.engine.stored_job(JOB).expect("known");
+    assert!(stored.private);
+    let mut world = World::new(&truth);
+    world.tell(Input::JobFound(stored));
+    world.run(MINUTE);
+    assert_eq!((world.state(), world.kept_scope), (JobState::Acknowledged, Some(Scope::Machine)));
+}
+
+#[test]
+fn a_part_that_could_not_be_emptied_for_a_copy_is_tried_again() {
+    let truth = file(4 * MIB, 1);
+    let mut world = World::new(&truth);
+    keep(&mut world, &truth, sha256(), Scope::Shareable, u64::MAX);
+    let kind = crate::engine::io::LocalFaultKind::NoSpace;
+    world.reset_fault = Some(crate::engine::io::LocalFault { kind, message: "no space".into() });
+    world.submit(spec(&[sha256()]));
+    world.run(MINUTE);
+    assert_eq!((world.state(), world.view().bytes.cache), (JobState::Acknowledged, 4 * MIB));
+}
+
+#[test]
 fn a_record_that_is_kept_under_a_wrong_digest_costs_time_only() {
     let truth = file(4 * MIB, 1);
     let other = file(3 * MIB, 9);

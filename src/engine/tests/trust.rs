@@ -302,3 +302,71 @@ fn restarted_with_provisional_pieces_the_digest_still_decides() {
     assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
     assert!(world.view().bytes.origin <= 16 * MIB);
 }
+
+#[test]
+fn trust_11_pieces_believed_for_a_digest_nobody_states_any_more_are_fetched_again() {
+    let truth = file(6 * MIB, 1);
+    let lie = altered(6 * MIB, 1, &[7]);
+    for states_it_again in [false, true] {
+        let mut world = World::new(&truth);
+        world.found.version = Some(world.origin.version.clone());
+        world.disk = (0..96).zip(lie.values().iter().copied()).collect();
+        let standing = Standing::Provisional { author: peer_id(2) };
+        let values = lie.values().to_vec();
+        world.found.runs = vec![PieceRun { first: peer_proto::content::PieceIndex(0), values, standing }];
+        if states_it_again {
+            world.origin.digests = vec![sha256()];
+        }
+        world.submit(spec(&[]));
+        world.run(MINUTE);
+        let view = world.view();
+        assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
+        assert_eq!(view.blake3, Some(truth.content().root.to_string()), "stated again: {states_it_again}");
+    }
+}
+
+#[test]
+fn an_origin_without_ranges_and_a_false_list_cost_two_files_and_end() {
+    let truth = file(32 * MIB, 1);
+    let lie = altered(32 * MIB, 1, &[300]);
+    let mut world = World::new(&truth);
+    world.origin.ranges = false;
+    world.peer(2, &lie, sha256(), FAST);
+    world.submit(spec(&[sha256()]));
+    world.run(MINUTE);
+    let view = world.view();
+    assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
+    assert_eq!(view.blake3, Some(truth.content().root.to_string()));
+    assert!(view.bytes.origin <= 64 * MIB, "{:?}", view.bytes);
+}
+
+#[test]
+fn trust_5_a_second_list_of_another_length_does_not_block_the_proved_one() {
+    let truth = file(8 * MIB - 7, 1);
+    let values = truth.values().to_vec();
+    let long = peer_proto::verify::HashList::from_values(8 * MIB - 6, values).expect("as many pieces");
+    let mut world = World::new(&truth);
+    world.origin.fault = Some(transient("connection refused", None));
+    world.peer(3, &truth, root_digest(&truth), 4_000_000);
+    world.submit(spec(&[root_digest(&truth)]));
+    world.run_until(5_000, |world| world.view().stored >= 2 * MIB);
+    let liar = world.peer(2, &std::sync::Arc::new(long), root_digest(&truth), FAST);
+    world.run(MINUTE);
+    assert_eq!(world.state(), JobState::Acknowledged, "{} {liar}", world.view().reason);
+}
+
+#[test]
+fn an_origin_that_contradicts_a_list_trusted_meanwhile_gives_nothing_more() {
+    let truth = file(64 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.origin.serves = altered(64 * MIB, 1, &(200..1_024).collect::<Vec<_>>());
+    world.submit(spec(&[root_digest(&truth)]));
+    // Its lease is of the whole file, and began before anybody could contradict it.
+    world.run_until(5_000, |world| world.view().stored >= MIB);
+    world.peer(3, &truth, root_digest(&truth), 1_000_000);
+    world.peer(4, &truth, root_digest(&truth), FAST);
+    world.run(2 * MINUTE);
+    let view = world.view();
+    assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
+    assert_eq!(view.blake3, Some(truth.content().root.to_string()));
+}

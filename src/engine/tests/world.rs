@@ -64,6 +64,7 @@ pub(super) struct World {
     pub(super) delivered: u32,
     pub(super) serves: Vec<(ServeId, PeerId, RequestId, ServeFrom)>,
     pub(super) open_fault: Option<LocalFault>,
+    pub(super) reset_fault: Option<LocalFault>,
     pub(super) deliver_fault: Option<LocalFault>,
     pub(super) lease_fault: Option<LocalFault>,
     /// What the own cache gives, and how many bytes of it before it fails.
@@ -114,6 +115,7 @@ impl World {
             delivered: 0,
             serves: Vec::new(),
             open_fault: None,
+            reset_fault: None,
             deliver_fault: None,
             lease_fault: None,
             cache: None,
@@ -295,7 +297,8 @@ impl World {
                 assert!(self.leases.is_empty(), "a part is emptied only when nobody writes to it");
                 self.resets += 1;
                 self.disk.clear();
-                self.inbox.push_back(Input::PartReset { id, outcome: Ok(()) });
+                let outcome = self.reset_fault.take().map_or(Ok(()), Err);
+                self.inbox.push_back(Input::PartReset { id, outcome });
             }
             Effect::PinPart { .. } => self.pins += 1,
             Effect::Probe { id, .. } => self.probe(id),
