@@ -11,7 +11,7 @@ use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
 
 use super::core::Core;
-use super::fetch::{LIST_WAIT, Reach};
+use super::fetch::{LIST_WAIT, Reach, SMALL_FILE};
 use super::io::LeaseId;
 use super::job::Job;
 use super::lease::{Giver, OpenLease, PeerSource, Purpose};
@@ -61,6 +61,7 @@ impl Job {
         self.yield_to_peers(&geometry, core);
         self.plan_peers(&geometry, core);
         self.plan_origin(&geometry, core);
+        self.race_for_small(core);
         if self.share_out(&geometry, core) {
             self.plan_peers(&geometry, core);
             self.plan_origin(&geometry, core);
@@ -207,6 +208,30 @@ impl Job {
             self.restand(pieces.clone(), super::io::Standing::Suspect, core);
             if !self.lease_from_origin(Some(pieces), Purpose::Repair, why, core) {
                 break;
+            }
+        }
+    }
+
+    /// A small file that somebody waits for does not wait for peers; but a peer that turns out to have it is asked beside
+    /// the origin. The first to bring it wins, and the other is stopped: a megabyte at most comes twice.
+    fn race_for_small(&mut self, core: &mut Core) {
+        let is_small = self.len.is_some_and(|len| len <= SMALL_FILE);
+        if !is_small || self.spec.priority != Priority::Foreground {
+            return;
+        }
+        let runs = |(_, lease): &(&LeaseId, &OpenLease)| is_long(lease);
+        let alone: Vec<(LeaseId, Range<u32>)> =
+            self.leases.iter().filter(runs).map(|(id, lease)| (*id, lease.pieces.clone())).collect();
+        for (id, pieces) in alone {
+            let usable = self.usable_peers(core).into_iter();
+            let holder = usable.filter(|peer| !self.leases.values().any(|lease| lease.peer() == Some(*peer)));
+            let has = |peer: &PeerId| {
+                self.sources.get(peer).is_some_and(|source| source.have.contains_all(pieces.clone()))
+            };
+            let Some(peer) = holder.into_iter().find(has) else { return };
+            let why = "the file is small: whoever is first";
+            if self.lease_from_peer(peer, pieces, Purpose::Gap, why, core) {
+                self.leases.get_mut(&id).into_iter().for_each(|lease| lease.released = true);
             }
         }
     }

@@ -453,3 +453,24 @@ fn a_part_that_was_begun_goes_on_from_peers_while_the_origin_is_away() {
     assert_eq!((view.state, view.bytes.peers), (JobState::Acknowledged, 220 * 65_536), "{}", view.reason);
     assert_eq!(world.resets, 0);
 }
+
+#[test]
+fn a_small_file_comes_from_whoever_is_first() {
+    let truth = file(200_000, 1);
+    let ms_with = |origin_rate, peer_rate| {
+        let mut world = World::new(&truth);
+        world.origin.pace.rate = origin_rate;
+        world.peer(2, &truth, root_digest(&truth), peer_rate);
+        let mut wish = spec(&[root_digest(&truth)]);
+        wish.priority = Priority::Foreground;
+        world.submit(wish);
+        let ms = world.run(MINUTE);
+        assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
+        (ms, world.view().bytes)
+    };
+    let (ms, bytes) = ms_with(25_600, FAST);
+    assert!(ms <= 100, "{ms} ms from a peer beside an origin that takes eight seconds: {bytes:?}");
+    assert!(bytes.origin <= 4_000 && bytes.peers == 200_000, "{bytes:?}");
+    let (ms, bytes) = ms_with(100_000_000, 25_600);
+    assert!(ms <= 50, "{ms} ms from the origin beside a slow peer: {bytes:?}");
+}
