@@ -47,7 +47,8 @@ impl Job {
             self.plan_to_end(core);
             return;
         };
-        if geometry.piece_count() == 0 || self.check_is_due() {
+        // What is whole goes to be sealed: a check begun now would only be stopped, and begun again.
+        if self.check_is_due() || (self.is_whole() && !self.is_in_doubt()) {
             return;
         }
         if self.plan_recall(core) {
