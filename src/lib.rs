@@ -17,6 +17,7 @@ pub mod job;
 pub mod node;
 pub mod origin;
 pub mod record;
+pub mod sim;
 pub mod store;
 pub mod swarm;
 pub mod telemetry;

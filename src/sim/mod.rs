@@ -1,0 +1,26 @@
+//! The engine that ships, in a simulated world.
+//!
+//! [`Node`] is the engine and its sessions as a [`simnet::Host`]: effects are performed by modelled hands, frames go
+//! over modelled lines, bytes are counted and never moved. What a piece *is* follows from which content it was read
+//! from ([`content`]), so a lie is a piece of another content. [`Rogue`] breaks promises on purpose. A [`Swarm`] says
+//! who is where and wants what; its [`Outcome`] says what came of it. Knows: what the real hands do with each effect
+//! (`transfer`), and what must hold of an engine whatever happens. Does not know: sockets, files, clocks.
+
+pub mod content;
+mod file;
+mod hands;
+mod machine;
+mod moves;
+mod node;
+mod part;
+mod rogue;
+mod swarm;
+#[cfg(test)]
+mod tests;
+
+pub use content::Library;
+pub use file::{ChurnPart, FaultPart, FileFault, MACHINES_MAX, Named, RoguePart, SwarmFile, What};
+pub use machine::{Machine, Parcel};
+pub use node::{Node, NodeSpec, Tally};
+pub use rogue::{Malice, Rogue};
+pub use swarm::{Outcome, Share, Swarm};
