@@ -37,6 +37,8 @@ pub(super) enum Command {
     Job(JobCommand),
     /// Show it all on this machine: a slow origin and five nodes that share a file.
     Demo(DemoArgs),
+    /// Try out in a simulated world what many nodes would do: a scenario file, lived through in virtual time.
+    Sim(SimArgs),
 }
 
 /// Where the state is, and who is asked.
@@ -210,6 +212,19 @@ pub(super) struct DemoArgs {
     /// How the jobs name the file.
     #[arg(long, value_enum, default_value_t = DemoDigest::Blake3, hide = true)]
     pub(super) digest: DemoDigest,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct SimArgs {
+    /// The scenario: machines, lines, what goes wrong (examples/scenarios/).
+    #[arg(value_name = "FILE.toml")]
+    pub(super) file: PathBuf,
+    /// All chance follows from it: the same seed gives the same run.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// The digest that the demo's jobs carry.

@@ -12,7 +12,7 @@ use crate::control::client::ClientError;
 pub(super) enum Exit {
     /// All done.
     Done,
-    /// A check of `demo` failed.
+    /// A check of `demo` failed, or `sim` found what must not be.
     CheckFailed,
     /// The command line or the configuration is wrong.
     Usage,

@@ -16,6 +16,7 @@ mod progress;
 mod reach;
 mod show;
 mod signals;
+mod sim;
 mod summary;
 mod wish;
 
@@ -73,6 +74,7 @@ async fn carry_out(command: Command) -> Result<Exit, Stop> {
         Command::Flags(command) => show::flags(command).await,
         Command::Job(command) => show::job(command).await,
         Command::Demo(args) => demo::run(&args).await,
+        Command::Sim(args) => sim::run(&args),
     }
 }
 

@@ -10,4 +10,5 @@ mod demo;
 mod destinations;
 mod get;
 mod killed;
+mod sim;
 mod support;
