@@ -117,7 +117,6 @@ async fn a_daemon_killed_twenty_times_ends_with_the_exact_file() {
     let len = u64::try_from(file.len()).unwrap();
     let again = origin.sent().saturating_sub(len);
     assert!(again <= kills * (4 << 20), "{again} bytes came again after {kills} kills");
-    println!("{again} bytes came again after {kills} kills");
     assert_eq!(kills, 20, "the file came too soon");
     let status = run(home.path(), &["status", "--json", "--state-dir", &home.text("state")]).await;
     status.json();

@@ -52,7 +52,8 @@ async fn a_file_beyond_four_gibibytes_is_exact() {
     let content = if disk.f_bavail * disk.f_frsize >= 8 << 30 {
         Content::sparse((5 << 30) + 11)
     } else {
-        println!("less than 8 GiB are free for temporary files: 5 MiB are tried instead of 5 GiB");
+        let words = b"less than 8 GiB are free for temporary files: 5 MiB are tried instead of 5 GiB\n";
+        drop(std::io::Write::write_all(&mut std::io::stderr(), words));
         Content::sparse((5 << 20) + 11)
     };
     let origin = PlainOrigin::start(content, Manner::default()).await;
