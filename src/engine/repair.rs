@@ -109,9 +109,23 @@ impl Job {
         let text = self.repair.take().map(|repair| repair.text).unwrap_or_default();
         self.claims.alone = None;
         let text = if text.is_empty() { "the file is not what the digest names".to_owned() } else { text };
+        if matches!(self.origin.reach, Reach::Unknown | Reach::Away) {
+            return self.wait_for_another_word(text, core);
+        }
         self.fail(Failure::Integrity, text, core);
         // A later attempt starts from nothing: what is here is known to be wrong.
         self.reset_to = self.pinned.clone();
+    }
+
+    /// What peers gave is wrong, and the origin has not been heard: no reason to give up. Lists that were followed alone
+    /// are wrong for certain.
+    fn wait_for_another_word(&mut self, text: String, core: &mut Core) {
+        let tried = self.claims.hints.iter().filter(|hint| hint.followed_alone && !hint.refuted);
+        for content in tried.map(|hint| hint.list.content()).collect::<Vec<_>>() {
+            self.refute(content, core);
+        }
+        self.reset_to = self.pinned.clone();
+        self.fail_for_now(text, core);
     }
 
     /// A list whose author alone gave everything that is not from the origin, and that is wrong: a lie (TRUST-8).

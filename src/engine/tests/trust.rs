@@ -370,3 +370,19 @@ fn an_origin_that_contradicts_a_list_trusted_meanwhile_gives_nothing_more() {
     assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
     assert_eq!(view.blake3, Some(truth.content().root.to_string()));
 }
+
+#[test]
+fn claim_10_peers_that_all_lie_while_the_origin_is_away_end_nothing() {
+    let truth = file(32 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.origin.fault = Some(transient("connection refused", None));
+    world.peer(2, &altered(32 * MIB, 1, &[9]), sha256(), FAST);
+    world.submit(spec(&[sha256()]));
+    world.run_for(8_000);
+    assert_eq!((world.state(), world.delivered), (JobState::TransientError, 0), "{}", world.view().reason);
+    assert!(world.view().bytes.peers <= 3 * 32 * MIB, "{:?}", world.view().bytes);
+    world.origin.fault = None;
+    world.run(2 * MINUTE);
+    assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
+    assert_eq!(world.view().blake3, Some(truth.content().root.to_string()));
+}
