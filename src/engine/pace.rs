@@ -10,8 +10,8 @@ use peer_proto::time::Instant;
 
 /// Back-off after the first failure.
 pub const BACK_OFF_FIRST: Duration = Duration::from_secs(1);
-/// Back-off at most.
-pub const BACK_OFF_MAX: Duration = Duration::from_secs(60);
+/// Back-off at most: whoever comes back is used again within 30 s (D50).
+pub const BACK_OFF_MAX: Duration = Duration::from_secs(25);
 /// Ranged connections to one origin and job at most.
 pub const ORIGIN_LANES_MAX: u32 = 8;
 /// A source that gave no byte for this long while it owed some is late, and gets a second beside it.
@@ -319,14 +319,14 @@ mod tests {
     }
 
     #[test]
-    fn the_breaker_doubles_up_to_a_minute_and_forgives() {
+    fn the_breaker_doubles_up_to_25_seconds_and_forgives() {
         let mut breaker = Breaker::default();
         let mut waits = Vec::new();
         for _ in 0..9 {
             breaker.fail(0, at(0));
             waits.push(breaker.opens_at(at(0)).map(|until| until.since(at(0)).as_secs()));
         }
-        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60].map(Some));
+        assert_eq!(waits, [1, 2, 4, 8, 16, 25, 25, 25, 25].map(Some));
         breaker.succeed();
         assert!(breaker.is_closed(at(0)));
         breaker.fail(255, at(0));
