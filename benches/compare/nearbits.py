@@ -2,7 +2,7 @@
 
   nearbits-origin         plain download from the origin, digest BLAKE3
   nearbits-origin-sha256  the same with SHA-256
-  nearbits-peer           one peer holds the file (fetched before the clock starts); digest BLAKE3
+  nearbits-peer           one peer holds the file (fetched before the clock starts, started anew); digest BLAKE3
   nearbits-peer-sha256    the same with SHA-256: sealed list, audits, whole-file hash
   nearbits                for `swarm`: every node finds the others by itself; digest BLAKE3
   nearbits-sha256         the same with SHA-256
