@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use peer_proto::content::{Geometry, PieceIndex};
-use peer_proto::standing::PieceRun;
+use peer_proto::standing::{PieceRun, Standing};
 use peer_proto::verify::piece_value;
 use peer_proto::version::Version;
 
@@ -107,14 +107,18 @@ impl<F: Files> Opening<'_, F> {
         let file = self.files.open(&path, Access::Read).at("open", &path)?;
         let stat = file.stat().at("look at", &path)?;
         let mut pieces = apply(replay);
-        if stat.inode != named.inode || !pieces.gaps().is_empty() {
+        if stat.inode != named.inode || !pieces.missing().is_empty() {
             return Ok(None);
         }
         if !self.same_boot(header) {
             prove_again(&file, &path, &mut pieces)?;
-            if !pieces.gaps().is_empty() {
+            if !pieces.missing().is_empty() {
                 return Ok(None);
             }
+        }
+        // Only a sealed file gets this name: its digest has decided over what was suspect.
+        for piece in pieces.gaps() {
+            pieces.restand(piece, 1, Standing::Proved);
         }
         let mut part = self.part(file, stat, Some(replay), pieces);
         part.path = path;

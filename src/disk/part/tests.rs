@@ -357,6 +357,24 @@ fn a_part_whose_version_was_unknown_is_pinned_and_keeps_its_pieces() {
 }
 
 #[test]
+fn a_delivered_file_is_known_again_though_its_journal_calls_a_piece_suspect() {
+    let (place, all) = (Place::new(), payload(3 * PIECE));
+    let part = place.fresh(all.len());
+    fetch(&part, &all, 0..3).unwrap();
+    part.restand(PieceIndex(1), 1, Standing::Suspect);
+    part.seal(&[sha256(&all)], &[], Next::Delivery).unwrap();
+    part.deliver().unwrap();
+    // The process stops before anybody says that the piece is proved now.
+    drop(part);
+    let again = place.open(Existing::Refuse).unwrap();
+    assert!(again.found.runs.iter().all(|run| run.standing != Standing::Suspect), "{:?}", again.found.runs);
+    assert_eq!(again.found.runs.iter().map(|run| run.values.len()).sum::<usize>(), 3);
+    again.part.seal(&[sha256(&all)], &[], Next::Delivery).unwrap();
+    again.part.deliver().unwrap();
+    assert_eq!(std::fs::read(place.destination()).unwrap(), all);
+}
+
+#[test]
 fn a_mixed_piece_stays_mixed_until_what_lies_there_was_looked_at() {
     let (place, all) = (Place::new(), payload(PIECE));
     let other: Vec<u8> = all.iter().map(|byte| byte ^ 0x5a).collect();
