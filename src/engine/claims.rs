@@ -94,9 +94,19 @@ impl Claims {
 
     /// The list a content's pieces are checked with, and what they are then; `None` if nothing is taken under it.
     pub(super) fn accept(&self, content: ContentId) -> Option<(Arc<HashList>, Standing)> {
-        let trusted = self.trusted.iter().chain(&self.candidate);
-        if let Some(list) = trusted.into_iter().find(|list| list.content() == content) {
-            return Some((Arc::clone(list), Standing::Proved));
+        let (list, standing) = self.accepted(content)?;
+        Some((Arc::clone(list), standing))
+    }
+
+    /// Whether anything is taken under a content.
+    pub(super) fn is_accepted(&self, content: ContentId) -> bool {
+        self.accepted(content).is_some()
+    }
+
+    fn accepted(&self, content: ContentId) -> Option<(&Arc<HashList>, Standing)> {
+        let mut trusted = self.trusted.iter().chain(&self.candidate);
+        if let Some(list) = trusted.find(|list| list.content() == content) {
+            return Some((list, Standing::Proved));
         }
         if self.trusted.is_some() || self.root.is_some() {
             return None;
@@ -104,7 +114,7 @@ impl Claims {
         let followed = self.alone.or(self.active)?;
         let hint = self.hint(content)?;
         let usable = followed == content && (!hint.refuted || self.alone == Some(content));
-        usable.then(|| (Arc::clone(&hint.list), Standing::Provisional { author: hint.author }))
+        usable.then_some((&hint.list, Standing::Provisional { author: hint.author }))
     }
 
     pub(super) fn hint(&self, content: ContentId) -> Option<&Hint> {
@@ -166,6 +176,11 @@ impl Claims {
                 .map(|(piece, _)| piece)
         });
         self.conflicts.extend(differing);
+    }
+
+    /// Whether the audit of the followed hint is still to be drawn.
+    pub(super) fn wants_audit(&self) -> bool {
+        self.active.and_then(|active| self.hint(active)).is_some_and(|hint| hint.audits.is_none())
     }
 
     /// Draws the audit of the followed hint, after its author stated every value (CLAIM-5): up to half a percent of

@@ -25,6 +25,7 @@ pub mod plan;
 pub mod planner;
 mod recall;
 mod repair;
+mod scene;
 pub mod serve;
 mod views;
 pub mod why;

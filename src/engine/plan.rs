@@ -6,18 +6,18 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use peer_proto::content::Geometry;
+use peer_proto::content::{ContentId, Geometry};
 use peer_proto::peer::PeerId;
-use peer_proto::time::Instant;
 
 use super::core::Core;
-use super::fetch::{LIST_WAIT, Reach, SMALL_FILE};
+use super::fetch::{Reach, SMALL_FILE};
 use super::io::LeaseId;
 use super::job::Job;
-use super::lease::{Giver, OpenLease, PeerSource, Purpose};
+use super::lease::{Giver, OpenLease, Purpose};
 use super::pace::{LaneChange, bytes_in};
 use super::piece_set::PieceSet;
 use super::planner::{OUTSTANDING, cut, lease_pieces, leases_max, longest_run, orphans, pick, pieces_in};
+use super::scene::Scene;
 use crate::job::Priority;
 
 /// Bytes per second below which a peer is not worth its place, over ten seconds.
@@ -29,16 +29,6 @@ const LANE_LEN_MIN: u64 = 8 * 1024 * 1024;
 const CHECKS_AT_ONCE: usize = 2;
 
 impl Job {
-    /// Pieces nobody works on and that are not held.
-    pub(super) fn gaps(&self) -> PieceSet {
-        let mut gaps = PieceSet::of(0..self.geometry.map_or(0, |cut| cut.piece_count()));
-        gaps.subtract(self.pieces.held());
-        for lease in self.leases.values().filter(|lease| !lease.released) {
-            gaps.remove(lease.pieces.clone());
-        }
-        gaps
-    }
-
     /// One look at everything: ends what is late, checks, leases.
     pub(super) fn plan(&mut self, core: &mut Core) {
         self.judge(core);
@@ -55,17 +45,22 @@ impl Job {
             return;
         }
         if self.plan_length(core) {
-            self.plan_origin(&geometry, core);
+            let mut scene = self.scene(core);
+            self.plan_origin(&geometry, &mut scene, core);
             return;
         }
         self.plan_checks(core);
-        self.yield_to_peers(&geometry, core);
-        self.plan_peers(&geometry, core);
-        self.plan_origin(&geometry, core);
-        self.race_for_small(core);
-        if self.share_out(&geometry, core) {
-            self.plan_peers(&geometry, core);
-            self.plan_origin(&geometry, core);
+        let mut scene = self.scene(core);
+        if self.yield_to_peers(&geometry, &scene, core) {
+            scene.gaps = self.gaps();
+        }
+        self.plan_peers(&geometry, &mut scene, core);
+        self.plan_origin(&geometry, &mut scene, core);
+        self.race_for_small(&scene, core);
+        if self.share_out(&geometry, &scene, core) {
+            let mut scene = self.scene(core);
+            self.plan_peers(&geometry, &mut scene, core);
+            self.plan_origin(&geometry, &mut scene, core);
         }
     }
 
@@ -83,7 +78,7 @@ impl Job {
                 dripping.push(*id);
             }
         }
-        if self.origin.speed.is_late(now) && !self.usable_peers(core).is_empty() {
+        if self.origin.speed.is_late(now) && !self.scene(core).usable.is_empty() {
             late.push(Giver::Origin);
         }
         for giver in late {
@@ -105,40 +100,6 @@ impl Job {
             }
             self.stop_where(core, |lease| lease.peer() == Some(id));
         }
-    }
-
-    /// Peers that may be asked for bytes now, the fastest first.
-    fn usable_peers(&self, core: &Core) -> Vec<PeerId> {
-        let now = core.time();
-        let mut usable: Vec<(u64, PeerId)> = self
-            .sources
-            .iter()
-            .filter(|(id, source)| self.is_usable(**id, source, core, now))
-            .map(|(id, source)| (source.speed.usual(), *id))
-            .collect();
-        usable.sort_by_key(|(rate, id)| (std::cmp::Reverse(*rate), *id));
-        usable.into_iter().map(|(_, id)| id).collect()
-    }
-
-    fn is_usable(&self, id: PeerId, source: &PeerSource, core: &Core, now: Instant) -> bool {
-        let late =
-            self.leases.values().any(|lease| lease.peer() == Some(id) && lease.released && !lease.stopped);
-        !late
-            && source.breaker.is_closed(now)
-            && core.peers.get(id).is_some_and(|peer| peer.ready)
-            && self.claims.accept(source.content).is_some()
-    }
-
-    /// Holders the origin need not replace: usable ones, and those whose list is on its way.
-    fn holders(&self, core: &Core) -> Vec<PeerId> {
-        let now = core.time();
-        let coming = |source: &PeerSource| {
-            let asked = self.claims.fetching.get(&source.content);
-            asked.is_some_and(|asked| now.since(asked.since) < LIST_WAIT)
-        };
-        let hopeful =
-            |(id, source): &(&PeerId, &PeerSource)| self.is_usable(**id, source, core, now) || coming(source);
-        self.sources.iter().filter(hopeful).map(|(id, _)| *id).collect()
     }
 
     /// The last piece proves the length before anything else is asked of peers (TRUST-5), unless the origin says the
@@ -167,7 +128,7 @@ impl Job {
         }
         let Some(last) = Self::last_piece(&list) else { return false };
         let why = "the last piece proves the length";
-        for id in self.usable_peers(core) {
+        for id in self.scene(core).usable {
             let has = self.sources.get(&id).is_some_and(|source| source.have.contains(last));
             if has && self.lease_from_peer(id, last..last + 1, Purpose::Length, why, core) {
                 return true;
@@ -183,8 +144,10 @@ impl Job {
             return;
         }
         let others = u32::try_from(self.sources.len().saturating_sub(1)).unwrap_or(u32::MAX / 2);
-        let gaps = self.gaps();
-        self.claims.draw_audit(&gaps, others, &mut core.chance);
+        if self.claims.wants_audit() {
+            let gaps = self.gaps();
+            self.claims.draw_audit(&gaps, others, &mut core.chance);
+        }
         let mut wanted: Vec<(u32, &str)> = Vec::new();
         let conflicts = self.claims.conflicts.iter();
         wanted.extend(conflicts.map(|piece| (*piece, "two lists differ here; the origin decides")));
@@ -215,7 +178,7 @@ impl Job {
 
     /// A small file that somebody waits for does not wait for peers; but a peer that turns out to have it is asked beside
     /// the origin. The first to bring it wins, and the other is stopped: a megabyte at most comes twice.
-    fn race_for_small(&mut self, core: &mut Core) {
+    fn race_for_small(&mut self, scene: &Scene, core: &mut Core) {
         let is_small = self.len.is_some_and(|len| len <= SMALL_FILE);
         if !is_small || self.spec.priority != Priority::Foreground {
             return;
@@ -224,8 +187,8 @@ impl Job {
         let alone: Vec<(LeaseId, Range<u32>)> =
             self.leases.iter().filter(runs).map(|(id, lease)| (*id, lease.pieces.clone())).collect();
         for (id, pieces) in alone {
-            let usable = self.usable_peers(core).into_iter();
-            let holder = usable.filter(|peer| !self.leases.values().any(|lease| lease.peer() == Some(*peer)));
+            let free = |peer: &&PeerId| !self.leases.values().any(|lease| lease.peer() == Some(**peer));
+            let holder = scene.usable.iter().filter(free).copied();
             let has = |peer: &PeerId| {
                 self.sources.get(peer).is_some_and(|source| source.have.contains_all(pieces.clone()))
             };
@@ -237,18 +200,17 @@ impl Job {
         }
     }
 
-    fn plan_peers(&mut self, geometry: &Geometry, core: &mut Core) {
-        let mut gaps = self.gaps();
-        let usable = self.usable_peers(core);
-        let sources = u32::try_from(usable.len()).unwrap_or(u32::MAX);
-        let scattered = self.is_scattered(&usable, core);
+    fn plan_peers(&mut self, geometry: &Geometry, scene: &mut Scene, core: &mut Core) {
+        let scattered = self.is_scattered(&scene.usable, core);
+        let usable = std::mem::take(&mut scene.usable);
         loop {
             let mut opened = false;
             for id in &usable {
-                if gaps.is_empty() {
-                    return;
+                if scene.gaps.is_empty() {
+                    break;
                 }
-                let Some(pieces) = self.next_for(*id, &gaps, geometry, sources, scattered, core) else {
+                let sources = u32::try_from(usable.len()).unwrap_or(u32::MAX);
+                let Some(pieces) = self.next_for(*id, scene, geometry, sources, scattered, core) else {
                     continue;
                 };
                 let why = match self.claims.trusted {
@@ -256,14 +218,16 @@ impl Job {
                     None => "it holds the pieces; the file's digest will decide",
                 };
                 if self.lease_from_peer(*id, pieces.clone(), Purpose::Gap, why, core) {
-                    gaps.remove(pieces);
+                    scene.gaps.remove(pieces.clone());
+                    scene.opened(*id, pieces);
                     opened = true;
                 }
             }
             if !opened {
-                return;
+                break;
             }
         }
+        scene.usable = usable;
     }
 
     /// Whether pieces are taken in scattered order, so that nodes that start together have different ones to give.
@@ -271,13 +235,13 @@ impl Job {
         let count = self.geometry.map_or(0, |cut| cut.piece_count());
         let partial =
             |id: &PeerId| self.sources.get(id).is_some_and(|source| !source.have.contains_all(0..count));
-        usable.iter().any(partial) || core.serving.is_shared(self.id)
+        core.serving.is_shared(self.id) || usable.iter().any(partial)
     }
 
     fn next_for(
         &self,
         id: PeerId,
-        gaps: &PieceSet,
+        scene: &Scene,
         geometry: &Geometry,
         sources: u32,
         scattered: bool,
@@ -285,39 +249,37 @@ impl Job {
     ) -> Option<Range<u32>> {
         let source = self.sources.get(&id)?;
         let now = core.time();
-        let mut open = 0;
-        let mut outstanding = 0;
-        let mut under_hint = self.pieces.provisional().count();
-        let mut next = 0;
-        for lease in self.leases.values().filter(|lease| !lease.stopped) {
-            let left = lease.left(geometry.piece_len());
-            if lease.content == Some(source.content) {
-                under_hint += left;
-            }
-            if lease.peer() == Some(id) && lease.orphaned.is_none() {
-                open += 1;
-                outstanding += u64::from(left) * geometry.piece_len();
-                next = next.max(lease.pieces.end);
-            }
-        }
+        let load = scene.load(id);
+        let outstanding = u64::from(load.left) * geometry.piece_len();
         let proven = source.proven > 0;
-        let rate = source.speed.recent(now).max(source.speed.usual());
-        let enough = open >= 2 && outstanding >= bytes_in(rate, OUTSTANDING);
-        if open >= leases_max(geometry) || enough || (open >= 1 && !proven) {
+        if load.open >= leases_max(geometry) || (load.open >= 1 && !proven) {
             return None;
         }
-        let room = self.claims.unaudited_room(source.content, under_hint);
-        let room = if self.audit_is_possible() { room } else { u32::MAX };
-        let count = lease_pieces(geometry, rate, proven, gaps.count(), sources).min(room);
+        let rate = source.speed.recent(now).max(source.speed.usual());
+        if load.open >= 2 && outstanding >= bytes_in(rate, OUTSTANDING) {
+            return None;
+        }
+        let room = if self.audit_is_possible() { self.unaudited_room(source.content, geometry) } else { u32::MAX };
+        let count = lease_pieces(geometry, rate, proven, scene.gaps.count(), sources).min(room);
         if count == 0 {
             return None;
         }
-        let from = match (scattered, next) {
+        let from = match (scattered, load.next) {
             (false, _) => 0,
             (true, 0) => core.chance.below(geometry.piece_count()),
             (true, next) => next,
         };
-        pick(gaps, &source.have, from, count)
+        pick(&scene.gaps, &source.have, from, count)
+    }
+
+    /// Pieces that may still be taken under a content's list before it is audited.
+    fn unaudited_room(&self, content: ContentId, geometry: &Geometry) -> u32 {
+        if self.claims.hint(content).is_none_or(|hint| hint.cleared) {
+            return u32::MAX;
+        }
+        let open = self.leases.values().filter(|lease| !lease.stopped && lease.content == Some(content));
+        let coming: u32 = open.map(|lease| lease.left(geometry.piece_len())).sum();
+        self.claims.unaudited_room(content, self.pieces.provisional().count().saturating_add(coming))
     }
 
     /// Whether an audit may still be answered: the origin is there, or has not said that it is not.
@@ -350,15 +312,15 @@ impl Job {
         self.beside
     }
 
-    /// The origin's long leases end where peers can take over, unless it runs beside them.
-    fn yield_to_peers(&mut self, geometry: &Geometry, core: &mut Core) {
+    /// The origin's long leases end where peers can take over, unless it runs beside them. `true` if pieces became
+    /// free.
+    fn yield_to_peers(&mut self, geometry: &Geometry, scene: &Scene, core: &mut Core) -> bool {
         let now = core.time();
-        let usable = self.usable_peers(core);
-        if usable.is_empty() || self.runs_beside(core) {
-            return;
+        if scene.usable.is_empty() || self.runs_beside(core) || !self.leases.values().any(is_long) {
+            return false;
         }
         let mut held = PieceSet::new();
-        let able = usable.iter().filter_map(|id| self.sources.get(id));
+        let able = scene.usable.iter().filter_map(|id| self.sources.get(id));
         for source in able.filter(|source| source.breaker.failures() == 0) {
             held.union_with(&source.have);
         }
@@ -374,31 +336,34 @@ impl Job {
                 cuts.push((*id, end));
             }
         }
+        let is_cut = !cuts.is_empty();
         for (id, end) in cuts {
             self.trim(id, end, core);
         }
+        is_cut
     }
 
-    fn plan_origin(&mut self, geometry: &Geometry, core: &mut Core) {
+    fn plan_origin(&mut self, geometry: &Geometry, scene: &mut Scene, core: &mut Core) {
         let now = core.time();
         if !self.origin.is_usable(now) || self.claims.alone.is_some() || !self.head_start_is_over(core) {
             return;
         }
-        let gaps = self.gaps();
-        let holders = self.holders(core);
-        let beside = holders.is_empty() || self.runs_beside(core);
-        let mut targets = gaps.clone();
-        if !beside {
-            let haves = holders.iter().filter_map(|id| self.sources.get(id)).map(|source| &source.have);
-            targets = orphans(&gaps, haves);
+        let held = self.is_held(scene, core);
+        let beside = !held || self.runs_beside(core);
+        let mut targets = scene.gaps.clone();
+        if !beside && !targets.is_empty() {
+            targets = orphans(&scene.gaps, self.holdings(scene, core));
         }
-        let why = match (holders.is_empty(), beside) {
+        let why = match (!held, beside) {
             (true, _) => self.why_alone(core),
             (false, true) => "the peers that hold it are slower",
             (false, false) => "no peer that may be asked holds it",
         };
         if !self.origin.gives_ranges() || !self.is_joinable() {
-            return self.plan_one_stream(&targets, geometry, why, core);
+            if self.plan_one_stream(&targets, geometry, why, core) {
+                scene.gaps = PieceSet::new();
+            }
+            return;
         }
         self.look_at_lanes(beside, geometry, core);
         let lanes = usize::try_from(self.origin.lanes.count()).unwrap_or(1);
@@ -414,19 +379,27 @@ impl Job {
             if !self.lease_from_origin(Some(pieces.clone()), Purpose::Gap, why, core) {
                 break;
             }
-            targets.remove(pieces);
+            targets.remove(pieces.clone());
+            scene.gaps.remove(pieces);
         }
     }
 
     /// An origin without ranges, or whose answers cannot be joined, gives the whole file in one stream or nothing.
-    fn plan_one_stream(&mut self, targets: &PieceSet, geometry: &Geometry, why: &str, core: &mut Core) {
+    /// `true` if it was asked for.
+    fn plan_one_stream(
+        &mut self,
+        targets: &PieceSet,
+        geometry: &Geometry,
+        why: &str,
+        core: &mut Core,
+    ) -> bool {
         let at_work = self.leases.values().any(OpenLease::is_from_origin);
         if at_work || targets.is_empty() {
-            return;
+            return false;
         }
         let whole = 0..geometry.piece_count();
         let pieces = if self.origin.gives_ranges() { Some(whole) } else { None };
-        self.lease_from_origin(pieces, Purpose::Gap, why, core);
+        self.lease_from_origin(pieces, Purpose::Gap, why, core)
     }
 
     /// A file of unknown length comes in one stream.
@@ -478,11 +451,11 @@ impl Job {
 
     /// Towards the end, an idle source takes a share of the lease that would last longest, or all of it beside its
     /// source if that is hopelessly slower. `true` if pieces became free.
-    fn share_out(&mut self, geometry: &Geometry, core: &mut Core) -> bool {
-        if !self.gaps().is_empty() {
+    fn share_out(&mut self, geometry: &Geometry, scene: &Scene, core: &mut Core) -> bool {
+        if !scene.gaps.is_empty() {
             return false;
         }
-        let Some((idle, other_rate)) = self.idle_source(core) else { return false };
+        let Some((idle, other_rate)) = self.idle_source(scene, core) else { return false };
         let now = core.time();
         let mut longest: Option<(Duration, LeaseId, Range<u32>, u64)> = None;
         for (id, lease) in self.leases.iter().filter(|(_, lease)| lease.purpose == Purpose::Gap) {
@@ -515,15 +488,15 @@ impl Job {
     }
 
     /// A source with nothing to do and its usual rate: a peer, or the origin where it runs beside peers.
-    fn idle_source(&mut self, core: &Core) -> Option<(Giver, u64)> {
-        let busy = |giver: Giver| self.leases.values().any(|lease| lease.giver == giver && !lease.stopped);
-        let idle = self.usable_peers(core).into_iter().find(|id| !busy(Giver::Peer(*id)));
+    fn idle_source(&mut self, scene: &Scene, core: &Core) -> Option<(Giver, u64)> {
+        let idle = scene.usable.iter().copied().find(|id| !scene.load(*id).busy);
         if let Some(id) = idle {
             let rate = self.sources.get(&id).map_or(0, |source| source.speed.usual());
             return Some((Giver::Peer(id), rate.max(1)));
         }
         let usable = self.origin.is_usable(core.time()) && self.origin.gives_ranges() && self.is_joinable();
-        let is_idle = usable && self.claims.alone.is_none() && !busy(Giver::Origin);
+        let busy = self.leases.values().any(|lease| lease.is_from_origin() && !lease.stopped);
+        let is_idle = usable && self.claims.alone.is_none() && !busy;
         let rate =
             if self.origin.speed.usual() > 0 { self.origin.speed.usual() } else { ORIGIN_RATE_ASSUMED };
         (is_idle && self.runs_beside(core)).then_some((Giver::Origin, rate))

@@ -1,0 +1,121 @@
+//! What a plan looks at: the gaps, the peers that may be asked, what each of them has in hand.
+//!
+//! Knows: leases counted by peer, once for a whole plan. Does not know: what should be leased next (`plan`).
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use peer_proto::peer::PeerId;
+use peer_proto::time::Instant;
+
+use super::core::Core;
+use super::fetch::LIST_WAIT;
+use super::job::Job;
+use super::lease::PeerSource;
+use super::piece_set::PieceSet;
+
+/// Leases of one peer.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Load {
+    /// Leases it works on.
+    pub(super) open: usize,
+    /// Pieces of these still to come.
+    pub(super) left: u32,
+    /// Where the last of them ends.
+    pub(super) next: u32,
+    /// It has a lease that was not told to end.
+    pub(super) busy: bool,
+    /// Others may have what it works on.
+    late: bool,
+}
+
+/// The state of things when a plan is made. Whoever opens leases keeps it true.
+#[derive(Debug)]
+pub(super) struct Scene {
+    /// Pieces nobody works on and that are not held.
+    pub(super) gaps: PieceSet,
+    /// Peers that may be asked for bytes now, the fastest first.
+    pub(super) usable: Vec<PeerId>,
+    loads: BTreeMap<PeerId, Load>,
+}
+
+impl Scene {
+    /// What a peer has in hand.
+    pub(super) fn load(&self, peer: PeerId) -> Load {
+        self.loads.get(&peer).copied().unwrap_or_default()
+    }
+
+    /// A peer got a lease.
+    pub(super) fn opened(&mut self, peer: PeerId, pieces: Range<u32>) {
+        let load = self.loads.entry(peer).or_default();
+        load.open += 1;
+        load.left = load.left.saturating_add(pieces.end.saturating_sub(pieces.start));
+        load.next = load.next.max(pieces.end);
+        load.busy = true;
+    }
+}
+
+impl Job {
+    /// Pieces nobody works on and that are not held.
+    pub(super) fn gaps(&self) -> PieceSet {
+        let mut gaps = PieceSet::of(0..self.geometry.map_or(0, |cut| cut.piece_count()));
+        gaps.subtract(self.pieces.held());
+        for lease in self.leases.values().filter(|lease| !lease.released) {
+            gaps.remove(lease.pieces.clone());
+        }
+        gaps
+    }
+
+    /// A look around.
+    pub(super) fn scene(&self, core: &Core) -> Scene {
+        let piece_len = self.geometry.map_or(u64::MAX, |cut| cut.piece_len());
+        let mut loads: BTreeMap<PeerId, Load> = BTreeMap::new();
+        for lease in self.leases.values().filter(|lease| !lease.stopped) {
+            let Some(peer) = lease.peer() else { continue };
+            let load = loads.entry(peer).or_default();
+            load.busy = true;
+            load.late |= lease.released;
+            if lease.orphaned.is_none() {
+                load.open += 1;
+                load.left = load.left.saturating_add(lease.left(piece_len));
+                load.next = load.next.max(lease.pieces.end);
+            }
+        }
+        let now = core.time();
+        let may = |(id, source): &(&PeerId, &PeerSource)| {
+            let late = loads.get(id).is_some_and(|load| load.late);
+            !late && self.may_be_asked(**id, source, core, now)
+        };
+        let usable = self.sources.iter().filter(may);
+        let mut usable: Vec<(u64, PeerId)> = usable.map(|(id, source)| (source.speed.usual(), *id)).collect();
+        usable.sort_unstable_by_key(|(rate, id)| (std::cmp::Reverse(*rate), *id));
+        let usable = usable.into_iter().map(|(_, id)| id).collect();
+        Scene { gaps: self.gaps(), usable, loads }
+    }
+
+    fn may_be_asked(&self, id: PeerId, source: &PeerSource, core: &Core, now: Instant) -> bool {
+        source.breaker.is_closed(now)
+            && self.claims.is_accepted(source.content)
+            && core.peers.get(id).is_some_and(|peer| peer.ready)
+    }
+
+    /// Sources whose list is on its way: the origin need not replace them yet.
+    fn coming(&self, core: &Core) -> impl Iterator<Item = &PeerSource> {
+        let now = core.time();
+        self.sources.values().filter(move |source| {
+            let asked = self.claims.fetching.get(&source.content);
+            asked.is_some_and(|asked| now.since(asked.since) < LIST_WAIT)
+        })
+    }
+
+    /// Whether there are holders the origin need not replace: usable ones, and those whose list is on its way.
+    pub(super) fn is_held(&self, scene: &Scene, core: &Core) -> bool {
+        !scene.usable.is_empty() || self.coming(core).next().is_some()
+    }
+
+    /// What these holders hold.
+    pub(super) fn holdings<'a>(&'a self, scene: &'a Scene, core: &Core) -> impl Iterator<Item = &'a PieceSet> {
+        let usable = scene.usable.iter().filter_map(|id| self.sources.get(id));
+        usable.chain(self.coming(core)).map(|source| &source.have)
+    }
+}
