@@ -3,6 +3,7 @@
 //! Knows: the one answer to each lease, refusals, peers that go. Does not know: how leases start (`lease`), which one
 //! should be next (`plan`).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use peer_proto::peer::PeerId;
@@ -76,17 +77,12 @@ impl Job {
     }
 
     fn note_owing(&mut self, now: Instant) {
-        let owes = |giver: Giver| self.leases.values().any(|lease| lease.giver == giver && !lease.stopped);
-        let origin = owes(Giver::Origin);
-        let any_peer = self.leases.values().any(|lease| lease.peer().is_some() && !lease.stopped);
-        let peers: Vec<(PeerId, bool)> =
-            self.sources.keys().map(|peer| (*peer, owes(Giver::Peer(*peer)))).collect();
-        self.origin.speed.owes(origin, now);
-        self.peers_speed.owes(any_peer, now);
-        for (peer, owing) in peers {
-            if let Some(source) = self.sources.get_mut(&peer) {
-                source.speed.owes(owing, now);
-            }
+        let open = self.leases.values().filter(|lease| !lease.stopped);
+        let owing: BTreeSet<Giver> = open.map(|lease| lease.giver).collect();
+        self.origin.speed.owes(owing.contains(&Giver::Origin), now);
+        self.peers_speed.owes(owing.iter().any(|giver| giver.peer().is_some()), now);
+        for (peer, source) in &mut self.sources {
+            source.speed.owes(owing.contains(&Giver::Peer(*peer)), now);
         }
     }
 
@@ -113,7 +109,7 @@ impl Job {
                 {
                     self.claims.drop_content(content);
                 }
-                self.sources.remove(&peer);
+                self.drop_source(peer);
                 let reason = format!("it sent wrong bytes for piece {} it stated itself", piece.0);
                 self.why.note(&peer.to_string(), format!("banned: {reason}"), String::new(), now);
                 core.ban(peer, &reason);
@@ -167,7 +163,7 @@ impl Job {
                     source.breaker.fail(jitter, now);
                 }
                 RefuseReason::Other => {
-                    self.sources.remove(&peer);
+                    self.drop_source(peer);
                 }
             }
         }
@@ -176,7 +172,7 @@ impl Job {
 
     /// A peer is not to be used any more: its leases end now.
     pub(super) fn leave_peer(&mut self, peer: PeerId, core: &mut Core) {
-        if self.sources.remove(&peer).is_some() {
+        if self.drop_source(peer) {
             self.changed = true;
         }
         self.stop_where(core, |lease| lease.peer() == Some(peer));
@@ -184,7 +180,7 @@ impl Job {
 
     /// A peer went. Its leases end by themselves, once what came is stored: it need not be fetched twice.
     pub(super) fn peer_lost(&mut self, peer: PeerId, now: Instant) {
-        if self.sources.remove(&peer).is_some() {
+        if self.drop_source(peer) {
             self.changed = true;
         }
         for lease in self.leases.values_mut().filter(|lease| lease.peer() == Some(peer)) {

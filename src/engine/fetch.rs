@@ -214,7 +214,7 @@ impl Job {
     /// Whether bytes of several answers of the origin may be put together: only then is an interrupted body continued.
     pub(super) fn is_joinable(&self) -> bool {
         let strong = self.origin.probe.as_ref().is_none_or(|probe| probe.version.can_resume());
-        strong || self.claims.trusted.is_some() || (!self.digests().is_empty() && !self.origin.in_one)
+        strong || self.claims.trusted.is_some() || (self.is_named() && !self.origin.in_one)
     }
 
     /// Brings the part to the version that is wanted. `false` while it is being emptied, or no version is known.
@@ -233,6 +233,7 @@ impl Job {
 
     fn choose_version(&mut self, core: &mut Core) {
         let wanted = match (&self.origin.probe, self.origin.reach) {
+            (Some(probe), Reach::Up) if self.is_settled(&probe.version) => return,
             (Some(probe), Reach::Up) => probe.version.clone(),
             _ => {
                 let guess = self.guess_len();
@@ -281,6 +282,12 @@ impl Job {
             self.note_change(core);
             self.restart(wanted, "the origin serves another version now", core);
         }
+    }
+
+    /// Whether what is here belongs to the version that is wanted, and more of it may be had.
+    fn is_settled(&self, wanted: &Version) -> bool {
+        let is_it = self.pinned.as_ref().is_some_and(|pinned| pinned.is_same(wanted));
+        is_it && !self.origin.said_changed && self.is_joinable()
     }
 
     fn restart(&mut self, version: Version, why: &str, core: &mut Core) {
@@ -392,8 +399,8 @@ impl Job {
 
     /// Whether something is held that only a digest of the whole file could decide over, and none is known.
     fn rests_on_words_alone(&self) -> bool {
-        let on_words = !self.pieces.provisional().is_empty() || !self.pieces.suspect().is_empty();
-        on_words && self.digests().is_empty()
+        let on_words = self.pieces.rests_on_words() || !self.pieces.suspect().is_empty();
+        on_words && !self.is_named()
     }
 
     /// The origin had stated a digest, and peers were believed because of it. It is asked again; if it states none now,
@@ -438,7 +445,7 @@ impl Job {
             Ok(sealed) => {
                 self.note_seal(&sealed);
                 let count = sealed.list.geometry().piece_count();
-                if !self.pieces.provisional().is_empty() || !self.pieces.suspect().is_empty() {
+                if self.pieces.rests_on_words() || !self.pieces.suspect().is_empty() {
                     self.restand(0..count, Standing::Proved, core);
                 }
                 self.claims.trusted = Some(std::sync::Arc::clone(&sealed.list));
@@ -482,6 +489,9 @@ impl Job {
             return true;
         }
         let began = self.fetching_since.unwrap_or(now);
+        if began.after(HEAD_START_MAX) <= now {
+            return true;
+        }
         let asked_at = self.interest_at.unwrap_or(began);
         let greeting = core.peers.iter().any(|(_, peer)| !peer.ready);
         let asked = core.peers.iter().any(|(_, peer)| peer.asks.values().any(|job| *job == self.id));

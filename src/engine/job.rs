@@ -4,6 +4,7 @@
 //! filled (`fetch`, `plan`, `lease`), who may be believed (`claims`).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use peer_proto::content::Geometry;
 use peer_proto::digest::{Algorithm, Digest};
@@ -23,6 +24,7 @@ use super::pace::{Breaker, Speed};
 use super::pieces::Pieces;
 use super::recall::Recall;
 use super::repair::Repair;
+use super::Heed;
 use super::why::Why;
 use crate::job::{FileId, JobId, JobSpec, JobState, PeerFlags, Trigger};
 use crate::record::Scope;
@@ -103,7 +105,14 @@ pub(super) struct Job {
     pub(super) announce: bool,
     pub(super) told_at: Option<Instant>,
     pub(super) wake: Instant,
+    /// When it took its next step last.
+    looked_at: Instant,
+    /// When a peer should be asked next, as far as is known.
+    pub(super) ask_at: Instant,
 }
+
+/// Facts that free no place and answer nothing are acted on together, this long after the last look at most.
+pub(super) const LOOK_TICK: Duration = Duration::from_millis(5);
 
 impl Job {
     pub(super) fn new(id: JobId, spec: JobSpec, core: &Core) -> Self {
@@ -148,6 +157,8 @@ impl Job {
             announce: false,
             told_at: None,
             wake: Instant::NEVER,
+            looked_at: Instant::ZERO,
+            ask_at: Instant::ZERO,
         }
     }
 
@@ -220,6 +231,11 @@ impl Job {
         digests
     }
 
+    /// Whether some digest names the bytes.
+    pub(super) fn is_named(&self) -> bool {
+        !self.spec.digests.is_empty() || self.origin.probe.iter().any(|probe| !probe.digests.is_empty())
+    }
+
     /// Makes a trigger's row of the table hold; `false` if there is none.
     pub(super) fn trigger(&mut self, trigger: Trigger) -> bool {
         let Ok(next) = self.state.after(trigger) else { return false };
@@ -237,8 +253,19 @@ impl Job {
         core.askers.remove(&id);
     }
 
+    /// Sees to it that a fact is acted on.
+    pub(super) fn heed(&mut self, heed: Heed, core: &mut Core) {
+        if heed == Heed::Soon && !self.announce {
+            self.wake_at(self.looked_at.after(LOOK_TICK));
+        }
+        if heed == Heed::Now || self.announce || self.wake <= core.time() {
+            core.dirty.insert(self.id);
+        }
+    }
+
     /// The next step, as far as no answer is awaited.
     pub(super) fn advance(&mut self, core: &mut Core) {
+        self.looked_at = core.time();
         self.wake = Instant::NEVER;
         match self.stage {
             Stage::New if self.runs() => self.open(core),

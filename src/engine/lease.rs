@@ -387,6 +387,9 @@ impl Job {
             self.length_proved(core);
         }
         self.stop_where_done(core);
+        if self.is_whole() {
+            self.wake_at(core.time());
+        }
     }
 
     fn piece_len(&self, piece: u32) -> u64 {

@@ -12,6 +12,7 @@ use peer_proto::digest::{Algorithm, Digest};
 use peer_proto::peer::PeerId;
 use peer_proto::session::{Answer, ListFault};
 use peer_proto::standing::PieceRun;
+use peer_proto::time::Instant;
 use peer_proto::verify::HashList;
 
 use super::claims::{Claims, Fetching, Hint};
@@ -32,7 +33,7 @@ const DIGESTS_ASKED_MAX: usize = 3;
 impl Job {
     /// Whether this job takes bytes from peers: both permissions, and a digest that names the bytes (level 3).
     pub(super) fn wants_peers(&self, core: &Core) -> bool {
-        core.flags.client && self.spec.flags.client && !self.digests().is_empty()
+        core.flags.client && self.spec.flags.client && self.is_named()
     }
 
     /// What peers are asked for: the root if it is known, else every other digest.
@@ -50,26 +51,49 @@ impl Job {
             return;
         }
         let now = core.time();
-        let questions = self.questions();
-        for id in core.peers.ready() {
-            let Some(peer) = core.peers.get(id) else { continue };
+        if self.ask_at <= now {
+            self.ask_at = self.ask_due(core);
+        }
+        self.wake_at(self.ask_at);
+    }
+
+    /// Asks whom it is time to ask; says when it is time for the next one.
+    fn ask_due(&mut self, core: &mut Core) -> Instant {
+        let now = core.time();
+        let mut next = Instant::NEVER;
+        let mut due = Vec::new();
+        for (id, peer) in core.peers.iter().filter(|(_, peer)| peer.ready) {
+            let asked = peer.asked.get(&self.id).map(|asked| asked.after(ASK_AGAIN));
+            let again = asked.unwrap_or(Instant::ZERO);
             if self.sources.contains_key(&id) || peer.asks.values().any(|job| *job == self.id) {
                 continue;
             }
-            match peer.asked.get(&self.id).map(|asked| asked.after(ASK_AGAIN)) {
-                Some(due) if due > now => self.wake_at(due),
-                Some(_) => core.find(id, self.id, &questions),
-                None => {
-                    self.interest_at = Some(now);
-                    core.find(id, self.id, &questions);
-                }
+            if again > now {
+                next = next.min(again);
+                continue;
             }
+            if asked.is_none() {
+                self.interest_at = Some(now);
+            }
+            due.push(id);
         }
+        if !due.is_empty() {
+            let questions = self.questions();
+            due.into_iter().for_each(|id| core.find(id, self.id, &questions));
+        }
+        next
+    }
+
+    /// Uses a peer no more as a source.
+    pub(super) fn drop_source(&mut self, id: PeerId) -> bool {
+        self.ask_at = Instant::ZERO;
+        self.sources.remove(&id).is_some()
     }
 
     /// A peer answered a question.
     pub(super) fn answered_by(&mut self, id: PeerId, answer: Answer, core: &mut Core) {
         self.changed = true;
+        self.ask_at = Instant::ZERO;
         let Answer::Here { content, whole, sealed } = answer else {
             return;
         };
@@ -220,7 +244,7 @@ impl Job {
         }
         self.changed = true;
         let jitter = core.chance.below(256);
-        self.sources.remove(&id);
+        self.drop_source(id);
         if reason.is_lie() {
             self.why.note(&id.to_string(), format!("banned: {reason}"), String::new(), core.time());
             core.ban(id, &format!("its list was a lie: {reason}"));
@@ -346,6 +370,7 @@ impl Job {
         let permission = core.flags.and(self.spec.flags);
         let toggled = permission.client != self.permission.client;
         self.permission = permission;
+        self.ask_at = Instant::ZERO;
         if !toggled {
             return;
         }
@@ -364,6 +389,7 @@ impl Job {
 
     /// Wants nothing of peers any more.
     pub(super) fn forget_sources(&mut self, core: &mut Core) {
+        self.ask_at = Instant::ZERO;
         for (id, source) in std::mem::take(&mut self.sources) {
             let now = core.time();
             if let Some(peer) = core.peers.get_mut(id) {

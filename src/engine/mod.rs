@@ -55,6 +55,15 @@ use crate::record::RecordSummary;
 /// Jobs that are over and still shown, with their decisions; older ones are forgotten.
 pub const ENDED_JOBS_MAX: usize = 64;
 
+/// When a job looks around after a fact.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Heed {
+    /// At once: a place is free, or an answer is here.
+    Now,
+    /// With the next such facts, [`job::LOOK_TICK`] after it looked last: at once if it was quiet for so long.
+    Soon,
+}
+
 /// The deciding part of a node.
 #[derive(Debug)]
 pub struct Engine {
@@ -89,13 +98,15 @@ impl Engine {
             | Input::ListRecalled { .. }
             | Input::ListRead { .. } => self.answer(input),
             Input::Progress { lease, received } => {
-                self.with_lease(lease, |job, core| job.progress(lease, received, core));
+                self.with_lease(lease, Heed::Soon, |job, core| job.progress(lease, received, core));
             }
             Input::PiecesStored { lease, run } => {
-                self.with_lease(lease, |job, core| job.pieces_stored(lease, &run, core));
+                self.with_lease(lease, Heed::Soon, |job, core| job.pieces_stored(lease, &run, core));
             }
             Input::LeaseEnded { lease, received, len, outcome } => {
-                self.with_lease(lease, |job, core| job.lease_ended(lease, received, len, outcome, core));
+                self.with_lease(lease, Heed::Now, |job, core| {
+                    job.lease_ended(lease, received, len, outcome, core);
+                });
                 self.core.leases.remove(&lease);
             }
             Input::PeerConnected { peer, address, near, nonce } => {
@@ -266,23 +277,20 @@ impl Engine {
         }
     }
 
-    fn with_lease(&mut self, lease: io::LeaseId, act: impl FnOnce(&mut Job, &mut Core)) {
-        let Some(id) = self.core.leases.get(&lease).copied() else { return };
-        if let Some(job) = self.jobs.get_mut(&id) {
-            act(job, &mut self.core);
-            self.core.dirty.insert(id);
-        }
+    fn with_lease(&mut self, lease: io::LeaseId, heed: Heed, act: impl FnOnce(&mut Job, &mut Core)) {
+        let job = self.core.leases.get(&lease).copied();
+        self.with_job(job, heed, act);
     }
 
     fn leave_peer(&mut self, peer: PeerId) {
         if self.core.peer_gone(peer).is_some() {
-            self.with_all(|job, core| job.leave_peer(peer, core));
+            self.with_all(Heed::Now, |job, core| job.leave_peer(peer, core));
         }
     }
 
     fn peer_lost(&mut self, peer: PeerId) {
         if self.core.peer_gone(peer).is_some() {
-            self.with_all(|job, core| job.peer_lost(peer, core.time()));
+            self.with_all(Heed::Now, |job, core| job.peer_lost(peer, core.time()));
         }
     }
 
@@ -322,25 +330,25 @@ impl Engine {
                 if let Some(peer) = self.core.peers.get_mut(peer) {
                     peer.ready = true;
                 }
-                self.core.dirty.extend(self.jobs.keys());
+                self.with_all(Heed::Soon, |job, _| job.ask_at = Instant::ZERO);
             }
             SessionEvent::Found { key, answer } => {
                 let asked = self.core.peers.get_mut(peer).and_then(|peer| peer.asks.remove(&key));
-                self.with_job(asked, |job, core| job.answered_by(peer, answer, core));
+                self.with_job(asked, Heed::Soon, |job, core| job.answered_by(peer, answer, core));
             }
             SessionEvent::HaveChanged { content } => {
-                self.with_jobs_of(peer, |job, core| job.have_changed(peer, content, core));
+                self.with_jobs_of(peer, Heed::Soon, |job, core| job.have_changed(peer, content, core));
             }
             SessionEvent::ListComplete { content: _, list } => {
-                self.with_all(|job, core| job.list_arrived(peer, &list, core));
+                self.with_all(Heed::Now, |job, core| job.list_arrived(peer, &list, core));
             }
             SessionEvent::ListFailed { content, reason } => {
-                self.with_jobs_of(peer, |job, core| job.list_failed(peer, content, &reason, core));
+                self.with_jobs_of(peer, Heed::Now, |job, core| job.list_failed(peer, content, &reason, core));
             }
             SessionEvent::Refused { request, reason } => {
                 let lease = self.core.peers.get_mut(peer).and_then(|peer| peer.requests.remove(&request));
                 if let Some((job, lease)) = lease {
-                    self.with_job(Some(job), |job, core| job.refused(lease, peer, reason, core));
+                    self.with_job(Some(job), Heed::Now, |job, core| job.refused(lease, peer, reason, core));
                 }
             }
             SessionEvent::Asked { key, id, proof } => self.shelf().asked(peer, key, id, &proof),
@@ -358,27 +366,24 @@ impl Engine {
         Shelf { core: &mut self.core, jobs: &self.jobs }
     }
 
-    fn with_job(&mut self, id: Option<JobId>, act: impl FnOnce(&mut Job, &mut Core)) {
-        let Some(id) = id else { return };
-        if let Some(job) = self.jobs.get_mut(&id) {
+    fn with_job(&mut self, id: Option<JobId>, heed: Heed, act: impl FnOnce(&mut Job, &mut Core)) {
+        if let Some(job) = id.and_then(|id| self.jobs.get_mut(&id)) {
             act(job, &mut self.core);
-            self.core.dirty.insert(id);
+            job.heed(heed, &mut self.core);
         }
     }
 
-    fn with_jobs_of(&mut self, peer: PeerId, mut act: impl FnMut(&mut Job, &mut Core)) {
-        for (id, job) in &mut self.jobs {
-            if job.sources.contains_key(&peer) {
-                act(job, &mut self.core);
-                self.core.dirty.insert(*id);
-            }
+    fn with_jobs_of(&mut self, peer: PeerId, heed: Heed, mut act: impl FnMut(&mut Job, &mut Core)) {
+        for job in self.jobs.values_mut().filter(|job| job.sources.contains_key(&peer)) {
+            act(job, &mut self.core);
+            job.heed(heed, &mut self.core);
         }
     }
 
-    fn with_all(&mut self, mut act: impl FnMut(&mut Job, &mut Core)) {
-        for (id, job) in &mut self.jobs {
+    fn with_all(&mut self, heed: Heed, mut act: impl FnMut(&mut Job, &mut Core)) {
+        for job in self.jobs.values_mut() {
             act(job, &mut self.core);
-            self.core.dirty.insert(*id);
+            job.heed(heed, &mut self.core);
         }
     }
 }

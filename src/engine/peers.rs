@@ -90,6 +90,8 @@ pub(super) struct Peers {
     table: BTreeMap<PeerId, Peer>,
     bans: BTreeMap<PeerId, Ban>,
     refuted: BTreeMap<PeerId, Instant>,
+    /// When each session wants to be woken, if it does.
+    wakes: BTreeSet<(Instant, PeerId)>,
 }
 
 impl Peers {
@@ -140,7 +142,17 @@ impl Peers {
 
     /// When the next session wants to be woken.
     pub(super) fn wake(&self) -> Instant {
-        self.table.values().map(|peer| peer.wake).min().unwrap_or(Instant::NEVER)
+        self.wakes.first().map_or(Instant::NEVER, |(at, _)| *at)
+    }
+
+    fn set_wake(&mut self, id: PeerId, at: Instant) {
+        let before = self.table.get_mut(&id).map(|peer| std::mem::replace(&mut peer.wake, at));
+        if let Some(before) = before.filter(|before| *before != at) {
+            self.wakes.remove(&(before, id));
+            if at != Instant::NEVER {
+                self.wakes.insert((at, id));
+            }
+        }
     }
 
     /// Nobody needs to be asked for this job any more.
@@ -228,6 +240,7 @@ impl Core {
 
     /// Forgets a peer's session. Its jobs must be told by the caller.
     pub(super) fn peer_gone(&mut self, id: PeerId) -> Option<Peer> {
+        self.peers.set_wake(id, Instant::NEVER);
         let peer = self.peers.table.remove(&id)?;
         for serve in peer.serving.values() {
             self.effect(Effect::StopServe { id: *serve });
@@ -248,8 +261,8 @@ impl Core {
     /// Wakes the sessions whose time has come.
     pub(super) fn wake_sessions(&mut self) {
         let now = self.time();
-        let due: Vec<PeerId> =
-            self.peers.table.iter().filter(|(_, peer)| peer.wake <= now).map(|(id, _)| *id).collect();
+        let due = self.peers.wakes.iter().take_while(|(at, _)| *at <= now);
+        let due: BTreeSet<PeerId> = due.map(|(_, id)| *id).collect();
         for id in due {
             if let Some(peer) = self.peers.get_mut(id) {
                 peer.session.handle_timeout(now);
@@ -266,7 +279,9 @@ impl Core {
                 Output::Transmit(frame) => self.effects.push_back(Effect::Send { peer: id, frame }),
                 Output::Event(event) => self.events.push_back((id, event)),
                 Output::WaitUntil(at) => {
-                    peer.wake = at;
+                    if peer.wake != at {
+                        self.peers.set_wake(id, at);
+                    }
                     return;
                 }
             }

@@ -47,6 +47,11 @@ impl Pieces {
         all
     }
 
+    /// Whether a piece is provisional.
+    pub(super) fn rests_on_words(&self) -> bool {
+        self.provisional.values().any(|pieces| !pieces.is_empty())
+    }
+
     /// What may be served: certain and proved pieces (TRUST-1).
     pub(super) fn servable(&self) -> PieceSet {
         let mut all = self.certain.clone();

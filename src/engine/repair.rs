@@ -134,7 +134,7 @@ impl Job {
             self.shares.iter().filter(|(_, share)| share.bytes > 0).filter_map(|(giver, _)| giver.peer());
         let (Some(only), None) = (givers.next(), givers.next()) else { return };
         let stated = self.claims.standing_hints().any(|hint| hint.stated_by.contains(&only));
-        if stated && !self.pieces.provisional().is_empty() && self.claims.hints.len() == 1 {
+        if stated && self.pieces.rests_on_words() && self.claims.hints.len() == 1 {
             let reason = "it said it checked the whole file, and the file is wrong";
             self.why.note(&only.to_string(), format!("banned: {reason}"), String::new(), core.time());
             self.leave_peer(only, core);
@@ -154,8 +154,8 @@ impl Job {
 
     /// Whether the file was found wrong, and something in it still rests on peers' words.
     pub(super) fn is_in_doubt(&self) -> bool {
-        let doubtful = !self.pieces.provisional().is_empty() || !self.pieces.suspect().is_empty();
-        self.repair.is_some() && self.claims.alone.is_none() && doubtful
+        let doubtful = || self.pieces.rests_on_words() || !self.pieces.suspect().is_empty();
+        self.repair.is_some() && self.claims.alone.is_none() && doubtful()
     }
 
     /// Whether leases of the walk may be opened: there is something in doubt, and no check is waited for.

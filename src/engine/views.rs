@@ -79,7 +79,7 @@ impl Job {
 
     /// Why the origin works without peers.
     pub(super) fn why_alone(&self, core: &Core) -> &'static str {
-        if self.digests().is_empty() {
+        if !self.is_named() {
             return "no digest is known, so no peer may be believed";
         }
         match self.why_no_peers(core) {
@@ -108,7 +108,7 @@ impl Job {
             others.push(format!("peers: {why}"));
             return others;
         }
-        if self.digests().is_empty() {
+        if !self.is_named() {
             others.push("peers: no digest is known".to_owned());
             return others;
         }
