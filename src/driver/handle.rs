@@ -167,7 +167,7 @@ impl Handle {
     /// # Cancel safety
     /// Dropping it loses nothing.
     pub async fn decisions(&self, job: JobId) -> Result<Option<Vec<Decision>>, Gone> {
-        self.read(move |engine| engine.decisions(job).map(<[Decision]>::to_vec)).await
+        self.read(move |engine| engine.decisions(job)).await
     }
 
     /// Peers this node has met since it started.

@@ -16,6 +16,7 @@ use super::fetch::Reach;
 use super::io::{LeaseFault, LeaseId, Severity};
 use super::job::Job;
 use super::lease::{Giver, OpenLease, Purpose};
+use super::why::Chosen;
 
 /// How long what a lost peer sent may take to the disk.
 const ORPHAN_MAX: Duration = Duration::from_secs(2);
@@ -111,7 +112,7 @@ impl Job {
                 }
                 self.drop_source(peer);
                 let reason = format!("it sent wrong bytes for piece {} it stated itself", piece.0);
-                self.why.note(&peer.to_string(), format!("banned: {reason}"), String::new(), now);
+                self.why.note(Chosen::Peer(peer), format!("banned: {reason}"), String::new(), now);
                 core.ban(peer, &reason);
             }
             Err(LeaseFault::Local(fault)) => self.local_trouble(fault, core),

@@ -17,6 +17,7 @@ use super::io::{
 use super::job::{Job, Stage};
 use super::pace::{Breaker, Lanes, Speed};
 use super::piece_set::PieceSet;
+use super::why::Chosen;
 use crate::job::{Priority, Trigger};
 
 /// Origin bytes wait this long after our interest went out.
@@ -183,7 +184,7 @@ impl Job {
                 if retry_after.is_some() || matches!(fault.status, Some(429 | 503)) {
                     self.origin.lanes.limit();
                     let why = "the origin asked for less: one connection from now on".to_owned();
-                    self.why.note("origin", why, fault.message.clone(), now);
+                    self.why.note(Chosen::Origin, why, fault.message.clone(), now);
                 }
                 if self.origin.reach == Reach::Unknown {
                     self.origin.reach = Reach::Away;
@@ -205,7 +206,7 @@ impl Job {
                 }
                 self.origin.no_ranges = true;
                 let why = "the origin gives no ranges: one stream from zero".to_owned();
-                self.why.note("origin", why, fault.message.clone(), now);
+                self.why.note(Chosen::Origin, why, fault.message.clone(), now);
             }
         }
         self.origin.fault = fault.message;
@@ -294,7 +295,7 @@ impl Job {
         if self.runs() {
             self.bytes.discarded += self.pieces.bytes(self.geometry.as_ref());
             core.totals.discarded_bytes += self.pieces.bytes(self.geometry.as_ref());
-            self.why.note("nobody", format!("started again: {why}"), String::new(), core.time());
+            self.why.note(Chosen::Nobody, format!("started again: {why}"), String::new(), core.time());
             self.reset_to = Some(version);
         }
     }
@@ -462,7 +463,7 @@ impl Job {
                 pieces.iter().for_each(|piece| rotten.insert(piece.0..piece.0.saturating_add(1)));
                 rotten.runs().for_each(|run| self.pieces.clear(run));
                 self.why.note(
-                    "nobody",
+                    Chosen::Nobody,
                     format!("{} pieces changed on disk", pieces.len()),
                     String::new(),
                     core.time(),

@@ -340,7 +340,7 @@ pub struct StoredJob {
     pub private: bool,
     /// Decision records, oldest first (`get --why`).
     #[serde(default)]
-    pub decisions: Vec<super::explain::Decision>,
+    pub decisions: super::why::Decisions,
 }
 
 /// A sealed file: exact and durable, not yet under its final name.

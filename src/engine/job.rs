@@ -12,6 +12,7 @@ use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
 use peer_proto::version::Version;
 
+use super::Heed;
 use super::claims::Claims;
 use super::core::Core;
 use super::event::{BytesBySource, Event, Failure};
@@ -24,8 +25,7 @@ use super::pace::{Breaker, Speed};
 use super::pieces::Pieces;
 use super::recall::Recall;
 use super::repair::Repair;
-use super::Heed;
-use super::why::Why;
+use super::why::{Chosen, Decisions, Why};
 use crate::job::{FileId, JobId, JobSpec, JobState, PeerFlags, Trigger};
 use crate::record::Scope;
 
@@ -132,7 +132,7 @@ impl Job {
             restarts: 0,
             restarted: VecDeque::new(),
             waiting: None,
-            why: Why::new(Vec::new(), now),
+            why: Why::new(Decisions::default(), now),
             origin: OriginSide::default(),
             pieces: Pieces::default(),
             len: None,
@@ -208,7 +208,7 @@ impl Job {
             restarts: self.restarts,
             embedded: self.embedded,
             private: self.private,
-            decisions: self.why.list().to_vec(),
+            decisions: self.why.log().clone(),
         }
     }
 
@@ -534,7 +534,7 @@ impl Job {
     /// Stops for good, until somebody resumes it.
     pub(super) fn fail(&mut self, failure: Failure, reason: String, core: &mut Core) {
         if self.trigger(Trigger::Failed) {
-            self.why.note("nobody", reason.clone(), String::new(), core.time());
+            self.why.note(Chosen::Nobody, reason.clone(), String::new(), core.time());
             (self.reason, self.failure) = (reason, Some(failure));
             self.stop_all(core);
             self.persist(core);

@@ -157,7 +157,7 @@ impl Job {
         peer: PeerId,
         pieces: Range<u32>,
         purpose: Purpose,
-        why: &str,
+        why: &'static str,
         core: &mut Core,
     ) -> bool {
         let Some(content) = self.sources.get(&peer).map(|source| source.content) else { return false };
@@ -219,7 +219,7 @@ impl Job {
         &mut self,
         pieces: Option<Range<u32>>,
         purpose: Purpose,
-        why: &str,
+        why: &'static str,
         core: &mut Core,
     ) -> bool {
         let Some(pinned) = self.origin.probe.as_ref().map(|probe| probe.version.clone()) else {
@@ -254,9 +254,16 @@ impl Job {
         true
     }
 
-    fn note_why(&mut self, id: LeaseId, range: Option<ByteRange>, giver: Giver, why: &str, core: &Core) {
+    fn note_why(
+        &mut self,
+        id: LeaseId,
+        range: Option<ByteRange>,
+        giver: Giver,
+        why: &'static str,
+        core: &Core,
+    ) {
         let mut records = std::mem::take(&mut self.why);
-        records.lease(id, range, &giver.to_string(), why, || self.passed_over(giver, core), core.time());
+        records.lease(id, range, giver.into(), why, || self.scenery(core), core.time());
         self.why = records;
     }
 

@@ -23,6 +23,7 @@ use super::job::Job;
 use super::lease::PeerSource;
 use super::pace::{Breaker, Speed};
 use super::piece_set::PieceSet;
+use super::why::Chosen;
 use crate::job::Trigger;
 
 /// Peers that did not have it are asked again after this.
@@ -246,7 +247,7 @@ impl Job {
         let jitter = core.chance.below(256);
         self.drop_source(id);
         if reason.is_lie() {
-            self.why.note(&id.to_string(), format!("banned: {reason}"), String::new(), core.time());
+            self.why.note(Chosen::Peer(id), format!("banned: {reason}"), String::new(), core.time());
             core.ban(id, &format!("its list was a lie: {reason}"));
         } else if let Some(source) = self.sources.get_mut(&id) {
             source.breaker.fail(jitter, core.time());
@@ -324,7 +325,7 @@ impl Job {
             core.peers.refute(peer, now);
             let why =
                 "what it states of this file is not what the origin says; nothing more is taken from it";
-            self.why.note(&peer.to_string(), why.into(), String::new(), now);
+            self.why.note(Chosen::Peer(peer), why, String::new(), now);
         }
         self.stop_where(core, |lease| lease.content == Some(content));
         for piece in self.pieces.provisional().runs().flatten().collect::<Vec<u32>>() {
@@ -383,7 +384,7 @@ impl Job {
             self.trigger(Trigger::Replanned);
             let why =
                 if permission.client { "peers may be asked now" } else { "peers may not be asked any more" };
-            self.why.note("nobody", format!("a permission changed: {why}"), String::new(), core.time());
+            self.why.note(Chosen::Nobody, format!("a permission changed: {why}"), String::new(), core.time());
         }
     }
 

@@ -156,8 +156,8 @@ impl Engine {
 
     /// Why every range of a job came from where it came.
     #[must_use]
-    pub fn decisions(&self, job: JobId) -> Option<&[Decision]> {
-        self.jobs.get(&job).map(|job| job.why.list())
+    pub fn decisions(&self, job: JobId) -> Option<Vec<Decision>> {
+        self.jobs.get(&job).map(|job| job.why.log().to_vec())
     }
 
     /// A job as it is kept across restarts.

@@ -18,6 +18,7 @@ use super::pace::{LaneChange, bytes_in};
 use super::piece_set::PieceSet;
 use super::planner::{OUTSTANDING, cut, lease_pieces, leases_max, longest_run, orphans, pick, pieces_in};
 use super::scene::Scene;
+use super::why::Chosen;
 use crate::job::Priority;
 
 /// Bytes per second below which a peer is not worth its place, over ten seconds.
@@ -148,7 +149,7 @@ impl Job {
             let gaps = self.gaps();
             self.claims.draw_audit(&gaps, others, &mut core.chance);
         }
-        let mut wanted: Vec<(u32, &str)> = Vec::new();
+        let mut wanted: Vec<(u32, &'static str)> = Vec::new();
         let conflicts = self.claims.conflicts.iter();
         wanted.extend(conflicts.map(|piece| (*piece, "two lists differ here; the origin decides")));
         let active = self.claims.active.and_then(|active| self.claims.hint(active));
@@ -259,7 +260,8 @@ impl Job {
         if load.open >= 2 && outstanding >= bytes_in(rate, OUTSTANDING) {
             return None;
         }
-        let room = if self.audit_is_possible() { self.unaudited_room(source.content, geometry) } else { u32::MAX };
+        let room =
+            if self.audit_is_possible() { self.unaudited_room(source.content, geometry) } else { u32::MAX };
         let count = lease_pieces(geometry, rate, proven, scene.gaps.count(), sources).min(room);
         if count == 0 {
             return None;
@@ -390,7 +392,7 @@ impl Job {
         &mut self,
         targets: &PieceSet,
         geometry: &Geometry,
-        why: &str,
+        why: &'static str,
         core: &mut Core,
     ) -> bool {
         let at_work = self.leases.values().any(OpenLease::is_from_origin);
@@ -433,7 +435,7 @@ impl Job {
             }
             LaneChange::Kept(count) => format!("{count} connections give {kilobytes} kB/s: kept"),
         };
-        self.why.note("origin", note, String::new(), now);
+        self.why.note(Chosen::Origin, note, String::new(), now);
     }
 
     /// Cuts the longest origin lease in two and hands out its tail.

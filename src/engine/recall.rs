@@ -16,6 +16,7 @@ use super::lease::OpenLease;
 use super::piece_set::PieceSet;
 use super::planner::longest_run;
 use super::serve::pieces_of;
+use super::why::Chosen;
 use crate::record::{RecordSummary, Scope};
 
 /// Copies from the cache at a time.
@@ -176,7 +177,7 @@ impl Job {
         }
         let why =
             "what this machine's cache keeps under the digest does not have it: started again".to_owned();
-        self.why.note("nobody", why, String::new(), core.time());
+        self.why.note(Chosen::Nobody, why, String::new(), core.time());
         self.recall = Recall::Over(None);
         self.repair = None;
         self.origin.forgive();

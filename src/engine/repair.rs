@@ -10,6 +10,7 @@ use super::io::Standing;
 use super::job::Job;
 use super::lease::Purpose;
 use super::planner::pieces_in;
+use super::why::Chosen;
 
 const WALK_LEN: u64 = 256 * 1024;
 
@@ -40,7 +41,7 @@ impl Job {
             let why = "the whole file is not what was asked for: what rests on peers' words is fetched again"
                 .to_owned();
             let found = self.repair.as_ref().map(|repair| repair.text.clone()).unwrap_or_default();
-            self.why.note("origin", why, found, core.time());
+            self.why.note(Chosen::Origin, why, found, core.time());
             if self.origin.reach != Reach::Up {
                 self.next_hint_alone(core);
             }
@@ -57,7 +58,7 @@ impl Job {
             return;
         }
         let why = "the file is wrong, and the origin gives it only whole: started again".to_owned();
-        self.why.note("nobody", why, String::new(), core.time());
+        self.why.note(Chosen::Nobody, why, String::new(), core.time());
         if let Some(active) = self.claims.active {
             self.refute(active, core);
         }
@@ -100,7 +101,7 @@ impl Job {
             return self.next_hint_alone(core);
         }
         let why = "the origin contradicts the digest: one attempt under a peer's list alone".to_owned();
-        self.why.note("nobody", why, String::new(), core.time());
+        self.why.note(Chosen::Nobody, why, String::new(), core.time());
         true
     }
 
@@ -136,7 +137,7 @@ impl Job {
         let stated = self.claims.standing_hints().any(|hint| hint.stated_by.contains(&only));
         if stated && self.pieces.rests_on_words() && self.claims.hints.len() == 1 {
             let reason = "it said it checked the whole file, and the file is wrong";
-            self.why.note(&only.to_string(), format!("banned: {reason}"), String::new(), core.time());
+            self.why.note(Chosen::Peer(only), format!("banned: {reason}"), String::new(), core.time());
             self.leave_peer(only, core);
             core.ban(only, reason);
         }

@@ -114,7 +114,11 @@ impl Job {
     }
 
     /// What these holders hold.
-    pub(super) fn holdings<'a>(&'a self, scene: &'a Scene, core: &Core) -> impl Iterator<Item = &'a PieceSet> {
+    pub(super) fn holdings<'a>(
+        &'a self,
+        scene: &'a Scene,
+        core: &Core,
+    ) -> impl Iterator<Item = &'a PieceSet> {
         let usable = scene.usable.iter().filter_map(|id| self.sources.get(id));
         usable.chain(self.coming(core)).map(|source| &source.have)
     }

@@ -7,13 +7,14 @@ use super::event::{Event, JobView, SourceShare};
 use super::fetch::Reach;
 use super::io::Effect;
 use super::job::Job;
-use super::lease::Giver;
+use super::peers::Peer;
+use super::why::{OriginStand, PeerStand, Scenery};
+use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
 use std::time::Duration;
 
 /// Changes of progress are told at most this often for each job.
 const TELL_EVERY: Duration = Duration::from_millis(100);
-const OTHERS_MAX: usize = 12;
 
 impl Job {
     pub(super) fn view(&self, core: &Core) -> JobView {
@@ -89,50 +90,40 @@ impl Job {
         }
     }
 
-    /// Who else could have been asked, and why he was not.
-    pub(super) fn passed_over(&self, chosen: Giver, core: &Core) -> Vec<String> {
+    /// Who could be asked now, and who could not and why.
+    pub(super) fn scenery(&self, core: &Core) -> Scenery {
         let now = core.time();
-        let mut others = Vec::new();
-        if chosen == Giver::Cache {
-            return others;
+        let origin = match self.origin.reach {
+            Reach::Up if self.origin.breaker.is_closed(now) => OriginStand::Ready,
+            Reach::Up | Reach::Away => OriginStand::Waits(self.origin.fault.clone()),
+            Reach::Unknown => OriginStand::Unasked,
+            Reach::Dead => OriginStand::Dead(self.origin.fault.clone()),
+        };
+        let unnamed = if self.is_named() { None } else { Some("no digest is known") };
+        let nobody = self.why_no_peers(core).or(unnamed);
+        if nobody.is_some() {
+            return Scenery { origin, nobody, ..Scenery::default() };
         }
-        if chosen != Giver::Origin {
-            others.push(match self.origin.reach {
-                Reach::Up if self.origin.breaker.is_closed(now) => "origin: peers hold it".to_owned(),
-                Reach::Up | Reach::Away => format!("origin: waits after a failure ({})", self.origin.fault),
-                Reach::Unknown => "origin: has not answered yet".to_owned(),
-                Reach::Dead => format!("origin: {}", self.origin.fault),
-            });
+        let peers = core.peers.iter().take(Scenery::PEERS_MAX);
+        Scenery {
+            origin,
+            nobody,
+            peers: peers.map(|(id, peer)| (id, self.stand(id, peer, core))).collect(),
+            banned: core.peers.banned_count(now),
         }
-        if let Some(why) = self.why_no_peers(core) {
-            others.push(format!("peers: {why}"));
-            return others;
+    }
+
+    fn stand(&self, id: PeerId, peer: &Peer, core: &Core) -> PeerStand {
+        let now = core.time();
+        match self.sources.get(&id) {
+            _ if !peer.ready => PeerStand::NoHello,
+            None if core.peers.is_refuted(id, now) => PeerStand::Refuted,
+            None if peer.asks.values().any(|job| *job == self.id) => PeerStand::Unanswered,
+            None => PeerStand::Lacks,
+            Some(source) if !source.breaker.is_closed(now) => PeerStand::Waits(source.breaker.failures()),
+            Some(source) if !self.claims.is_accepted(source.content) => PeerStand::NoList,
+            Some(_) => PeerStand::Busy,
         }
-        if !self.is_named() {
-            others.push("peers: no digest is known".to_owned());
-            return others;
-        }
-        for (id, peer) in core.peers.iter().filter(|(id, _)| Giver::Peer(*id) != chosen).take(OTHERS_MAX) {
-            let why = match self.sources.get(&id) {
-                _ if !peer.ready => "has not said hello".to_owned(),
-                None if core.peers.is_refuted(id, now) => "stated what the origin does not say".to_owned(),
-                None if peer.asks.values().any(|job| *job == self.id) => "has not answered yet".to_owned(),
-                None => "says it does not have it".to_owned(),
-                Some(source) if !source.breaker.is_closed(now) => {
-                    format!("waits after {} failures", source.breaker.failures())
-                }
-                Some(source) if self.claims.accept(source.content).is_none() => {
-                    "its list is not here, or another one is followed".to_owned()
-                }
-                Some(_) => "busy, or lacks these pieces".to_owned(),
-            };
-            others.push(format!("{id}: {why}"));
-        }
-        let banned = core.peers.banned_count(now);
-        if banned > 0 {
-            others.push(format!("{banned} peers are banned"));
-        }
-        others
     }
 
     /// Tells watchers what changed: states at once, progress ten times a second.
