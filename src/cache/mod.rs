@@ -274,7 +274,8 @@ impl<F: Files> Cache<F> {
         let meta = records.get_mut(&id).ok_or(CacheError::NoRecord(id))?;
         let before = std::mem::replace(&mut meta.summary.last_used_unix_s, now_unix_s);
         // Every use would be a write; to the minute is enough for ages of days.
-        if now_unix_s.abs_diff(before) < 60 { Ok(()) } else { self.shared.write_meta(meta) }
+        let is_same_minute = now_unix_s.div_euclid(60) == before.div_euclid(60);
+        if is_same_minute { Ok(()) } else { self.shared.write_meta(meta) }
     }
 
     /// Removes a record. A borrowed file stays where it is: it is the user's (CACHE-18).

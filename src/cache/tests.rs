@@ -237,3 +237,13 @@ fn a_use_is_remembered_across_restarts() {
     place.cache.touch(ID, 5_000).unwrap();
     assert_eq!(place.again().records()[0].last_used_unix_s, 5_000);
 }
+
+#[test]
+fn lookup_3_a_record_in_steady_use_is_remembered_as_used() {
+    let place = Place::new();
+    // A peer comes every half minute, for ten minutes.
+    let uses = (5_000..=5_600).step_by(30);
+    uses.for_each(|now| place.cache.touch(ID, now).unwrap());
+    let remembered = place.again().records()[0].last_used_unix_s;
+    assert!((5_540..=5_600).contains(&remembered), "{remembered}");
+}
