@@ -166,7 +166,7 @@ impl<F: Files> Cache<F> {
     }
 
     /// The record's bytes are gone as a whole, unless it got others meanwhile.
-    fn lose_source(&self, id: RecordId, borrowed: Option<&Borrowed>) -> Result<(), CacheError> {
+    pub(super) fn lose_source(&self, id: RecordId, borrowed: Option<&Borrowed>) -> Result<(), CacheError> {
         let shared = &*self.shared;
         let mut records = lock(&shared.records);
         if records.get(&id).is_none_or(|meta| meta.borrowed.as_ref() != borrowed) {

@@ -161,8 +161,8 @@ fn local_4_a_link_is_not_kept_in_the_first_place() {
 #[test]
 fn local_3_cache_18_a_copy_is_the_caches_own_and_never_a_second_name() {
     let place = Place::new();
-    assert_eq!(place.cache.next_borrowed(), Some(ID));
-    match place.cache.copy_borrowed(ID).unwrap() {
+    assert_eq!(place.cache.next_borrowed(None), Some(ID));
+    match place.cache.copy_borrowed(ID, || true).unwrap() {
         CopyOutcome::Copied => {}
         // A disk with less than a gigabyte to spare: said, and still served from where it lies.
         CopyOutcome::NoSpace => return assert!(place.read(0).is_ok()),
@@ -175,8 +175,8 @@ fn local_3_cache_18_a_copy_is_the_caches_own_and_never_a_second_name() {
     assert_eq!(copy.mode() & 0o777, 0o600);
     std::fs::remove_file(place.file()).unwrap();
     assert_eq!(place.read(4).unwrap(), payload()[4 * PIECE..]);
-    assert_eq!(place.cache.copy_borrowed(ID).unwrap(), CopyOutcome::NotNeeded);
-    assert_eq!(place.cache.next_borrowed(), None);
+    assert_eq!(place.cache.copy_borrowed(ID, || true).unwrap(), CopyOutcome::NotNeeded);
+    assert_eq!(place.cache.next_borrowed(None), None);
 }
 
 #[test]
@@ -246,4 +246,79 @@ fn lookup_3_a_record_in_steady_use_is_remembered_as_used() {
     uses.for_each(|now| place.cache.touch(ID, now).unwrap());
     let remembered = place.again().records()[0].last_used_unix_s;
     assert!((5_540..=5_600).contains(&remembered), "{remembered}");
+}
+
+/// Keeps a second file of other bytes beside the first, under this id.
+fn keep_second(place: &Place, id: RecordId) -> Vec<u8> {
+    let other: Vec<u8> = payload().iter().rev().copied().collect();
+    let path = place.folder.path().join("second");
+    std::fs::write(&path, &other).unwrap();
+    place.cache.keep_borrowed(keep(id, &other), &path).unwrap();
+    other
+}
+
+#[test]
+fn a_file_that_went_does_not_keep_the_others_from_being_copied() {
+    let place = Place::new();
+    let second = RecordId([2; 16]);
+    keep_second(&place, second);
+    std::fs::remove_file(place.file()).unwrap();
+    assert_eq!(place.cache.next_borrowed(None), Some(ID));
+    let outcome = place.cache.copy_borrowed(ID, || true).unwrap();
+    if outcome == CopyOutcome::NoSpace {
+        return;
+    }
+    assert_eq!(outcome, CopyOutcome::Changed);
+    assert_eq!(place.cache.take_changes(), [Change::Gone(ID)]);
+    assert_eq!(place.cache.next_borrowed(None), Some(second));
+}
+
+#[test]
+fn a_record_that_cannot_be_copied_keeps_none_waiting() {
+    let place = Place::new();
+    let second = RecordId([2; 16]);
+    keep_second(&place, second);
+    let next = |after| place.cache.next_borrowed(after);
+    assert_eq!([next(None), next(Some(ID)), next(Some(second))], [Some(ID), Some(second), Some(ID)]);
+}
+
+#[test]
+fn a_copy_that_is_told_to_stop_leaves_nothing_and_can_be_made_later() {
+    let place = Place::new();
+    let asked = std::cell::Cell::new(0);
+    let twice = || {
+        asked.set(asked.get() + 1);
+        asked.get() <= 2
+    };
+    match place.cache.copy_borrowed(ID, twice).unwrap() {
+        CopyOutcome::Stopped => {}
+        // A disk that is too full, or one that shares blocks and so has nothing to stop.
+        CopyOutcome::NoSpace | CopyOutcome::Copied => return,
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(std::fs::read_dir(place.folder.path().join("cache")).unwrap().count(), 2);
+    assert_eq!(place.cache.copy_borrowed(ID, || true).unwrap(), CopyOutcome::Copied);
+    assert_eq!(place.read(4).unwrap(), payload()[4 * PIECE..]);
+}
+
+#[test]
+fn what_is_left_of_an_edited_file_is_copied_once() {
+    let place = Place::new();
+    let mut edited = payload();
+    edited[4 * PIECE + 7] ^= 1;
+    let file = std::fs::OpenOptions::new().write(true).open(place.file()).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &edited, 0).unwrap();
+    match place.cache.copy_borrowed(ID, || true).unwrap() {
+        CopyOutcome::Copied => {}
+        CopyOutcome::NoSpace => return,
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(place.cache.next_borrowed(None), None, "it is not tried for ever");
+    std::fs::remove_file(place.file()).unwrap();
+    for piece in 0..4 {
+        let from = usize::try_from(piece).unwrap() * PIECE;
+        assert_eq!(place.read(piece).unwrap(), payload()[from..from + PIECE]);
+    }
+    assert!(matches!(place.read(4), Err(CacheError::NotHeld { .. })));
+    assert_eq!(place.again().records()[0].holding, Holding::Runs(vec![(0, 4)]));
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::cache::{Cache, CopyOutcome};
+use crate::cache::{Cache, CacheError, CopyOutcome};
 use crate::disk::RealFiles;
+use crate::record::RecordId;
 use crate::transfer::Transfer;
 
 /// How often it is looked whether there is something to do.
@@ -16,37 +17,164 @@ const LOOK_EVERY: Duration = Duration::from_secs(15);
 /// After a copy failed for want of space, or altogether, nothing is tried for so long.
 const REST: Duration = Duration::from_secs(600);
 
-/// Copies one borrowed file at a time until `stop`.
+/// Copies one borrowed file at a time until `stop`, which also ends a copy that has begun.
 ///
 /// # Cancel safety
-/// A copy that has begun goes on to its end on its own thread.
+/// A copy that has begun goes on until `stop`, on its own thread.
 pub(super) async fn run(cache: Cache<RealFiles>, transfer: Transfer, stop: CancellationToken) {
-    let mut wait = LOOK_EVERY;
+    run_every(LOOK_EVERY, cache, transfer, stop).await;
+}
+
+async fn run_every(look: Duration, cache: Cache<RealFiles>, transfer: Transfer, stop: CancellationToken) {
+    let (mut wait, mut last) = (look, None);
     while stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
-        wait = LOOK_EVERY;
+        wait = look;
         if transfer.is_busy() {
             continue;
         }
-        let cache = cache.clone();
+        let (cache, stopping) = (cache.clone(), stop.clone());
         let copied = tokio::task::spawn_blocking(move || {
-            let Some(record) = cache.next_borrowed() else { return Ok(None) };
-            cache.copy_borrowed(record).map(|outcome| Some((record, outcome)))
+            let record = cache.next_borrowed(last)?;
+            Some((record, cache.copy_borrowed(record, || !stopping.is_cancelled())))
         });
         match copied.await {
-            Ok(Ok(None)) => {}
-            Ok(Ok(Some((record, CopyOutcome::NoSpace)))) => {
-                tracing::info!(%record, "no space for a copy: the delivered file stays borrowed");
-                wait = REST;
-            }
-            Ok(Ok(Some((record, outcome)))) => tracing::debug!(%record, ?outcome, "delivered file copied"),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "a delivered file was not copied");
-                wait = REST;
+            Ok(None) => {}
+            Ok(Some((record, outcome))) => {
+                last = Some(record);
+                if is_in_vain(record, outcome) {
+                    wait = REST;
+                }
+                transfer.tell_cache_changes().await;
             }
             Err(_) => {
                 tracing::error!("copying a delivered file broke");
                 wait = REST;
             }
         }
+    }
+}
+
+/// Says what came of a copy, and whether the next one should wait.
+fn is_in_vain(record: RecordId, outcome: Result<CopyOutcome, CacheError>) -> bool {
+    match outcome {
+        Ok(CopyOutcome::NoSpace) => {
+            tracing::info!(%record, "no space for a copy: the delivered file stays borrowed");
+            true
+        }
+        Ok(outcome) => {
+            tracing::debug!(%record, ?outcome, "delivered file looked at");
+            false
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a delivered file was not copied");
+            true
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use peer_proto::digest::{Algorithm, Digest};
+    use peer_proto::verify::StreamHasher;
+    use tokio::sync::mpsc;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::cache::Keep;
+    use crate::clock::Clock;
+    use crate::engine::io::Input;
+    use crate::origin::{Origin, OriginConfig};
+    use crate::record::Scope;
+    use crate::store::{Index, JobStore};
+    use crate::swarm::{Swarm, SwarmConfig};
+    use crate::transfer::TransferParts;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// A cache in `folder` that borrows a file of so many bytes, all of them holes.
+    fn borrowing(folder: &Path, len: u64) -> Cache<RealFiles> {
+        let path = folder.join("file");
+        std::fs::File::create_new(&path).expect("a file").set_len(len).expect("a long one");
+        std::fs::create_dir(folder.join("cache")).expect("a folder");
+        let mut hasher = StreamHasher::new();
+        let block = vec![0; 1 << 20];
+        (0..len >> 20).for_each(|_| hasher.update(&block));
+        let cache = Cache::open(RealFiles, &folder.join("cache"), Index::off()).expect("a cache");
+        let keep = Keep {
+            id: RecordId([1; 16]),
+            list: Arc::new(hasher.finish().expect("short enough")),
+            digests: vec![Digest::new(Algorithm::Sha256, vec![5; 32]).expect("32 bytes")],
+            url: "https://example.org/a".into(),
+            version: None,
+            scope: Scope::Shareable,
+            served: true,
+            now_unix_s: 1_000,
+        };
+        cache.keep_borrowed(keep, &path).expect("kept");
+        cache
+    }
+
+    fn hands(
+        folder: &Path,
+        cache: &Cache<RealFiles>,
+        stop: &CancellationToken,
+    ) -> (Transfer, mpsc::Receiver<Input>) {
+        let alone =
+            SwarmConfig { identity_seed: [1; 32], listen: Vec::new(), mdns: false, static_peers: Vec::new() };
+        let (swarm, _) = Swarm::start(alone, mpsc::channel(1).0, stop.clone()).expect("a swarm");
+        let (facts, told) = mpsc::channel(16);
+        let parts = TransferParts {
+            origin: Origin::new(OriginConfig::default()).expect("a client"),
+            swarm,
+            cache: cache.clone(),
+            files: RealFiles,
+            jobs: JobStore::new(RealFiles, folder.to_owned()),
+            facts,
+            clock: Clock::start(),
+        };
+        (Transfer::new(parts), told)
+    }
+
+    #[tokio::test]
+    async fn a_node_that_stops_does_not_wait_for_the_copy_of_a_large_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = borrowing(folder.path(), 512 << 20);
+        let stop = CancellationToken::new();
+        let (transfer, _told) = hands(folder.path(), &cache, &stop);
+        let idle = tokio::spawn(run_every(Duration::from_millis(1), cache.clone(), transfer, stop.clone()));
+        let in_cache = |kind: &str| {
+            let names = std::fs::read_dir(folder.path().join("cache")).expect("a folder").flatten();
+            names.filter(|name| name.path().to_string_lossy().ends_with(kind)).count()
+        };
+        let begun = async {
+            while in_cache(".data.new") + in_cache(".data") == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, begun).await.expect("it begins");
+        let clock = Clock::start();
+        stop.cancel();
+        timeout(PATIENCE, idle).await.expect("it ends").expect("in good order");
+        let took = Duration::from_micros(clock.monotonic().as_micros());
+        // Where blocks can be shared there was nothing to stop.
+        assert!(in_cache(".data") == 0 || took < Duration::from_secs(1), "{took:?}");
+        assert_eq!(in_cache(".data.new"), 0);
+    }
+
+    #[tokio::test]
+    async fn the_brain_is_told_of_a_file_that_went() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = borrowing(folder.path(), 1 << 20);
+        let stop = CancellationToken::new();
+        let (transfer, mut told) = hands(folder.path(), &cache, &stop);
+        std::fs::remove_file(folder.path().join("file")).expect("it is there");
+        let idle = tokio::spawn(run_every(Duration::from_millis(1), cache, transfer, stop.clone()));
+        let fact = timeout(PATIENCE, told.recv()).await.expect("it is told");
+        assert!(matches!(fact, Some(Input::RecordGone(RecordId([1, ..])))), "{fact:?}");
+        stop.cancel();
+        idle.await.expect("in good order");
     }
 }

@@ -298,7 +298,10 @@ impl Transfer {
     }
 
     /// Tells what records turned out to hold no longer.
-    pub(super) async fn tell_cache_changes(&self) {
+    ///
+    /// # Cancel safety
+    /// Dropping it may lose what it has taken and not yet told.
+    pub async fn tell_cache_changes(&self) {
         let cache = self.inner.parts.cache.clone();
         let changes = tokio::task::spawn_blocking(move || cache.take_changes());
         for change in changes.await.unwrap_or_default() {

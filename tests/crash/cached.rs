@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nearbits::cache::{Cache, CacheError, Change, Keep};
+use nearbits::cache::{Cache, CacheError, Change, CopyOutcome, Keep};
 use nearbits::disk::FileKind;
 use nearbits::disk::memory_files::{Fault, Loss, MemoryFiles};
 use nearbits::record::{Holding, RecordId, Scope};
@@ -228,4 +228,38 @@ fn walk(folder: &Path) -> u64 {
             |entry| if entry.path().is_dir() { walk(&entry.path()) } else { entry.metadata().unwrap().len() },
         )
         .sum()
+}
+
+#[test]
+fn d44_a_copy_that_fails_leaves_no_part_of_it_on_the_disk() {
+    let place = PathBuf::from("/home/user/borrowed.bin");
+    let borrowed = || {
+        let files = MemoryFiles::new();
+        files.put_kind(&folder(), FileKind::Folder, &[]);
+        files.put(&place, &payload());
+        let cache = Cache::open(files.clone(), &folder(), Index::off()).unwrap();
+        cache.keep_borrowed(keep(RECORD), &place).unwrap();
+        (files, cache)
+    };
+    let (files, cache) = borrowed();
+    let before = files.operations();
+    assert_eq!(cache.copy_borrowed(RECORD, || true).unwrap(), CopyOutcome::Copied);
+    let all = files.operations() - before;
+    assert!(all > 5, "{all} operations");
+    for n in 0..all {
+        for errno in [5, 28] {
+            let (files, cache) = borrowed();
+            files.fail_at(n, Fault::Error(errno));
+            let outcome = cache.copy_borrowed(RECORD, || true);
+            let left: Vec<PathBuf> = files
+                .names()
+                .into_iter()
+                .filter(|name| name.to_string_lossy().ends_with(".data.new"))
+                .collect();
+            assert_eq!(left, Vec::<PathBuf>::new(), "operation {n}, error {errno}: {outcome:?}");
+            let mut buffer = Vec::new();
+            let read = cache.read_piece(RECORD, PieceIndex(2), &mut buffer);
+            assert!(read.is_ok() || outcome.is_ok(), "operation {n}, error {errno}: {outcome:?}, {read:?}");
+        }
+    }
 }

@@ -166,7 +166,7 @@ fn keep(files: &MemoryFiles, sealed: &nearbits::disk::seal::Sealed) -> Result<()
         },
         Path::new(DESTINATION),
     )?;
-    cache.copy_borrowed(kept.id)?;
+    cache.copy_borrowed(kept.id, || true)?;
     Ok(())
 }
 
