@@ -255,6 +255,7 @@ impl Transfer {
             let cache = this.inner.parts.cache.clone();
             let values = tokio::task::spawn_blocking(move || cache.list_part(record, part)).await;
             this.tell(Input::ListRead { id, values: values.ok().flatten() }).await;
+            this.tell_cache_changes().await;
         });
     }
 
@@ -265,6 +266,7 @@ impl Transfer {
             let cache = this.inner.parts.cache.clone();
             let list = tokio::task::spawn_blocking(move || cache.list(record)).await;
             this.tell(Input::ListRecalled { id, list: list.ok().flatten() }).await;
+            this.tell_cache_changes().await;
         });
     }
 

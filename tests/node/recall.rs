@@ -61,3 +61,21 @@ async fn d46_a_bit_that_flipped_in_the_cache_is_fetched_again_and_never_delivere
     assert!(origin.sent() - before < content.len, "{why}");
     node.shut_down().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d46_a_record_whose_list_is_damaged_is_held_no_more() {
+    let content = Content::new(63, 3 * MIB);
+    let origin = PlainOrigin::start(content, Manner::default()).await;
+    let node = LabNode::start(&[]).await;
+    let spec = node.spec(&origin, vec![blake3_of(content)]);
+    node.fetch(named(&node, spec.clone(), "first")).await;
+    let damaged = node.handle.records().await.unwrap()[0].id;
+    let folder = node.shut_down().await;
+    std::fs::write(folder.path().join(format!("state/cache/{damaged}.list")), b"no list").unwrap();
+    let node = LabNode::start_in(folder, &[]).await;
+    node.fetch(named(&node, spec, "second")).await;
+    assert_exact(&node.path("second"), content);
+    let held: Vec<_> = node.handle.records().await.unwrap().into_iter().map(|record| record.id).collect();
+    assert!(!held.contains(&damaged), "{held:?}");
+    node.shut_down().await;
+}
