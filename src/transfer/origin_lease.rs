@@ -2,13 +2,18 @@
 //!
 //! Knows: which question to ask for a span and when the body is all of it. Does not know: HTTP (`origin`), pieces.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use peer_proto::content::ByteRange;
 use peer_proto::version::Version;
 
 use super::fault;
 use crate::engine::io::{LeaseFault, OriginFault, Severity, Span};
-use crate::origin::{Origin, OriginBody, OriginSpan, Url};
+use crate::origin::{Fault, Origin, OriginBody, OriginSpan, Url};
+
+/// How long the end of a body may take to show once its last byte is here.
+const END_PATIENCE: Duration = Duration::from_millis(500);
 
 /// An open body of the origin.
 pub(super) struct OriginSource {
@@ -76,12 +81,30 @@ impl OriginSource {
                     }
                     *left -= len;
                     self.next += len;
+                    if *left == 0 {
+                        self.end().await?;
+                    }
                     return Ok(Some(chunk));
                 }
                 (chunk, None) => return Ok(chunk),
                 // The origin answered a beginning of the range, as it may: ask for the rest.
                 (None, Some(_)) => self.ask_again().await?,
             }
+        }
+    }
+
+    /// The last bytes are here. Looks whether the body ends with them, before they are handed out: one that goes on is
+    /// of another version than was promised. Only a body that was read to its end lets its connection be used again. An
+    /// end that does not show at once is not waited for.
+    async fn end(&mut self) -> Result<(), LeaseFault> {
+        match tokio::time::timeout(END_PATIENCE, self.body.next()).await {
+            Err(_) | Ok(Ok(None)) => Ok(()),
+            Ok(Ok(Some(_))) => Err(fault::broken_rule("an origin's body is no longer than its promise")),
+            Ok(Err(error)) => match error.fault() {
+                // Every byte that was promised came before that.
+                Fault::Cut { .. } | Fault::TimedOut { .. } => Ok(()),
+                _ => Err(failed(&error)),
+            },
         }
     }
 

@@ -3,11 +3,13 @@
 //! Knows: one node and one origin. Does not know: peers.
 
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nearbits::job::{JobSpec, JobState};
 use nearbits::node::{Failure, JobCommand};
 
-use crate::lab::{LabNode, assert_exact, blake3_of, sha256_of, wrong_blake3};
+use crate::lab::{LabNode, assert_exact, blake3_of, sha256_of, wish, wrong_blake3};
+use crate::origin_script::{Act, Payload, Scripted, Site};
 use crate::plain_origin::{Content, Manner, PlainOrigin};
 
 const PIECE: u64 = 64 * 1024;
@@ -125,5 +127,53 @@ async fn a_cancelled_job_leaves_nothing() {
     assert_eq!(view.state, JobState::Cancelled);
     let is_empty = || std::fs::read_dir(node.path("out")).expect("a folder").next().is_none();
     node.until(is_empty, "the part is removed").await;
+    node.shut_down().await;
+}
+
+/// D05 gives up at the third broken answer in a row. Here every one is followed by a good body.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d05_a_broken_answer_now_and_then_is_no_reason_to_give_up() {
+    let (site, asked_for) = (Site::new(Payload::new(31, 200_000)), AtomicUsize::new(0));
+    let origin = Scripted::start(move |asked| {
+        let is_broken = !asked.is_head() && asked_for.fetch_add(1, Ordering::Relaxed) % 2 == 0;
+        if is_broken { vec![site.part_head(7, 9), Act::Fin] } else { site.reply(asked) }
+    })
+    .await;
+    let node = LabNode::start(&[]).await;
+    for name in ["first", "second", "third", "fourth"] {
+        let job = node.submit(wish(origin.url("/payload.bin"), node.path(name), Vec::new())).await;
+        let view = node.settled(job).await;
+        assert_eq!(view.state, JobState::Acknowledged, "{name}: {view:#?}");
+    }
+    node.shut_down().await;
+}
+
+/// HEAD names a length; GET brings more, in chunks, under the same validators: what was asked for first is no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d12_a_body_longer_than_its_head_said_is_never_delivered_short() {
+    let (payload, len) = (Payload::new(32, 3 << 20), (3 << 20) - 100_000);
+    let site = Site::new(payload);
+    let origin = Scripted::start(move |asked| {
+        if asked.is_head() {
+            return vec![site.head("200 OK", &format!("Content-Length: {len}\r\n"))];
+        }
+        // The first chunk ends where HEAD said that all ends.
+        let chunk = |bytes: Vec<u8>| {
+            Act::Send([format!("{:x}\r\n", bytes.len()).into_bytes(), bytes, b"\r\n".to_vec()].concat())
+        };
+        vec![
+            site.head("200 OK", "Transfer-Encoding: chunked\r\n"),
+            chunk(payload.bytes(0..len)),
+            chunk(payload.bytes(len..payload.len)),
+            Act::Send(b"0\r\n\r\n".to_vec()),
+        ]
+    })
+    .await;
+    let node = LabNode::start(&[]).await;
+    let job = node.submit(wish(origin.url("/payload.bin"), node.path("payload.bin"), Vec::new())).await;
+    let view = node.settled(job).await;
+    assert_eq!(view.state, JobState::Acknowledged, "{view:#?}");
+    let found = std::fs::read(node.path("payload.bin")).unwrap();
+    assert!(found == payload.all(), "{} bytes of {}", found.len(), payload.len);
     node.shut_down().await;
 }

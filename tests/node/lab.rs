@@ -58,16 +58,7 @@ impl LabNode {
 
     /// A foreground job that may use peers.
     pub(crate) fn spec(&self, origin: &PlainOrigin, digests: Vec<Digest>) -> JobSpec {
-        JobSpec {
-            url: origin.url(),
-            destination: self.path("payload.bin"),
-            digests,
-            flags: PeerFlags::BOTH,
-            priority: Priority::Foreground,
-            auto_complete: true,
-            limit_bytes_per_s: None,
-            existing: Existing::Refuse,
-        }
+        wish(origin.url(), self.path("payload.bin"), digests)
     }
 
     pub(crate) async fn submit(&self, spec: JobSpec) -> JobId {
@@ -153,6 +144,20 @@ impl LabNode {
     pub(crate) async fn shut_down(self) -> tempfile::TempDir {
         self.node.shutdown().await;
         self.folder
+    }
+}
+
+/// A foreground job that may use peers.
+pub(crate) fn wish(url: String, destination: PathBuf, digests: Vec<Digest>) -> JobSpec {
+    JobSpec {
+        url,
+        destination,
+        digests,
+        flags: PeerFlags::BOTH,
+        priority: Priority::Foreground,
+        auto_complete: true,
+        limit_bytes_per_s: None,
+        existing: Existing::Refuse,
     }
 }
 

@@ -3,13 +3,13 @@
 
 use std::net::SocketAddr;
 
-use nearbits::job::{Existing, JobId, JobSpec, JobState, PeerFlags, Priority};
+use nearbits::job::{JobId, JobState};
 use nearbits::node::{JobView, NodeConfig};
 use peer_proto::content::ContentId;
 use peer_proto::digest::Digest;
 
 use crate::hostile::{Hostile, Manner, Plan};
-use crate::lab::{LabNode, blake3_of, sha256_of};
+use crate::lab::{LabNode, blake3_of, sha256_of, wish};
 use crate::plain_origin::{Content, Manner as OriginManner, PlainOrigin};
 
 const MIB: u64 = 1 << 20;
@@ -50,17 +50,7 @@ async fn node_with(peers: &[String]) -> LabNode {
 }
 
 async fn submit(node: &LabNode, url: String, digests: Vec<Digest>) -> JobId {
-    let spec = JobSpec {
-        url,
-        destination: node.path("file"),
-        digests,
-        flags: PeerFlags::BOTH,
-        priority: Priority::Foreground,
-        auto_complete: true,
-        limit_bytes_per_s: None,
-        existing: Existing::Refuse,
-    };
-    node.submit(spec).await
+    node.submit(wish(url, node.path("file"), digests)).await
 }
 
 async fn get(node: &LabNode, scene: &Scene, digests: Vec<Digest>) -> JobView {
