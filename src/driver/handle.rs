@@ -101,10 +101,11 @@ impl Handle {
         }
     }
 
-    /// Does something to a job.
+    /// Does something to a job. When this returns, it is durable.
     ///
     /// # Errors
-    /// [`RequestError::NoSuchJob`], or [`RequestError::Refused`] if its state does not allow it.
+    /// [`RequestError::NoSuchJob`], or [`RequestError::Refused`] if its state does not allow it, or if what it did could
+    /// not be written down: it holds until the node ends all the same.
     ///
     /// # Cancel safety
     /// Dropping it does not take the command back.

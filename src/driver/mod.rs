@@ -71,15 +71,24 @@ pub struct DriverParts {
     pub tell: mpsc::Sender<Input>,
 }
 
+/// A command while the engine handles it.
+struct Commanded {
+    job: JobId,
+    /// What the engine says against it.
+    refusal: Option<String>,
+    /// Whether the job as it is after the command could be written down.
+    kept: Option<oneshot::Receiver<Result<(), String>>>,
+}
+
 /// The loop and what it remembers beside the engine.
 pub struct Driver {
     parts: DriverParts,
     requests: mpsc::Receiver<Request>,
     events: broadcast::Sender<Event>,
     submitters: BTreeMap<JobId, oneshot::Sender<Result<JobId, RequestError>>>,
-    /// Set while a command is being handled: what the engine says against it.
-    refusal: Option<(JobId, Option<String>)>,
+    commanded: Option<Commanded>,
     persisting: Arc<Turns<JobId>>,
+    keeping_flags: Turns<()>,
     spans: Spans,
     tasks: TaskTracker,
 }
@@ -97,8 +106,9 @@ impl Driver {
             requests: waiting,
             events,
             submitters: BTreeMap::new(),
-            refusal: None,
+            commanded: None,
             persisting: Arc::default(),
+            keeping_flags: Turns::default(),
             spans: Spans::default(),
             tasks: TaskTracker::new(),
         };
@@ -188,10 +198,7 @@ impl Driver {
                 self.submitters.insert(job, reply);
                 self.hear(Input::Submit { job, spec: *spec });
             }
-            Request::Command { job, command, reply } => {
-                let outcome = self.command(job, command);
-                drop(reply.send(outcome));
-            }
+            Request::Command { job, command, reply } => self.command(job, command, reply),
             Request::SetFlags { flags, reply } => {
                 self.hear(Input::FlagsChanged(flags));
                 self.keep_flags(flags, reply);
@@ -200,17 +207,29 @@ impl Driver {
         }
     }
 
-    fn command(&mut self, job: JobId, command: JobCommand) -> Result<(), RequestError> {
+    /// A command is answered once what it did is durable (P3).
+    fn command(&mut self, job: JobId, command: JobCommand, reply: oneshot::Sender<Result<(), RequestError>>) {
         if self.parts.engine.job_view(job).is_none() {
-            return Err(RequestError::NoSuchJob(job));
+            drop(reply.send(Err(RequestError::NoSuchJob(job))));
+            return;
         }
-        self.refusal = Some((job, None));
+        self.commanded = Some(Commanded { job, refusal: None, kept: None });
         self.hear(Input::Command { job, command });
         self.pump();
-        match self.refusal.take() {
-            Some((_, Some(reason))) => Err(RequestError::Refused { reason, failure: None }),
-            _ => Ok(()),
-        }
+        let Some(Commanded { refusal, kept, .. }) = self.commanded.take() else { return };
+        self.tasks.spawn(async move {
+            let refused = |reason| Err(RequestError::Refused { reason, failure: None });
+            let outcome = match (refusal, kept) {
+                (Some(reason), _) => refused(reason),
+                (None, None) => Ok(()),
+                (None, Some(kept)) => match kept.await {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(reason)) => refused(format!("it holds until the node ends: {reason}")),
+                    Err(_) => Err(Gone.into()),
+                },
+            };
+            drop(reply.send(outcome));
+        });
     }
 
     /// Performs everything the engine wants now; returns when it wants to be asked again.
@@ -283,10 +302,8 @@ impl Driver {
                 }
             }
             Event::CommandRefused { job, reason } => {
-                if let Some((commanded, refused)) = &mut self.refusal
-                    && commanded == job
-                {
-                    *refused = Some(reason.clone());
+                if let Some(commanded) = self.commanded.as_mut().filter(|commanded| commanded.job == *job) {
+                    commanded.refusal = Some(reason.clone());
                 }
             }
             Event::JobChanged(view) => {
@@ -298,8 +315,14 @@ impl Driver {
         drop(self.events.send(event));
     }
 
-    fn persist(&self, id: EffectId, job: StoredJob) {
+    fn persist(&mut self, id: EffectId, job: StoredJob) {
         let (jobs, tell, key) = (self.parts.jobs.clone(), self.parts.tell.clone(), job.id);
+        let commanded = self.commanded.as_mut().filter(|commanded| commanded.job == key);
+        let kept = commanded.map(|commanded| {
+            let (tell_kept, kept) = oneshot::channel();
+            commanded.kept = Some(kept);
+            tell_kept
+        });
         let work = self.persisting.queue(key, async move {
             let outcome = match tokio::task::spawn_blocking(move || jobs.save(job.id, &job)).await {
                 Ok(Ok(())) => Ok(()),
@@ -312,6 +335,9 @@ impl Driver {
                     message: "an internal error kept the job from being written".into(),
                 }),
             };
+            if let Some(kept) = kept {
+                drop(kept.send(outcome.as_ref().copied().map_err(|fault| fault.message.clone())));
+            }
             drop(tell.send(Input::JobPersisted { id, outcome }).await);
         });
         self.tasks.spawn(work);
@@ -331,7 +357,7 @@ impl Driver {
 
     fn keep_flags(&self, flags: PeerFlags, reply: oneshot::Sender<Result<(), RequestError>>) {
         let store = self.parts.flags.clone();
-        self.tasks.spawn(async move {
+        let work = self.keeping_flags.queue((), async move {
             let outcome = match tokio::task::spawn_blocking(move || store.save(flags)).await {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => Err(RequestError::Refused {
@@ -342,5 +368,6 @@ impl Driver {
             };
             drop(reply.send(outcome));
         });
+        self.tasks.spawn(work);
     }
 }

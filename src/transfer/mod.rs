@@ -101,8 +101,11 @@ impl Transfer {
     pub fn probe(&self, id: EffectId, url: String) {
         let this = self.clone();
         self.spawn(async move {
-            let outcome = this.ask_origin(&url).await;
-            this.tell(Input::Probed { id, outcome }).await;
+            // An origin that says nothing does not hold up the end of the node.
+            let asked = this.inner.stop.run_until_cancelled(this.ask_origin(&url)).await;
+            if let Some(outcome) = asked {
+                this.tell(Input::Probed { id, outcome }).await;
+            }
         });
     }
 

@@ -6,6 +6,7 @@
 
 mod abuse;
 mod announced;
+mod commands;
 mod from_origin;
 mod from_peers;
 mod hostile;
