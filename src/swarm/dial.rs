@@ -3,7 +3,7 @@
 //! Knows: addresses with their ages and failures, back-off per (peer, address), bans per peer id (TRUST-9), the
 //! bounds of T11. Does not know: sockets, clocks, who is connected: it is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use peer_proto::time::Instant;
 use super::address::PeerAddress;
 use super::limits::{
     ADDRESSES_PER_PEER_MAX, ANNOUNCEMENT_TTL_MAX, BACK_OFF_FIRST, BACK_OFF_MAX, BACK_OFF_STATIC_MAX, BAN_MAX,
-    BANS_MAX, PEERS_MAX, PEERS_PER_IP_MAX, POLITE_WAIT, PROTOCOL_ERROR_BAN, STATIC_DIALS_PER_TICK,
-    STATIC_PEERS_MAX,
+    BANS_MAX, DIALS_PER_S_MAX, PEERS_MAX, PEERS_PER_IP_MAX, POLITE_WAIT, PROTOCOL_ERROR_BAN,
+    STATIC_DIALS_PER_TICK, STATIC_PEERS_MAX,
 };
 
 /// One attempt to connect.
@@ -48,6 +48,8 @@ pub(super) struct PeerTable {
     bans: BTreeMap<PeerId, Ban>,
     /// Where the round of announced peers goes on.
     cursor: Option<PeerId>,
+    /// When the last dials were begun, the oldest first; no more than a second may have.
+    begun: VecDeque<Instant>,
 }
 
 /// A configured peer.
@@ -83,7 +85,14 @@ struct Ban {
 
 impl PeerTable {
     pub(super) const fn new(me: PeerId) -> Self {
-        Self { me, configured: Vec::new(), announced: BTreeMap::new(), bans: BTreeMap::new(), cursor: None }
+        Self {
+            me,
+            configured: Vec::new(),
+            announced: BTreeMap::new(),
+            bans: BTreeMap::new(),
+            cursor: None,
+            begun: VecDeque::new(),
+        }
     }
 
     /// Adds a configured peer; false if it was there already or the table is full.
@@ -165,8 +174,9 @@ impl PeerTable {
         });
     }
 
-    /// Whom to dial in this beat: at most one configured and one announced peer, none that is `busy` (connected or
-    /// being dialled), none that is banned. `strangers` says whether announced ones may be dialled at all.
+    /// Whom to dial now: at most one configured or one announced peer, none that is `busy` (connected or being
+    /// dialled), none that is banned; and nobody once ten were dialled within a second (T11, LOCAL-8), however often
+    /// it is asked. `strangers` says whether announced ones may be dialled at all.
     pub(super) fn next_dials(
         &mut self,
         now: Instant,
@@ -174,6 +184,12 @@ impl PeerTable {
         strangers: Strangers,
     ) -> Vec<Dial> {
         let mut dials = Vec::new();
+        if self.begun.len() >= DIALS_PER_S_MAX {
+            match self.begun.front() {
+                Some(first) if now.since(*first) < Duration::from_secs(1) => return dials,
+                _ => self.begun.pop_front(),
+            };
+        }
         let bans = &self.bans;
         let free = |peer: PeerId| !busy.contains(&peer) && !is_banned(bans, peer, now);
         for (index, one) in self.configured.iter_mut().enumerate() {
@@ -189,6 +205,7 @@ impl PeerTable {
         if strangers == Strangers::Dial && dials.is_empty() {
             dials.extend(self.next_announced(now, busy));
         }
+        self.begun.extend(dials.iter().map(|_| now));
         dials
     }
 

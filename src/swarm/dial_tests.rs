@@ -55,6 +55,19 @@ fn t11_announced_strangers_are_dialled_one_per_beat() {
 }
 
 #[test]
+fn t11_local_8_ten_dials_a_second_however_often_it_is_asked() {
+    let mut table = PeerTable::new(ME);
+    for number in 0..100 {
+        table.announce(peer(number), &[on_lan(number, 80)], at(0));
+        table.configure(PeerAddress::new(on_lan(1_000 + number, 80), None).unwrap(), at(0));
+    }
+    // A flood of announcements and of configured addresses wakes the loop at any time.
+    let dialled: usize =
+        (0..1_000).map(|milli| dials(&mut table, Instant::from_micros(milli * 1_000)).len()).sum();
+    assert_eq!(dialled, 10);
+}
+
+#[test]
 fn d32_an_announcement_is_forgotten_after_ten_minutes() {
     let mut table = PeerTable::new(ME);
     table.announce(peer(1), &[on_lan(1, 80)], at(0));

@@ -69,9 +69,11 @@ pub(super) const BANS_MAX: usize = 1_024;
 pub(super) const BAN_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// First ban after a protocol error; doubles (WIRE-9).
 pub(super) const PROTOCOL_ERROR_BAN: Duration = Duration::from_secs(60);
-/// The loop's heartbeat. One announced stranger is dialled per beat at most, which makes ten a second.
+/// The loop's heartbeat.
 pub(super) const TICK: Duration = Duration::from_millis(100);
-/// Configured peers dialled per beat at most.
+/// Dials begun in any second, configured and announced peers together.
+pub(super) const DIALS_PER_S_MAX: usize = 10;
+/// Configured peers dialled at a time.
 pub(super) const STATIC_DIALS_PER_TICK: usize = 1;
 /// First wait after a failed dial; doubles.
 pub(super) const BACK_OFF_FIRST: Duration = Duration::from_secs(1);
