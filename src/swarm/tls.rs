@@ -287,6 +287,10 @@ mod tests {
     use futures::{AsyncReadExt, AsyncWriteExt};
     use libp2p::tcp::tokio::TcpStream;
     use rustls::CipherSuite;
+    use rustls::client::ResolvesClientCert;
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::server::{ClientHello, ResolvesServerCert};
+    use rustls::sign::CertifiedKey;
 
     use super::*;
 
@@ -370,41 +374,82 @@ mod tests {
         assert_eq!(first, rustls::NamedGroup::X25519MLKEM768);
     }
 
-    #[tokio::test]
-    async fn a_certificate_that_no_peer_signed_is_refused_at_either_end() {
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
-        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        let (shown, (keypair, mut forged)) = (vec![made.cert.der().clone()], ours(true));
+    /// Shows whatever certificate it was given, with whatever key it was given.
+    #[derive(Debug)]
+    struct Forger(Arc<CertifiedKey>);
+
+    impl ResolvesServerCert for Forger {
+        fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+            Some(Arc::clone(&self.0))
+        }
+    }
+
+    impl ResolvesClientCert for Forger {
+        fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+            Some(Arc::clone(&self.0))
+        }
+
+        fn has_certs(&self) -> bool {
+            true
+        }
+    }
+
+    /// Somebody who shows this certificate, signs with this key, and believes what we believe.
+    fn showing(shown: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> Tls {
+        let provider = Arc::new(provider(true));
+        let key = provider.key_provider.load_private_key(key).unwrap();
+        let forger = Arc::new(Forger(Arc::new(CertifiedKey::new(vec![shown], key))));
         let versions = &[&rustls::version::TLS13];
-        forged.server = Arc::new(
-            ServerConfig::builder_with_provider(Arc::new(provider(true)))
-                .with_protocol_versions(versions)
-                .unwrap()
-                .with_client_cert_verifier(Arc::new(PeerVerifier))
-                .with_single_cert(shown.clone(), key.clone_key())
-                .unwrap(),
-        );
-        forged.client = Arc::new(
-            ClientConfig::builder_with_provider(Arc::new(provider(true)))
-                .with_protocol_versions(versions)
-                .unwrap()
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(PeerVerifier))
-                .with_client_auth_cert(shown, key)
-                .unwrap(),
-        );
-        drop(keypair);
+        let server = ServerConfig::builder_with_provider(Arc::clone(&provider));
+        let client = ClientConfig::builder_with_provider(provider);
+        let mut server = server
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_client_cert_verifier(Arc::new(PeerVerifier))
+            .with_cert_resolver(Arc::clone(&forger) as Arc<dyn ResolvesServerCert>);
+        let mut client = client
+            .with_protocol_versions(versions)
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(PeerVerifier))
+            .with_client_cert_resolver(forger);
+        (server.alpn_protocols, client.alpn_protocols) = (vec![ALPN.to_vec()], vec![ALPN.to_vec()]);
+        Tls { server: Arc::new(server), client: Arc::new(client) }
+    }
+
+    /// Whether a dialler of ours, and a listener of ours, believe him.
+    async fn believed(him: Tls) -> (Option<PeerId>, Option<PeerId>) {
         let (near, far) = connection().await;
         let (dialled, _) = futures::join!(
             ours(true).1.upgrade_outbound(near, PROTOCOL),
-            forged.clone().upgrade_inbound(far, PROTOCOL),
+            him.clone().upgrade_inbound(far, PROTOCOL),
         );
-        assert!(dialled.is_err(), "a dialler believed a certificate without a peer's key");
         let (near, far) = connection().await;
         let (_, listened) = futures::join!(
-            forged.upgrade_outbound(near, PROTOCOL),
+            him.upgrade_outbound(near, PROTOCOL),
             ours(true).1.upgrade_inbound(far, PROTOCOL),
         );
-        assert!(listened.is_err(), "a listener believed a certificate without a peer's key");
+        (dialled.ok().map(|(peer, _)| peer), listened.ok().map(|(peer, _)| peer))
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_no_peer_signed_is_refused_at_either_end() {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        assert_eq!(believed(showing(made.cert.der().clone(), key)).await, (None, None));
+    }
+
+    #[tokio::test]
+    async fn a_peers_certificate_without_its_key_is_refused_at_either_end() {
+        let victim = Keypair::generate_ed25519();
+        let (shown, its_key) = certificate::generate(&victim).unwrap();
+        let (_, other_key) = certificate::generate(&Keypair::generate_ed25519()).unwrap();
+        let peer = Some(victim.public().to_peer_id());
+        assert_eq!(
+            believed(showing(shown.clone(), its_key)).await,
+            (peer, peer),
+            "whoever has it is the peer"
+        );
+        assert_eq!(believed(showing(shown, other_key)).await, (None, None));
     }
 }
