@@ -24,7 +24,7 @@ pub(super) enum Exit {
     Fatal,
     /// Rights are missing, or a name is taken.
     Denied,
-    /// No such job.
+    /// No such job, or no such file at the origin.
     NotFound,
     /// The bytes are not what a digest names.
     Integrity,
@@ -46,6 +46,18 @@ impl Exit {
             Self::Integrity => 8,
             Self::Interrupted => 130,
         }
+    }
+}
+
+/// How the reason of a job ends whose origin has no such file, or not any more.
+const MISSING: [&str; 2] = [": HTTP status 404", ": HTTP status 410"];
+
+impl Exit {
+    /// How a command ends whose job failed so.
+    pub(super) fn of_failed(failure: Option<Failure>, reason: &str) -> Self {
+        let exit = failure.map_or(Self::Fatal, Self::from);
+        let is_missing = MISSING.iter().any(|missing| reason.ends_with(missing));
+        if exit == Self::Fatal && is_missing { Self::NotFound } else { exit }
     }
 }
 
@@ -104,6 +116,16 @@ impl From<ClientError> for Stop {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_the_origin_does_not_have_is_not_found() {
+        let of = |failure, reason| Exit::of_failed(Some(failure), reason).code();
+        assert_eq!(of(Failure::Fatal, "http://a.test:80: HTTP status 404"), 7);
+        assert_eq!(of(Failure::Fatal, "http://a.test:80: HTTP status 410"), 7);
+        assert_eq!(of(Failure::Fatal, "http://a.test:80: HTTP status 403"), 5);
+        assert_eq!(of(Failure::Denied, "http://a.test:80: HTTP status 404"), 6);
+        assert_eq!(Exit::of_failed(None, "").code(), 5);
+    }
 
     #[test]
     fn a_message_is_one_line_whatever_it_was_made_of() {

@@ -185,7 +185,7 @@ impl Get {
 
     async fn failed(&self, client: &Client, view: &JobView) -> Stop {
         self.print_why(client, view.id).await;
-        let exit = view.failure.map_or(Exit::Fatal, Exit::from);
+        let exit = Exit::of_failed(view.failure, &view.reason);
         // What is of no use to a later try is taken away; else the same command goes on from it (D20).
         if exit == Exit::Integrity || view.stored == 0 {
             drop(client.command(view.id, Verb::Cancel).await);

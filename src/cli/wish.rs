@@ -83,7 +83,7 @@ pub(super) fn first_line(spec: &JobSpec) -> String {
         None => "no digest given: every byte comes from the origin (with --sha256 or --blake3 neighbours could help)"
             .into(),
         Some(digest) => format!(
-            "asking strangers on this link too, by an id that does not tell the {} digest: every byte is proved",
+            "strangers on this link may be asked too, by an id that does not tell the {} digest: every byte is proved",
             digest.algorithm()
         ),
     }

@@ -102,12 +102,12 @@ async fn t16_a_body_called_gzip_is_refused_and_never_unpacked() {
 }
 
 #[tokio::test]
-async fn a_file_the_origin_does_not_have_is_a_fatal_error() {
+async fn a_file_the_origin_does_not_have_is_not_found() {
     let home = Home::new();
     let origin = Origin::start(payload(1)).await;
     let url = origin.url().replace("file.bin", "other.bin");
     let ran = finish(home.get(&url, "out", &[]).spawn().unwrap()).await;
-    assert_eq!(ran.code, 5, "{ran:?}");
+    assert_eq!(ran.code, 7, "{ran:?}");
     assert!(ran.err.contains("404"), "{ran:?}");
 }
 
