@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use nearbits::clock::Clock;
+use peer_proto::time::Instant;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until};
 use tokio_rustls::TlsAcceptor;
 
 /// Bytes that are a function of a seed and their offset.
@@ -236,7 +237,8 @@ struct Shared {
     connections: AtomicUsize,
     sent: AtomicU64,
     bytes_per_s: AtomicU64,
-    free_at: tokio::sync::Mutex<Option<Instant>>,
+    clock: Clock,
+    free_at: tokio::sync::Mutex<Instant>,
 }
 
 trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -277,7 +279,8 @@ impl Scripted {
             connections: AtomicUsize::new(0),
             sent: AtomicU64::new(0),
             bytes_per_s: AtomicU64::new(0),
-            free_at: tokio::sync::Mutex::new(None),
+            clock: Clock::start(),
+            free_at: tokio::sync::Mutex::new(Instant::ZERO),
         });
         let (acceptor, ca_pem) = tls.map_or((None, String::new()), |(acceptor, pem)| (Some(acceptor), pem));
         let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&shared)));
@@ -432,14 +435,13 @@ async fn wait_for_turn(count: u64, shared: &Shared) {
     if rate == 0 {
         return;
     }
-    let now = sleep(Duration::ZERO).deadline();
     let start = {
         let mut free_at = shared.free_at.lock().await;
-        let start = free_at.unwrap_or(now).max(now);
-        *free_at = Some(start + Duration::from_micros(count * 1_000_000 / rate));
+        let start = (*free_at).max(shared.clock.monotonic());
+        *free_at = start.after(Duration::from_micros(count * 1_000_000 / rate));
         start
     };
-    sleep_until(start).await;
+    shared.clock.sleep_until(start).await;
 }
 
 /// A TLS acceptor with a fresh certificate, and that certificate as PEM.

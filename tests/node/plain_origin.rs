@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use nearbits::clock::Clock;
+use peer_proto::time::Instant;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -100,8 +102,9 @@ struct Shared {
     manner: Manner,
     /// Payload bytes that were handed to a socket.
     sent: AtomicU64,
-    /// When the next byte may go, in microseconds since the start.
-    paid: tokio::sync::Mutex<tokio::time::Instant>,
+    clock: Clock,
+    /// When the next byte may go.
+    paid: tokio::sync::Mutex<Instant>,
     stop: CancellationToken,
 }
 
@@ -120,7 +123,8 @@ impl PlainOrigin {
             content: Mutex::new(content),
             manner,
             sent: AtomicU64::new(0),
-            paid: tokio::sync::Mutex::new(now()),
+            clock: Clock::start(),
+            paid: tokio::sync::Mutex::new(Instant::ZERO),
             stop: CancellationToken::new(),
         });
         tokio::spawn(serve(listener, shared.clone()));
@@ -151,10 +155,6 @@ impl Drop for PlainOrigin {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-fn now() -> tokio::time::Instant {
-    tokio::time::sleep(Duration::ZERO).deadline()
 }
 
 async fn serve(listener: TcpListener, shared: Arc<Shared>) {
@@ -268,8 +268,8 @@ async fn pace(shared: &Shared, bytes: usize) {
     let until = {
         let mut paid = shared.paid.lock().await;
         let cost = Duration::from_secs_f64(bytes as f64 / rate as f64);
-        *paid = (*paid).max(now()) + cost;
+        *paid = (*paid).max(shared.clock.monotonic()).after(cost);
         *paid
     };
-    tokio::time::sleep_until(until).await;
+    shared.clock.sleep_until(until).await;
 }
