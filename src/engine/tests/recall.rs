@@ -18,13 +18,24 @@ const FAST: u64 = 100_000_000;
 
 /// Puts a record into the own cache that gives so many bytes before it fails.
 fn keep(world: &mut World, list: &Arc<HashList>, digest: Digest, scope: Scope, gives: u64) {
+    keep_holding(world, list, digest, scope, gives, Holding::Whole);
+}
+
+fn keep_holding(
+    world: &mut World,
+    list: &Arc<HashList>,
+    digest: Digest,
+    scope: Scope,
+    gives: u64,
+    holding: Holding,
+) {
     let content: ContentId = list.content();
     world.cache = Some((Arc::clone(list), gives));
     world.tell(Input::RecordHeld(RecordSummary {
         id: RecordId([7; 16]),
         content,
         digests: vec![digest],
-        holding: Holding::Whole,
+        holding,
         scope,
         served: true,
         last_used_unix_s: 1_800_000_000,
@@ -125,4 +136,54 @@ fn a_record_that_is_kept_under_a_wrong_digest_costs_time_only() {
     assert_eq!((view.state, view.failure), (JobState::Acknowledged, None::<Failure>), "{}", view.reason);
     assert_eq!(view.blake3, Some(truth.content().root.to_string()));
     assert_eq!(view.bytes.origin, 4 * MIB);
+}
+
+#[test]
+fn a_copy_from_a_disk_that_does_not_answer_ends_after_ten_seconds() {
+    let truth = file(20 * MIB, 1);
+    let mut world = World::new(&truth);
+    keep(&mut world, &truth, sha256(), Scope::Shareable, 8 * MIB);
+    world.cache_hangs = true;
+    world.submit(spec(&[sha256()]));
+    world.run_for(9_500);
+    assert_eq!((world.view().stored, world.origin.leases), (8 * MIB, 0), "a slow disk has its time");
+    let ms = world.run(MINUTE);
+    let view = world.view();
+    assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
+    assert_eq!((view.bytes.cache, view.bytes.origin), (8 * MIB, 12 * MIB));
+    assert!(ms < 13_000, "{ms} ms");
+}
+
+#[test]
+fn a_copy_that_keeps_to_a_rate_is_not_taken_for_a_stuck_one() {
+    let truth = file(20 * MIB, 1);
+    let mut world = World::new(&truth);
+    keep(&mut world, &truth, sha256(), Scope::Shareable, 8 * MIB);
+    world.cache_hangs = true;
+    world.submit(crate::job::JobSpec {
+        limit_bytes_per_s: std::num::NonZeroU64::new(1_000),
+        ..spec(&[sha256()])
+    });
+    world.run_for(30_000);
+    world.cache = Some((Arc::clone(&truth), u64::MAX));
+    world.run(MINUTE);
+    assert_eq!((world.state(), world.view().bytes.cache), (JobState::Acknowledged, 20 * MIB));
+}
+
+#[test]
+fn a_record_of_another_length_than_the_part_gives_nothing_to_it() {
+    let truth = file(4 * MIB, 1);
+    for len in [3 * MIB, 5 * MIB + 7] {
+        let other = file(len, 1);
+        let mut world = World::new(&truth);
+        // It holds a part, so the origin is asked for the rest: and has something else.
+        let some = Holding::Runs(vec![(0, 20)]);
+        keep_holding(&mut world, &other, sha256(), Scope::Shareable, u64::MAX, some);
+        world.submit(spec(&[sha256()]));
+        world.run(MINUTE);
+        let view = world.view();
+        assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
+        assert_eq!(view.blake3, Some(truth.content().root.to_string()));
+        assert_eq!(view.len, Some(4 * MIB));
+    }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use peer_proto::peer::PeerId;
+use peer_proto::wire::Frame;
 
 use super::world::*;
 use crate::engine::io::*;
@@ -110,6 +111,40 @@ fn a_lost_peer_costs_nothing_but_its_open_leases() {
     let view = world.view();
     assert!(view.bytes.peers + view.bytes.origin - 64 * MIB <= 4 * MIB, "{:?}", view.bytes);
     assert!(bytes_of(&world, second) > 40 * MIB && ms < 2_000, "{ms} ms");
+}
+
+/// A node whose one peer went while it sent, and came back before its leases had ended.
+fn back_before_its_leases_ended() -> (World, PeerId, Vec<LeaseId>) {
+    let truth = file(64 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.origin.fault = Some(transient("connection refused", None));
+    let only = world.peer(2, &truth, root_digest(&truth), 20_000_000);
+    world.submit(spec(&[root_digest(&truth)]));
+    world.run_until(5_000, |world| world.view().stored >= 8 * MIB);
+    let open = world.cut_off(only);
+    assert!(!open.is_empty(), "it was sending");
+    world.connect_again(only, true);
+    world.run_until(world.ms + 1_500, |world| !world.peers[&only].wanted.is_empty());
+    assert!(!world.peers[&only].wanted.is_empty(), "it is asked again");
+    (world, only, open)
+}
+
+#[test]
+fn the_late_end_of_a_lost_peers_lease_takes_nothing_back_of_its_next_session() {
+    let (mut world, peer, open) = back_before_its_leases_ended();
+    open.into_iter().for_each(|lease| world.end_late(lease));
+    let taken_back = world.peers[&peer].frames.iter().any(|frame| matches!(frame, Frame::Cancel(_)));
+    assert!(!taken_back, "the requests of the new session have the numbers of the old one");
+    world.run(MINUTE);
+    assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
+}
+
+#[test]
+fn leases_of_a_lost_peer_that_do_not_end_are_stopped_after_two_seconds() {
+    let (mut world, _, open) = back_before_its_leases_ended();
+    let ms = world.run(MINUTE);
+    assert_eq!(world.state(), JobState::Acknowledged, "{} leases, {}", open.len(), world.view().reason);
+    assert!(ms < 10_000, "{ms} ms");
 }
 
 #[test]

@@ -41,6 +41,8 @@ struct Running {
     at: u64,
     end: Option<u64>,
     idle_ms: u64,
+    /// Its peer went; it still has something to write.
+    is_cut_off: bool,
 }
 
 pub(super) struct World {
@@ -69,6 +71,8 @@ pub(super) struct World {
     pub(super) lease_fault: Option<LocalFault>,
     /// What the own cache gives, and how many bytes of it before it fails.
     pub(super) cache: Option<(Arc<HashList>, u64)>,
+    /// The own cache says nothing where it would fail.
+    pub(super) cache_hangs: bool,
     leases: BTreeMap<LeaseId, Running>,
     inbox: VecDeque<Input>,
     /// Facts told at this very moment: the engine must not run in circles.
@@ -119,6 +123,7 @@ impl World {
             deliver_fault: None,
             lease_fault: None,
             cache: None,
+            cache_hangs: false,
             leases: BTreeMap::new(),
             inbox: VecDeque::new(),
             told_now: 0,
@@ -223,10 +228,29 @@ impl World {
 
     pub(super) fn lose(&mut self, id: PeerId) {
         self.peers.remove(&id);
-        let ids: Vec<LeaseId> =
-            self.leases.iter().filter(|(_, run)| source_of(run) == Some(id)).map(|(id, _)| *id).collect();
-        ids.into_iter().for_each(|lease| self.end(lease, Err(LeaseFault::PeerLost)));
+        self.leases_of(id).into_iter().for_each(|lease| self.end(lease, Err(LeaseFault::PeerLost)));
         self.tell(Input::PeerLost { peer: id });
+    }
+
+    /// The peer goes; what it sent is still on its way to the disk, so its leases have not ended.
+    pub(super) fn cut_off(&mut self, id: PeerId) -> Vec<LeaseId> {
+        let open = self.leases_of(id);
+        self.leases
+            .values_mut()
+            .filter(|run| source_of(run) == Some(id))
+            .for_each(|run| run.is_cut_off = true);
+        (self.model(id).wanted, self.model(id).frames) = Default::default();
+        self.tell(Input::PeerLost { peer: id });
+        open
+    }
+
+    pub(super) fn end_late(&mut self, lease: LeaseId) {
+        self.end(lease, Err(LeaseFault::PeerLost));
+        self.inbox.pop_back().into_iter().for_each(|input| self.tell(input));
+    }
+
+    fn leases_of(&self, peer: PeerId) -> Vec<LeaseId> {
+        self.leases.iter().filter(|(_, run)| source_of(run) == Some(peer)).map(|(id, _)| *id).collect()
     }
 
     pub(super) fn view(&self) -> crate::engine::event::JobView {
@@ -353,9 +377,7 @@ impl World {
 
     fn lose_later(&mut self, peer: PeerId) {
         self.peers.remove(&peer);
-        let ids: Vec<LeaseId> =
-            self.leases.iter().filter(|(_, run)| source_of(run) == Some(peer)).map(|(id, _)| *id).collect();
-        ids.into_iter().for_each(|lease| self.end(lease, Err(LeaseFault::PeerLost)));
+        self.leases_of(peer).into_iter().for_each(|lease| self.end(lease, Err(LeaseFault::PeerLost)));
         self.inbox.push_back(Input::PeerLost { peer });
     }
 
@@ -412,7 +434,7 @@ impl World {
                 }
             }
         };
-        self.leases.insert(id, Running { lease, at, end, idle_ms: 0 });
+        self.leases.insert(id, Running { lease, at, end, idle_ms: 0, is_cut_off: false });
         if let Some(fault) = fault {
             self.end(id, Err(fault));
         } else if let Some(fault) = self.lease_fault.take() {
@@ -439,7 +461,7 @@ impl World {
                 let left = self.cache.as_ref().map_or(0, |(_, left)| *left).min(1 << 20);
                 let moved = self.move_lease(id, left);
                 self.cache.as_mut().into_iter().for_each(|(_, left)| *left -= moved);
-                if moved == 0 {
+                if moved == 0 && !self.cache_hangs {
                     self.end(id, Err(LeaseFault::NotHeld));
                 }
                 continue;
@@ -466,7 +488,7 @@ impl World {
                 None => return 0,
             },
             LeaseSource::Peer { peer, request } => match self.peers.get(&peer) {
-                Some(model) if model.wanted.contains(&request) => Arc::clone(&model.sends),
+                Some(model) if model.wanted.contains(&request) && !run.is_cut_off => Arc::clone(&model.sends),
                 _ => return 0,
             },
         };
