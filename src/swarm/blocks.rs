@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use super::limits::{LANES, REQUEST_QUEUE_BLOCKS, ROUTES_PER_PEER_MAX};
 use super::link::Link;
+use super::outgoing::OutgoingBuffer;
 
 /// A block of a request, not yet proved.
 #[derive(Clone, Debug)]
@@ -76,6 +77,22 @@ impl Drop for BlockReceiver {
 impl BlockSender {
     pub(super) const fn new(link: Arc<Link>) -> Self {
         Self { link }
+    }
+
+    /// An empty buffer for `len` bytes that are to be sent. Waits while 2 MiB, or two longer pieces, are held for this
+    /// peer already.
+    ///
+    /// # Errors
+    /// [`Gone`] when the connection is lost.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub async fn room(&self, len: usize) -> Result<OutgoingBuffer, Gone> {
+        tokio::select! {
+            biased;
+            () = self.link.stop.cancelled() => Err(Gone),
+            room = self.link.outgoing().take(len) => room,
+        }
     }
 
     /// Hands bytes of a request to the transport, in blocks of 256 KiB at most; waits while the peer reads slowly.

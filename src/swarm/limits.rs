@@ -53,6 +53,10 @@ pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Buffers for blocks kept for the next one, 256 KiB each.
 pub(super) const POOLED_BUFFERS_MAX: usize = 16;
 
+/// Buffers of 256 KiB for what one peer is being sent, from the disk to the multiplexer; a longer piece counts as
+/// half of them.
+pub(super) const OUTGOING_BUFFERS_MAX: u32 = 8;
+
 /// Announced peers remembered.
 pub(super) const PEERS_MAX: usize = 1_024;
 /// Addresses of one announced peer.

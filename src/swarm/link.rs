@@ -21,6 +21,7 @@ use super::buffers::Buffers;
 use super::dial::PeerTable;
 use super::limits::{CONTROL_QUEUE_BYTES_MAX, CONTROL_QUEUE_FRAMES_MAX, LANE_QUEUE_BLOCKS, LANES};
 use super::onlink::Links;
+use super::outgoing::Outgoing;
 
 /// What everyone sees. Locks are held for a few instructions, never two at once, never across a wait.
 #[derive(Debug)]
@@ -103,16 +104,17 @@ pub(super) struct Link {
     /// Whether our Hello is on its way. What comes before it was meant for an earlier link.
     greeted: AtomicBool,
     queued_bytes: AtomicUsize,
-    lanes: Vec<mpsc::Sender<Outgoing>>,
+    lanes: Vec<mpsc::Sender<Queued>>,
     lanes_wanted: AtomicBool,
     routes: Mutex<Routes>,
     fault: OnceLock<String>,
+    outgoing: Outgoing,
     common: Arc<Common>,
 }
 
 /// A block in front of a data stream.
 #[derive(Debug)]
-pub(super) struct Outgoing {
+pub(super) struct Queued {
     pub(super) header: BlockHeader,
     pub(super) bytes: Bytes,
 }
@@ -121,7 +123,7 @@ pub(super) struct Outgoing {
 #[derive(Debug)]
 pub(super) struct Queues {
     pub(super) control: mpsc::Receiver<Bytes>,
-    pub(super) lanes: Vec<mpsc::Receiver<Outgoing>>,
+    pub(super) lanes: Vec<mpsc::Receiver<Queued>>,
 }
 
 /// Why a frame was not sent.
@@ -159,6 +161,7 @@ impl Link {
             lanes_wanted: AtomicBool::new(false),
             routes: Mutex::default(),
             fault: OnceLock::new(),
+            outgoing: Outgoing::new(),
             common,
         };
         (Arc::new(link), Queues { control: control_queue, lanes: lane_queues })
@@ -236,6 +239,11 @@ impl Link {
         &self.common.buffers
     }
 
+    /// Room for outgoing blocks.
+    pub(super) const fn outgoing(&self) -> &Outgoing {
+        &self.outgoing
+    }
+
     /// Asks for the data streams towards the peer, once.
     pub(super) fn want_lanes(&self) {
         if !self.lanes_wanted.swap(true, Ordering::Relaxed) {
@@ -259,7 +267,7 @@ impl Link {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(Gone),
-            sent = lane.send(Outgoing { header, bytes }) => sent.map_err(|_| Gone),
+            sent = lane.send(Queued { header, bytes }) => sent.map_err(|_| Gone),
         }
     }
 

@@ -23,6 +23,7 @@ mod link;
 mod listen;
 mod muxer;
 mod onlink;
+mod outgoing;
 mod run;
 mod scoped;
 mod streams;
@@ -49,6 +50,7 @@ pub use address::{AddressError, PeerAddress, parse_listen};
 pub use blocks::{Block, BlockReceiver, BlockSender, Gone};
 pub use identity::peer_id_of;
 pub use link::SendError;
+pub use outgoing::OutgoingBuffer;
 pub use tls::TlsSetupError;
 pub use transport::TransportSetupError;
 

@@ -28,7 +28,7 @@ use super::limits::{
     ANNOUNCEMENTS_QUEUED_MAX, CONTROL_TIMEOUT, INTERFACES_EVERY, LANES, SETTLED_AFTER, STRANGERS_DIALLED_MAX,
     TICK,
 };
-use super::link::{Link, Outgoing, Shared, locked};
+use super::link::{Link, Queued, Shared, locked};
 use super::onlink::Links;
 use super::{SwarmConfig, SwarmError, SwarmEvent, address, identity, listen, streams, transport};
 
@@ -68,7 +68,7 @@ struct Connection {
     since: Instant,
     control: Control,
     /// Data streams of ours that were not opened yet.
-    lane_queues: Vec<mpsc::Receiver<Outgoing>>,
+    lane_queues: Vec<mpsc::Receiver<Queued>>,
     lanes_asked: bool,
 }
 

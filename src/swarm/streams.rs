@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::SwarmEvent;
 use super::blocks::{Block, Way};
 use super::limits::{FRAME_TIMEOUT, STALL_TIMEOUT};
-use super::link::{Link, Outgoing};
+use super::link::{Link, Queued};
 
 /// What is written after a link was told to end gets so long: the words of a goodbye.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -210,7 +210,7 @@ async fn take_block(link: &Link, stream: &mut Stream) -> Result<(), Ended> {
 }
 
 /// Writes the blocks queued for one data stream; flushes when none waits.
-pub(super) async fn give_blocks(link: Arc<Link>, mut stream: Stream, mut queue: mpsc::Receiver<Outgoing>) {
+pub(super) async fn give_blocks(link: Arc<Link>, mut stream: Stream, mut queue: mpsc::Receiver<Queued>) {
     let given = async {
         loop {
             let next = match queue.try_recv() {

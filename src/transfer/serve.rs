@@ -1,7 +1,7 @@
 //! Gives a peer what it asked for, proved in the very buffer that is sent (WIRE-7).
 //!
-//! Reading and hashing happen on a thread of their own, one buffer ahead of the network. Knows: how a request is cut
-//! into blocks. Does not know: who may ask (the brain decided that before).
+//! Reading and hashing happen on a thread that may block, a few buffers ahead of the network: each peer has so much room
+//! and no more. Knows: how a request is cut into blocks. Does not know: who may ask (the brain decided that before).
 
 use std::ops::Range;
 use std::time::Duration;
@@ -10,16 +10,13 @@ use bytes::Bytes;
 use peer_proto::content::{ByteRange, Geometry};
 use peer_proto::limits::BLOCK_LEN_MAX;
 use peer_proto::session::RequestId;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::io::ServeOutcome;
-use crate::swarm::BlockSender;
+use crate::swarm::{BlockSender, Gone, OutgoingBuffer};
 
 /// A peer that takes no block for so long is gone, or might as well be.
 const WRITE_STALL: Duration = Duration::from_secs(10);
-/// Buffers that were read and wait for the network.
-const BUFFERS_AHEAD: usize = 2;
 
 /// Reads pieces and proves them in the buffer they are read into. Blocks.
 pub(super) trait PieceReader: Send + 'static {
@@ -41,77 +38,112 @@ pub(super) struct Serving {
     pub(super) stop: CancellationToken,
 }
 
+/// Why an answer ended before its end.
+enum Cut {
+    NotHeld,
+    PeerGone,
+}
+
+impl From<NotHeld> for Cut {
+    fn from(_: NotHeld) -> Self {
+        Self::NotHeld
+    }
+}
+
+impl From<Gone> for Cut {
+    fn from(_: Gone) -> Self {
+        Self::PeerGone
+    }
+}
+
 impl Serving {
     /// Sends all ranges in order. Returns payload bytes handed to the transport and how it ended.
     ///
     /// # Cancel safety
-    /// What was sent was sent; the reading thread ends with its channel.
+    /// What was sent was sent; a read that is under way ends by itself.
     pub(super) async fn run(self, reader: impl PieceReader) -> (u64, ServeOutcome) {
-        let Self { sender, request, ranges, stop } = self;
-        let (buffers, mut ready) = mpsc::channel(BUFFERS_AHEAD);
-        let reading = tokio::task::spawn_blocking(move || read(reader, &ranges, &buffers));
         let mut sent = 0;
-        while let Some(bytes) = tokio::select! {
+        let ended = tokio::select! {
             biased;
-            () = stop.cancelled() => return (sent, ServeOutcome::PeerGone),
-            bytes = ready.recv() => bytes,
-        } {
-            let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            let is_sent = tokio::select! {
-                biased;
-                () = stop.cancelled() => false,
-                result = tokio::time::timeout(WRITE_STALL, sender.send(request, sent, bytes)) => {
-                    matches!(result, Ok(Ok(())))
-                }
-            };
-            if !is_sent {
-                return (sent, ServeOutcome::PeerGone);
+            () = self.stop.cancelled() => Err(Cut::PeerGone),
+            ended = self.send_all(reader, &mut sent) => ended,
+        };
+        let outcome = match ended {
+            Ok(()) => ServeOutcome::Sent,
+            Err(Cut::NotHeld) => ServeOutcome::NotHeld,
+            Err(Cut::PeerGone) => ServeOutcome::PeerGone,
+        };
+        (sent, outcome)
+    }
+
+    async fn send_all(&self, mut reader: impl PieceReader, sent: &mut u64) -> Result<(), Cut> {
+        let geometry = reader.geometry().ok_or(NotHeld)?;
+        for range in &self.ranges {
+            for batch in batches(&geometry, *range)? {
+                let batch = batch?;
+                let buffer = self.sender.room(batch.len).await?;
+                let reading = tokio::task::spawn_blocking(move || {
+                    let read = batch.read(&mut reader, buffer);
+                    (reader, read)
+                });
+                let (back, read) = reading.await.map_err(|_| NotHeld)?;
+                reader = back;
+                self.send(read?, sent).await?;
             }
-            sent += len;
         }
-        match reading.await {
-            Ok(Ok(())) => (sent, ServeOutcome::Sent),
-            Ok(Err(NotHeld)) | Err(_) => (sent, ServeOutcome::NotHeld),
+        Ok(())
+    }
+
+    async fn send(&self, mut bytes: Bytes, sent: &mut u64) -> Result<(), Cut> {
+        while !bytes.is_empty() {
+            let block = bytes.split_to(BLOCK_LEN.min(bytes.len()));
+            let len = u64::try_from(block.len()).unwrap_or(u64::MAX);
+            let sending = self.sender.send(self.request, *sent, block);
+            tokio::time::timeout(WRITE_STALL, sending).await.map_err(|_| Gone)??;
+            *sent += len;
         }
+        Ok(())
     }
 }
 
-/// Reads the ranges piece by piece and hands them over in blocks.
-fn read(
-    mut reader: impl PieceReader,
-    ranges: &[ByteRange],
-    buffers: &mpsc::Sender<Bytes>,
-) -> Result<(), NotHeld> {
-    let block_len = usize::try_from(BLOCK_LEN_MAX).unwrap_or(usize::MAX);
-    let geometry = reader.geometry().ok_or(NotHeld)?;
-    for range in ranges {
-        if range.end() > geometry.len() {
+const BLOCK_LEN: usize = BLOCK_LEN_MAX as usize;
+
+/// Whole pieces that are read together, and what of them was asked for.
+struct Batch {
+    pieces: Range<u32>,
+    len: usize,
+    wanted: Range<usize>,
+}
+
+impl Batch {
+    fn read(self, reader: &mut impl PieceReader, mut buffer: OutgoingBuffer) -> Result<Bytes, NotHeld> {
+        reader.append(self.pieces, buffer.bytes())?;
+        if buffer.bytes().len() < self.wanted.end {
             return Err(NotHeld);
         }
-        // As many whole pieces as fit into a block, one at least.
-        let batch_count = u32::try_from(u64::from(BLOCK_LEN_MAX) / geometry.piece_len()).unwrap_or(1).max(1);
-        let pieces = geometry.touched_pieces(*range);
-        let mut first = pieces.start;
-        while first < pieces.end {
-            let end = pieces.end.min(first.saturating_add(batch_count));
-            let batch = geometry.pieces_range(first..end).ok_or(NotHeld)?;
-            let mut buffer = Vec::with_capacity(usize::try_from(batch.len()).map_err(|_| NotHeld)?);
-            reader.append(first..end, &mut buffer)?;
-            let wanted = batch.intersection(*range).ok_or(NotHeld)?;
-            let skip = usize::try_from(wanted.start() - batch.start()).map_err(|_| NotHeld)?;
-            let len = usize::try_from(wanted.len()).map_err(|_| NotHeld)?;
-            if buffer.len() < skip.saturating_add(len) {
-                return Err(NotHeld);
-            }
-            let mut bytes = Bytes::from(buffer).slice(skip..skip + len);
-            while !bytes.is_empty() {
-                let block = bytes.split_to(block_len.min(bytes.len()));
-                if buffers.blocking_send(block).is_err() {
-                    return Ok(());
-                }
-            }
-            first = end;
-        }
+        Ok(buffer.freeze().slice(self.wanted))
     }
-    Ok(())
+}
+
+/// Cuts a range into batches: as many whole pieces as fit into a block, one at least.
+fn batches(
+    geometry: &Geometry,
+    range: ByteRange,
+) -> Result<impl Iterator<Item = Result<Batch, NotHeld>> + use<>, NotHeld> {
+    if range.end() > geometry.len() {
+        return Err(NotHeld);
+    }
+    let geometry = *geometry;
+    let count = u32::try_from(u64::from(BLOCK_LEN_MAX) / geometry.piece_len()).unwrap_or(1).max(1);
+    let step = usize::try_from(count).map_err(|_| NotHeld)?;
+    let pieces = geometry.touched_pieces(range);
+    let batch = move |first: u32| {
+        let pieces = first..pieces.end.min(first.saturating_add(count));
+        let whole = geometry.pieces_range(pieces.clone())?;
+        let wanted = whole.intersection(range)?;
+        let within = |at: u64| usize::try_from(at - whole.start()).ok();
+        let wanted = within(wanted.start())?..within(wanted.end())?;
+        Some(Batch { pieces, len: usize::try_from(whole.len()).ok()?, wanted })
+    };
+    Ok(geometry.touched_pieces(range).step_by(step).map(move |first| batch(first).ok_or(NotHeld)))
 }
