@@ -3,7 +3,6 @@
 //! Knows: the one answer to each lease, refusals, peers that go. Does not know: how leases start (`lease`), which one
 //! should be next (`plan`).
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use peer_proto::peer::PeerId;
@@ -16,6 +15,7 @@ use super::fetch::Reach;
 use super::io::{LeaseFault, LeaseId, Severity};
 use super::job::Job;
 use super::lease::{Giver, OpenLease, Purpose};
+use super::look::Heed;
 use super::why::Chosen;
 
 /// How long what a lost peer sent may take to the disk.
@@ -30,10 +30,11 @@ impl Job {
         len: Option<u64>,
         outcome: Result<(), LeaseFault>,
         core: &mut Core,
-    ) {
+    ) -> Heed {
         let now = core.time();
         self.progress(id, received, core);
-        let Some(lease) = self.leases.remove(&id) else { return };
+        let Some(lease) = self.leases.remove(&id) else { return Heed::Later };
+        let heed = lease.frees(outcome.is_ok());
         let wasted = lease.received.saturating_sub(lease.stored);
         self.bytes.discarded += wasted;
         core.totals.discarded_bytes += wasted;
@@ -42,7 +43,7 @@ impl Job {
         }
         let words = outcome.as_ref().err().map(ToString::to_string);
         self.why.ended(id, lease.stored, words, now);
-        self.note_owing(now);
+        self.note_owing(lease.giver, now);
         match lease.giver {
             Giver::Peer(peer) => {
                 if let Some(request) = lease.request {
@@ -75,15 +76,22 @@ impl Job {
                 self.origin_lease_ended(outcome, core);
             }
         }
+        heed
     }
 
-    fn note_owing(&mut self, now: Instant) {
-        let open = self.leases.values().filter(|lease| !lease.stopped);
-        let owing: BTreeSet<Giver> = open.map(|lease| lease.giver).collect();
-        self.origin.speed.owes(owing.contains(&Giver::Origin), now);
-        self.peers_speed.owes(owing.iter().any(|giver| giver.peer().is_some()), now);
-        for (peer, source) in &mut self.sources {
-            source.speed.owes(owing.contains(&Giver::Peer(*peer)), now);
+    /// A source whose lease ended may owe nothing any more.
+    fn note_owing(&mut self, giver: Giver, now: Instant) {
+        let mut open = self.leases.values().filter(|lease| !lease.stopped);
+        let owes = open.clone().any(|lease| lease.giver == giver);
+        match giver {
+            Giver::Origin => self.origin.speed.owes(owes, now),
+            Giver::Cache => {}
+            Giver::Peer(peer) => {
+                self.peers_speed.owes(open.any(|lease| lease.peer().is_some()), now);
+                if let Some(source) = self.sources.get_mut(&peer) {
+                    source.speed.owes(owes, now);
+                }
+            }
         }
     }
 

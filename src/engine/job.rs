@@ -4,7 +4,6 @@
 //! filled (`fetch`, `plan`, `lease`), who may be believed (`claims`).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use peer_proto::content::Geometry;
 use peer_proto::digest::{Algorithm, Digest};
@@ -12,7 +11,6 @@ use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
 use peer_proto::version::Version;
 
-use super::Heed;
 use super::claims::Claims;
 use super::core::Core;
 use super::event::{BytesBySource, Event, Failure};
@@ -21,6 +19,7 @@ use super::io::{
     Effect, EffectId, JobCommand, LeaseId, LocalFault, LocalFaultKind, PartFound, SealedFile, StoredJob,
 };
 use super::lease::{Giver, OpenLease, PeerSource, Share};
+use super::look::Looks;
 use super::pace::{Breaker, Speed};
 use super::pieces::Pieces;
 use super::recall::Recall;
@@ -105,14 +104,10 @@ pub(super) struct Job {
     pub(super) announce: bool,
     pub(super) told_at: Option<Instant>,
     pub(super) wake: Instant,
-    /// When it took its next step last.
-    looked_at: Instant,
+    pub(super) looks: Looks,
     /// When a peer should be asked next, as far as is known.
     pub(super) ask_at: Instant,
 }
-
-/// Facts that free no place and answer nothing are acted on together, this long after the last look at most.
-pub(super) const LOOK_TICK: Duration = Duration::from_millis(5);
 
 impl Job {
     pub(super) fn new(id: JobId, spec: JobSpec, core: &Core) -> Self {
@@ -157,7 +152,7 @@ impl Job {
             announce: false,
             told_at: None,
             wake: Instant::NEVER,
-            looked_at: Instant::ZERO,
+            looks: Looks::default(),
             ask_at: Instant::ZERO,
         }
     }
@@ -253,19 +248,8 @@ impl Job {
         core.askers.remove(&id);
     }
 
-    /// Sees to it that a fact is acted on.
-    pub(super) fn heed(&mut self, heed: Heed, core: &mut Core) {
-        if heed == Heed::Soon && !self.announce {
-            self.wake_at(self.looked_at.after(LOOK_TICK));
-        }
-        if heed == Heed::Now || self.announce || self.wake <= core.time() {
-            core.dirty.insert(self.id);
-        }
-    }
-
     /// The next step, as far as no answer is awaited.
     pub(super) fn advance(&mut self, core: &mut Core) {
-        self.looked_at = core.time();
         self.wake = Instant::NEVER;
         match self.stage {
             Stage::New if self.runs() => self.open(core),

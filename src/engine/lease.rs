@@ -14,6 +14,7 @@ use peer_proto::verify::HashList;
 use super::core::Core;
 use super::io::{Accept, Effect, Lease, LeaseId, LeaseSource, PieceRun, Span, Standing};
 use super::job::Job;
+use super::look::Heed;
 use super::pace::{Breaker, Speed};
 use super::piece_set::PieceSet;
 use crate::record::RecordId;
@@ -121,6 +122,18 @@ impl OpenLease {
         self.pieces.start.saturating_add(through).min(self.pieces.end)
     }
 
+    /// What its end calls for: one that brought what it was to bring only frees a place at its peer.
+    pub(super) fn frees(&self, is_ok: bool) -> Heed {
+        match self.giver {
+            Giver::Peer(peer)
+                if is_ok && self.purpose == Purpose::Gap && !self.released && self.orphaned.is_none() =>
+            {
+                Heed::Peer(peer)
+            }
+            Giver::Peer(_) | Giver::Origin | Giver::Cache => Heed::Now,
+        }
+    }
+
     /// Pieces still to come.
     pub(super) fn left(&self, piece_len: u64) -> u32 {
         self.pieces.end - self.position(piece_len)
@@ -143,6 +156,8 @@ pub(super) struct PeerSource {
 /// What one source gave, for people.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Share {
+    /// The source's name as it is shown.
+    pub(super) name: String,
     pub(super) address: Option<String>,
     pub(super) bytes: u64,
     pub(super) leases: u32,
@@ -344,22 +359,23 @@ impl Job {
         }
         if self.shares.len() < SHARES_MAX || self.shares.contains_key(&giver) {
             let address = giver.peer().and_then(|peer| core.peers.get(peer)).map(|peer| peer.address.clone());
-            let share = self.shares.entry(giver).or_default();
+            let named = || Share { name: giver.to_string(), ..Share::default() };
+            let share = self.shares.entry(giver).or_insert_with(named);
             share.bytes += more;
             share.address = address.or(share.address.take());
         }
     }
 
     /// Pieces of a lease are on disk and agree.
-    pub(super) fn pieces_stored(&mut self, id: LeaseId, run: &PieceRun, core: &mut Core) {
+    pub(super) fn pieces_stored(&mut self, id: LeaseId, run: &PieceRun, core: &mut Core) -> Heed {
         let count = u32::try_from(run.values.len()).unwrap_or(u32::MAX);
         let end = run.first.0.saturating_add(count);
-        let known = self.leases.contains_key(&id);
-        if !known || self.geometry.is_some_and(|cut| end > cut.piece_count()) {
-            return;
+        let Some(lease) = self.leases.get(&id) else { return Heed::Later };
+        if self.geometry.is_some_and(|cut| end > cut.piece_count()) {
+            return Heed::Later;
         }
+        let (content, purpose, giver) = (lease.content, lease.purpose, lease.giver);
         let had = self.pieces.held().clone();
-        let content = self.leases.get(&id).and_then(|lease| lease.content);
         let rests_on_word = matches!(run.standing, Standing::Provisional { .. });
         if rests_on_word && content.is_none_or(|content| self.claims.accept(content).is_none()) {
             // Its author was refuted while this was on its way.
@@ -371,32 +387,34 @@ impl Job {
             for run in suspect.runs().collect::<Vec<_>>() {
                 self.restand(run, standing, core);
             }
-            return;
+            return Heed::Now;
         }
         let changed = self.pieces.store(run);
         self.changed = true;
-        for piece in run.first.0..end {
-            let len = self.piece_len(piece);
-            let Some(lease) = self.leases.get_mut(&id) else { return };
-            let purpose = lease.purpose;
-            if !had.contains(piece) || purpose == Purpose::Repair {
-                lease.stored = lease.stored.saturating_add(len);
-                if let Some(source) = lease.peer().and_then(|peer| self.sources.get_mut(&peer)) {
-                    source.proven = source.proven.saturating_add(len);
-                }
-            }
+        let fresh = |piece: &u32| !had.contains(*piece) || purpose == Purpose::Repair;
+        let stored: u64 = (run.first.0..end).filter(fresh).map(|piece| self.piece_len(piece)).sum();
+        if let Some(lease) = self.leases.get_mut(&id) {
+            lease.stored = lease.stored.saturating_add(stored);
         }
+        let source = giver.peer().and_then(|peer| Some((peer, self.sources.get_mut(&peer)?)));
+        let heed = match source {
+            Some((peer, source)) => {
+                let was_proven = source.proven > 0;
+                source.proven = source.proven.saturating_add(stored);
+                if was_proven { Heed::Later } else { Heed::PeerSoon(peer) }
+            }
+            None if self.claims.hints.is_empty() && self.repair.is_none() => Heed::Later,
+            None => Heed::Soon,
+        };
         if run.standing == Standing::Certain {
             self.certain_arrived(run, &changed, core);
             self.compare_with_trusted(run, core);
         }
-        if self.leases.get(&id).is_some_and(|lease| lease.purpose == Purpose::Length) {
+        if purpose == Purpose::Length {
             self.length_proved(core);
         }
         self.stop_where_done(core);
-        if self.is_whole() {
-            self.wake_at(core.time());
-        }
+        if purpose == Purpose::Length || self.is_whole() { Heed::Now } else { heed }
     }
 
     fn piece_len(&self, piece: u32) -> u64 {

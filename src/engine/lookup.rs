@@ -17,17 +17,20 @@ use peer_proto::verify::HashList;
 
 use super::claims::{Claims, Fetching, Hint};
 use super::core::Core;
-use super::fetch::{LIST_WAIT, LOOK_FOR, Reach};
+use super::fetch::{HEAD_START_MAX, LIST_WAIT, LOOK_FOR, Reach};
 use super::io::Standing;
 use super::job::Job;
 use super::lease::PeerSource;
+use super::look::Heed;
 use super::pace::{Breaker, Speed};
 use super::piece_set::PieceSet;
 use super::why::Chosen;
 use crate::job::Trigger;
 
-/// Peers that did not have it are asked again after this.
+/// Peers that did not have it are asked again after this, then after twice as long, ...
 pub const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// ... and after this at most.
+pub const ASK_AGAIN_MAX: Duration = Duration::from_secs(8);
 const SOURCES_MAX: usize = 64;
 const DIGESTS_ASKED_MAX: usize = 3;
 
@@ -64,7 +67,7 @@ impl Job {
         let mut next = Instant::NEVER;
         let mut due = Vec::new();
         for (id, peer) in core.peers.iter().filter(|(_, peer)| peer.ready) {
-            let asked = peer.asked.get(&self.id).map(|asked| asked.after(ASK_AGAIN));
+            let asked = peer.asked.get(&self.id).map(|(_, again)| *again);
             let again = asked.unwrap_or(Instant::ZERO);
             if self.sources.contains_key(&id) || peer.asks.values().any(|job| *job == self.id) {
                 continue;
@@ -92,17 +95,20 @@ impl Job {
     }
 
     /// A peer answered a question.
-    pub(super) fn answered_by(&mut self, id: PeerId, answer: Answer, core: &mut Core) {
+    pub(super) fn answered_by(&mut self, id: PeerId, answer: Answer, core: &mut Core) -> Heed {
         self.changed = true;
         self.ask_at = Instant::ZERO;
         let Answer::Here { content, whole, sealed } = answer else {
-            return;
+            // It may have been the last one the origin was held back for.
+            let began = self.fetching_since.unwrap_or(Instant::ZERO);
+            let held_back = began.after(HEAD_START_MAX) > core.time();
+            return if held_back { Heed::Soon } else { Heed::Later };
         };
         let now = core.time();
         let fits = self.claims.may_be(content, self.known_len(), sealed);
         let full = self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&id);
         if !self.wants_peers(core) || !fits || full || core.peers.is_refuted(id, now) {
-            return;
+            return Heed::Soon;
         }
         if let Some(hint) = self.claims.hint_mut(content) {
             hint.stated_by.insert(id);
@@ -119,16 +125,18 @@ impl Job {
             proven: 0,
         };
         self.sources.entry(id).or_insert(source);
+        Heed::Soon
     }
 
     /// A peer's have-set changed.
-    pub(super) fn have_changed(&mut self, id: PeerId, content: ContentId, core: &Core) {
-        if let Some(source) = self.sources.get_mut(&id)
-            && source.content == content
-        {
-            source.have = core.peers.have(id, content);
-            self.changed = true;
-        }
+    pub(super) fn have_changed(&mut self, id: PeerId, content: ContentId, core: &Core) -> Heed {
+        let Some(source) = self.sources.get_mut(&id).filter(|source| source.content == content) else {
+            return Heed::Later;
+        };
+        let heed = if source.have.is_empty() { Heed::Soon } else { Heed::PeerSoon(id) };
+        source.have = core.peers.have(id, content);
+        self.changed = true;
+        heed
     }
 
     /// Asks for the lists that are stated and not known yet, at most four, and from a second peer if the first is slow.

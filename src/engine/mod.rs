@@ -16,6 +16,7 @@ pub mod fetch;
 pub mod io;
 mod job;
 pub mod lease;
+mod look;
 pub mod lookup;
 pub mod pace;
 pub mod peers;
@@ -47,6 +48,7 @@ use event::JobView;
 use explain::Decision;
 use io::{Effect, EffectId, Input, JobCommand, Now, Output, StoredJob};
 use job::{Job, Stage};
+use look::Heed;
 use serve::Shelf;
 
 use crate::job::{JobId, JobSpec, PeerFlags};
@@ -54,15 +56,6 @@ use crate::record::RecordSummary;
 
 /// Jobs that are over and still shown, with their decisions; older ones are forgotten.
 pub const ENDED_JOBS_MAX: usize = 64;
-
-/// When a job looks around after a fact.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Heed {
-    /// At once: a place is free, or an answer is here.
-    Now,
-    /// With the next such facts, [`job::LOOK_TICK`] after it looked last: at once if it was quiet for so long.
-    Soon,
-}
 
 /// The deciding part of a node.
 #[derive(Debug)]
@@ -98,15 +91,16 @@ impl Engine {
             | Input::ListRecalled { .. }
             | Input::ListRead { .. } => self.answer(input),
             Input::Progress { lease, received } => {
-                self.with_lease(lease, Heed::Soon, |job, core| job.progress(lease, received, core));
+                self.with_lease(lease, |job, core| {
+                    job.progress(lease, received, core);
+                    Heed::Later
+                });
             }
             Input::PiecesStored { lease, run } => {
-                self.with_lease(lease, Heed::Soon, |job, core| job.pieces_stored(lease, &run, core));
+                self.with_lease(lease, |job, core| job.pieces_stored(lease, &run, core));
             }
             Input::LeaseEnded { lease, received, len, outcome } => {
-                self.with_lease(lease, Heed::Now, |job, core| {
-                    job.lease_ended(lease, received, len, outcome, core);
-                });
+                self.with_lease(lease, |job, core| job.lease_ended(lease, received, len, outcome, core));
                 self.core.leases.remove(&lease);
             }
             Input::PeerConnected { peer, address, near, nonce } => {
@@ -128,7 +122,7 @@ impl Engine {
         self.core.now = now;
         self.core.wake_sessions();
         let time = self.core.time();
-        let due = self.jobs.iter().filter(|(_, job)| job.wake <= time).map(|(id, _)| *id);
+        let due = self.jobs.iter().filter(|(_, job)| job.wakes_at() <= time).map(|(id, _)| *id);
         self.core.dirty.extend(due);
         self.turn();
     }
@@ -138,7 +132,7 @@ impl Engine {
         if let Some(effect) = self.core.effects.pop_front() {
             return Output::Effect(Box::new(effect));
         }
-        let jobs = self.jobs.values().map(|job| job.wake).min().unwrap_or(Instant::NEVER);
+        let jobs = self.jobs.values().map(Job::wakes_at).min().unwrap_or(Instant::NEVER);
         Output::WaitUntil(jobs.min(self.core.peers.wake()).min(self.core.have_wake()))
     }
 
@@ -209,9 +203,9 @@ impl Engine {
     fn job_found(&mut self, stored: StoredJob) {
         let id = stored.id;
         if !self.jobs.contains_key(&id) {
-            let job = Job::found(stored, &self.core);
+            let mut job = Job::found(stored, &self.core);
+            job.heed(Heed::Now, &mut self.core);
             self.jobs.insert(id, job);
-            self.core.dirty.insert(id);
         }
     }
 
@@ -219,7 +213,7 @@ impl Engine {
         match self.jobs.get_mut(&id) {
             Some(job) => {
                 job.command(command, &mut self.core);
-                self.core.dirty.insert(id);
+                job.heed(Heed::Now, &mut self.core);
             }
             None => {
                 let reason = "there is no such job".to_owned();
@@ -233,10 +227,7 @@ impl Engine {
         if before.server && !flags.server {
             self.core.stop_serving();
         }
-        for (id, job) in &mut self.jobs {
-            job.flags_changed(&mut self.core);
-            self.core.dirty.insert(*id);
-        }
+        self.with_all(Heed::Now, Job::flags_changed);
     }
 
     /// The answer to an effect with an id.
@@ -252,9 +243,9 @@ impl Engine {
             }
             None => return,
         };
-        self.core.dirty.insert(owner);
         let core = &mut self.core;
         let Some(job) = self.jobs.get_mut(&owner) else { return };
+        job.heed(Heed::Now, core);
         if let Input::Probed { outcome, .. } = input {
             job.probed(id, outcome, core);
             return;
@@ -277,9 +268,9 @@ impl Engine {
         }
     }
 
-    fn with_lease(&mut self, lease: io::LeaseId, heed: Heed, act: impl FnOnce(&mut Job, &mut Core)) {
+    fn with_lease(&mut self, lease: io::LeaseId, act: impl FnOnce(&mut Job, &mut Core) -> Heed) {
         let job = self.core.leases.get(&lease).copied();
-        self.with_job(job, heed, act);
+        self.with_job(job, act);
     }
 
     fn leave_peer(&mut self, peer: PeerId) {
@@ -311,7 +302,7 @@ impl Engine {
     fn advance(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let was_over = job.stage == Stage::Over && self.ended.contains(&id);
-        job.advance(&mut self.core);
+        job.look(&mut self.core);
         job.tell(&mut self.core);
         if job.stage == Stage::Over && !was_over {
             self.core.peers.forget_job(id);
@@ -334,21 +325,27 @@ impl Engine {
             }
             SessionEvent::Found { key, answer } => {
                 let asked = self.core.peers.get_mut(peer).and_then(|peer| peer.asks.remove(&key));
-                self.with_job(asked, Heed::Soon, |job, core| job.answered_by(peer, answer, core));
+                self.with_job(asked, |job, core| job.answered_by(peer, answer, core));
             }
             SessionEvent::HaveChanged { content } => {
-                self.with_jobs_of(peer, Heed::Soon, |job, core| job.have_changed(peer, content, core));
+                self.with_jobs_of(peer, |job, core| job.have_changed(peer, content, core));
             }
             SessionEvent::ListComplete { content: _, list } => {
                 self.with_all(Heed::Now, |job, core| job.list_arrived(peer, &list, core));
             }
             SessionEvent::ListFailed { content, reason } => {
-                self.with_jobs_of(peer, Heed::Now, |job, core| job.list_failed(peer, content, &reason, core));
+                self.with_jobs_of(peer, |job, core| {
+                    job.list_failed(peer, content, &reason, core);
+                    Heed::Now
+                });
             }
             SessionEvent::Refused { request, reason } => {
                 let lease = self.core.peers.get_mut(peer).and_then(|peer| peer.requests.remove(&request));
                 if let Some((job, lease)) = lease {
-                    self.with_job(Some(job), Heed::Now, |job, core| job.refused(lease, peer, reason, core));
+                    self.with_job(Some(job), |job, core| {
+                        job.refused(lease, peer, reason, core);
+                        Heed::Now
+                    });
                 }
             }
             SessionEvent::Asked { key, id, proof } => self.shelf().asked(peer, key, id, &proof),
@@ -366,16 +363,16 @@ impl Engine {
         Shelf { core: &mut self.core, jobs: &self.jobs }
     }
 
-    fn with_job(&mut self, id: Option<JobId>, heed: Heed, act: impl FnOnce(&mut Job, &mut Core)) {
+    fn with_job(&mut self, id: Option<JobId>, act: impl FnOnce(&mut Job, &mut Core) -> Heed) {
         if let Some(job) = id.and_then(|id| self.jobs.get_mut(&id)) {
-            act(job, &mut self.core);
+            let heed = act(job, &mut self.core);
             job.heed(heed, &mut self.core);
         }
     }
 
-    fn with_jobs_of(&mut self, peer: PeerId, heed: Heed, mut act: impl FnMut(&mut Job, &mut Core)) {
+    fn with_jobs_of(&mut self, peer: PeerId, mut act: impl FnMut(&mut Job, &mut Core) -> Heed) {
         for job in self.jobs.values_mut().filter(|job| job.sources.contains_key(&peer)) {
-            act(job, &mut self.core);
+            let heed = act(job, &mut self.core);
             job.heed(heed, &mut self.core);
         }
     }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::core::Core;
 use super::io::{Effect, LeaseId, ServeId};
+use super::lookup::{ASK_AGAIN, ASK_AGAIN_MAX};
 use super::piece_set::PieceSet;
 use crate::job::JobId;
 
@@ -71,8 +72,8 @@ pub(super) struct Peer {
     /// Our questions that are open, by key.
     pub(super) asks: BTreeMap<u32, JobId>,
     pub(super) next_key: u32,
-    /// When each job asked it last.
-    pub(super) asked: BTreeMap<JobId, Instant>,
+    /// How often each job asked it, and when it may ask again.
+    pub(super) asked: BTreeMap<JobId, (u32, Instant)>,
     /// Our requests and the leases they are for.
     pub(super) requests: BTreeMap<RequestId, (JobId, LeaseId)>,
     /// Contents it proved to know the digest of, and that we said we hold.
@@ -164,13 +165,8 @@ impl Peers {
 
     /// What a peer says it holds of a content, up to `count` pieces.
     pub(super) fn have(&self, peer: PeerId, content: ContentId) -> PieceSet {
-        let mut pieces = PieceSet::new();
-        if let Some(have) = self.table.get(&peer).and_then(|peer| peer.session.have(content)) {
-            for run in have.runs() {
-                pieces.insert(run);
-            }
-        }
-        pieces
+        let have = self.table.get(&peer).and_then(|peer| peer.session.have(content));
+        have.map_or_else(PieceSet::new, |have| PieceSet::from_words(have.to_words()))
     }
 
     pub(super) fn views(&self, now: Instant) -> Vec<PeerView> {
@@ -328,7 +324,9 @@ impl Core {
             questions.push((peer.next_key, digest.clone()));
             peer.next_key = peer.next_key.wrapping_add(1);
         }
-        peer.asked.insert(job, now);
+        let (times, again) = peer.asked.entry(job).or_insert((0, now));
+        *again = now.after(ASK_AGAIN.saturating_mul(1 << (*times).min(8)).min(ASK_AGAIN_MAX));
+        *times = times.saturating_add(1);
         peer.session.find(&questions, now);
         self.pump(id);
     }

@@ -52,6 +52,7 @@ impl Job {
         }
         self.plan_checks(core);
         let mut scene = self.scene(core);
+        self.looks.crowd = scene.crowd;
         if self.yield_to_peers(&geometry, &scene, core) {
             scene.gaps = self.gaps();
         }
@@ -201,7 +202,7 @@ impl Job {
         }
     }
 
-    fn plan_peers(&mut self, geometry: &Geometry, scene: &mut Scene, core: &mut Core) {
+    pub(super) fn plan_peers(&mut self, geometry: &Geometry, scene: &mut Scene, core: &mut Core) {
         let scattered = self.is_scattered(&scene.usable, core);
         let usable = std::mem::take(&mut scene.usable);
         loop {
@@ -210,8 +211,7 @@ impl Job {
                 if scene.gaps.is_empty() {
                     break;
                 }
-                let sources = u32::try_from(usable.len()).unwrap_or(u32::MAX);
-                let Some(pieces) = self.next_for(*id, scene, geometry, sources, scattered, core) else {
+                let Some(pieces) = self.next_for(*id, scene, geometry, scattered, core) else {
                     continue;
                 };
                 let why = match self.claims.trusted {
@@ -244,11 +244,10 @@ impl Job {
         id: PeerId,
         scene: &Scene,
         geometry: &Geometry,
-        sources: u32,
         scattered: bool,
         core: &mut Core,
     ) -> Option<Range<u32>> {
-        let source = self.sources.get(&id)?;
+        let source = self.sources.get(&id).filter(|source| source.have.intersects(&scene.gaps))?;
         let now = core.time();
         let load = scene.load(id);
         let outstanding = u64::from(load.left) * geometry.piece_len();
@@ -262,7 +261,7 @@ impl Job {
         }
         let room =
             if self.audit_is_possible() { self.unaudited_room(source.content, geometry) } else { u32::MAX };
-        let count = lease_pieces(geometry, rate, proven, scene.gaps.count(), sources).min(room);
+        let count = lease_pieces(geometry, rate, proven, scene.gaps.count(), scene.crowd).min(room);
         if count == 0 {
             return None;
         }

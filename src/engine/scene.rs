@@ -2,11 +2,10 @@
 //!
 //! Knows: leases counted by peer, once for a whole plan. Does not know: what should be leased next (`plan`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use peer_proto::peer::PeerId;
-use peer_proto::time::Instant;
 
 use super::core::Core;
 use super::fetch::LIST_WAIT;
@@ -36,6 +35,8 @@ pub(super) struct Scene {
     pub(super) gaps: PieceSet,
     /// Peers that may be asked for bytes now, the fastest first.
     pub(super) usable: Vec<PeerId>,
+    /// How many they are, those that are not looked at now included.
+    pub(super) crowd: u32,
     loads: BTreeMap<PeerId, Load>,
 }
 
@@ -68,10 +69,27 @@ impl Job {
 
     /// A look around.
     pub(super) fn scene(&self, core: &Core) -> Scene {
+        let mut scene = self.scene_among(self.sources.iter(), |_| true, core);
+        scene.crowd = u32::try_from(scene.usable.len()).unwrap_or(u32::MAX);
+        scene
+    }
+
+    /// A look at a few peers.
+    pub(super) fn scene_of(&self, peers: &BTreeSet<PeerId>, core: &Core) -> Scene {
+        let sources = peers.iter().filter_map(|id| self.sources.get_key_value(id));
+        self.scene_among(sources, |peer| peers.contains(&peer), core)
+    }
+
+    fn scene_among<'a>(
+        &'a self,
+        sources: impl Iterator<Item = (&'a PeerId, &'a PeerSource)>,
+        is_looked_at: impl Fn(PeerId) -> bool,
+        core: &Core,
+    ) -> Scene {
         let piece_len = self.geometry.map_or(u64::MAX, |cut| cut.piece_len());
         let mut loads: BTreeMap<PeerId, Load> = BTreeMap::new();
         for lease in self.leases.values().filter(|lease| !lease.stopped) {
-            let Some(peer) = lease.peer() else { continue };
+            let Some(peer) = lease.peer().filter(|peer| is_looked_at(*peer)) else { continue };
             let load = loads.entry(peer).or_default();
             load.busy = true;
             load.late |= lease.released;
@@ -84,19 +102,13 @@ impl Job {
         let now = core.time();
         let may = |(id, source): &(&PeerId, &PeerSource)| {
             let late = loads.get(id).is_some_and(|load| load.late);
-            !late && self.may_be_asked(**id, source, core, now)
+            !late && source.breaker.is_closed(now) && self.claims.is_accepted(source.content)
         };
-        let usable = self.sources.iter().filter(may);
+        let usable = sources.filter(may);
         let mut usable: Vec<(u64, PeerId)> = usable.map(|(id, source)| (source.speed.usual(), *id)).collect();
         usable.sort_unstable_by_key(|(rate, id)| (std::cmp::Reverse(*rate), *id));
         let usable = usable.into_iter().map(|(_, id)| id).collect();
-        Scene { gaps: self.gaps(), usable, loads }
-    }
-
-    fn may_be_asked(&self, id: PeerId, source: &PeerSource, core: &Core, now: Instant) -> bool {
-        source.breaker.is_closed(now)
-            && self.claims.is_accepted(source.content)
-            && core.peers.get(id).is_some_and(|peer| peer.ready)
+        Scene { gaps: self.gaps(), usable, crowd: self.looks.crowd, loads }
     }
 
     /// Sources whose list is on its way: the origin need not replace them yet.

@@ -20,9 +20,9 @@ impl Job {
     pub(super) fn view(&self, core: &Core) -> JobView {
         let mut sources: Vec<SourceShare> = self
             .shares
-            .iter()
-            .map(|(giver, share)| SourceShare {
-                source: giver.to_string(),
+            .values()
+            .map(|share| SourceShare {
+                source: share.name.clone(),
                 address: share.address.clone(),
                 bytes: share.bytes,
                 leases: share.leases,
