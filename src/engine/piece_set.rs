@@ -210,6 +210,18 @@ impl PieceSet {
         set
     }
 
+    /// The set of these words, the lowest bit of the first one first.
+    #[must_use]
+    pub const fn from_words(words: Vec<u64>) -> Self {
+        Self { words }
+    }
+
+    /// The words of the set, the lowest bit of the first one first.
+    #[must_use]
+    pub fn words(&self) -> &[u64] {
+        &self.words
+    }
+
     fn word(&self, at: usize) -> u64 {
         self.words.get(at).copied().unwrap_or(0)
     }

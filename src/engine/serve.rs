@@ -58,6 +58,14 @@ pub(super) struct Offer {
     pub(super) list: Option<Arc<HashList>>,
 }
 
+impl Offer {
+    /// What is served, as it travels.
+    fn have_set(&self) -> Option<HaveSet> {
+        let cut = peer_proto::content::Geometry::of(self.content.len).ok()?;
+        Some(HaveSet::from_words(cut.piece_count(), self.have.words()))
+    }
+}
+
 impl Serving {
     /// Whether some peer was told of this job's part.
     pub(super) fn is_shared(&self, job: JobId) -> bool {
@@ -102,12 +110,9 @@ impl Core {
             let entries = self.serving.index.entry(lookup_id(&digest)).or_default();
             entries.push((digest, record.id));
         }
-        let content = record.content;
         self.records.insert(record.id, record.clone());
         let Some(offer) = self.record_offer(&record) else { return };
-        for id in self.granted_to(content) {
-            self.send_have(id, &offer);
-        }
+        self.send_have_to_all(&offer);
     }
 
     pub(super) fn record_gone(&mut self, id: RecordId) {
@@ -147,14 +152,19 @@ impl Core {
         u64::try_from(age_s).unwrap_or(0) <= RECENT.as_secs()
     }
 
+    /// Tells everybody who may know what we serve of a content.
+    fn send_have_to_all(&mut self, offer: &Offer) {
+        let Some(have) = offer.have_set() else { return };
+        for id in self.granted_to(offer.content) {
+            self.send_have(id, offer.content, have.clone());
+        }
+    }
+
     /// Tells a peer what we serve of a content.
-    fn send_have(&mut self, id: PeerId, offer: &Offer) {
+    fn send_have(&mut self, id: PeerId, content: ContentId, have: HaveSet) {
         let now = self.time();
-        let Ok(cut) = peer_proto::content::Geometry::of(offer.content.len) else { return };
-        let mut have = HaveSet::new(cut.piece_count());
-        offer.have.runs().for_each(|run| have.insert(run));
         if let Some(peer) = self.peers.get_mut(id) {
-            peer.session.send_have(offer.content, have, now);
+            peer.session.send_have(content, have, now);
         }
         self.pump(id);
     }
@@ -241,7 +251,9 @@ impl Shelf<'_> {
             if let ServeFrom::Part(file) = offer.from {
                 self.core.serving.shared.insert(file.job, offer.have.count());
             }
-            self.core.send_have(id, &offer);
+            if let Some(have) = offer.have_set() {
+                self.core.send_have(id, offer.content, have);
+            }
         }
     }
 
@@ -380,9 +392,7 @@ impl Shelf<'_> {
             };
             if offer.have.count() != told {
                 self.core.serving.shared.insert(job, offer.have.count());
-                for id in self.core.granted_to(offer.content) {
-                    self.core.send_have(id, &offer);
-                }
+                self.core.send_have_to_all(&offer);
             }
         }
     }

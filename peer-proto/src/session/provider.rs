@@ -298,7 +298,12 @@ impl Told {
         }
         let unknown = self.pages;
         let pages: Vec<HavePage> = self.now.pages_unlike(&self.told, unknown).take(HAVE_PAGES_MAX).collect();
-        self.told.apply(&pages);
+        if pages.len() < HAVE_PAGES_MAX {
+            // All of it: the two are one then, and so is what every other peer is told of.
+            self.told = self.now.clone();
+        } else {
+            self.told.apply(&pages);
+        }
         self.pages = match pages.last() {
             Some(last) if pages.len() == HAVE_PAGES_MAX => unknown.max(u32::from(last.page) + 1),
             Some(_) | None => self.now.page_count(),

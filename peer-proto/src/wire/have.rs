@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::content::{ByteRange, PieceIndex};
 use crate::limits::{LIST_PAGE_VALUES, LIST_PAGES_MAX};
@@ -12,13 +13,16 @@ use crate::range_set::RangeSet;
 
 use super::frame::{HavePage, PageBits};
 
-/// A set of pieces of one content.
+/// A set of pieces of one content. A copy costs nothing until one of the two changes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HaveSet {
     piece_count: u32,
     /// Pages with any piece; a page that holds all of its pieces is always `Full`.
-    pages: BTreeMap<u16, Page>,
+    pages: Arc<BTreeMap<u16, Page>>,
 }
+
+const WORDS_PER_PAGE: usize = 16;
+const MAX_WORDS: usize = 1 << 10;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Page {
@@ -29,8 +33,8 @@ enum Page {
 impl HaveSet {
     /// No piece of a content that has `piece_count` of them.
     #[must_use]
-    pub const fn new(piece_count: u32) -> Self {
-        Self { piece_count, pages: BTreeMap::new() }
+    pub fn new(piece_count: u32) -> Self {
+        Self { piece_count, pages: Arc::default() }
     }
 
     /// Every piece.
@@ -50,6 +54,47 @@ impl HaveSet {
             set.insert(start..u32::try_from(run.end()).unwrap_or(u32::MAX));
         }
         set
+    }
+
+    /// The pieces whose bits are set, the lowest bit of the first word first; bits beyond the end are left out.
+    #[must_use]
+    pub fn from_words(piece_count: u32, words: &[u64]) -> Self {
+        let mut set = Self::new(piece_count);
+        let pages = Arc::make_mut(&mut set.pages);
+        for (index, words) in (0..).zip(words.chunks(WORDS_PER_PAGE)) {
+            let count = pieces_of_page(piece_count, index);
+            let mut bits = [0; 128];
+            for ((bytes, word), first) in
+                bits.as_chunks_mut::<8>().0.iter_mut().zip(words).zip((0..).step_by(64))
+            {
+                let within = count.saturating_sub(first).min(64);
+                let mask = u64::MAX.checked_shr(64 - within).unwrap_or(0);
+                *bytes = (word & mask).to_le_bytes();
+            }
+            if let Some(page) = page_of(&bits, count) {
+                pages.insert(index, page);
+            }
+        }
+        set
+    }
+
+    /// The same as words of 64 bits, the lowest bit of the first word first; as many as the pieces need.
+    #[must_use]
+    pub fn to_words(&self) -> Vec<u64> {
+        let count = usize::try_from(self.piece_count.div_ceil(64)).unwrap_or(usize::MAX);
+        let mut words = vec![0; count.min(MAX_WORDS)];
+        for (index, page) in self.pages.iter() {
+            let place = usize::from(*index) * WORDS_PER_PAGE;
+            let full = || full_bits(self.pieces_in(*index));
+            let bits = match page {
+                Page::Full => &full(),
+                Page::Some(bits) => bits,
+            };
+            for (word, bytes) in words.iter_mut().skip(place).zip(bits.as_chunks::<8>().0) {
+                *word = u64::from_le_bytes(*bytes);
+            }
+        }
+        words
     }
 
     /// The same as a set of piece indexes. Up to half as many ranges as pieces: for small or local sets.
@@ -129,10 +174,12 @@ impl HaveSet {
             let new = match &page.bits {
                 PageBits::None => None,
                 PageBits::All => Some(Page::Full),
-                PageBits::Bits(bits) => self.normal(page.page, bits.clone()),
+                PageBits::Bits(bits) => page_of(bits, self.pieces_in(page.page)),
             };
-            changed |= self.pages.get(&page.page) != new.as_ref();
-            self.set_page(page.page, new);
+            if self.pages.get(&page.page) != new.as_ref() {
+                changed = true;
+                self.set_page(page.page, new);
+            }
         }
         changed
     }
@@ -176,21 +223,14 @@ impl HaveSet {
 
     /// Pieces a page has: 1 024, fewer on the last one.
     fn pieces_in(&self, index: u16) -> u32 {
-        self.piece_count.saturating_sub(u32::from(index) * LIST_PAGE_VALUES).min(LIST_PAGE_VALUES)
-    }
-
-    fn normal(&self, index: u16, bits: Box<[u8; 128]>) -> Option<Page> {
-        match bits.iter().map(|byte| byte.count_ones()).sum::<u32>() {
-            0 => None,
-            all if all == self.pieces_in(index) => Some(Page::Full),
-            _ => Some(Page::Some(bits)),
-        }
+        pieces_of_page(self.piece_count, index)
     }
 
     fn set_page(&mut self, index: u16, page: Option<Page>) {
+        let pages = Arc::make_mut(&mut self.pages);
         match page {
-            None => self.pages.remove(&index),
-            Some(page) => self.pages.insert(index, page),
+            None => pages.remove(&index),
+            Some(page) => pages.insert(index, page),
         };
     }
 
@@ -202,13 +242,13 @@ impl HaveSet {
             let first = index * LIST_PAGE_VALUES;
             let stop = end.min(first + LIST_PAGE_VALUES);
             let Ok(index) = u16::try_from(index) else { return };
-            let mut bits = match self.pages.remove(&index) {
-                None => Box::new([0; 128]),
-                Some(Page::Some(bits)) => bits,
+            let mut bits = match self.pages.get(&index) {
+                None => [0; 128],
+                Some(Page::Some(bits)) => **bits,
                 Some(Page::Full) => full_bits(self.pieces_in(index)),
             };
             change_bits(&mut bits, at - first..stop - first, &rule);
-            let page = self.normal(index, bits);
+            let page = page_of(&bits, self.pieces_in(index));
             self.set_page(index, page);
             at = stop;
         }
@@ -245,8 +285,22 @@ pub(super) fn bits_end(bits: &[u8; 128]) -> u32 {
     bits.iter().enumerate().rev().find(|(_, byte)| **byte != 0).map_or(0, byte_end)
 }
 
-fn full_bits(count: u32) -> Box<[u8; 128]> {
-    let mut bits = Box::new([0; 128]);
+fn pieces_of_page(piece_count: u32, index: u16) -> u32 {
+    piece_count.saturating_sub(u32::from(index) * LIST_PAGE_VALUES).min(LIST_PAGE_VALUES)
+}
+
+/// What is kept of a page of so many pieces.
+fn page_of(bits: &[u8; 128], count: u32) -> Option<Page> {
+    let (words, _) = bits.as_chunks::<8>();
+    match words.iter().map(|word| u64::from_le_bytes(*word).count_ones()).sum::<u32>() {
+        0 => None,
+        all if all == count => Some(Page::Full),
+        _ => Some(Page::Some(Box::new(*bits))),
+    }
+}
+
+fn full_bits(count: u32) -> [u8; 128] {
+    let mut bits = [0; 128];
     change_bits(&mut bits, 0..count, &|byte, mask| byte | mask);
     bits
 }
@@ -328,6 +382,12 @@ mod tests {
             let mut told = HaveSet::new(count);
             told.apply(&set.pages().collect::<Vec<_>>());
             prop_assert_eq!(&told, &set);
+            let mut words = set.to_words();
+            prop_assert_eq!(&HaveSet::from_words(count, &words), &set);
+            let bit = |index: u32| words[usize::try_from(index / 64).unwrap()] >> (index % 64) & 1 == 1;
+            prop_assert!((0..).zip(&twin).all(|(index, held)| bit(index) == *held));
+            words.iter_mut().for_each(|word| *word = u64::MAX);
+            prop_assert_eq!(HaveSet::from_words(count, &words), HaveSet::whole(count));
             prop_assert_eq!(set.pages_unlike(&told, u32::MAX).count(), 0);
             prop_assert_eq!(&HaveSet::from_pieces(count, &set.to_pieces()), &set);
         }
