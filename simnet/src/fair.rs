@@ -1,9 +1,10 @@
 //! Who gets how much of a shared line.
 //!
 //! Knows: lanes with a capacity, courses over several of them, and max-min fair rates in whole bytes per second.
-//! Where at most [`EXACT_MAX`] courses depend on each other the rates are exactly max-min fair; beyond that a change
-//! is settled between the courses of the lanes it touches and their neighbours, which is feasible at every moment,
-//! leaves little unused, and costs the same however large the world is. Does not know: what travels, or from whom.
+//! Where at most [`EXACT_MAX`] courses depend on each other the rates are exactly max-min fair; beyond that, and for
+//! [`CROWDED_FOR`] changes after, a change is settled between the courses of the lanes it touches and their
+//! neighbours, which is feasible at every moment, leaves little unused, and costs the same however large the world is.
+//! Does not know: what travels, or from whom.
 
 use peer_proto::time::Instant;
 
@@ -13,6 +14,8 @@ mod tests;
 
 /// Courses that depend on each other, up to which rates are exact.
 pub(crate) const EXACT_MAX: usize = 200;
+/// Changes for which lanes that depended on too many courses are not looked at again.
+pub(crate) const CROWDED_FOR: u32 = 64;
 /// Lanes of one course at most.
 pub(crate) const PATH_MAX: usize = 8;
 
@@ -76,8 +79,12 @@ pub(crate) struct Pipes {
     round: u32,
     lane_rounds: Vec<u32>,
     course_rounds: Vec<u32>,
+    /// Until which round a lane is taken to depend on too many courses.
+    crowded_until: Vec<u32>,
     left: Vec<u64>,
     counts: Vec<u64>,
+    /// Room to sort rates in.
+    rates: Vec<(u64, u32)>,
 }
 
 impl Pipes {
@@ -90,8 +97,10 @@ impl Pipes {
             round: 0,
             lane_rounds: Vec::new(),
             course_rounds: Vec::new(),
+            crowded_until: Vec::new(),
             left: Vec::new(),
             counts: Vec::new(),
+            rates: Vec::new(),
         }
     }
 
@@ -100,6 +109,7 @@ impl Pipes {
         let since = Instant::ZERO;
         self.lanes.push(Lane { capacity, used: 0, courses: Vec::new(), carried: 0, since });
         self.lane_rounds.push(0);
+        self.crowded_until.push(0);
         self.left.push(0);
         self.counts.push(0);
         LaneId(id)
@@ -208,6 +218,11 @@ impl Pipes {
     fn component(&mut self, from: &[u32]) -> Option<Members> {
         self.round = self.round.wrapping_add(1);
         let round = self.round;
+        let is_crowded =
+            |lane: &u32| self.crowded_until.get(place(*lane)).is_some_and(|until| *until > round);
+        if from.iter().any(is_crowded) {
+            return None;
+        }
         let mut members = Members::default();
         for lane in from {
             if std::mem::replace(self.lane_rounds.get_mut(place(*lane))?, round) != round {
@@ -222,6 +237,9 @@ impl Pipes {
                     continue;
                 }
                 if members.courses.len() >= self.exact_max {
+                    for lane in &members.lanes {
+                        *self.crowded_until.get_mut(place(*lane))? = round.saturating_add(CROWDED_FOR);
+                    }
                     return None;
                 }
                 members.courses.push(*slot);

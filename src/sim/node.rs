@@ -136,6 +136,8 @@ pub struct Node {
     numbers: u64,
     facts: (Instant, u32),
     has_asked: bool,
+    /// When the next neighbour may be dialled; to be looked for if absent.
+    dials_at: Option<Instant>,
     /// What happened.
     pub tally: Tally,
 }
@@ -172,6 +174,7 @@ impl Node {
             numbers: 0,
             facts: (Instant::ZERO, 0),
             has_asked: false,
+            dials_at: None,
             tally: Tally::default(),
         };
         if node.spec.holds {
@@ -286,6 +289,7 @@ impl Node {
     /// A peer was sent away by the engine.
     pub(super) fn send_away(&mut self, host: HostId, until: Instant) {
         self.tally.sent_away += 1;
+        self.dials_at = None;
         let known = self.known.entry(host).or_insert(Acquaintance { dial_at: until, pause: REDIAL_FIRST });
         known.dial_at = known.dial_at.max(until);
         self.out.push_back(HostOutput::Disconnect(host));
@@ -293,6 +297,10 @@ impl Node {
 
     fn dial_due(&mut self) {
         let now = self.now;
+        if self.next_dial() > now {
+            return;
+        }
+        self.dials_at = None;
         let free = DIALLED_MAX.saturating_sub(self.connected.len());
         let due = self
             .known
@@ -305,12 +313,14 @@ impl Node {
         }
     }
 
-    fn next_dial(&self) -> Instant {
+    fn next_dial(&mut self) -> Instant {
         if self.connected.len() >= DIALLED_MAX {
             return Instant::NEVER;
         }
-        let absent = self.known.iter().filter(|(host, _)| !self.connected.contains(host));
-        absent.map(|(_, known)| known.dial_at).min().unwrap_or(Instant::NEVER)
+        *self.dials_at.get_or_insert_with(|| {
+            let absent = self.known.iter().filter(|(host, _)| !self.connected.contains(host));
+            absent.map(|(_, known)| known.dial_at).min().unwrap_or(Instant::NEVER)
+        })
     }
 
     pub(super) fn record(&self, id: RecordId, content: u16) -> (RecordSummary, u16) {
@@ -360,6 +370,7 @@ impl Node {
         self.connected.clear();
         self.refused.clear();
         self.known.clear();
+        self.dials_at = None;
         self.last_lease = 0;
         self.tally.leases = (0, 0);
         self.has_asked = false;
@@ -444,6 +455,7 @@ impl Host for Node {
             let known = self.known.entry(neighbour.id).or_insert(fresh);
             known.pause = REDIAL_FIRST;
         }
+        self.dials_at = None;
         self.dial_due();
         self.work();
     }
@@ -456,6 +468,7 @@ impl Host for Node {
             return;
         }
         self.connected.insert(peer.id);
+        self.dials_at = None;
         let pause = REDIAL_FIRST;
         self.known.entry(peer.id).or_insert(Acquaintance { dial_at: now, pause }).pause = pause;
         let [_, _, high, low] = peer.address.to_be_bytes();
@@ -473,6 +486,7 @@ impl Host for Node {
 
     fn handle_lost(&mut self, peer: HostId, now: Instant) {
         self.now = now;
+        self.dials_at = None;
         if let Some(known) = self.known.get_mut(&peer) {
             known.dial_at = known.dial_at.max(now.after(known.pause));
         }
@@ -510,7 +524,8 @@ impl Host for Node {
     fn poll_output(&mut self) -> HostOutput<Parcel> {
         self.out.pop_front().unwrap_or_else(|| {
             let later = self.later.first_key_value().map_or(Instant::NEVER, |((at, _), _)| *at);
-            HostOutput::WaitUntil(self.engine_wake.min(later).min(self.next_dial()))
+            let dial = self.next_dial();
+            HostOutput::WaitUntil(self.engine_wake.min(later).min(dial))
         })
     }
 }

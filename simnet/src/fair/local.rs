@@ -15,8 +15,9 @@ impl Pipes {
     pub(super) fn enter_locally(&mut self, slot: u32, now: Instant) {
         let Some(course) = self.courses.get(place(slot)) else { return };
         let path = course.path;
+        let limit = course.limit;
         let levels = path.lanes().iter().map(|lane| self.level(*lane, slot, path.uses(*lane)));
-        let rate = levels.min().unwrap_or(u64::MAX).min(course.limit);
+        let rate = levels.min().unwrap_or(u64::MAX).min(limit);
         self.set_rate(slot, rate, now);
         let mut eased = Vec::new();
         for lane in path.lanes() {
@@ -39,19 +40,24 @@ impl Pipes {
         lanes.into_iter().for_each(|lane| self.raise(lane, now));
     }
 
-    /// Rates of the other courses of a lane, the lowest first.
-    fn others(&self, lane: u32, but: Option<u32>) -> Vec<(u64, u32)> {
+    /// Rates of the other courses of a lane, the lowest first. To be given back as `rates`.
+    fn others(&mut self, lane: u32, but: Option<u32>) -> Vec<(u64, u32)> {
+        let mut rates = std::mem::take(&mut self.rates);
+        rates.clear();
         let courses = self.lanes.get(place(lane)).map(|lane| lane.courses.as_slice()).unwrap_or_default();
         let others = courses.iter().filter(|slot| Some(**slot) != but);
-        let mut rates: Vec<(u64, u32)> = others.map(|slot| (self.rate(*slot), *slot)).collect();
+        rates.extend(others.map(|slot| (self.rate(*slot), *slot)));
         rates.sort_unstable();
         rates
     }
 
     /// What one course may have on a lane if those above the same level come down to it.
-    fn level(&self, lane: u32, slot: u32, uses: u64) -> u64 {
+    fn level(&mut self, lane: u32, slot: u32, uses: u64) -> u64 {
         let capacity = self.lanes.get(place(lane)).map_or(0, |lane| lane.capacity);
-        fill(capacity, &self.others(lane, Some(slot)), uses)
+        let others = self.others(lane, Some(slot));
+        let level = fill(capacity, &others, uses);
+        self.rates = others;
+        level
     }
 
     /// Brings an overfull lane down to its capacity, from the top.
@@ -64,15 +70,18 @@ impl Pipes {
             let uses = self.courses.get(place(slot)).map_or(0, |course| course.path.uses(lane));
             self.rate(slot).saturating_mul(uses)
         });
+        let capacity = known.capacity.saturating_sub(kept);
         let others = self.others(lane, keep);
-        let level = fill(known.capacity.saturating_sub(kept), &others, 0);
-        for (rate, slot) in others {
-            if rate > level {
-                self.set_rate(slot, level, now);
-                let path = self.courses.get(place(slot)).map(|course| course.path).unwrap_or_default();
-                eased.extend(path.lanes().iter().filter(|other| **other != lane));
+        let level = fill(capacity, &others, 0);
+        for (rate, slot) in others.iter().rev() {
+            if *rate <= level {
+                break;
             }
+            self.set_rate(*slot, level, now);
+            let path = self.courses.get(place(*slot)).map(|course| course.path).unwrap_or_default();
+            eased.extend(path.lanes().iter().filter(|other| **other != lane));
         }
+        self.rates = others;
     }
 
     /// Gives what a lane has left to its courses, the slowest first, as far as their other lanes allow.
@@ -85,14 +94,15 @@ impl Pipes {
             }
             let rates = self.others(lane, None);
             let level = fill_up(spare, &rates);
-            for (rate, slot) in rates {
-                let more = level.saturating_sub(rate).min(self.room(slot));
+            for (rate, slot) in rates.iter().take_while(|(rate, _)| *rate < level) {
+                let more = level.saturating_sub(*rate).min(self.room(*slot));
                 // A slow course is worth a small gain, a fast one is not.
-                if more > rate / CRUMB {
-                    let rate = self.rate(slot);
-                    self.set_rate(slot, rate.saturating_add(more), now);
+                if more > *rate / CRUMB {
+                    let rate = self.rate(*slot);
+                    self.set_rate(*slot, rate.saturating_add(more), now);
                 }
             }
+            self.rates = rates;
         }
     }
 
