@@ -83,6 +83,8 @@ pub struct World<H: Host> {
     notices: VecDeque<(HostId, Notice<H::Message>)>,
     oracles: Vec<Oracle<H>>,
     steps: u64,
+    /// After how many steps everything is looked at again.
+    look_at: u64,
     fingerprint: u64,
 }
 
@@ -163,6 +165,7 @@ impl<H: Host> World<H> {
             notices: VecDeque::new(),
             oracles: Vec::new(),
             steps: 0,
+            look_at: 0,
             fingerprint: 0xcbf2_9ce4_8422_2325,
         }
     }

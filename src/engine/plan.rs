@@ -320,11 +320,16 @@ impl Job {
         if scene.usable.is_empty() || self.runs_beside(core) || !self.leases.values().any(is_long) {
             return false;
         }
-        let mut held = PieceSet::new();
-        let able = scene.usable.iter().filter_map(|id| self.sources.get(id));
-        for source in able.filter(|source| source.breaker.failures() == 0) {
-            held.union_with(&source.have);
+        let able = || {
+            let usable = scene.usable.iter().filter_map(|id| self.sources.get(id));
+            usable.filter(|source| source.breaker.failures() == 0)
+        };
+        let ends = |lease: &OpenLease| able().any(|source| source.have.contains(lease.pieces.end - 1));
+        if !self.leases.values().filter(|lease| is_long(lease)).any(ends) {
+            return false;
         }
+        let mut held = PieceSet::new();
+        able().for_each(|source| held.union_with(&source.have));
         let margin = pieces_in(geometry, bytes_in(self.origin.speed.recent(now), Duration::from_millis(100)));
         let mut cuts: Vec<(LeaseId, u32)> = Vec::new();
         for (id, lease) in self.leases.iter().filter(|(_, lease)| is_long(lease)) {

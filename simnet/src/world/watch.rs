@@ -14,10 +14,11 @@ use crate::origin::{OriginCounts, OriginId};
 const FLOWS_PER_HOST_MAX: usize = 4_096;
 /// Streams of one host at a time.
 const STREAMS_PER_HOST_MAX: usize = 1_024;
-/// A world with up to so many flows is looked at after every step; a larger one now and then, so that looking costs
-/// no more than living.
+/// A world with up to so many flows is looked at after every step; a larger one after so many steps, and after more in
+/// one with many hosts and flows, so that looking costs no more than living.
 const FLOWS_LOOKED_AT_EACH_STEP: usize = 32;
 const LOOK_EVERY: u64 = 4_096;
+const STEPS_FOR_EACH_LOOKED_AT: u64 = 8;
 
 /// Bulk bytes of one host.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -67,7 +68,10 @@ impl<H: Host> World<H> {
     }
 
     pub(super) fn watch(&mut self) -> Result<(), Trouble> {
-        if self.flows.len() <= FLOWS_LOOKED_AT_EACH_STEP || self.steps.is_multiple_of(LOOK_EVERY) {
+        if self.flows.len() <= FLOWS_LOOKED_AT_EACH_STEP || self.steps >= self.look_at {
+            let all = u64::try_from(self.hosts.len() + self.flows.len()).unwrap_or(u64::MAX);
+            let pause = LOOK_EVERY.max(all.saturating_mul(STEPS_FOR_EACH_LOOKED_AT));
+            self.look_at = self.steps.saturating_add(pause);
             self.check()?;
         }
         Ok(())
