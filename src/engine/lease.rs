@@ -375,7 +375,6 @@ impl Job {
             return Heed::Later;
         }
         let (content, purpose, giver) = (lease.content, lease.purpose, lease.giver);
-        let had = self.pieces.held().clone();
         let rests_on_word = matches!(run.standing, Standing::Provisional { .. });
         if rests_on_word && content.is_none_or(|content| self.claims.accept(content).is_none()) {
             // Its author was refuted while this was on its way.
@@ -389,10 +388,10 @@ impl Job {
             }
             return Heed::Now;
         }
+        let fresh = |piece: &u32| !self.pieces.held().contains(*piece) || purpose == Purpose::Repair;
+        let stored: u64 = (run.first.0..end).filter(fresh).map(|piece| self.piece_len(piece)).sum();
         let changed = self.pieces.store(run);
         self.changed = true;
-        let fresh = |piece: &u32| !had.contains(*piece) || purpose == Purpose::Repair;
-        let stored: u64 = (run.first.0..end).filter(fresh).map(|piece| self.piece_len(piece)).sum();
         if let Some(lease) = self.leases.get_mut(&id) {
             lease.stored = lease.stored.saturating_add(stored);
         }

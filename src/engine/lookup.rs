@@ -114,7 +114,10 @@ impl Job {
             hint.stated_by.insert(id);
         }
         let count = peer_proto::content::Geometry::of(content.len).map_or(0, |cut| cut.piece_count());
-        let have = if whole { PieceSet::of(0..count) } else { core.peers.have(id, content) };
+        let mut have = PieceSet::of(0..if whole { count } else { 0 });
+        if !whole {
+            core.peers.write_have(id, content, &mut have);
+        }
         let source = PeerSource {
             content,
             sealed,
@@ -134,7 +137,7 @@ impl Job {
             return Heed::Later;
         };
         let heed = if source.have.is_empty() { Heed::Soon } else { Heed::PeerSoon(id) };
-        source.have = core.peers.have(id, content);
+        core.peers.write_have(id, content, &mut source.have);
         self.changed = true;
         heed
     }

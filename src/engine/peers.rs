@@ -163,10 +163,12 @@ impl Peers {
         });
     }
 
-    /// What a peer says it holds of a content, up to `count` pieces.
-    pub(super) fn have(&self, peer: PeerId, content: ContentId) -> PieceSet {
-        let have = self.table.get(&peer).and_then(|peer| peer.session.have(content));
-        have.map_or_else(PieceSet::new, |have| PieceSet::from_words(have.to_words()))
+    /// Writes what a peer says it holds of a content.
+    pub(super) fn write_have(&self, peer: PeerId, content: ContentId, into: &mut PieceSet) {
+        match self.table.get(&peer).and_then(|peer| peer.session.have(content)) {
+            Some(have) => into.set_words(|words| have.write_words(words)),
+            None => *into = PieceSet::new(),
+        }
     }
 
     pub(super) fn views(&self, now: Instant) -> Vec<PeerView> {

@@ -210,10 +210,9 @@ impl PieceSet {
         set
     }
 
-    /// The set of these words, the lowest bit of the first one first.
-    #[must_use]
-    pub const fn from_words(words: Vec<u64>) -> Self {
-        Self { words }
+    /// Lets the words of the set be written, the lowest bit of the first one first.
+    pub fn set_words(&mut self, write: impl FnOnce(&mut Vec<u64>)) {
+        write(&mut self.words);
     }
 
     /// The words of the set, the lowest bit of the first one first.

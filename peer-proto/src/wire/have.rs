@@ -22,7 +22,6 @@ pub struct HaveSet {
 }
 
 const WORDS_PER_PAGE: usize = 16;
-const MAX_WORDS: usize = 1 << 10;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Page {
@@ -78,11 +77,11 @@ impl HaveSet {
         set
     }
 
-    /// The same as words of 64 bits, the lowest bit of the first word first; as many as the pieces need.
-    #[must_use]
-    pub fn to_words(&self) -> Vec<u64> {
-        let count = usize::try_from(self.piece_count.div_ceil(64)).unwrap_or(usize::MAX);
-        let mut words = vec![0; count.min(MAX_WORDS)];
+    /// Writes the same as words of 64 bits, the lowest bit of the first word first; as many as the pieces need.
+    pub fn write_words(&self, words: &mut Vec<u64>) {
+        let count = self.piece_count.min(LIST_PAGES_MAX * LIST_PAGE_VALUES).div_ceil(64);
+        words.clear();
+        words.resize(usize::try_from(count).unwrap_or_default(), 0);
         for (index, page) in self.pages.iter() {
             let place = usize::from(*index) * WORDS_PER_PAGE;
             let full = || full_bits(self.pieces_in(*index));
@@ -94,7 +93,6 @@ impl HaveSet {
                 *word = u64::from_le_bytes(*bytes);
             }
         }
-        words
     }
 
     /// The same as a set of piece indexes. Up to half as many ranges as pieces: for small or local sets.
@@ -339,6 +337,17 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn the_largest_set_keeps_its_last_piece() {
+        let count = LIST_PAGES_MAX * LIST_PAGE_VALUES;
+        let mut set = HaveSet::new(count);
+        set.insert(count - 2..count);
+        let mut words = Vec::new();
+        set.write_words(&mut words);
+        assert_eq!((words.len(), words.last()), (16_384, Some(&(3 << 62))));
+        assert_eq!(HaveSet::from_words(count, &words), set);
+    }
+
     fn naive_runs(held: &[bool]) -> Vec<Range<u32>> {
         let mut runs: Vec<Range<u32>> = Vec::new();
         for (index, _) in held.iter().enumerate().filter(|(_, held)| **held) {
@@ -382,7 +391,8 @@ mod tests {
             let mut told = HaveSet::new(count);
             told.apply(&set.pages().collect::<Vec<_>>());
             prop_assert_eq!(&told, &set);
-            let mut words = set.to_words();
+            let mut words = vec![7];
+            set.write_words(&mut words);
             prop_assert_eq!(&HaveSet::from_words(count, &words), &set);
             let bit = |index: u32| words[usize::try_from(index / 64).unwrap()] >> (index % 64) & 1 == 1;
             prop_assert!((0..).zip(&twin).all(|(index, held)| bit(index) == *held));
