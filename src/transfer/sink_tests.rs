@@ -13,7 +13,7 @@ use super::lease::{Feed, Limit};
 use super::part_table::NodePart;
 use super::sink::{PieceSink, Sink, SinkParts, StreamSink, Sunk};
 use crate::clock::Clock;
-use crate::disk::part::Part;
+use crate::disk::part::{Part, Writer};
 use crate::disk::{Existing, RealFiles};
 use crate::engine::io::{Accept, Input, LeaseFault, LeaseId};
 
@@ -143,6 +143,25 @@ fn trust_8_a_wrong_piece_ends_the_lease_and_what_agreed_before_stays() {
         part.read_at(0, &mut found).expect("readable");
         assert!(found == bytes[..found.len()], "what agreed is on disk, chunks of {chunk_len}");
     }
+}
+
+#[test]
+fn pieces_before_one_in_which_two_sources_met_are_told() {
+    let bytes = payload(4 * PIECE);
+    let bench = Bench::new(Some(4 * PIECE));
+    // Another source was there before, with other bytes for the third piece.
+    let other = payload(5 * PIECE).split_off(usize::try_from(4 * PIECE).expect("small"));
+    bench.part.write_at(Writer(9), 2 * PIECE, &other).expect("written");
+    let values = list_of(&other).values().to_vec();
+    let run = PieceRun { first: PieceIndex(2), values, standing: Standing::Certain };
+    bench.part.commit(&run).expect("stored");
+    bench.feed(&bytes, 1 << 20);
+    bench.end();
+    let sink = bench.piece_sink(4 * PIECE, 0..4 * PIECE, Accept::Certain { check: None });
+    let (sunk, runs, part) = bench.run(sink);
+    assert!(matches!(sunk, Err(LeaseFault::Stopped)), "nobody's fault");
+    assert_eq!((runs[0].first, count(&runs)), (PieceIndex(0), 2), "what is stored is told");
+    assert_eq!(count(&part.runs()), 3);
 }
 
 #[test]

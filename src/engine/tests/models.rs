@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use peer_proto::content::Hash;
+use peer_proto::content::{ContentId, Hash};
 use peer_proto::digest::{Algorithm, Digest};
 use peer_proto::lookup::lookup_id;
 use peer_proto::peer::PeerId;
@@ -116,6 +116,8 @@ pub(super) struct PeerModel {
     /// What it was answered, by key of its own question.
     pub(super) answers: Vec<Answer>,
     pub(super) frames: Vec<Frame>,
+    /// Questions for parts of its list, if it keeps them waiting.
+    pub(super) lists_held: Option<Vec<(ContentId, ListPart)>>,
 }
 
 pub(super) fn config(flags: PeerFlags) -> EngineConfig {
@@ -136,6 +138,14 @@ pub(super) fn spec(digests: &[Digest]) -> JobSpec {
 }
 
 impl PeerModel {
+    /// Answers the questions for its list that it kept waiting.
+    pub(super) fn give_lists(&mut self, now: Instant) {
+        use peer_proto::session::SessionEvent;
+        let held = self.lists_held.take().unwrap_or_default();
+        held.into_iter()
+            .for_each(|(content, part)| self.react(SessionEvent::ListAsked { content, part }, now));
+    }
+
     pub(super) fn react(&mut self, event: peer_proto::session::SessionEvent, now: Instant) {
         use peer_proto::session::SessionEvent;
         match event {
@@ -157,6 +167,9 @@ impl PeerModel {
                 }
             }
             SessionEvent::ListAsked { content, part } => {
+                if let Some(held) = &mut self.lists_held {
+                    return held.push((content, part));
+                }
                 let values = match part {
                     ListPart::Head => Some(self.list.head()),
                     ListPart::Page(page) => self.list.page(page),

@@ -164,6 +164,7 @@ impl World {
             wanted: BTreeSet::new(),
             answers: Vec::new(),
             frames: Vec::new(),
+            lists_held: None,
         };
         self.peers.insert(id, model);
         self.connect(id, true);
