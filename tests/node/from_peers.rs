@@ -52,6 +52,22 @@ async fn holder(content: Content, list: &Arc<HashList>, pieces: Range<u32>) -> L
     LabNode::start_in(folder, &[]).await
 }
 
+/// An origin, a peer that holds all of its content, and a node that is connected to that peer.
+async fn beside_a_holder(content: Content) -> (PlainOrigin, LabNode, LabNode) {
+    let list = list_of(content);
+    let origin = PlainOrigin::start(content, Manner::default()).await;
+    let peer = holder(content, &list, 0..list.geometry().piece_count()).await;
+    let node = LabNode::start(&[&peer]).await;
+    node.connected(1).await;
+    (origin, peer, node)
+}
+
+/// A job that takes two seconds, so that something can happen in the middle of it.
+fn unhurried(node: &LabNode, origin: &PlainOrigin, content: Content) -> JobSpec {
+    let limit_bytes_per_s = NonZeroU64::new(content.len / 2);
+    JobSpec { limit_bytes_per_s, ..node.spec(origin, vec![blake3_of(content)]) }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_second_node_takes_the_file_from_the_first() {
     let content = Content::new(2, 64 * MIB);
@@ -105,14 +121,8 @@ async fn three_peers_with_a_third_each_give_the_whole_file() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn goes_on_with_the_origin_when_the_serving_peer_goes() {
     let content = Content::new(11, 32 * MIB);
-    let list = list_of(content);
-    let origin = PlainOrigin::start(content, Manner::default()).await;
-    let peer = holder(content, &list, 0..512).await;
-    let node = LabNode::start(&[&peer]).await;
-    node.connected(1).await;
-    let limit_bytes_per_s = NonZeroU64::new(16 * MIB);
-    let spec = JobSpec { limit_bytes_per_s, ..node.spec(&origin, vec![blake3_of(content)]) };
-    let job = node.submit(spec).await;
+    let (origin, peer, node) = beside_a_holder(content).await;
+    let job = node.submit(unhurried(&node, &origin, content)).await;
     let at_kill = node.stored(job, 8 * MIB).await;
     peer.shut_down().await;
     let view = node.delivered(job).await;
@@ -132,9 +142,7 @@ async fn finishes_from_peers_when_the_origin_goes() {
     let (one, two) = (holder(content, &list, 0..300).await, holder(content, &list, 200..512).await);
     let node = LabNode::start(&[&one, &two]).await;
     node.connected(2).await;
-    let limit_bytes_per_s = NonZeroU64::new(16 * MIB);
-    let spec = JobSpec { limit_bytes_per_s, ..node.spec(&origin, vec![blake3_of(content)]) };
-    let job = node.submit(spec).await;
+    let job = node.submit(unhurried(&node, &origin, content)).await;
     node.stored(job, 4 * MIB).await;
     origin.kill();
     node.delivered(job).await;
@@ -147,11 +155,7 @@ async fn finishes_from_peers_when_the_origin_goes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_digest_no_peer_gives_a_byte() {
     let content = Content::new(13, 8 * MIB);
-    let list = list_of(content);
-    let origin = PlainOrigin::start(content, Manner::default()).await;
-    let peer = holder(content, &list, 0..128).await;
-    let node = LabNode::start(&[&peer]).await;
-    node.connected(1).await;
+    let (origin, peer, node) = beside_a_holder(content).await;
     let view = node.fetch(node.spec(&origin, Vec::new())).await;
     assert_exact(&node.path("payload.bin"), content);
     assert_eq!((view.bytes.peers, view.bytes.origin), (0, content.len));
@@ -163,14 +167,8 @@ async fn without_a_digest_no_peer_gives_a_byte() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cleared_flag_stops_peers_in_the_middle_of_a_job() {
     let content = Content::new(14, 32 * MIB);
-    let list = list_of(content);
-    let origin = PlainOrigin::start(content, Manner::default()).await;
-    let peer = holder(content, &list, 0..512).await;
-    let node = LabNode::start(&[&peer]).await;
-    node.connected(1).await;
-    let limit_bytes_per_s = NonZeroU64::new(16 * MIB);
-    let spec = JobSpec { limit_bytes_per_s, ..node.spec(&origin, vec![blake3_of(content)]) };
-    let job = node.submit(spec).await;
+    let (origin, peer, node) = beside_a_holder(content).await;
+    let job = node.submit(unhurried(&node, &origin, content)).await;
     node.stored(job, 8 * MIB).await;
     node.handle.set_flags(PeerFlags { client: false, server: true }).await.expect("kept");
     let at_flip = node.handle.job(job).await.expect("it runs").expect("the job");

@@ -10,12 +10,12 @@ use std::time::Duration;
 use nearbits::clock::Clock;
 use nearbits::control::api::{JobId, JobView, Submit};
 use nearbits::control::client::Client;
-use nearbits::job::{Existing, JobSpec, JobState, PeerFlags, Priority};
+use nearbits::job::{JobSpec, JobState};
 use peer_proto::digest::Digest;
 use peer_proto::time::Instant;
 use tokio::process::Child;
 
-use crate::lab::{PATIENCE, assert_exact, blake3_of};
+use crate::lab::{PATIENCE, assert_exact, blake3_of, wish};
 use crate::office::{Addresses, Daemon, Office, eventually, reach};
 use crate::plain_origin::{Content, Manner, PlainOrigin};
 
@@ -26,16 +26,7 @@ const TRIES: u8 = 3;
 
 /// A job for a daemon of the office.
 pub(crate) fn spec(office: &Office, name: &str, origin: &PlainOrigin, digest: Digest) -> JobSpec {
-    JobSpec {
-        url: origin.url(),
-        destination: office.path(name),
-        digests: vec![digest],
-        flags: PeerFlags::BOTH,
-        priority: Priority::Foreground,
-        auto_complete: true,
-        limit_bytes_per_s: None,
-        existing: Existing::Refuse,
-    }
+    wish(origin.url(), office.path(name), vec![digest])
 }
 
 async fn submit(client: &Client, spec: JobSpec) -> JobId {
