@@ -118,8 +118,13 @@ impl<F: Files> Cache<F> {
         let not_held = |piece: u32| CacheError::NotHeld { record: id, piece: PieceIndex(piece) };
         let borrowed = {
             let records = lock(&shared.records);
-            let meta = records.get(&id).ok_or(CacheError::NoRecord(id))?;
+            // Whoever asked did not know: perhaps he was told things in another order. He is told again.
+            let Some(meta) = records.get(&id) else {
+                shared.changed(Change::Gone(id));
+                return Err(CacheError::NoRecord(id));
+            };
             if let Some(missing) = pieces.clone().find(|piece| !holds(&meta.summary.holding, *piece)) {
+                shared.changed(Change::Held(meta.summary.clone()));
                 return Err(not_held(missing));
             }
             meta.borrowed.clone()

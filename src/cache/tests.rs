@@ -117,6 +117,26 @@ fn local_4_an_edited_piece_is_not_held_and_the_record_shrinks() {
     assert_eq!(place.again().records()[0].holding, *holding);
 }
 
+/// Two changes that are taken one after the other may be told the other way round; the next question sets it right.
+#[test]
+fn whoever_asks_for_what_is_not_held_is_told_what_is() {
+    let place = Place::new();
+    let partial = RecordId([2; 16]);
+    let all = payload();
+    let read = |piece: PieceIndex, buffer: &mut Vec<u8>| {
+        let from = usize::try_from(piece.0).unwrap() * PIECE;
+        buffer.extend_from_slice(&all[from..(from + PIECE).min(all.len())]);
+        piece.0 < 3
+    };
+    let summary = place.cache.insert_partial(keep(partial, &all), read).unwrap();
+    let mut buffer = Vec::new();
+    assert!(place.cache.read_piece(partial, PieceIndex(4), &mut buffer).is_err());
+    assert_eq!(place.cache.take_changes(), [Change::Held(summary)]);
+    place.cache.remove(partial).unwrap();
+    assert!(place.cache.read_piece(partial, PieceIndex(0), &mut buffer).is_err());
+    assert_eq!(place.cache.take_changes(), [Change::Gone(partial)]);
+}
+
 #[test]
 fn local_4_a_truncated_file_is_not_held() {
     let place = Place::new();
