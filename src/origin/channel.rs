@@ -195,7 +195,10 @@ pub(super) struct Tasks(Weak<Mutex<JoinSet<()>>>);
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
     fn execute(&self, task: F) {
         if let Some(tasks) = self.0.upgrade() {
-            tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
+            let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            // Every question leaves some that have ended.
+            while tasks.try_join_next().is_some() {}
+            tasks.spawn(task);
         }
     }
 }
@@ -253,3 +256,19 @@ const READ_LEN_MAX: usize = 512 * 1024;
 const H2_WINDOW: u32 = 4 * 1024 * 1024;
 /// Bytes in one frame of HTTP/2.
 const H2_FRAME: u32 = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_tasks_of_answered_questions_do_not_pile_up() {
+        let tasks = Arc::new(Mutex::new(JoinSet::new()));
+        let executor = Tasks(Arc::downgrade(&tasks));
+        for _ in 0..1_000 {
+            executor.execute(async {});
+            tokio::task::yield_now().await;
+        }
+        assert!(tasks.lock().unwrap().len() < 10);
+    }
+}
