@@ -37,14 +37,20 @@ pub(super) fn settle_ports(listen: &[SocketAddr]) -> Vec<SocketAddr> {
     settled.collect()
 }
 
-/// What to announce, given where this node was told to listen.
-pub(super) fn advertised(listen: &[SocketAddr]) -> Advertised {
+/// Whether an announcement can name the port of this listening address: others must be able to reach it, unless
+/// nothing is to be announced anyway.
+pub(super) fn is_announced(socket: SocketAddr, listen: &[SocketAddr]) -> bool {
+    !socket.ip().is_loopback() || listen.iter().all(|at| at.ip().is_loopback())
+}
+
+/// What to announce under `port`, given where this node was told to listen.
+pub(super) fn advertised(listen: &[SocketAddr], port: u16) -> Advertised {
+    let listen: Vec<&SocketAddr> = listen.iter().filter(|at| at.port() == 0 || at.port() == port).collect();
     let all = |v4: bool| listen.iter().any(|at| at.ip().is_unspecified() && at.is_ipv4() == v4);
     if all(true) || all(false) {
         return Advertised::All { v4: all(true), v6: all(false) };
     }
-    let these: Vec<IpAddr> =
-        listen.iter().map(SocketAddr::ip).filter(|ip| !ip.is_loopback()).take(8).collect();
+    let these: Vec<IpAddr> = listen.iter().map(|at| at.ip()).filter(|ip| !ip.is_loopback()).take(8).collect();
     if these.is_empty() { Advertised::Nothing } else { Advertised::These(these) }
 }
 
@@ -76,10 +82,25 @@ mod tests {
 
     #[test]
     fn loopback_is_never_announced() {
-        assert_eq!(advertised(&sockets(&["127.0.0.1:1", "[::1]:1"])), Advertised::Nothing);
-        assert_eq!(advertised(&[]), Advertised::Nothing);
+        assert_eq!(advertised(&sockets(&["127.0.0.1:1", "[::1]:1"]), 1), Advertised::Nothing);
+        assert_eq!(advertised(&[], 1), Advertised::Nothing);
         let these = Advertised::These(vec!["192.168.7.2".parse().unwrap()]);
-        assert_eq!(advertised(&sockets(&["127.0.0.1:1", "192.168.7.2:1"])), these);
-        assert_eq!(advertised(&sockets(&["0.0.0.0:1"])), Advertised::All { v4: true, v6: false });
+        assert_eq!(advertised(&sockets(&["127.0.0.1:1", "192.168.7.2:1"]), 1), these);
+        assert_eq!(advertised(&sockets(&["0.0.0.0:1"]), 1), Advertised::All { v4: true, v6: false });
+    }
+
+    #[test]
+    fn the_port_that_is_announced_is_one_that_others_can_reach_and_goes_with_its_addresses() {
+        let listen = sockets(&["127.0.0.1:7501", "0.0.0.0:7502", "[::]:7503"]);
+        let is_announced = |text: &str| is_announced(text.parse().unwrap(), &listen);
+        assert!(!is_announced("127.0.0.1:7501") && is_announced("192.168.7.2:7502"));
+        assert_eq!(advertised(&listen, 7_502), Advertised::All { v4: true, v6: false });
+        assert_eq!(advertised(&listen, 7_503), Advertised::All { v4: false, v6: true });
+        // The system chose one port for both.
+        let open = sockets(&["0.0.0.0:0", "[::]:0"]);
+        assert_eq!(advertised(&open, 4_710), Advertised::All { v4: true, v6: true });
+        // Such a node only looks for others.
+        let own = sockets(&["127.0.0.1:0"]);
+        assert!(super::is_announced("127.0.0.1:4710".parse().unwrap(), &own));
     }
 }

@@ -56,7 +56,7 @@ pub(super) struct Run {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mdns {
     Off,
-    /// Starts with the first listening address: an announcement needs the port.
+    /// Starts with the first listening address that others can reach: an announcement needs the port.
     Waiting,
     Running,
 }
@@ -190,12 +190,12 @@ impl Run {
             info!(%address, "listening");
             self.tell(SwarmEvent::Listening { address });
         }
-        if self.mdns == Mdns::Waiting {
+        if self.mdns == Mdns::Waiting && listen::is_announced(socket, &self.listen) {
             self.mdns = Mdns::Running;
             let advert = discovery::Advert {
                 me: self.shared.me,
                 port: socket.port(),
-                addresses: listen::advertised(&self.listen),
+                addresses: listen::advertised(&self.listen, socket.port()),
             };
             let (shared, announcer, stop) =
                 (Arc::clone(&self.shared), self.announcer.clone(), self.stop.child_token());
