@@ -32,7 +32,7 @@ use crate::telemetry::{self, Verbosity};
 const WORKERS_MAX: usize = 4;
 
 /// Freed memory that the C library keeps for the next allocation.
-const KEPT: usize = 4 << 20;
+const KEPT: usize = 512 << 10;
 
 /// Runs the command that the process was started with.
 #[must_use]
@@ -68,7 +68,7 @@ fn run() -> Result<Exit, Stop> {
     outcome
 }
 
-/// Tells the C library's allocator that large blocks come and go here. It learns from the first one that is freed: up
+/// Tells the C library's allocator that blocks come and go here. It learns from the first one that is freed: up
 /// to this length blocks stay in its heaps, and a heap is cut back only when twice as much is free at its end. Without it
 /// each end of a transfer takes some fifty thousand page faults a GiB, because memory is given back and asked for
 /// again all the time.
