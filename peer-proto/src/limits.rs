@@ -28,6 +28,8 @@ pub const HELLO_FRAME_MAX: u32 = 4 * 1024;
 pub const RANGES_PER_WANT_MAX: usize = 64;
 /// Piece values named by one `Want`.
 pub const VALUES_PER_WANT_MAX: usize = 64;
+/// Values in one claim of pieces.
+pub const VALUES_PER_CLAIM_MAX: usize = 64;
 /// Requests one peer may have open with a provider.
 pub const OPEN_REQUESTS_PER_PEER_MAX: usize = 8;
 /// Lookup ids in one `Find`.

@@ -350,10 +350,15 @@ impl Engine {
             }
             SessionEvent::Asked { key, id, proof } => self.shelf().asked(peer, key, id, &proof),
             SessionEvent::ListAsked { content, part } => self.shelf().list_asked(peer, content, part),
-            SessionEvent::Wanted { request, content, ranges } => {
+            SessionEvent::Wanted { request, content, ranges, .. } => {
                 self.shelf().wanted(peer, request, content, ranges);
             }
             SessionEvent::Cancelled { request } => self.core.cancelled(peer, request),
+            // Nobody joins a swarm yet.
+            SessionEvent::Interested { .. }
+            | SessionEvent::Withdrew { .. }
+            | SessionEvent::PiecesClaimed(_)
+            | SessionEvent::SegmentClaimed(_) => {}
             SessionEvent::Left { .. } => self.leave_peer(peer),
             SessionEvent::Failed(error) => self.core.back_off(peer, &error.to_string()),
         }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::content::{ByteRange, ContentId, Hash};
 use crate::digest::{Algorithm, Digest};
+use crate::home::swarm_id;
 use crate::limits::{
     CONTENTS_PER_PEER_MAX, LIST_PARTS_IN_FLIGHT_MAX, LISTS_WAITING_MAX, OPEN_REQUESTS_PER_PEER_MAX,
     PARKED_REQUESTS_MAX, QUESTIONS_UNANSWERED_MAX, QUESTIONS_WAITING_MAX,
@@ -16,8 +17,9 @@ use crate::peer::PeerId;
 use crate::time::Instant;
 use crate::wire::codec::{decode_body, decode_header, encode};
 use crate::wire::{
-    Answer, Cancel, Find, Found, Frame, Have, HavePage, HaveSet, Hello, ListPart, ListRefuse, ListValues,
-    ListWant, NumberedAnswer, PageBits, Question, Refuse, RefuseReason, Versions, Want,
+    Answer, Cancel, Find, Found, Frame, Have, HavePage, HaveSet, Hello, Interest, Leave, ListPart,
+    ListRefuse, ListValues, ListWant, NumberedAnswer, PageBits, PieceClaim, Question, Refuse, RefuseReason,
+    SegmentClaim, Versions, Want,
 };
 
 use super::{Output, RequestId, Session, SessionConfig, SessionEvent};
@@ -38,7 +40,8 @@ pub fn fuzz_session(script: &[u8]) {
     let mut session = Session::new(config, now);
     let mut script = Script { bytes: script, next: 1 };
     if !script.byte().is_multiple_of(8) {
-        let hello = Hello { versions: Versions { min: 1, max: 1 }, nonce: [5; 16], tags: [6; 128] };
+        let max = 1 + u32::from(script.byte() % 2);
+        let hello = Hello { versions: Versions { min: 1, max }, nonce: [5; 16], tags: [6; 128] };
         let _ = session.handle_frame(Frame::Hello(hello), now);
     }
     let mut asked = Pending::default();
@@ -60,7 +63,7 @@ struct Pending {
 
 fn step(session: &mut Session, script: &mut Script<'_>, asked: &mut Pending, now: &mut Instant) {
     let content = ContentId { root: Hash([script.byte() % 4; 32]), len: u64::from(script.number()) };
-    match script.byte() % 15 {
+    match script.byte() % 16 {
         0..=4 => {
             if let Some(frame) = script.frame() {
                 let _ = session.handle_frame(frame, *now);
@@ -95,7 +98,18 @@ fn step(session: &mut Session, script: &mut Script<'_>, asked: &mut Pending, now
             session.send_have(content, HaveSet::whole(u32::try_from(pieces).unwrap_or(0)), *now);
             session.forget(content, *now);
         }
-        11 | 12 => {
+        11 => {
+            if let Ok(digest) = Digest::new(Algorithm::Blake3, vec![script.byte() % 4; 32]) {
+                session.join(&digest, content.len, true);
+                session.claim_pieces(
+                    swarm_id(&digest, 1 << 30),
+                    0,
+                    &vec![content.root; usize::from(script.byte())],
+                );
+            }
+            session.leave(content);
+        }
+        12 | 13 => {
             if let Some(event) = asked.events.pop() {
                 reply(session, &event, script.byte(), *now);
             }
@@ -232,7 +246,8 @@ impl Script<'_> {
         let content = ContentId { root: Hash([self.byte() % 4; 32]), len: u64::from(self.number()) };
         let number = self.ascending();
         let request = RequestId(u64::from(number));
-        let frame = match self.byte() % 5 {
+        let right = self.byte().is_multiple_of(2);
+        let frame = match self.byte() % 9 {
             0 => {
                 let count = usize::from(self.byte() % 36);
                 let questions = vec![Question { id: [self.byte(); 32], proof: [0; 32] }; count];
@@ -240,7 +255,30 @@ impl Script<'_> {
             }
             1 => Frame::Have(Have { content, pages: vec![HavePage { page: 0, bits: PageBits::All }] }),
             2 => Frame::ListWant(ListWant { content, part: ListPart::Page(u32::from(self.byte() % 4)) }),
-            3 => Frame::Want(Want { request, content, ranges: vec![ByteRange::new(0..content.len)?] }),
+            3 => Frame::Want(Want {
+                request,
+                content,
+                ranges: vec![ByteRange::new(0..content.len)?],
+                values: Vec::new(),
+            }),
+            4 => Frame::PieceClaim(PieceClaim {
+                swarm: content,
+                first: number % 8,
+                values: vec![content.root; 3],
+            }),
+            5 => Frame::SegmentClaim(SegmentClaim {
+                swarm: content,
+                number,
+                pieces: 0..1 + u32::from(self.byte() % 4),
+                from_back: right,
+                rate_kib: number,
+            }),
+            6 => Frame::Interest(Interest {
+                question: Question { id: [self.byte(); 32], proof: [0; 32] },
+                len: content.len,
+                fetches: right,
+            }),
+            7 => Frame::Leave(Leave { swarm: content }),
             _ => Frame::Cancel(Cancel { request: RequestId(u64::from(self.next)) }),
         };
         frame.check().is_ok().then_some(frame)

@@ -29,12 +29,15 @@ use std::time::Duration;
 
 use crate::content::{ByteRange, ContentId, Geometry, Hash};
 use crate::digest::Digest;
-use crate::limits::HELLO_TIMEOUT;
-use crate::lookup::LookupId;
+use crate::home::swarm_id;
+use crate::limits::{HELLO_TIMEOUT, VALUES_PER_CLAIM_MAX};
+use crate::lookup::{LookupId, know_proof, lookup_id};
 use crate::peer::PeerId;
 use crate::time::Instant;
 use crate::verify::HashList;
-use crate::wire::{Frame, Goodbye, HaveSet, Hello, ListPart, Versions};
+use crate::wire::{
+    Frame, Goodbye, HaveSet, Hello, Interest, Leave, ListPart, PieceClaim, Question, SegmentClaim, Versions,
+};
 
 pub use crate::wire::{Answer, RefuseReason};
 pub use error::{ListFault, ProtocolError};
@@ -135,12 +138,34 @@ pub enum SessionEvent {
         content: ContentId,
         /// 1 to 64 ranges inside the file, ascending and disjoint.
         ranges: Vec<ByteRange>,
+        /// Inside a swarm, the value of each piece that is asked for; empty otherwise.
+        values: Vec<Hash>,
     },
     /// The peer took a request back, which is closed now.
     Cancelled {
         /// Its name.
         request: RequestId,
     },
+    /// The peer joins those who fetch a file together, or says something else of itself. Check the proof (LOOKUP-2).
+    Interested {
+        /// The lookup id of the file.
+        id: LookupId,
+        /// Proof that the peer knows the digest, made for our nonce.
+        proof: [u8; 32],
+        /// The length its origin states.
+        len: u64,
+        /// Whether it can fetch from the origin.
+        fetches: bool,
+    },
+    /// The peer wants a file no more.
+    Withdrew {
+        /// The swarm.
+        swarm: ContentId,
+    },
+    /// The peer states values of pieces it read from the origin (CLAIM-1).
+    PiecesClaimed(PieceClaim),
+    /// The peer fetches a segment from the origin now.
+    SegmentClaimed(SegmentClaim),
     /// The peer closes the connection.
     Left {
         /// Its words: up to 200 bytes without control characters.
@@ -248,11 +273,70 @@ impl Session {
         &mut self,
         content: ContentId,
         ranges: Vec<ByteRange>,
+        now: Instant,
+    ) -> Result<RequestId, RequestError> {
+        self.request_values(content, ranges, Vec::new(), now)
+    }
+
+    /// Asks for whole pieces inside a swarm, each by its value: at most 64.
+    ///
+    /// # Errors
+    /// [`RequestError`]: nothing was sent.
+    pub fn request_values(
+        &mut self,
+        swarm: ContentId,
+        ranges: Vec<ByteRange>,
+        values: Vec<Hash>,
         _now: Instant,
     ) -> Result<RequestId, RequestError> {
         match self.state {
-            State::Open { .. } => self.requester.request(content, ranges, &mut self.out),
+            State::Open { .. } => self.requester.request(swarm, ranges, values, &mut self.out),
             State::Greeting | State::Over => Err(RequestError::NotOpen),
+        }
+    }
+
+    /// Whether the peer knows the frames of swarms.
+    #[must_use]
+    pub fn speaks_swarm(&self) -> bool {
+        self.version().is_some_and(|version| version >= Versions::SWARM)
+    }
+
+    /// Joins those who fetch a file together, or says anew what this node can do. From now on the peer's have-set of
+    /// the swarm is kept.
+    pub fn join(&mut self, digest: &Digest, len: u64, fetches: bool) {
+        let State::Open { peer_nonce, .. } = self.state else { return };
+        if self.speaks_swarm() && Geometry::of(len).is_ok() {
+            let SessionConfig { me, peer, .. } = self.config;
+            self.requester.expect_have(swarm_id(digest, len));
+            let proof = know_proof(digest, &me, &peer, &peer_nonce);
+            let question = Question { id: lookup_id(digest).0, proof };
+            self.out.frame(Frame::Interest(Interest { question, len, fetches }));
+        }
+    }
+
+    /// Wants a file no more: the peer's have-set of the swarm is forgotten. Open requests stay.
+    pub fn leave(&mut self, swarm: ContentId) {
+        self.requester.forget(swarm);
+        if self.speaks_swarm() {
+            self.out.frame(Frame::Leave(Leave { swarm }));
+        }
+    }
+
+    /// States values of pieces this node read from the origin; any number, from one run of pieces.
+    pub fn claim_pieces(&mut self, swarm: ContentId, first: u32, values: &[Hash]) {
+        if self.speaks_swarm() {
+            for (values, first) in
+                values.chunks(VALUES_PER_CLAIM_MAX).zip((first..).step_by(VALUES_PER_CLAIM_MAX))
+            {
+                self.out.frame(Frame::PieceClaim(PieceClaim { swarm, first, values: values.to_vec() }));
+            }
+        }
+    }
+
+    /// Says what this node fetches from the origin now.
+    pub fn claim_segment(&mut self, claim: SegmentClaim) {
+        if self.speaks_swarm() {
+            self.out.frame(Frame::SegmentClaim(claim));
         }
     }
 
@@ -425,6 +509,10 @@ impl Session {
                 requester.lists.take(list.content, list.part, None, out)?;
                 self.pump_lists(now);
             }
+            Frame::Interest(interest) => provider.interested(interest, now, out),
+            Frame::Leave(leave) => out.event(SessionEvent::Withdrew { swarm: leave.swarm }),
+            Frame::PieceClaim(claim) => out.event(SessionEvent::PiecesClaimed(claim)),
+            Frame::SegmentClaim(claim) => out.event(SessionEvent::SegmentClaimed(claim)),
             Frame::Goodbye(goodbye) => {
                 out.event(SessionEvent::Left { words: goodbye.words });
                 self.end();

@@ -14,8 +14,8 @@ use crate::limits::{
 use crate::lookup::LookupId;
 use crate::time::Instant;
 use crate::wire::{
-    Answer, Find, Found, Frame, Have, HavePage, HaveSet, ListPart, ListRefuse, ListValues, ListWant,
-    NumberedAnswer, Refuse, RefuseReason, Want,
+    Answer, Find, Found, Frame, Have, HavePage, HaveSet, Interest, ListPart, ListRefuse, ListValues,
+    ListWant, NumberedAnswer, Refuse, RefuseReason, Want,
 };
 
 use super::pace::Pace;
@@ -95,6 +95,15 @@ impl Provider {
             }
         }
         Ok(())
+    }
+
+    /// Takes in that the peer joins a swarm; more often than questions may come, nothing.
+    pub(super) fn interested(&mut self, interest: Interest, now: Instant, out: &mut Outbox) {
+        if self.pace.take(now) {
+            let Interest { question, len, fetches } = interest;
+            let id = LookupId(question.id);
+            out.event(SessionEvent::Interested { id, proof: question.proof, len, fetches });
+        }
     }
 
     pub(super) fn answer(&mut self, key: u32, answer: Answer, now: Instant, timers: &mut Timers) {
@@ -269,7 +278,8 @@ impl Provider {
 
     fn begin(&mut self, want: Want, out: &mut Outbox) {
         self.open.insert(want.request);
-        out.event(SessionEvent::Wanted { request: want.request, content: want.content, ranges: want.ranges });
+        let Want { request, content, ranges, values } = want;
+        out.event(SessionEvent::Wanted { request, content, ranges, values });
     }
 
     fn admit(&mut self, out: &mut Outbox, timers: &mut Timers) {

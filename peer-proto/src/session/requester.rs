@@ -4,10 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::content::{ByteRange, ContentId, Geometry};
+use crate::content::{ByteRange, ContentId, Geometry, Hash};
 use crate::limits::{CONTENTS_PER_PEER_MAX, OPEN_REQUESTS_PER_PEER_MAX};
 use crate::time::Instant;
-use crate::wire::frame::check_ranges;
 use crate::wire::{Answer, Cancel, Found, Frame, FrameFault, Have, HaveSet, Refuse, Want};
 
 use super::lists::Lists;
@@ -56,17 +55,18 @@ impl Requester {
         &mut self,
         content: ContentId,
         ranges: Vec<ByteRange>,
+        values: Vec<Hash>,
         out: &mut Outbox,
     ) -> Result<RequestId, RequestError> {
         if self.open.len() >= OPEN_REQUESTS_PER_PEER_MAX {
             return Err(RequestError::TooManyOpen);
         }
-        Geometry::of(content.len).map_err(FrameFault::from)?;
-        check_ranges(&ranges, content.len)?;
         let request = RequestId(self.next);
+        let want = Want { request, content, ranges, values };
+        want.check()?;
         self.next = self.next.checked_add(1).ok_or(RequestError::NotOpen)?;
         self.open.insert(request);
-        out.frame(Frame::Want(Want { request, content, ranges }));
+        out.frame(Frame::Want(want));
         Ok(request)
     }
 
@@ -117,6 +117,11 @@ impl Requester {
         {
             out.event(SessionEvent::HaveChanged { content: have.content });
         }
+    }
+
+    /// Keeps what the peer will say it serves of a swarm we joined.
+    pub(super) fn expect_have(&mut self, swarm: ContentId) {
+        self.holds(swarm, false);
     }
 
     pub(super) fn have_set(&self, content: ContentId) -> Option<&HaveSet> {

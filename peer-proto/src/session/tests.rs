@@ -6,3 +6,4 @@ mod lookups;
 mod pair;
 mod requests;
 mod scripts;
+mod swarms;

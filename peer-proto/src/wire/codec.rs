@@ -7,14 +7,20 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 
-use crate::limits::{HAVE_PAGES_MAX, IDS_PER_FIND_MAX, LIST_PAGE_VALUES, RANGES_PER_WANT_MAX, RETRY_MAX};
+use crate::content::ContentId;
+use crate::limits::{
+    HAVE_PAGES_MAX, IDS_PER_FIND_MAX, LIST_PAGE_VALUES, RANGES_PER_WANT_MAX, RETRY_MAX, VALUES_PER_CLAIM_MAX,
+    VALUES_PER_WANT_MAX,
+};
 use crate::session::RequestId;
 
+use super::fault::FrameFault;
 use super::frame::{
-    Cancel, Find, Found, Frame, FrameFault, FrameKind, Goodbye, Have, Hello, ListRefuse, ListValues,
-    ListWant, Refuse, RefuseReason, Versions, Want,
+    Cancel, Find, Found, Frame, FrameKind, Goodbye, Have, Hello, ListRefuse, ListValues, ListWant, Question,
+    Refuse, RefuseReason, Versions, Want,
 };
 use super::proto;
+use super::swarm::{Interest, Leave, PieceClaim, SegmentClaim};
 
 /// Bytes before the body of a frame.
 pub const FRAME_HEADER_LEN: usize = 4;
@@ -125,6 +131,26 @@ pub fn encode(frame: &Frame) -> Result<Bytes, EncodeError> {
         Frame::Cancel(cancel) => write(frame, &proto::Cancel { request: cancel.request.0 }),
         Frame::Refuse(refuse) => write(frame, &pack_refuse(*refuse)),
         Frame::Goodbye(goodbye) => write(frame, &proto::Goodbye { words: goodbye.words.clone() }),
+        Frame::Interest(interest) => write(frame, &pack_interest(interest)),
+        Frame::Leave(leave) => write(frame, &pack_claim(leave.swarm, 0)),
+        Frame::PieceClaim(claim) => write(
+            frame,
+            &proto::SwarmClaim {
+                start: claim.first,
+                values: proto::pack_values(&claim.values),
+                ..pack_claim(claim.swarm, 0)
+            },
+        ),
+        Frame::SegmentClaim(claim) => write(
+            frame,
+            &proto::SwarmClaim {
+                start: claim.pieces.start,
+                end: claim.pieces.end,
+                from_back: claim.from_back,
+                rate_kib: claim.rate_kib,
+                ..pack_claim(claim.swarm, claim.number)
+            },
+        ),
     }
 }
 
@@ -175,6 +201,10 @@ pub fn decode_body(header: FrameHeader, body: Bytes) -> Result<Frame, DecodeErro
             let list: proto::List = parse(header.kind, body)?;
             let content = proto::content(&list.root, list.len)?;
             Frame::ListRefuse(ListRefuse { content, part: proto::part(list.part) })
+        }
+        FrameKind::Interest => interest(&parse(header.kind, body)?)?,
+        FrameKind::Leave | FrameKind::PieceClaim | FrameKind::SegmentClaim => {
+            swarm_claim(header.kind, &parse(header.kind, body)?)?
         }
     };
     frame.check()?;
@@ -266,15 +296,61 @@ fn pack_want(want: &Want) -> proto::Want {
         root: proto::root_bytes(want.content),
         len: want.content.len,
         ranges: proto::pack_ranges(&want.ranges),
+        values: proto::pack_values(&want.values),
     }
 }
 
 fn want(body: &proto::Want) -> Result<Frame, DecodeError> {
+    if body.values.len() > VALUES_PER_WANT_MAX * 32 {
+        return Err(FrameFault::WantedValueCount { count: body.values.len() / 32 }.into());
+    }
     Ok(Frame::Want(Want {
         request: RequestId(body.request),
         content: proto::content(&body.root, body.len)?,
         ranges: proto::ranges(&body.ranges, RANGES_PER_WANT_MAX)?,
+        values: proto::values(&body.values)?,
     }))
+}
+
+fn pack_interest(interest: &Interest) -> proto::Interest {
+    proto::Interest {
+        id: Bytes::copy_from_slice(&interest.question.id),
+        proof: Bytes::copy_from_slice(&interest.question.proof),
+        len: interest.len,
+        fetches: interest.fetches,
+    }
+}
+
+fn interest(body: &proto::Interest) -> Result<Frame, DecodeError> {
+    let question =
+        Question { id: proto::exactly("id", &body.id)?, proof: proto::exactly("proof", &body.proof)? };
+    Ok(Frame::Interest(Interest { question, len: body.len, fetches: body.fetches }))
+}
+
+fn pack_claim(swarm: ContentId, number: u32) -> proto::SwarmClaim {
+    proto::SwarmClaim { root: proto::root_bytes(swarm), len: swarm.len, number, ..Default::default() }
+}
+
+/// Leaving, and claims of all kinds: they share one body.
+fn swarm_claim(kind: FrameKind, body: &proto::SwarmClaim) -> Result<Frame, DecodeError> {
+    let swarm = proto::content(&body.root, body.len)?;
+    let number = body.number;
+    Ok(match kind {
+        FrameKind::PieceClaim => {
+            if body.values.len() > VALUES_PER_CLAIM_MAX * 32 {
+                return Err(FrameFault::ClaimCount { count: body.values.len() / 32 }.into());
+            }
+            Frame::PieceClaim(PieceClaim { swarm, first: body.start, values: proto::values(&body.values)? })
+        }
+        FrameKind::SegmentClaim => Frame::SegmentClaim(SegmentClaim {
+            swarm,
+            number,
+            pieces: body.start..body.end,
+            from_back: body.from_back,
+            rate_kib: body.rate_kib,
+        }),
+        _ => Frame::Leave(Leave { swarm }),
+    })
 }
 
 const REFUSE_OTHER: u32 = 1;

@@ -5,10 +5,12 @@
 
 use std::time::Duration;
 
-use crate::content::{ByteRange, ContentId, Geometry, Hash, TooLong};
+use super::fault::FrameFault;
+use super::swarm::{Interest, Leave, PieceClaim, SegmentClaim};
+use crate::content::{ByteRange, ContentId, Geometry, Hash};
 use crate::limits::{
     CONTROL_FRAME_MAX, GOODBYE_WORDS_MAX, HAVE_PAGES_MAX, HELLO_FRAME_MAX, IDS_PER_FIND_MAX,
-    LIST_PAGE_VALUES, PAGE_FRAME_MAX, RANGES_PER_WANT_MAX, RETRY_MAX,
+    LIST_PAGE_VALUES, PAGE_FRAME_MAX, RANGES_PER_WANT_MAX, RETRY_MAX, VALUES_PER_WANT_MAX,
 };
 use crate::session::RequestId;
 pub use crate::verify::ListPart;
@@ -38,6 +40,14 @@ pub enum Frame {
     ListValues(ListValues),
     /// Says no to a [`ListWant`].
     ListRefuse(ListRefuse),
+    /// Joins those who fetch a file together.
+    Interest(Interest),
+    /// Leaves them.
+    Leave(Leave),
+    /// Values of pieces read from the origin.
+    PieceClaim(PieceClaim),
+    /// What the sender fetches from the origin now.
+    SegmentClaim(SegmentClaim),
 }
 
 /// What kind a frame is. The tags are numbers we chose, never enum positions.
@@ -65,11 +75,19 @@ pub enum FrameKind {
     ListValues,
     /// [`Frame::ListRefuse`]
     ListRefuse,
+    /// [`Frame::Interest`]
+    Interest,
+    /// [`Frame::Leave`]
+    Leave,
+    /// [`Frame::PieceClaim`]
+    PieceClaim,
+    /// [`Frame::SegmentClaim`]
+    SegmentClaim,
 }
 
 impl FrameKind {
     /// Every kind this version knows, by ascending tag.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::Hello,
         Self::Find,
         Self::Found,
@@ -81,6 +99,10 @@ impl FrameKind {
         Self::Goodbye,
         Self::ListValues,
         Self::ListRefuse,
+        Self::Interest,
+        Self::Leave,
+        Self::PieceClaim,
+        Self::SegmentClaim,
     ];
 
     /// The first byte of the frame.
@@ -98,6 +120,10 @@ impl FrameKind {
             Self::Goodbye => 0x09,
             Self::ListValues => 0x10,
             Self::ListRefuse => 0x11,
+            Self::Interest => 0x20,
+            Self::Leave => 0x21,
+            Self::PieceClaim => 0x22,
+            Self::SegmentClaim => 0x23,
         }
     }
 
@@ -121,7 +147,11 @@ impl FrameKind {
             | Self::Cancel
             | Self::Refuse
             | Self::Goodbye
-            | Self::ListRefuse => CONTROL_FRAME_MAX,
+            | Self::ListRefuse
+            | Self::Interest
+            | Self::Leave
+            | Self::PieceClaim
+            | Self::SegmentClaim => CONTROL_FRAME_MAX,
         }
     }
 }
@@ -142,6 +172,10 @@ impl Frame {
             Self::Goodbye(_) => FrameKind::Goodbye,
             Self::ListValues(_) => FrameKind::ListValues,
             Self::ListRefuse(_) => FrameKind::ListRefuse,
+            Self::Interest(_) => FrameKind::Interest,
+            Self::Leave(_) => FrameKind::Leave,
+            Self::PieceClaim(_) => FrameKind::PieceClaim,
+            Self::SegmentClaim(_) => FrameKind::SegmentClaim,
         }
     }
 
@@ -162,6 +196,10 @@ impl Frame {
             Self::Goodbye(goodbye) => goodbye.check(),
             Self::ListValues(list) => list.check(),
             Self::ListRefuse(refuse) => refuse.part.values_in(refuse.content).map(drop),
+            Self::Interest(interest) => Ok(Geometry::of(interest.len).map(drop)?),
+            Self::Leave(_) => Ok(()),
+            Self::PieceClaim(claim) => claim.check(),
+            Self::SegmentClaim(claim) => claim.check(),
         }
     }
 }
@@ -177,7 +215,9 @@ pub struct Versions {
 
 impl Versions {
     /// What this crate speaks.
-    pub const OURS: Self = Self { min: 1, max: 1 };
+    pub const OURS: Self = Self { min: 1, max: 2 };
+    /// The first version with the frames of swarms.
+    pub const SWARM: u32 = 2;
 
     /// The highest version both sides speak (WIRE-1).
     #[must_use]
@@ -376,20 +416,39 @@ pub struct Want {
     pub content: ContentId,
     /// 1 to 64 ranges inside the file, ascending and disjoint. The blocks come in this order.
     pub ranges: Vec<ByteRange>,
+    /// Inside a swarm, whose root is none: the value of each piece in these ranges, which are whole pieces. The
+    /// provider answers for bytes that have these values (TRUST-1). Empty otherwise.
+    pub values: Vec<Hash>,
 }
 
 impl Want {
-    fn check(&self) -> Result<(), FrameFault> {
-        Geometry::of(self.content.len)?;
-        check_ranges(&self.ranges, self.content.len)
+    /// Whether its ranges and values may stand in one frame (TRUST-7, WIRE-7).
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn check(&self) -> Result<(), FrameFault> {
+        let geometry = Geometry::of(self.content.len)?;
+        check_ranges(&self.ranges, self.content.len)?;
+        if self.values.is_empty() {
+            return Ok(());
+        }
+        let mut pieces = 0;
+        for range in &self.ranges {
+            let touched = geometry.touched_pieces(*range);
+            if geometry.pieces_range(touched.clone()) != Some(*range) {
+                return Err(FrameFault::WantedValueCount { count: self.values.len() });
+            }
+            pieces += touched.len();
+        }
+        if pieces != self.values.len() || pieces > VALUES_PER_WANT_MAX {
+            return Err(FrameFault::WantedValueCount { count: self.values.len() });
+        }
+        Ok(())
     }
 }
 
 /// Whether these ranges may stand in a `Want` for a file of `len` bytes (WIRE-7).
-///
-/// # Errors
-/// The first rule that does not hold.
-pub fn check_ranges(ranges: &[ByteRange], len: u64) -> Result<(), FrameFault> {
+fn check_ranges(ranges: &[ByteRange], len: u64) -> Result<(), FrameFault> {
     if ranges.is_empty() || ranges.len() > RANGES_PER_WANT_MAX {
         return Err(FrameFault::RangeCount { count: ranges.len() });
     }
@@ -500,81 +559,4 @@ pub struct ListRefuse {
     pub content: ContentId,
     /// Which part.
     pub part: ListPart,
-}
-
-/// A rule of shape that a frame breaks.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum FrameFault {
-    /// Versions must be at least 1, the oldest first.
-    #[error("the versions are not an ascending pair of positive numbers")]
-    Versions,
-    /// Between 1 and 32, and countable.
-    #[error("{count} questions or answers in one frame: between 1 and {IDS_PER_FIND_MAX} are allowed")]
-    QuestionCount {
-        /// How many there were.
-        count: usize,
-    },
-    /// Numbers, pages or ranges out of order, repeated or overlapping.
-    #[error("numbers, pages or ranges do not ascend, or overlap")]
-    NotAscending,
-    /// Between 1 and 64.
-    #[error("{count} pages in one frame: between 1 and {HAVE_PAGES_MAX} are allowed")]
-    PageCount {
-        /// How many there were.
-        count: usize,
-    },
-    /// The file has fewer pages.
-    #[error("the file has no page {page}")]
-    NoSuchPage {
-        /// The page.
-        page: u32,
-    },
-    /// A bit beyond the last piece.
-    #[error("page {page} names a piece beyond the end of the file")]
-    BitBeyondEnd {
-        /// The page.
-        page: u32,
-    },
-    /// The content's hash list has no such part.
-    #[error("the content's hash list has no such part")]
-    NoSuchPart,
-    /// The wrong number of values.
-    #[error("{count} values in a part of a hash list that has {expected}")]
-    ValueCount {
-        /// How many there were.
-        count: usize,
-        /// How many there must be.
-        expected: u32,
-    },
-    /// Between 1 and 64.
-    #[error("{count} ranges in one request: between 1 and {RANGES_PER_WANT_MAX} are allowed")]
-    RangeCount {
-        /// How many there were.
-        count: usize,
-    },
-    /// Empty or backwards.
-    #[error("the range {start}..{end} is empty")]
-    EmptyRange {
-        /// Its start.
-        start: u64,
-        /// Its end.
-        end: u64,
-    },
-    /// Outside the file.
-    #[error("a range ends at {end}, the file at {len}")]
-    RangeBeyondEnd {
-        /// The end of the range.
-        end: u64,
-        /// The length of the file.
-        len: u64,
-    },
-    /// Between 1 ms and 60 s.
-    #[error("the time to ask again is not between 1 ms and 60 s")]
-    RetryTime,
-    /// Too long, or with control characters.
-    #[error("the words are longer than {GOODBYE_WORDS_MAX} bytes or hold control characters")]
-    Words,
-    /// No shared file is that long.
-    #[error(transparent)]
-    TooLong(#[from] TooLong),
 }

@@ -5,20 +5,23 @@
 
 pub mod block;
 pub mod codec;
+pub mod fault;
 pub mod frame;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod have;
 mod proto;
+pub mod swarm;
 
 #[cfg(test)]
 mod tests;
 
 pub use block::{BLOCK_HEADER_LEN, BlockGate, BlockHeader};
 pub use codec::{DecodeError, EncodeError, FRAME_HEADER_LEN, FrameHeader};
+pub use fault::FrameFault;
 pub use frame::{
-    Answer, Cancel, Find, Found, Frame, FrameFault, FrameKind, Goodbye, Have, HavePage, Hello, ListPart,
-    ListRefuse, ListValues, ListWant, NumberedAnswer, PageBits, Question, Refuse, RefuseReason, Versions,
-    Want,
+    Answer, Cancel, Find, Found, Frame, FrameKind, Goodbye, Have, HavePage, Hello, ListPart, ListRefuse,
+    ListValues, ListWant, NumberedAnswer, PageBits, Question, Refuse, RefuseReason, Versions, Want,
 };
 pub use have::HaveSet;
+pub use swarm::{Interest, Leave, PieceClaim, SegmentClaim};

@@ -8,7 +8,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::content::{ByteRange, ContentId, Hash};
 
 use super::codec::DecodeError;
-use super::frame::{Answer, FrameFault, HavePage, ListPart, NumberedAnswer, PageBits, Question};
+use super::fault::FrameFault;
+use super::frame::{Answer, HavePage, ListPart, NumberedAnswer, PageBits, Question};
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Hello {
@@ -72,9 +73,48 @@ pub(super) struct Want {
     pub(super) root: Bytes,
     #[prost(uint64, tag = "3")]
     pub(super) len: u64,
-    /// 16 bytes each: start (8), end (8). Field 5 is kept free for the values a request may name instead.
+    /// 16 bytes each: start (8), end (8).
     #[prost(bytes = "bytes", tag = "4")]
     pub(super) ranges: Bytes,
+    /// 32 bytes for each piece, inside a swarm.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub(super) values: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Interest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) id: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) proof: Bytes,
+    #[prost(uint64, tag = "3")]
+    pub(super) len: u64,
+    #[prost(bool, tag = "4")]
+    pub(super) fetches: bool,
+}
+
+/// The body of `Leave`, `PieceClaim` and `SegmentClaim`; what one of them does not have is absent.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct SwarmClaim {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) root: Bytes,
+    #[prost(uint64, tag = "2")]
+    pub(super) len: u64,
+    #[prost(uint32, tag = "3")]
+    pub(super) number: u32,
+    /// The first piece.
+    #[prost(uint32, tag = "4")]
+    pub(super) start: u32,
+    /// One past the last piece.
+    #[prost(uint32, tag = "5")]
+    pub(super) end: u32,
+    #[prost(bool, tag = "6")]
+    pub(super) from_back: bool,
+    #[prost(uint32, tag = "7")]
+    pub(super) rate_kib: u32,
+    /// 32 bytes each.
+    #[prost(bytes = "bytes", tag = "8")]
+    pub(super) values: Bytes,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

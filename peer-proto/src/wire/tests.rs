@@ -14,7 +14,9 @@ use crate::content::{ByteRange, ContentId, Hash};
 use crate::digest::bytes_from_hex;
 use crate::limits::{BLOCK_LEN_MAX, FILE_LEN_MAX, PIECE_LEN_MIN, RETRY_MAX};
 use crate::session::RequestId;
-use golden::golden_version_1;
+use golden::{golden_version_1, golden_version_2, golden_want_with_values};
+
+const MIB: u64 = 1024 * 1024;
 
 /// Three pieces, the last one short.
 const SMALL: ContentId = ContentId { root: Hash([0xaa; 32]), len: 2 * PIECE_LEN_MIN + 1 };
@@ -26,7 +28,7 @@ fn range(start: u64, end: u64) -> ByteRange {
 }
 
 fn want(content: ContentId, ranges: Vec<ByteRange>) -> Frame {
-    Frame::Want(Want { request: RequestId(1), content, ranges })
+    Frame::Want(Want { request: RequestId(1), content, ranges, values: Vec::new() })
 }
 
 /// Header checked and body decoded, as a reader does it.
@@ -50,13 +52,14 @@ fn raw_want(ranges: &[(u64, u64)]) -> Result<Frame, DecodeError> {
         root: Bytes::from(vec![7; 32]),
         len: 1 << 30,
         ranges: Bytes::from(packed),
+        values: Bytes::new(),
     };
     decode(&framed(FrameKind::Want, &prost::Message::encode_to_vec(&body)))
 }
 
 #[test]
 fn every_frame_has_golden_bytes() {
-    let golden = golden_version_1();
+    let golden = [golden_version_1(), golden_version_2()].concat();
     for (frame, hex) in &golden {
         let bytes = bytes_from_hex(hex).unwrap();
         let written = encode(frame).unwrap();
@@ -68,9 +71,54 @@ fn every_frame_has_golden_bytes() {
 }
 
 #[test]
+fn a_request_inside_a_swarm_names_a_value_for_each_whole_piece() {
+    let (frame, hex) = golden_want_with_values();
+    let bytes = bytes_from_hex(&hex).unwrap();
+    assert_eq!(encode(&frame).unwrap(), bytes, "written as {:02x?}", encode(&frame).unwrap());
+    assert_eq!(decode(&bytes).as_ref(), Ok(&frame));
+    let Frame::Want(want) = frame else { panic!("a request") };
+    let refused = |want: Want| {
+        let fault = Frame::Want(want).check().unwrap_err();
+        assert!(matches!(fault, FrameFault::WantedValueCount { .. }), "{fault}");
+    };
+    refused(Want { values: vec![Hash([1; 32]); 3], ..want.clone() });
+    refused(Want { values: vec![Hash([1; 32])], ..want.clone() });
+    refused(Want {
+        ranges: vec![range(65_536, 131_072 + 1 - 2)],
+        values: vec![Hash([1; 32])],
+        ..want.clone()
+    });
+    refused(Want { ranges: vec![range(1, 65_536)], values: vec![Hash([1; 32])], ..want });
+    let long = ContentId { root: Hash([1; 32]), len: 65 * PIECE_LEN_MIN };
+    refused(Want {
+        request: RequestId(1),
+        content: long,
+        ranges: vec![range(0, 65 * PIECE_LEN_MIN)],
+        values: vec![Hash([1; 32]); 65],
+    });
+}
+
+#[test]
+fn claims_speak_of_pieces_the_file_has() {
+    let claim = |first, count| PieceClaim { swarm: SMALL, first, values: vec![Hash([1; 32]); count] };
+    assert_eq!(Frame::PieceClaim(claim(1, 2)).check(), Ok(()));
+    assert_eq!(Frame::PieceClaim(claim(2, 2)).check(), Err(FrameFault::PiecesBeyondEnd { end: 4, count: 3 }));
+    assert_eq!(
+        Frame::PieceClaim(claim(u32::MAX, 2)).check(),
+        Err(FrameFault::PiecesBeyondEnd { end: u32::MAX, count: 3 })
+    );
+    assert_eq!(Frame::PieceClaim(claim(0, 0)).check(), Err(FrameFault::ClaimCount { count: 0 }));
+    assert_eq!(Frame::PieceClaim(claim(0, 65)).check(), Err(FrameFault::ClaimCount { count: 65 }));
+    for pieces in [0..0, 2..1, 1..4] {
+        let claim = SegmentClaim { swarm: SMALL, number: 1, pieces, from_back: false, rate_kib: 0 };
+        assert!(Frame::SegmentClaim(claim).check().is_err());
+    }
+}
+
+#[test]
 fn tags_are_distinct_and_leave_room_for_what_comes() {
     assert!(FrameKind::ALL.is_sorted_by(|one, next| one.tag() < next.tag()));
-    for tag in (0x20..=0x2f).chain([0x00, 0x0a, 0x12, 0xff]) {
+    for tag in (0x24..=0x2f).chain([0x00, 0x0a, 0x12, 0xff]) {
         assert_eq!(decode_header(&[tag, 0, 0, 0]), Err(DecodeError::UnknownKind { tag }), "WIRE-2");
     }
 }
@@ -135,7 +183,17 @@ fn wire_2_the_largest_valid_frames_fit_their_caps() {
             request: RequestId(u64::MAX),
             content: huge,
             ranges: (0..64).rev().map(ranges).collect(),
+            values: Vec::new(),
         }),
+        Frame::Want(Want {
+            request: RequestId(u64::MAX),
+            content: huge,
+            ranges: (0..64)
+                .map(|at| range(FILE_LEN_MAX - (256 - 4 * at) * MIB, FILE_LEN_MAX - (252 - 4 * at) * MIB))
+                .collect(),
+            values: vec![Hash([7; 32]); 64],
+        }),
+        Frame::PieceClaim(PieceClaim { swarm: huge, first: 1_048_512, values: vec![Hash([7; 32]); 64] }),
         Frame::Goodbye(Goodbye { words: "x".repeat(200) }),
     ] {
         let bytes = encode(&frame).unwrap();

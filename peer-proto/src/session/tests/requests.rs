@@ -6,7 +6,12 @@ use crate::session::{ProtocolError, RefuseReason, RequestError, RequestId, Sessi
 use crate::wire::{Cancel, Frame, FrameFault, Refuse, Want};
 
 fn want(request: u64) -> Frame {
-    Frame::Want(Want { request: RequestId(request), content: content(1), ranges: vec![range(0, 100)] })
+    Frame::Want(Want {
+        request: RequestId(request),
+        content: content(1),
+        ranges: vec![range(0, 100)],
+        values: Vec::new(),
+    })
 }
 
 fn cancel(request: u64) -> Frame {
@@ -35,12 +40,16 @@ fn trust_7_a_request_names_the_pair() {
     let request = alone.session.request(content(1), ranges.clone(), alone.now).unwrap();
     alone.poll();
     let frames = alone.frames();
-    assert_eq!(frames, [Frame::Want(Want { request, content: content(1), ranges: ranges.clone() })]);
+    assert_eq!(
+        frames,
+        [Frame::Want(Want { request, content: content(1), ranges: ranges.clone(), values: Vec::new() })]
+    );
 
     let mut provider = Alone::greeted();
     provider.take(frames[0].clone()).unwrap();
     let events = provider.events();
-    let [SessionEvent::Wanted { request: theirs, content: pair, ranges: asked }] = events.as_slice() else {
+    let [SessionEvent::Wanted { request: theirs, content: pair, ranges: asked, .. }] = events.as_slice()
+    else {
         panic!("{events:?}")
     };
     assert_eq!((*theirs, *pair, asked), (request, content(1), &ranges));

@@ -95,3 +95,47 @@ fn lists_and_requests() -> Vec<(Frame, String)> {
         ),
     ]
 }
+
+/// The frames of swarms, and what a request inside one looks like.
+pub(super) fn golden_version_2() -> Vec<(Frame, String)> {
+    let aa = "aa".repeat(32);
+    let small = format!("0a20{aa}10818008");
+    vec![
+        (
+            Frame::Interest(Interest {
+                question: Question { id: [0x33; 32], proof: [0x44; 32] },
+                len: 131_073,
+                fetches: true,
+            }),
+            format!("2000004a0a20{}1220{}188180082001", "33".repeat(32), "44".repeat(32)),
+        ),
+        (Frame::Leave(Leave { swarm: SMALL }), format!("21000026{small}")),
+        (
+            Frame::PieceClaim(PieceClaim { swarm: SMALL, first: 1, values: vec![Hash([0xcc; 32]); 2] }),
+            format!("2200006a{small}20014240{}", "cc".repeat(64)),
+        ),
+        (
+            Frame::SegmentClaim(SegmentClaim {
+                swarm: SMALL,
+                number: 3,
+                pieces: 1..3,
+                from_back: true,
+                rate_kib: 1_500,
+            }),
+            format!("23000031{small}180320012803300138dc0b"),
+        ),
+    ]
+}
+
+/// A request that names values.
+pub(super) fn golden_want_with_values() -> (Frame, String) {
+    let want = Want {
+        request: RequestId(1),
+        content: SMALL,
+        ranges: vec![range(65_536, 131_073)],
+        values: vec![Hash([0xcc; 32]); 2],
+    };
+    let aa = "aa".repeat(32);
+    let ranges = format!("{:016x}{:016x}", 65_536, 131_073);
+    (Frame::Want(want), format!("0600007c08011220{aa}188180082210{ranges}2a40{}", "cc".repeat(64)))
+}

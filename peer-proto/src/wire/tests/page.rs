@@ -49,6 +49,8 @@ fn the_page_states_every_limit_as_it_is() {
         ("IDS_PER_SECOND_MAX", figure(limits::IDS_PER_SECOND_MAX.into())),
         ("QUESTIONS_UNANSWERED_MAX", count(limits::QUESTIONS_UNANSWERED_MAX)),
         ("RANGES_PER_WANT_MAX", count(limits::RANGES_PER_WANT_MAX)),
+        ("VALUES_PER_WANT_MAX", count(limits::VALUES_PER_WANT_MAX)),
+        ("VALUES_PER_CLAIM_MAX", count(limits::VALUES_PER_CLAIM_MAX)),
         ("OPEN_REQUESTS_PER_PEER_MAX", count(limits::OPEN_REQUESTS_PER_PEER_MAX)),
         ("PARKED_REQUESTS_MAX", count(limits::PARKED_REQUESTS_MAX)),
         ("PARKED_REQUEST_WAIT", time(limits::PARKED_REQUEST_WAIT)),
