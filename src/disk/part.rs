@@ -10,10 +10,11 @@ pub mod seal;
 mod sync;
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use peer_proto::content::{Geometry, PieceIndex};
+use peer_proto::content::{Geometry, Hash, PieceIndex};
 use peer_proto::digest::Algorithm;
 use peer_proto::standing::{PieceRun, Standing};
 use peer_proto::time::Instant;
@@ -24,7 +25,7 @@ use super::error::{At, DiskError};
 use super::files::{BootId, Existing, FileHandle, FileStat, Files};
 use super::journal::{Durably, Entry, Header, Journal};
 use super::paths::Destination;
-use super::pieces::Pieces;
+use super::pieces::{Piece, Pieces};
 use super::prefix::Follower;
 
 use self::claims::Claims;
@@ -335,12 +336,41 @@ impl<F: Files> Part<F> {
     ///
     /// # Errors
     /// As [`read_piece`](Self::read_piece), for the first piece that may not be given away.
-    pub fn append_pieces(&self, pieces: std::ops::Range<u32>, buffer: &mut Vec<u8>) -> Result<(), DiskError> {
+    pub fn append_pieces(&self, pieces: Range<u32>, buffer: &mut Vec<u8>) -> Result<(), DiskError> {
+        self.append_if(pieces, buffer, |_, held| {
+            matches!(held.standing, Standing::Certain | Standing::Proved)
+        })
+    }
+
+    /// The same for pieces that have exactly these values, provisional ones too: whoever asks by value answers for
+    /// what he asks (TRUST-1). Suspect ones are not given.
+    ///
+    /// # Errors
+    /// As [`read_piece`](Self::read_piece), for the first piece that does not have its value.
+    pub fn append_by_value(
+        &self,
+        pieces: Range<u32>,
+        values: &[Hash],
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), DiskError> {
+        let first = pieces.start;
+        self.append_if(pieces, buffer, |piece, held| {
+            let asked = usize::try_from(piece - first).ok().and_then(|place| values.get(place));
+            asked == Some(&held.value) && held.standing != Standing::Suspect
+        })
+    }
+
+    fn append_if(
+        &self,
+        pieces: Range<u32>,
+        buffer: &mut Vec<u8>,
+        may_give: impl Fn(u32, &Piece) -> bool,
+    ) -> Result<(), DiskError> {
         let not_held = |piece: u32| DiskError::NotHeld { path: self.path.clone(), piece: PieceIndex(piece) };
         let (cut, values) = {
             let state = self.state();
             let value_of = |piece: u32| match state.pieces.at(PieceIndex(piece)) {
-                Some(held) if matches!(held.standing, Standing::Certain | Standing::Proved) => Ok(held.value),
+                Some(held) if may_give(piece, held) => Ok(held.value),
                 _ => Err(not_held(piece)),
             };
             let values = pieces.clone().map(value_of).collect::<Result<Vec<_>, _>>()?;

@@ -280,8 +280,8 @@ impl Driver {
                 self.parts.swarm.disconnect(peer, until.since(self.parts.clock.monotonic()));
             }
             Effect::ReadList { id, record, part } => transfer.read_list(id, record, part),
-            Effect::Serve { id, peer, request, from, ranges } => {
-                transfer.serve(id, peer, request, from, ranges);
+            Effect::Serve { id, peer, request, from, ranges, values } => {
+                transfer.serve(id, peer, request, from, ranges, values);
             }
             Effect::StopServe { id } => transfer.stop_serve(id),
             Effect::Tell(event) => self.tell(event),

@@ -1,7 +1,7 @@
 //! What untrusted peers state of a file: roots, hash lists, and what becomes of them.
 //!
-//! Knows: which list is trusted, which are hints, who stated them, audits and conflicts (CLAIM-1..8). Claims of files
-//! still coming in, the walk by authors and the fuse will live here too. Does not know: leases, sessions.
+//! Knows: which list is trusted, which are hints, who stated them, audits and conflicts (CLAIM-1..8). What is stated of
+//! single pieces is kept by `stated`; the walk by authors and the fuse will live here. Does not know: leases, sessions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -181,6 +181,19 @@ impl Claims {
     /// Whether the audit of the followed hint is still to be drawn.
     pub(super) fn wants_audit(&self) -> bool {
         self.active.and_then(|active| self.hint(active)).is_some_and(|hint| hint.audits.is_none())
+    }
+
+    /// Notes a conflict between a list that stands and what somebody says to have read from the origin (CLAIM-6).
+    pub(super) fn note_claimed(&mut self, pieces: Range<u32>, values: &[Hash], certain: &PieceSet) {
+        if self.conflicts.len() >= LISTS_MAX || self.hints.is_empty() {
+            return;
+        }
+        let differs = |(piece, value): &(u32, &Hash)| {
+            let stated = |hint: &Hint| hint.list.value(PieceIndex(*piece)) != Some(**value);
+            !certain.contains(*piece) && self.standing_hints().any(stated)
+        };
+        let differing = pieces.zip(values).find(differs).map(|(piece, _)| piece);
+        self.conflicts.extend(differing);
     }
 
     /// Draws the audit of the followed hint, after its author stated every value (CLAIM-5): up to half a percent of

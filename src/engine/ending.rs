@@ -181,6 +181,7 @@ impl Job {
 
     /// A peer is not to be used any more: its leases end now.
     pub(super) fn leave_peer(&mut self, peer: PeerId, core: &mut Core) {
+        self.member_left(peer, core.time());
         if self.drop_source(peer) {
             self.changed = true;
         }
@@ -189,6 +190,7 @@ impl Job {
 
     /// A peer went. Its leases end by themselves, once what came is stored: it need not be fetched twice.
     pub(super) fn peer_lost(&mut self, peer: PeerId, now: Instant) {
+        self.member_left(peer, now);
         if self.drop_source(peer) {
             self.changed = true;
         }

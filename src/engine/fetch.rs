@@ -104,6 +104,7 @@ impl Job {
         }
         if !self.recalls_all() {
             self.ask_origin(core);
+            self.tend_swarm(core);
             self.ask_peers(core);
             self.want_lists(core);
         }
@@ -325,6 +326,7 @@ impl Job {
         match outcome {
             Ok(()) => {
                 self.pieces = super::pieces::Pieces::default();
+                self.leave_swarm(core);
                 self.repair = None;
                 self.set_len(version.len);
                 self.pinned = Some(version);
@@ -496,7 +498,8 @@ impl Job {
         let asked_at = self.interest_at.unwrap_or(began);
         let greeting = core.peers.iter().any(|(_, peer)| !peer.ready);
         let asked = core.peers.iter().any(|(_, peer)| peer.asks.values().any(|job| *job == self.id));
-        let coming = self.sources.values().filter(|source| source.have.is_empty());
+        let coming =
+            self.sources.values().filter(|source| source.have.is_empty() && !self.is_swarm(source.content));
         let have_until = coming.map(|source| source.since.after(HAVE_WAIT)).max().unwrap_or(Instant::ZERO);
         let until = match (core.peers.is_empty(), greeting, asked) {
             (true, _, _) => began.after(NOBODY_WAIT),

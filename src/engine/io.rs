@@ -104,6 +104,51 @@ pub enum Accept {
         /// [`Standing::Proved`] under a trusted root, else provisional with the list's author.
         standing: Standing,
     },
+    /// From a member of a swarm: the pieces of the lease must have these values, and get this standing.
+    Stated {
+        /// Length of the file.
+        len: u64,
+        /// The piece with the first value.
+        first: PieceIndex,
+        /// A value for each piece of the lease.
+        values: Arc<[Hash]>,
+        /// [`Standing::Proved`] if a trusted list has the values, else provisional with their author.
+        standing: Standing,
+    },
+}
+
+impl Accept {
+    /// The value a piece must have, if it is known.
+    #[must_use]
+    pub fn value(&self, piece: PieceIndex) -> Option<Hash> {
+        match self {
+            Self::Certain { check } => check.as_ref()?.value(piece),
+            Self::Listed { list, .. } => list.value(piece),
+            Self::Stated { first, values, .. } => {
+                let place = piece.0.checked_sub(first.0)?;
+                values.get(usize::try_from(place).ok()?).copied()
+            }
+        }
+    }
+
+    /// What a piece that agrees is.
+    #[must_use]
+    pub const fn standing(&self) -> Standing {
+        match self {
+            Self::Certain { .. } => Standing::Certain,
+            Self::Listed { standing, .. } | Self::Stated { standing, .. } => *standing,
+        }
+    }
+
+    /// The length of the file, if it is known here.
+    #[must_use]
+    pub fn file_len(&self) -> Option<u64> {
+        match self {
+            Self::Certain { check } => check.as_ref().map(|list| list.content().len),
+            Self::Listed { list, .. } => Some(list.content().len),
+            Self::Stated { len, .. } => Some(*len),
+        }
+    }
 }
 
 /// The promise that one source works on one range of one file.
@@ -135,7 +180,7 @@ pub enum Span {
 pub enum ServeFrom {
     /// A record of the cache.
     Record(RecordId),
-    /// The part of a file that is still coming in: certain and proved pieces only.
+    /// The part of a file that is still coming in: certain and proved pieces, and others only by their value.
     Part(FileId),
 }
 
@@ -517,6 +562,8 @@ pub enum Effect {
         from: ServeFrom,
         /// What, in this order.
         ranges: Vec<ByteRange>,
+        /// Inside a swarm, the value each piece must have: bytes of another are not sent. Empty otherwise.
+        values: Vec<Hash>,
     },
     /// Stop serving a request. [`Input::ServeEnded`] still comes.
     StopServe {

@@ -24,6 +24,7 @@ use super::pace::{Breaker, Speed};
 use super::pieces::Pieces;
 use super::recall::Recall;
 use super::repair::Repair;
+use super::swarm::Swarm;
 use super::why::{Chosen, Decisions, Why};
 use crate::job::{FileId, JobId, JobSpec, JobState, PeerFlags, Trigger};
 use crate::record::Scope;
@@ -76,6 +77,7 @@ pub(super) struct Job {
     pub(super) origin: OriginSide,
     pub(super) claims: Claims,
     pub(super) recall: Recall,
+    pub(super) swarm: Option<Swarm>,
     pub(super) pieces: Pieces,
     pub(super) len: Option<u64>,
     pub(super) geometry: Option<Geometry>,
@@ -103,6 +105,8 @@ pub(super) struct Job {
     pub(super) changed: bool,
     pub(super) announce: bool,
     pub(super) told_at: Option<Instant>,
+    /// When the file got its final name.
+    pub(super) delivered_at: Option<Instant>,
     pub(super) wake: Instant,
     pub(super) looks: Looks,
     /// When a peer should be asked next, as far as is known.
@@ -117,6 +121,7 @@ impl Job {
             id,
             claims: Claims::new(&spec.digests),
             recall: Recall::default(),
+            swarm: None,
             spec,
             state: JobState::Queued,
             stage: Stage::Accepting,
@@ -151,6 +156,7 @@ impl Job {
             changed: false,
             announce: false,
             told_at: None,
+            delivered_at: None,
             wake: Instant::NEVER,
             looks: Looks::default(),
             ask_at: Instant::ZERO,
@@ -331,6 +337,8 @@ impl Job {
                 self.trigger(Trigger::Delivered);
                 self.stage = Stage::Over;
                 self.sealed = None;
+                self.delivered_at = Some(core.time());
+                self.swarm.iter_mut().for_each(Swarm::forget_claims);
                 self.pieces = Pieces::default();
                 self.claims = Claims::default();
             }
@@ -471,6 +479,7 @@ impl Job {
         self.trigger(trigger);
         match command {
             JobCommand::Suspend => {
+                self.leave_swarm(core);
                 self.stop_all(core);
                 self.reason = String::new();
             }
@@ -482,6 +491,7 @@ impl Job {
             }
             JobCommand::Complete => self.deliver(core),
             JobCommand::Cancel => {
+                self.leave_swarm(core);
                 self.stop_all(core);
                 self.stage = Stage::Cancelling;
             }
@@ -520,6 +530,7 @@ impl Job {
         if self.trigger(Trigger::Failed) {
             self.why.note(Chosen::Nobody, reason.clone(), String::new(), core.time());
             (self.reason, self.failure) = (reason, Some(failure));
+            self.leave_swarm(core);
             self.stop_all(core);
             self.persist(core);
         }

@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use peer_proto::content::{ByteRange, ContentId};
+use peer_proto::content::{ByteRange, ContentId, Hash, PieceIndex};
 use peer_proto::peer::PeerId;
 use peer_proto::session::RequestId;
 use peer_proto::time::Instant;
@@ -66,6 +66,8 @@ pub(super) struct OpenLease {
     /// What a peer was asked under.
     pub(super) request: Option<RequestId>,
     pub(super) content: Option<ContentId>,
+    /// On whose word its pieces are taken, inside a swarm.
+    pub(super) author: Option<PeerId>,
     pub(super) pieces: Range<u32>,
     pub(super) to_end: bool,
     pub(super) purpose: Purpose,
@@ -102,6 +104,7 @@ impl OpenLease {
             giver,
             request: None,
             content: None,
+            author: None,
             pieces,
             to_end: false,
             purpose,
@@ -196,6 +199,59 @@ impl Job {
             request: Some(request),
             content: Some(content),
             ..OpenLease::new(Giver::Peer(peer), pieces, purpose, now)
+        };
+        self.note_lease(id, lease);
+        if let Some(source) = self.sources.get_mut(&peer) {
+            source.speed.owes(true, now);
+        }
+        self.peers_speed.owes(true, now);
+        self.note_why(id, Some(range), Giver::Peer(peer), why, core);
+        true
+    }
+
+    /// Starts a lease at a member of the swarm; `false` if it has no place for one.
+    pub(super) fn lease_from_member(
+        &mut self,
+        peer: PeerId,
+        pieces: Range<u32>,
+        values: Vec<Hash>,
+        standing: Standing,
+        why: &'static str,
+        core: &mut Core,
+    ) -> bool {
+        let (Some(cut), Some(swarm)) = (self.geometry, self.swarm.as_ref().map(|swarm| swarm.id)) else {
+            return false;
+        };
+        let Some(range) = cut.pieces_range(pieces.clone()) else { return false };
+        let accept = Accept::Stated {
+            len: cut.len(),
+            first: PieceIndex(pieces.start),
+            values: values.clone().into(),
+            standing,
+        };
+        let id = core.lease_id(self.id);
+        let Some(request) = core.request_values(peer, swarm, range, values, (self.id, id)) else {
+            core.leases.remove(&id);
+            return false;
+        };
+        core.effect(Effect::StartLease(Lease {
+            id,
+            file: self.file(),
+            span: Span::Range(range),
+            source: LeaseSource::Peer { peer, request },
+            accept,
+        }));
+        core.pump(peer);
+        let now = core.time();
+        let author = match standing {
+            Standing::Provisional { author } => Some(author),
+            Standing::Certain | Standing::Proved | Standing::Suspect => None,
+        };
+        let lease = OpenLease {
+            request: Some(request),
+            content: Some(swarm),
+            author,
+            ..OpenLease::new(Giver::Peer(peer), pieces, Purpose::Gap, now)
         };
         self.note_lease(id, lease);
         if let Some(source) = self.sources.get_mut(&peer) {
@@ -375,8 +431,16 @@ impl Job {
             return Heed::Later;
         }
         let (content, purpose, giver) = (lease.content, lease.purpose, lease.giver);
-        let rests_on_word = matches!(run.standing, Standing::Provisional { .. });
-        if rests_on_word && content.is_none_or(|content| self.claims.accept(content).is_none()) {
+        let is_believed = match run.standing {
+            Standing::Provisional { author } if content.is_some_and(|content| self.is_swarm(content)) => {
+                self.believes(author)
+            }
+            Standing::Provisional { .. } => {
+                content.is_some_and(|content| self.claims.accept(content).is_some())
+            }
+            Standing::Certain | Standing::Proved | Standing::Suspect => true,
+        };
+        if !is_believed {
             // Its author was refuted while this was on its way.
             let standing = Standing::Suspect;
             self.pieces.store(&PieceRun { standing, ..run.clone() });
@@ -408,6 +472,7 @@ impl Job {
         if run.standing == Standing::Certain {
             self.certain_arrived(run, &changed, core);
             self.compare_with_trusted(run, core);
+            self.tell_certain(run, core);
         }
         if purpose == Purpose::Length {
             self.length_proved(core);

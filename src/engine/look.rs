@@ -100,6 +100,7 @@ impl Job {
         let Some(geometry) = self.geometry.filter(|_| is_plain) else { return false };
         let mut scene = self.scene_of(peers, core);
         self.plan_peers(&geometry, &mut scene, core);
+        self.plan_members(&geometry, Some(peers), &mut scene, core);
         !scene.gaps.is_empty() || peers.iter().all(|peer| scene.load(*peer).busy)
     }
 }

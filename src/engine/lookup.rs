@@ -41,7 +41,7 @@ impl Job {
     }
 
     /// What peers are asked for: the root if it is known, else every other digest.
-    fn questions(&self) -> Vec<Digest> {
+    pub(super) fn questions(&self) -> Vec<Digest> {
         let digests = self.digests();
         match digests.iter().find(|digest| digest.algorithm() == Algorithm::Blake3) {
             Some(root) => vec![root.clone()],
@@ -69,7 +69,8 @@ impl Job {
         for (id, peer) in core.peers.iter().filter(|(_, peer)| peer.ready) {
             let asked = peer.asked.get(&self.id).map(|(_, again)| *again);
             let again = asked.unwrap_or(Instant::ZERO);
-            if self.sources.contains_key(&id) || peer.asks.values().any(|job| *job == self.id) {
+            let is_holder = self.sources.get(&id).is_some_and(|source| !self.is_swarm(source.content));
+            if is_holder || peer.asks.values().any(|job| *job == self.id) {
                 continue;
             }
             if again > now {
@@ -127,7 +128,14 @@ impl Job {
             breaker: Breaker::default(),
             proven: 0,
         };
-        self.sources.entry(id).or_insert(source);
+        match self.sources.get_mut(&id) {
+            // A member that has the file proved is more than a member.
+            Some(known) if self.swarm.as_ref().is_some_and(|swarm| swarm.id == known.content) => {
+                (known.content, known.sealed, known.have) = (content, sealed, source.have);
+            }
+            Some(_) => {}
+            None => drop(self.sources.insert(id, source)),
+        }
         Heed::Soon
     }
 
@@ -138,6 +146,9 @@ impl Job {
         };
         let heed = if source.have.is_empty() { Heed::Soon } else { Heed::PeerSoon(id) };
         core.peers.write_have(id, content, &mut source.have);
+        let stated = self.swarm.as_ref().filter(|swarm| swarm.id == content);
+        let stated = stated.and_then(|swarm| swarm.stated.pieces_of(id));
+        stated.into_iter().for_each(|pieces| source.have.union_with(pieces));
         self.changed = true;
         heed
     }
@@ -150,8 +161,10 @@ impl Job {
         }
         let len_known = self.known_len();
         let origin_silent = !matches!(self.origin.reach, Reach::Up | Reach::Unknown);
+        let swarm = self.swarm.as_ref().map(|swarm| swarm.id);
+        let listed = self.sources.iter().filter(|(_, source)| Some(source.content) != swarm);
         let offers: Vec<(PeerId, ContentId, bool)> =
-            self.sources.iter().map(|(id, source)| (*id, source.content, source.sealed)).collect();
+            listed.map(|(id, source)| (*id, source.content, source.sealed)).collect();
         for (id, content, sealed) in offers {
             let known = self.claims.hint(content).is_some()
                 || self.claims.candidate.as_ref().is_some_and(|list| list.content() == content);
@@ -347,9 +360,10 @@ impl Job {
     }
 
     /// A provisional piece whose author was refuted rests on another author who states the same, or is suspect.
-    fn doubt(&mut self, piece: u32, core: &mut Core) {
+    pub(super) fn doubt(&mut self, piece: u32, core: &mut Core) {
         let value = self.pieces.value(piece).unwrap_or(Hash([0; 32]));
-        let standing = match self.claims.other_author(piece, value) {
+        let other = self.claims.other_author(piece, value).or_else(|| self.other_member(piece, value));
+        let standing = match other {
             Some(author) => Standing::Provisional { author },
             None => Standing::Suspect,
         };
@@ -368,7 +382,7 @@ impl Job {
             || self.sources.values().any(|source| {
                 let failing = source.breaker.failures() > 3;
                 let fresh = now.since(source.since) < LOOK_FOR;
-                let list = self.claims.accept(source.content).is_some();
+                let list = self.claims.accept(source.content).is_some() || self.is_swarm(source.content);
                 let useful = proof.map_or_else(
                     || self.geometry.is_none() || source.have.intersects(&gaps),
                     |last| source.have.contains(last),
@@ -387,6 +401,7 @@ impl Job {
             return;
         }
         if !permission.client {
+            self.leave_swarm(core);
             self.forget_sources(core);
         }
         self.interest_at = None;

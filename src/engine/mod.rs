@@ -6,6 +6,7 @@
 //! [`Engine::handle_timeout`], then [`Engine::poll_output`] until it says [`io::Output::WaitUntil`], then wait for that
 //! moment or the next fact. Every effect with an id gets exactly one answer; late and repeated ones are harmless.
 
+mod announce;
 pub mod chance;
 mod claims;
 mod core;
@@ -13,6 +14,8 @@ mod ending;
 pub mod event;
 pub mod explain;
 pub mod fetch;
+pub mod grid;
+pub mod home;
 pub mod io;
 mod job;
 pub mod lease;
@@ -28,6 +31,8 @@ mod recall;
 mod repair;
 mod scene;
 pub mod serve;
+pub mod stated;
+mod swarm;
 mod views;
 pub mod why;
 
@@ -36,6 +41,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use peer_proto::content::ContentId;
 use peer_proto::peer::PeerId;
 use peer_proto::session::SessionEvent;
 use peer_proto::time::Instant;
@@ -350,15 +356,29 @@ impl Engine {
             }
             SessionEvent::Asked { key, id, proof } => self.shelf().asked(peer, key, id, &proof),
             SessionEvent::ListAsked { content, part } => self.shelf().list_asked(peer, content, part),
-            SessionEvent::Wanted { request, content, ranges, .. } => {
-                self.shelf().wanted(peer, request, content, ranges);
+            SessionEvent::Wanted { request, content, ranges, values } => {
+                self.shelf().wanted(peer, request, content, ranges, values);
+            }
+            SessionEvent::Interested { id, proof, len, fetches } => {
+                let job = self.shelf().swarm_of(peer, id, &proof);
+                self.with_job(job, |job, core| job.member_joined(peer, len, fetches, core));
+            }
+            SessionEvent::Withdrew { swarm } => {
+                if let Some(peer) = self.core.peers.get_mut(peer) {
+                    peer.granted.remove(&swarm);
+                }
+                self.with_swarm(swarm, |job, core| {
+                    job.member_left(peer, core.time());
+                    Heed::Soon
+                });
+            }
+            SessionEvent::PiecesClaimed(claim) => {
+                self.with_swarm(claim.swarm, |job, core| job.pieces_claimed(peer, &claim, core));
+            }
+            SessionEvent::SegmentClaimed(claim) => {
+                self.with_swarm(claim.swarm, |job, core| job.segment_claimed(peer, &claim, core.time()));
             }
             SessionEvent::Cancelled { request } => self.core.cancelled(peer, request),
-            // Nobody joins a swarm yet.
-            SessionEvent::Interested { .. }
-            | SessionEvent::Withdrew { .. }
-            | SessionEvent::PiecesClaimed(_)
-            | SessionEvent::SegmentClaimed(_) => {}
             SessionEvent::Left { .. } => self.leave_peer(peer),
             SessionEvent::Failed(error) => self.core.back_off(peer, &error.to_string()),
         }
@@ -373,6 +393,11 @@ impl Engine {
             let heed = act(job, &mut self.core);
             job.heed(heed, &mut self.core);
         }
+    }
+
+    fn with_swarm(&mut self, swarm: ContentId, act: impl FnOnce(&mut Job, &mut Core) -> Heed) {
+        let job = Core::swarm_job(&self.jobs, swarm).map(|job| job.id);
+        self.with_job(job, act);
     }
 
     fn with_jobs_of(&mut self, peer: PeerId, mut act: impl FnMut(&mut Job, &mut Core) -> Heed) {

@@ -163,6 +163,13 @@ impl Speed {
         }
     }
 
+    /// Whether it owes bytes and gave none for so long.
+    #[must_use]
+    pub fn is_silent(&self, span: Duration, now: Instant) -> bool {
+        let since = self.owing_since.map(|since| self.last_byte.map_or(since, |last| last.max(since)));
+        since.is_some_and(|since| now.since(since) >= span)
+    }
+
     /// Forgets what was usual: after a slow spell the new pace is the measure.
     pub fn humble(&mut self, now: Instant) {
         self.usual = self.recent(now);

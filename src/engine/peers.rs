@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use peer_proto::content::{ByteRange, ContentId};
+use peer_proto::content::{ByteRange, ContentId, Hash};
 use peer_proto::digest::Digest;
 use peer_proto::peer::PeerId;
 use peer_proto::session::{Output, RequestId, Session, SessionConfig, SessionEvent};
@@ -76,6 +76,8 @@ pub(super) struct Peer {
     pub(super) asked: BTreeMap<JobId, (u32, Instant)>,
     /// Our requests and the leases they are for.
     pub(super) requests: BTreeMap<RequestId, (JobId, LeaseId)>,
+    /// Swarms it was told that we are in.
+    pub(super) joined: BTreeSet<ContentId>,
     /// Contents it proved to know the digest of, and that we said we hold.
     pub(super) granted: BTreeSet<ContentId>,
     /// Its requests that are being served.
@@ -226,6 +228,7 @@ impl Core {
             next_key: 1,
             asked: BTreeMap::new(),
             requests: BTreeMap::new(),
+            joined: BTreeSet::new(),
             granted: BTreeSet::new(),
             serving: BTreeMap::new(),
             bytes_in: 0,
@@ -353,6 +356,22 @@ impl Core {
         let now = self.time();
         let peer = self.peers.get_mut(id)?;
         let request = peer.session.request(content, vec![range], now).ok()?;
+        peer.requests.insert(request, lease);
+        Some(request)
+    }
+
+    /// The same for pieces inside a swarm, each named by its value.
+    pub(super) fn request_values(
+        &mut self,
+        id: PeerId,
+        swarm: ContentId,
+        range: ByteRange,
+        values: Vec<Hash>,
+        lease: (JobId, LeaseId),
+    ) -> Option<RequestId> {
+        let now = self.time();
+        let peer = self.peers.get_mut(id)?;
+        let request = peer.session.request_values(swarm, vec![range], values, now).ok()?;
         peer.requests.insert(request, lease);
         Some(request)
     }

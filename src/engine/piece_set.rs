@@ -79,6 +79,18 @@ impl PieceSet {
         self.words.iter().map(|word| word.count_ones()).sum()
     }
 
+    /// How many pieces of a range are in the set.
+    #[must_use]
+    pub fn count_in(&self, within: Range<u32>) -> u32 {
+        masks(within).map(|(at, mask)| (self.word(at) & mask).count_ones()).sum()
+    }
+
+    /// The last piece of a range that is in the set.
+    #[must_use]
+    pub fn last_in(&self, within: Range<u32>) -> Option<u32> {
+        within.rev().find(|piece| self.contains(*piece))
+    }
+
     /// Whether no piece is in the set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -268,6 +280,11 @@ mod tests {
             }
             assert_eq!(place(set.count()), twin.iter().filter(|held| **held).count());
             let from = next(320);
+            let inside = twin[place(from.min(350))..place(start + 1).max(place(from.min(350)))].iter();
+            let within = from.min(350)..(start + 1).max(from.min(350));
+            assert_eq!(place(set.count_in(within.clone())), inside.filter(|held| **held).count());
+            let last = within.clone().rev().find(|piece| twin[place(*piece)]);
+            assert_eq!(set.last_in(within), last);
             let expected = (from..400).find(|at| twin[place(*at)]);
             assert_eq!(set.next_at(from), expected);
             if let Some(run) = set.run_at(from, 9) {

@@ -52,6 +52,11 @@ impl Pieces {
         self.provisional.values().any(|pieces| !pieces.is_empty())
     }
 
+    /// Provisional pieces of one author.
+    pub(super) fn provisional_of(&self, author: PeerId) -> PieceSet {
+        self.provisional.get(&author).cloned().unwrap_or_default()
+    }
+
     /// What may be served: certain and proved pieces (TRUST-1).
     pub(super) fn servable(&self) -> PieceSet {
         let mut all = self.certain.clone();

@@ -18,6 +18,7 @@ use super::pace::{LaneChange, bytes_in};
 use super::piece_set::PieceSet;
 use super::planner::{OUTSTANDING, cut, lease_pieces, leases_max, longest_run, orphans, pick, pieces_in};
 use super::scene::Scene;
+use super::swarm::MEMBER_SILENCE;
 use super::why::Chosen;
 use crate::job::Priority;
 
@@ -53,10 +54,16 @@ impl Job {
         self.plan_checks(core);
         let mut scene = self.scene(core);
         self.looks.crowd = scene.crowd;
+        self.plan_peers(&geometry, &mut scene, core);
+        self.plan_members(&geometry, None, &mut scene, core);
+        if self.fetches_together(core) && !self.lags(&geometry, core) {
+            self.plan_home(&geometry, core);
+            return;
+        }
         if self.yield_to_peers(&geometry, &scene, core) {
             scene.gaps = self.gaps();
+            self.plan_peers(&geometry, &mut scene, core);
         }
-        self.plan_peers(&geometry, &mut scene, core);
         self.plan_origin(&geometry, &mut scene, core);
         self.race_for_small(&scene, core);
         if self.share_out(&geometry, &scene, core) {
@@ -72,7 +79,12 @@ impl Job {
         let mut late: Vec<Giver> = Vec::new();
         let mut dripping: Vec<PeerId> = Vec::new();
         for (id, source) in &self.sources {
-            if source.speed.is_late(now) {
+            // Many take from a member at once, so its pace says little; its silence does.
+            let is_late = match self.is_swarm(source.content) {
+                true => source.speed.is_silent(MEMBER_SILENCE, now),
+                false => source.speed.is_late(now),
+            };
+            if is_late {
                 late.push(Giver::Peer(*id));
             }
             let owing = source.speed.owing(now) >= Duration::from_secs(10);
@@ -80,7 +92,8 @@ impl Job {
                 dripping.push(*id);
             }
         }
-        if self.origin.speed.is_late(now) && !self.scene(core).usable.is_empty() {
+        let others = !self.scene(core).usable.is_empty() || self.fetches_together(core);
+        if self.origin.speed.is_late(now) && others {
             late.push(Giver::Origin);
         }
         for giver in late {
@@ -156,6 +169,7 @@ impl Job {
         let active = self.claims.active.and_then(|active| self.claims.hint(active));
         let audits = active.into_iter().flat_map(|hint| hint.audits.iter().flatten());
         wanted.extend(audits.map(|piece| (*piece, "audit of an untrusted list")));
+        wanted.extend(self.swarm_checks(core));
         for (piece, why) in wanted {
             let at_work = |lease: &&OpenLease| lease.purpose == Purpose::Check && !lease.stopped;
             let leased = |lease: &OpenLease| !lease.released && lease.pieces.contains(&piece);
@@ -284,14 +298,14 @@ impl Job {
     }
 
     /// Whether an audit may still be answered: the origin is there, or has not said that it is not.
-    fn audit_is_possible(&self) -> bool {
+    pub(super) fn audit_is_possible(&self) -> bool {
         let there =
             matches!(self.origin.reach, Reach::Up | Reach::Unknown) && self.origin.breaker.failures() < 3;
         there && self.origin.gives_ranges() && self.claims.trusted.is_none()
     }
 
     /// Whether the origin may take gaps although peers hold them all: they are too slow.
-    fn runs_beside(&mut self, core: &Core) -> bool {
+    pub(super) fn runs_beside(&mut self, core: &Core) -> bool {
         let now = core.time();
         let measured = self.origin.speed.total() >= MEASURED_FROM && self.origin.speed.usual() > 0;
         let origin = if measured { self.origin.speed.usual() } else { ORIGIN_RATE_ASSUMED };

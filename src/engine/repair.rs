@@ -34,6 +34,7 @@ impl Job {
         doubtful.union_with(self.pieces.suspect());
         self.repair = Some(Repair { changed: false, text });
         self.blame_only_author(core);
+        let is_root = is_root && self.claims.trusted.is_some();
         if followed_alone || is_root || (self.claims.trusted.is_some() && doubtful.is_empty()) {
             return self.not_what_was_asked_for(core);
         }
@@ -173,8 +174,17 @@ impl Job {
             suspect.remove(lease.pieces.clone());
             provisional.remove(lease.pieces.clone());
         }
+        // Among others suspects are gaps like any other, which the site fills once.
+        if self.fetches_together(core) && !suspect.is_empty() {
+            return None;
+        }
         let from = if suspect.is_empty() { &provisional } else { &suspect };
         let piece = from.nth(core.chance.below(from.count()))?;
-        from.run_at(piece, pieces_in(&cut, WALK_LEN))
+        // Whole units of the file, so that its first piece is met as often as any other.
+        let count = pieces_in(&cut, WALK_LEN);
+        let unit = piece - piece % count..(piece - piece % count).saturating_add(count);
+        let start =
+            (unit.start..piece).rev().take_while(|piece| from.contains(*piece)).last().unwrap_or(piece);
+        from.run_at(start, unit.end - start)
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Load {
     /// It has a lease that was not told to end.
     pub(super) busy: bool,
     /// Others may have what it works on.
-    late: bool,
+    pub(super) late: bool,
 }
 
 /// The state of things when a plan is made. Whoever opens leases keeps it true.

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use peer_proto::content::{ByteRange, ContentId};
+use peer_proto::content::{ByteRange, ContentId, Hash};
 use peer_proto::digest::{Algorithm, Digest};
+use peer_proto::home::swarm_id;
 use peer_proto::limits::{IDS_PER_SECOND_TOTAL_MAX, MISSES_PER_HOUR_MAX};
 use peer_proto::lookup::{LookupId, lookup_id, verify_know_proof};
 use peer_proto::peer::PeerId;
@@ -29,7 +30,11 @@ pub const SERVES_MAX: usize = 64;
 /// When a refused peer may ask again.
 pub const BUSY_RETRY: Duration = Duration::from_millis(500);
 /// How often peers are told what a growing part has.
-pub const HAVE_TICK: Duration = Duration::from_millis(250);
+pub const HAVE_TICK: Duration = Duration::from_millis(100);
+/// A delivered file is in the cache within this, if it is kept at all.
+const KEPT_WITHIN: Duration = Duration::from_secs(5);
+/// Members of a swarm that are told what the part has, while it grows.
+const TOLD_MAX: usize = 12;
 /// Strangers are answered for this long after a record was sealed or served last (LOOKUP-3).
 pub const RECENT: Duration = Duration::from_secs(24 * 60 * 60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -40,11 +45,15 @@ const ADDRESSES_MAX: usize = 4_096;
 pub(super) struct Serving {
     open: BTreeMap<ServeId, (PeerId, RequestId)>,
     index: BTreeMap<LookupId, Vec<(Digest, RecordId)>>,
+    /// Records by the swarms of their digests.
+    swarms: BTreeMap<ContentId, RecordId>,
     misses: BTreeMap<String, (Instant, BTreeSet<LookupId>)>,
     second: Option<Instant>,
     ids_this_second: u32,
     /// Jobs whose parts some peer was told of, and how many pieces were told.
     shared: BTreeMap<JobId, u32>,
+    /// Jobs with members in their swarm, and how many pieces those were told.
+    pub(super) swarm_told: BTreeMap<JobId, u32>,
     told_at: Option<Instant>,
 }
 
@@ -108,19 +117,37 @@ impl Core {
         self.record_gone(record.id);
         for digest in record.digests.iter().cloned().chain(root_digest(record.content)) {
             let entries = self.serving.index.entry(lookup_id(&digest)).or_default();
+            self.serving.swarms.insert(swarm_id(&digest, record.content.len), record.id);
             entries.push((digest, record.id));
         }
         self.records.insert(record.id, record.clone());
         let Some(offer) = self.record_offer(&record) else { return };
         self.send_have_to_all(&offer);
+        for digest in record.digests.iter().cloned().chain(root_digest(record.content)) {
+            let swarm = swarm_id(&digest, record.content.len);
+            let Some(have) = offer.have_set() else { return };
+            for id in self.granted_to(swarm) {
+                self.send_have(id, swarm, have.clone());
+            }
+        }
     }
 
     pub(super) fn record_gone(&mut self, id: RecordId) {
         if self.records.remove(&id).is_some() {
+            self.serving.swarms.retain(|_, record| *record != id);
             self.serving.index.retain(|_, entries| {
                 entries.retain(|(_, record)| *record != id);
                 !entries.is_empty()
             });
+        }
+    }
+
+    /// Tells a member what the record has that its file became.
+    pub(super) fn offer_record_to(&mut self, id: PeerId, swarm: ContentId) {
+        let record = self.serving.swarms.get(&swarm).and_then(|record| self.records.get(record));
+        let offer = record.and_then(|record| self.record_offer(record));
+        if let Some(have) = offer.and_then(|offer| offer.have_set()) {
+            self.send_have(id, swarm, have);
         }
     }
 
@@ -218,7 +245,7 @@ impl Core {
     /// When peers should be told again what growing parts have.
     pub(super) fn have_wake(&self) -> Instant {
         match self.serving.told_at {
-            _ if self.serving.shared.is_empty() => Instant::NEVER,
+            _ if self.serving.shared.is_empty() && self.serving.swarm_told.is_empty() => Instant::NEVER,
             Some(told) => told.after(HAVE_TICK),
             None => Instant::ZERO,
         }
@@ -288,6 +315,18 @@ impl Shelf<'_> {
         found
     }
 
+    /// The job whose swarm a peer joins, if it proves that it knows the digest (LOOKUP-2).
+    pub(super) fn swarm_of(&self, id: PeerId, lookup: LookupId, proof: &[u8; 32]) -> Option<JobId> {
+        let nonce = *self.core.peers.get(id)?.session.my_nonce();
+        let me = self.core.config.me;
+        let is_it = |job: &&Job| {
+            let digest = job.swarm.as_ref().map(|swarm| &swarm.digest);
+            let digest = digest.filter(|digest| lookup_id(digest) == lookup);
+            digest.is_some_and(|digest| verify_know_proof(digest, &id, &me, &nonce, proof))
+        };
+        self.jobs.values().find(is_it).map(|job| job.id)
+    }
+
     /// A part that is still coming in, or sealed and not kept yet, whose digest was asked for.
     fn part_for(&self, lookup: LookupId, knows: impl Fn(&Digest) -> bool) -> Option<Offer> {
         self.jobs.values().find_map(|job| {
@@ -316,6 +355,7 @@ impl Shelf<'_> {
         request: RequestId,
         content: ContentId,
         ranges: Vec<ByteRange>,
+        values: Vec<Hash>,
     ) {
         let now = self.core.time();
         let mut needed = PieceSet::new();
@@ -323,8 +363,14 @@ impl Shelf<'_> {
             ranges.iter().for_each(|range| needed.insert(cut.touched_pieces(*range)));
         }
         let granted = self.core.peers.get(id).is_some_and(|peer| peer.granted.contains(&content));
-        let offer = if granted { self.offer_of(content, &needed) } else { None };
-        let refused = match &offer {
+        let from = if !granted {
+            None
+        } else if values.is_empty() {
+            self.offer_of(content, &needed).map(|offer| offer.from)
+        } else {
+            self.member_offer(content, &needed, &values)
+        };
+        let refused = match from {
             Some(_) if self.core.serving.open.len() >= SERVES_MAX => {
                 Some(RefuseReason::Busy { retry: BUSY_RETRY })
             }
@@ -336,12 +382,11 @@ impl Shelf<'_> {
         };
         let serve = self.core.serve_id();
         let Some(peer) = self.core.peers.get_mut(id) else { return };
-        match (refused, offer) {
-            (None, Some(offer)) => {
+        match (refused, from) {
+            (None, Some(from)) => {
                 peer.serving.insert(request, serve);
                 self.core.serving.open.insert(serve, (id, request));
-                let from = offer.from;
-                self.core.effect(Effect::Serve { id: serve, peer: id, request, from, ranges });
+                self.core.effect(Effect::Serve { id: serve, peer: id, request, from, ranges, values });
             }
             (refused, _) => {
                 peer.session.refuse(request, refused.unwrap_or(RefuseReason::NotHeld), now);
@@ -350,10 +395,29 @@ impl Shelf<'_> {
         self.core.pump(id);
     }
 
+    /// Where pieces with these values are, inside a swarm: the part, whatever they rest on, or the record it became.
+    fn member_offer(&self, swarm: ContentId, needed: &PieceSet, values: &[Hash]) -> Option<ServeFrom> {
+        if let Some(job) = Core::swarm_job(self.jobs, swarm)
+            && let Some((_, have)) = job.swarm_have(self.core)
+        {
+            let held = needed.runs().all(|run| have.contains_all(run));
+            return (held && job.has_values(needed, values)).then_some(ServeFrom::Part(job.file()));
+        }
+        let record = self.core.records.get(self.core.serving.swarms.get(&swarm)?)?;
+        let offer = self.core.record_offer(record)?;
+        needed.runs().all(|run| offer.have.contains_all(run)).then_some(offer.from)
+    }
+
     fn is_being_delivered(&self, content: ContentId) -> bool {
         self.jobs.values().any(|job| {
-            let is_it = job.sealed.as_ref().is_some_and(|sealed| sealed.content == content);
-            is_it && matches!(job.stage, Stage::Delivering | Stage::Dropping | Stage::Recording)
+            let is_it =
+                job.is_swarm(content) || job.sealed.as_ref().is_some_and(|sealed| sealed.content == content);
+            let on_its_way = match job.delivered_at {
+                // The cache takes it in by itself.
+                Some(at) => self.core.time().since(at) < KEPT_WITHIN,
+                None => matches!(job.stage, Stage::Delivering | Stage::Dropping | Stage::Recording),
+            };
+            is_it && on_its_way
         })
     }
 
@@ -393,6 +457,32 @@ impl Shelf<'_> {
             if offer.have.count() != told {
                 self.core.serving.shared.insert(job, offer.have.count());
                 self.core.send_have_to_all(&offer);
+            }
+        }
+        self.tell_members();
+    }
+
+    /// Tells members of swarms what can be had here by now.
+    fn tell_members(&mut self) {
+        let swarms: Vec<(JobId, u32)> =
+            self.core.serving.swarm_told.iter().map(|(job, count)| (*job, *count)).collect();
+        for (job, told) in swarms {
+            let Some((content, have)) = self.jobs.get(&job).and_then(|job| job.swarm_have(self.core)) else {
+                self.core.serving.swarm_told.remove(&job);
+                continue;
+            };
+            if have.count() == told {
+                continue;
+            }
+            self.core.serving.swarm_told.insert(job, have.count());
+            let mut members = self.core.granted_to(content);
+            // A random graph of that degree spreads everything; those who read from the origin are asked directly.
+            let me = self.core.config.me;
+            members.sort_by_cached_key(|member| mixed(me, *member));
+            let Ok(cut) = peer_proto::content::Geometry::of(content.len) else { continue };
+            let have = HaveSet::from_words(cut.piece_count(), have.words());
+            for id in members.into_iter().take(TOLD_MAX) {
+                self.core.send_have(id, content, have.clone());
             }
         }
     }
@@ -436,6 +526,15 @@ pub(super) fn pieces_of(record: &RecordSummary) -> PieceSet {
             pieces
         }
     }
+}
+
+/// A number that looks random and is another one for each pair.
+fn mixed(one: PeerId, other: PeerId) -> u64 {
+    let mut both = [0; 8];
+    for (at, (a, b)) in one.public_key().iter().zip(other.public_key()).enumerate() {
+        both[at % 8] ^= a.rotate_left(3) ^ b.wrapping_mul(a | 1);
+    }
+    u64::from_be_bytes(both)
 }
 
 fn root_digest(content: ContentId) -> Option<Digest> {

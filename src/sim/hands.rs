@@ -101,8 +101,8 @@ impl Node {
                     .map(|(_, content)| Arc::clone(self.spec.library.list(*content)));
                 self.tell_later(READ_TIME, Input::ListRecalled { id, list });
             }
-            Effect::Serve { id, peer, request, from, ranges } => {
-                self.serve(id, host_of(peer), request, from, &ranges);
+            Effect::Serve { id, peer, request, from, ranges, values } => {
+                self.serve(id, host_of(peer), request, from, &ranges, &values);
             }
             Effect::StopServe { id } => {
                 self.out.extend(self.serves.get(&id).copied().map(HostOutput::Cancel))

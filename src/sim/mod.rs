@@ -17,6 +17,8 @@ mod rogue;
 mod swarm;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod together_tests;
 
 pub use content::Library;
 pub use file::{ChurnPart, FaultPart, FileFault, MACHINES_MAX, Named, RoguePart, SwarmFile, What};

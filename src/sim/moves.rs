@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use peer_proto::content::{ByteRange, Geometry, Hash, PieceIndex};
 use peer_proto::session::RequestId;
-use peer_proto::standing::{PieceRun, Standing};
+use peer_proto::standing::PieceRun;
 use peer_proto::time::Instant;
 use simnet::{DiskFault, FlowEnd, FlowEvent, FlowId, FlowSpec, HostId, HostOutput, OriginId};
 
@@ -65,9 +65,10 @@ impl Node {
             _ => None,
         };
         let len = match &lease.accept {
-            Accept::Listed { list, .. } => list.content().len,
-            Accept::Certain { .. } => len.unwrap_or_else(|| self.spec.library.list(TRUTH).content().len),
+            Accept::Certain { .. } => len,
+            accept => accept.file_len(),
         };
+        let len = len.unwrap_or_else(|| self.spec.library.list(TRUTH).content().len);
         let range = match lease.span {
             Span::Range(range) => range.as_range(),
             Span::ToEnd => 0..len,
@@ -259,17 +260,14 @@ impl Node {
         };
         let first_of_all = running.geometry.piece_at(running.range.start).map_or(0, |piece| piece.0);
         let (first, mut values, mut wrong, mut full) = (running.next, Vec::new(), None, None);
-        let standing = match &running.lease.accept {
-            Accept::Certain { .. } => Standing::Certain,
-            Accept::Listed { standing, .. } => *standing,
-        };
+        let standing = running.lease.accept.standing();
         let Some(part) = self.parts.get_mut(&running.lease.file) else { return };
         while running.next < whole {
             let piece = running.next;
             let place = usize::try_from(piece - first_of_all).unwrap_or(usize::MAX);
             let content = running.pieces.get(place).or(running.pieces.last()).copied().unwrap_or(TRUTH);
             let value = library.value(content, piece).unwrap_or(Hash([0; 32]));
-            if expected(&running.lease.accept, piece).is_some_and(|expected| expected != value) {
+            if running.lease.accept.value(PieceIndex(piece)).is_some_and(|expected| expected != value) {
                 wrong = Some(PieceIndex(piece));
                 break;
             }
@@ -313,6 +311,7 @@ impl Node {
         request: RequestId,
         from: ServeFrom,
         ranges: &[ByteRange],
+        values: &[Hash],
     ) {
         let library = Arc::clone(&self.spec.library);
         let mut pieces = Vec::new();
@@ -324,32 +323,34 @@ impl Node {
             }
         };
         let geometry = geometry.and_then(|len| Geometry::of(len).ok());
-        for range in ranges {
-            let Some(cut) = geometry else { continue };
-            for piece in cut.touched_pieces(*range) {
-                let content = match from {
-                    ServeFrom::Record(record) => self.records.get(&record).map(|(_, content)| *content),
-                    ServeFrom::Part(file) => {
-                        let part = self.parts.get(&file);
-                        if part
-                            .is_some_and(|part| part.disk.read(piece).is_some() && !part.is_servable(piece))
-                        {
-                            self.broke(format!(
-                                "piece {piece} is served, which is neither certain nor proved"
-                            ));
-                        }
-                        let part = self.parts.get(&file);
-                        part.and_then(|part| part.disk.read(piece)).map(|piece| piece.content)
+        let asked =
+            geometry.iter().flat_map(|cut| ranges.iter().flat_map(|range| cut.touched_pieces(*range)));
+        let mut named = values.iter();
+        for piece in asked.collect::<Vec<_>>() {
+            let content = match from {
+                ServeFrom::Record(record) => self.records.get(&record).map(|(_, content)| *content),
+                ServeFrom::Part(file) => {
+                    let part = self.parts.get(&file);
+                    let is_there = part.is_some_and(|part| part.disk.read(piece).is_some());
+                    if is_there && values.is_empty() && !part.is_some_and(|part| part.is_servable(piece)) {
+                        self.broke(format!("piece {piece} is served, which is neither certain nor proved"));
                     }
-                };
-                let is_true = content
-                    .is_some_and(|content| library.value(content, piece) == library.value(TRUTH, piece));
+                    let part = self.parts.get(&file);
+                    part.and_then(|part| part.disk.read(piece)).map(|piece| piece.content)
+                }
+            };
+            let value = content.and_then(|content| library.value(content, piece));
+            if values.is_empty() {
+                let is_true = value == library.value(TRUTH, piece);
                 if content.is_some() && !is_true && self.spec.names.is_some() {
                     self.broke(format!("piece {piece} is served and false"));
                 }
-                held &= content.is_some();
-                pieces.extend(content);
+            } else {
+                // Whoever names a value gets bytes of that value, or none.
+                held &= value.as_ref() == named.next();
             }
+            held &= content.is_some();
+            pieces.extend(content);
         }
         if !held || geometry.is_none() || !self.is_connected(to) {
             let outcome = if held { ServeOutcome::PeerGone } else { ServeOutcome::NotHeld };
@@ -371,13 +372,6 @@ impl Node {
         let outcome = if end == FlowEnd::Complete { ServeOutcome::Sent } else { ServeOutcome::PeerGone };
         self.tally.served += sent;
         self.inbox.push_back(Input::ServeEnded { id, sent, outcome });
-    }
-}
-
-fn expected(accept: &Accept, piece: u32) -> Option<Hash> {
-    match accept {
-        Accept::Certain { check } => check.as_ref().and_then(|list| list.value(PieceIndex(piece))),
-        Accept::Listed { list, .. } => list.value(PieceIndex(piece)),
     }
 }
 

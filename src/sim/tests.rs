@@ -284,6 +284,7 @@ fn the_oracles_of_the_engine_can_fail() {
             peer_proto::session::RequestId(1),
             from,
             &[range],
+            &[],
         );
     };
     assert!(broken(false_piece).contains("neither certain nor proved"));

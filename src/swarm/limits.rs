@@ -9,7 +9,7 @@ pub(super) const CONNECTIONS_MAX: usize = 128;
 /// Connections of peers nobody configured (WIRE-8).
 pub(super) const STRANGER_CONNECTIONS_MAX: usize = 64;
 /// Announced strangers this node dials of its own accord; the rest of the strangers' share is for those who dial us.
-pub(super) const STRANGERS_DIALLED_MAX: usize = 48;
+pub(super) const STRANGERS_DIALLED_MAX: usize = 60;
 /// Connections of one peer; the second exists only while one of two is being chosen.
 pub(super) const CONNECTIONS_PER_PEER_MAX: usize = 2;
 /// Connections of one IP address.

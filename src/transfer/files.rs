@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use peer_proto::content::PieceIndex;
+use peer_proto::content::{Hash, PieceIndex};
 use peer_proto::digest::{Algorithm, Digest};
 use peer_proto::standing::Standing;
 use peer_proto::version::Version;
@@ -16,7 +16,7 @@ use peer_proto::wire::ListPart;
 use super::pace::Pace;
 use super::part_table::{NodePart, OpenPart};
 use super::serve::Serving;
-use super::serve_sources::{PartReader, RecordReader};
+use super::serve_sources::{Asked, PartReader, RecordReader};
 use super::{Transfer, fault};
 use crate::cache::{Cache, Change, Keep};
 use crate::clock;
@@ -271,15 +271,21 @@ impl Transfer {
     }
 
     /// Serves from where the brain says, and tells if a record turned out to hold less than it thought.
-    pub(super) async fn serve_from(&self, serving: Serving, from: ServeFrom) -> (u64, ServeOutcome) {
+    pub(super) async fn serve_from(
+        &self,
+        serving: Serving,
+        from: ServeFrom,
+        values: Vec<Hash>,
+    ) -> (u64, ServeOutcome) {
+        let asked = Asked::new(values);
         match from {
             ServeFrom::Part(file) => match self.inner.tables.part(file) {
                 None => (0, ServeOutcome::NotHeld),
-                Some(open) => serving.run(PartReader::new(open.part)).await,
+                Some(open) => serving.run(PartReader::new(open.part, asked)).await,
             },
             ServeFrom::Record(record) => {
                 let cache = self.inner.parts.cache.clone();
-                let (sent, outcome) = serving.run(RecordReader::new(cache.clone(), record)).await;
+                let (sent, outcome) = serving.run(RecordReader::new(cache.clone(), record, asked)).await;
                 self.after_serving(cache, record, outcome).await;
                 (sent, outcome)
             }

@@ -20,7 +20,7 @@ mod turns;
 
 use std::sync::Arc;
 
-use peer_proto::content::{ByteRange, Geometry};
+use peer_proto::content::{ByteRange, Geometry, Hash};
 use peer_proto::peer::PeerId;
 use peer_proto::session::RequestId;
 use tokio::sync::mpsc;
@@ -231,7 +231,7 @@ impl Transfer {
         self.inner.tables.stop_lease(lease);
     }
 
-    /// Reads, proves and sends what a peer asked for. Answered by exactly one [`Input::ServeEnded`].
+    /// Reads, proves and sends what a peer asked for, inside a swarm by its `values`. Answered by exactly one [`Input::ServeEnded`].
     pub fn serve(
         &self,
         id: ServeId,
@@ -239,6 +239,7 @@ impl Transfer {
         request: RequestId,
         from: ServeFrom,
         ranges: Vec<ByteRange>,
+        values: Vec<Hash>,
     ) {
         let entry = self.inner.tables.enter_serve(id);
         let this = self.clone();
@@ -248,7 +249,7 @@ impl Transfer {
                 None => (0, ServeOutcome::PeerGone),
                 Some(sender) => {
                     let serving = Serving { sender, request, ranges, stop: entry.stop.clone() };
-                    this.serve_from(serving, from).await
+                    this.serve_from(serving, from, values).await
                 }
             };
             drop(entry);
@@ -307,10 +308,6 @@ impl Transfer {
 
 /// The length of the file a lease works on, from whoever knows it.
 fn file_len(source: &LeaseSource, accept: &Accept, span: Span) -> Option<u64> {
-    let listed = match accept {
-        Accept::Certain { check } => check.as_ref().map(|list| list.content().len),
-        Accept::Listed { list, .. } => Some(list.content().len),
-    };
     let pinned = match source {
         LeaseSource::Origin { pinned, .. } => pinned.len,
         LeaseSource::Peer { .. } | LeaseSource::Record(_) => None,
@@ -319,5 +316,5 @@ fn file_len(source: &LeaseSource, accept: &Accept, span: Span) -> Option<u64> {
         Span::Range(range) => Some(range.end()),
         Span::ToEnd => None,
     };
-    listed.or(pinned).or(covered)
+    accept.file_len().or(pinned).or(covered)
 }

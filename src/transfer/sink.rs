@@ -90,8 +90,7 @@ impl SinkParts {
 pub(super) struct PieceSink {
     parts: SinkParts,
     geometry: Geometry,
-    list: Option<Arc<HashList>>,
-    standing: Standing,
+    accept: Accept,
     limit: watch::Receiver<Limit>,
     /// Where it ends, as it was said before it was stopped.
     wanted: u64,
@@ -124,19 +123,14 @@ impl PieceSink {
         if !starts_whole || range.end() > geometry.len() {
             return Err(broken_rule("a lease is made of whole pieces"));
         }
-        let (list, standing) = match accept {
-            Accept::Certain { check } => (check, Standing::Certain),
-            Accept::Listed { list, standing } => (Some(list), standing),
-        };
-        if list.as_ref().is_some_and(|list| list.content().len != geometry.len()) {
-            return Err(broken_rule("a lease's hash list has the length of its file"));
+        if accept.file_len().is_some_and(|len| len != geometry.len()) {
+            return Err(broken_rule("a lease's values are of a file of its length"));
         }
         let told = parts.clock.monotonic();
         Ok(Self {
             parts,
             geometry,
-            list,
-            standing,
+            accept,
             limit,
             wanted: range.end(),
             hasher: None,
@@ -201,9 +195,7 @@ impl PieceSink {
     fn agree(&mut self, hasher: &PieceHasher) -> Result<(), LeaseFault> {
         let piece = hasher.piece();
         let value = hasher.finish().map_err(|_| broken_rule("a full piece has a value"))?;
-        if let Some(list) = &self.list
-            && list.value(piece) != Some(value)
-        {
+        if self.is_wrong(piece, value) {
             // What agreed before is true whatever follows.
             self.tell()?;
             return Err(LeaseFault::WrongBytes { piece });
@@ -213,10 +205,19 @@ impl PieceSink {
         Ok(())
     }
 
+    fn is_wrong(&self, piece: PieceIndex, value: Hash) -> bool {
+        match (&self.accept, self.accept.value(piece)) {
+            (_, Some(expected)) => expected != value,
+            (Accept::Certain { check }, None) => check.is_some(),
+            (Accept::Listed { .. } | Accept::Stated { .. }, None) => true,
+        }
+    }
+
     fn write_agreed(&mut self) -> Result<(), LeaseFault> {
         // Not before a piece agreed: a length that a peer merely stated must not stick.
         self.parts.set_len(self.geometry.len())?;
-        let run = PieceRun { first: self.first, values: self.values.clone(), standing: self.standing };
+        let run =
+            PieceRun { first: self.first, values: self.values.clone(), standing: self.accept.standing() };
         self.parts.part.make_room(&run).map_err(|error| LeaseFault::Local(local(&error)))?;
         while self.written < self.agreed {
             let Some(chunk) = self.held.front_mut() else {
@@ -242,7 +243,7 @@ impl PieceSink {
         self.write_agreed()?;
         let values = std::mem::take(&mut self.values);
         let count = u32::try_from(values.len()).unwrap_or(u32::MAX);
-        let run = PieceRun { first: self.first, values, standing: self.standing };
+        let run = PieceRun { first: self.first, values, standing: self.accept.standing() };
         self.first = PieceIndex(self.first.0.saturating_add(count));
         self.parts.store(run)
     }
@@ -276,7 +277,9 @@ impl StreamSink {
     pub(super) fn new(parts: SinkParts, accept: Accept) -> Result<Self, LeaseFault> {
         match accept {
             Accept::Certain { check } => Ok(Self { parts, check }),
-            Accept::Listed { .. } => Err(broken_rule("only the origin gives a file without its length")),
+            Accept::Listed { .. } | Accept::Stated { .. } => {
+                Err(broken_rule("only the origin gives a file without its length"))
+            }
         }
     }
 

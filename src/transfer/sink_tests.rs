@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use peer_proto::content::{ByteRange, Geometry, PieceIndex};
+use peer_proto::peer::PeerId;
 use peer_proto::standing::{PieceRun, Standing};
 use peer_proto::verify::{HashList, StreamHasher};
 use peer_proto::version::Version;
@@ -225,4 +226,34 @@ async fn a_lease_that_panics_ends_exactly_once() {
         Some(Input::LeaseEnded { lease: LeaseId(7), outcome: Err(LeaseFault::Local(_)), .. })
     ));
     assert!(facts.recv().await.is_none());
+}
+
+#[test]
+fn trust_1_a_piece_of_a_member_must_have_the_value_it_was_asked_by() {
+    let bytes = payload(4 * PIECE);
+    let list = list_of(&bytes);
+    let author = PeerId::from_public_key([5; 32]);
+    let value = |piece| list.value(PieceIndex(piece)).expect("a piece of it");
+    for (values, wrong) in [
+        (vec![value(1), value(2)], None),
+        (vec![value(1), value(3)], Some(PieceIndex(2))),
+        // Bytes beyond what was named are nobody's.
+        (vec![value(1)], Some(PieceIndex(2))),
+    ] {
+        let bench = Bench::new(Some(4 * PIECE));
+        let range = usize::try_from(PIECE).expect("small")..usize::try_from(3 * PIECE).expect("small");
+        bench.feed(&bytes[range], 100_000);
+        bench.end();
+        let standing = Standing::Provisional { author };
+        let accept = Accept::Stated { len: 4 * PIECE, first: PieceIndex(1), values: values.into(), standing };
+        let sink = bench.piece_sink(4 * PIECE, PIECE..3 * PIECE, accept);
+        let (sunk, runs, part) = bench.run(sink);
+        assert_eq!(count(&runs), if wrong.is_some() { 1 } else { 2 });
+        assert!(part.runs().iter().all(|run| run.standing == standing));
+        match (sunk, wrong) {
+            (Ok(_), None) => {}
+            (Err(LeaseFault::WrongBytes { piece }), Some(wrong)) => assert_eq!(piece, wrong),
+            (sunk, _) => panic!("{:?} instead of {wrong:?}", sunk.err()),
+        }
+    }
 }

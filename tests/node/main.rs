@@ -23,3 +23,4 @@ mod origin_heads;
 mod origin_script;
 mod plain_origin;
 mod recall;
+mod together;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use peer_proto::content::{Geometry, PieceIndex};
 use peer_proto::digest::{Algorithm, Digest};
+use peer_proto::peer::PeerId;
 use peer_proto::standing::{PieceRun, Standing};
 use peer_proto::time::Instant;
 use peer_proto::verify::piece_values;
@@ -354,6 +355,27 @@ fn a_part_whose_version_was_unknown_is_pinned_and_keeps_its_pieces() {
     let again = place.open(Existing::Refuse).unwrap();
     assert_eq!(again.found.version, Some(version(all.len())));
     assert_eq!(again.found.runs.iter().map(|run| run.values.len()).sum::<usize>(), 2);
+}
+
+#[test]
+fn trust_1_a_provisional_piece_is_given_by_its_value_only_and_a_suspect_one_never() {
+    let (place, all) = (Place::new(), payload(2 * PIECE));
+    let part = place.fresh(all.len());
+    let author = PeerId::from_public_key([5; 32]);
+    part.write_at(Writer(1), 0, &all).unwrap();
+    let held = run(&all, 0, 2, Standing::Provisional { author });
+    part.commit(&held).unwrap();
+    let values = held.values;
+    let mut buffer = Vec::new();
+    assert!(matches!(part.append_pieces(0..2, &mut buffer), Err(DiskError::NotHeld { .. })));
+    part.append_by_value(0..2, &values, &mut buffer).unwrap();
+    assert_eq!(buffer, all);
+    let other = [values[0], values[0]];
+    assert!(matches!(part.append_by_value(0..2, &other, &mut Vec::new()), Err(DiskError::NotHeld { .. })));
+    assert!(part.append_by_value(0..2, &values[..1], &mut Vec::new()).is_err(), "a piece without a value");
+    part.restand(PieceIndex(1), 1, Standing::Suspect);
+    assert!(part.append_by_value(1..2, &values[1..], &mut Vec::new()).is_err());
+    part.append_by_value(0..1, &values[..1], &mut Vec::new()).unwrap();
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use peer_proto::content::{Hash, PieceIndex};
 use peer_proto::digest::{Algorithm, Digest};
 use peer_proto::session::{Output as SessionOutput, RequestId, Session, SessionConfig};
-use peer_proto::standing::{PieceRun, Standing};
+use peer_proto::standing::PieceRun;
 use peer_proto::verify::HashList;
 use peer_proto::wire::Frame;
 
@@ -532,13 +532,8 @@ impl World {
 
     /// Writes a piece if it agrees with what it must agree with.
     fn store(&mut self, lease: &Lease, piece: u32, value: Hash) -> bool {
-        let (expected, standing) = match &lease.accept {
-            Accept::Certain { check } => {
-                (check.as_ref().and_then(|list| list.value(PieceIndex(piece))), Standing::Certain)
-            }
-            Accept::Listed { list, standing } => (list.value(PieceIndex(piece)), *standing),
-        };
-        if expected.is_some_and(|expected| expected != value) {
+        let standing = lease.accept.standing();
+        if lease.accept.value(PieceIndex(piece)).is_some_and(|expected| expected != value) {
             return false;
         }
         self.disk.insert(piece, value);

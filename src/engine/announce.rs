@@ -1,0 +1,75 @@
+//! What members of a swarm are told: that this node is there, what it read from the origin, what it fetches now.
+//!
+//! Knows: who was told what. Does not know: what follows from it (`swarm`).
+
+use std::collections::BTreeMap;
+
+use peer_proto::content::{ContentId, Hash};
+use peer_proto::peer::PeerId;
+use peer_proto::wire::SegmentClaim;
+
+use super::core::Core;
+use super::home::OwnClaim;
+use super::job::Job;
+use super::swarm::Swarm;
+use crate::job::JobId;
+
+/// A claim as it is told, with what the origin gives this node, in bytes per second.
+pub(super) fn told(swarm: &Swarm, claim: &OwnClaim, rate: u64) -> SegmentClaim {
+    SegmentClaim {
+        swarm: swarm.id,
+        number: claim.number,
+        pieces: claim.pieces.clone(),
+        from_back: claim.from_back,
+        rate_kib: u32::try_from(rate / 1_024).unwrap_or(u32::MAX),
+    }
+}
+
+impl Core {
+    /// Tells a peer that this node wants the file, once, or again if something changed. `true` if it was told.
+    pub(super) fn join(&mut self, id: PeerId, swarm: &Swarm, again: bool) -> bool {
+        let Some(peer) = self.peers.get_mut(id) else { return false };
+        if !peer.ready || (!peer.joined.insert(swarm.id) && !again) {
+            return false;
+        }
+        peer.session.join(&swarm.digest, swarm.id.len, swarm.fetches);
+        self.pump(id);
+        true
+    }
+
+    pub(super) fn leave(&mut self, swarm: ContentId) {
+        for id in self.peers.ready() {
+            let Some(peer) = self.peers.get_mut(id) else { continue };
+            peer.granted.remove(&swarm);
+            if peer.joined.remove(&swarm) {
+                peer.session.leave(swarm);
+                self.pump(id);
+            }
+        }
+    }
+
+    pub(super) fn grant(&mut self, id: PeerId, swarm: ContentId) {
+        if let Some(peer) = self.peers.get_mut(id).filter(|peer| peer.near) {
+            peer.granted.insert(swarm);
+        }
+    }
+
+    pub(super) fn claim_pieces(&mut self, id: PeerId, swarm: ContentId, first: u32, values: &[Hash]) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.session.claim_pieces(swarm, first, values);
+        }
+        self.pump(id);
+    }
+
+    pub(super) fn claim_segment(&mut self, id: PeerId, claim: SegmentClaim) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.session.claim_segment(claim);
+        }
+        self.pump(id);
+    }
+
+    /// The job in whose swarm this content stands for the file.
+    pub(super) fn swarm_job(jobs: &BTreeMap<JobId, Job>, content: ContentId) -> Option<&Job> {
+        jobs.values().find(|job| job.is_swarm(content))
+    }
+}

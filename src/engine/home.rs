@@ -1,0 +1,599 @@
+//! Origin once per site: which member of a swarm fetches what from the origin, without a coordinator.
+//!
+//! Everybody computes the same order from the digest and the ids of those who are there; claims settle the rest. Pure:
+//! it is told who is there, who claims and what came of it, and says what this node should fetch next. Knows: ranks,
+//! homes, segment claims, who stalls (HOME-1..4). Does not know: leases, sessions, who is believed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::time::Duration;
+
+use peer_proto::content::Geometry;
+use peer_proto::home::HomeKey;
+use peer_proto::peer::PeerId;
+use peer_proto::time::Instant;
+use peer_proto::wire::SegmentClaim;
+
+use super::chance::Chance;
+use super::grid::{Grid, UNIT_LEN};
+use super::pace::{Meter, per_second};
+use super::piece_set::PieceSet;
+
+/// Members that may fetch from the origin at a time: so many flows fill a line as well as a thousand.
+pub const FETCHERS: usize = 8;
+/// Members of one swarm that count, strangers with a session each (HOME-1).
+pub const MEMBERS_MAX: usize = 64;
+/// A claim of which nothing comes for so long is void.
+pub const CLAIM_STALLS: Duration = Duration::from_secs(3);
+/// A claim is void at this age, or at eight times what it should take, whatever comes of it.
+pub const CLAIM_AGE_MAX: Duration = Duration::from_secs(8);
+/// How long a member is left out that was slow or held a claim too long.
+pub const SUSPENDED_FOR: Duration = Duration::from_secs(30);
+/// A home that would need longer than this for what it has left is helped.
+pub const BACKLOG_MAX: Duration = Duration::from_secs(2);
+const IDLE: Duration = Duration::from_millis(50);
+const RATE_WINDOW: Duration = Duration::from_secs(3);
+/// A rate for members that were not measured yet.
+const RATE_ASSUMED: u64 = 1024 * 1024;
+
+/// Somebody of the swarm.
+#[derive(Clone, Debug)]
+struct Member {
+    rank: u64,
+    fetches: bool,
+    /// Not a fetcher before then.
+    suspended_until: Instant,
+    /// When it became a fetcher, if it is one.
+    fetcher_since: Option<Instant>,
+    /// When pieces it read from the origin were stated last.
+    moved: Option<Instant>,
+    meter: Meter,
+    voided: u32,
+}
+
+/// What a member says it fetches.
+#[derive(Clone, Debug)]
+struct Claim {
+    number: u32,
+    pieces: Range<u32>,
+    from_back: bool,
+    /// Bytes per second its author told; zero if it told none.
+    rate: u64,
+    since: Instant,
+    moved: Instant,
+}
+
+/// What this node is at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OwnClaim {
+    /// Its number, as it is told.
+    pub number: u32,
+    /// The pieces of the segment.
+    pub pieces: Range<u32>,
+    /// Whether they are fetched from the end.
+    pub from_back: bool,
+}
+
+/// What this node should fetch now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Work {
+    /// The pieces of one request.
+    pub pieces: Range<u32>,
+    /// A claim to tell the others first, if it is a new one.
+    pub claim: Option<OwnClaim>,
+    /// Why, for people.
+    pub why: &'static str,
+}
+
+/// One file's homes, as this node sees them.
+#[derive(Clone, Debug)]
+pub struct Home {
+    key: HomeKey,
+    me: PeerId,
+    grid: Grid,
+    members: BTreeMap<PeerId, Member>,
+    claims: BTreeMap<PeerId, Claim>,
+    own: Option<OwnClaim>,
+    own_rate: u64,
+    next_number: u32,
+    idle_until: Instant,
+    /// Members that claimed or should have fetched, and did not.
+    failed: BTreeSet<PeerId>,
+    fetchers: Vec<PeerId>,
+    /// For each fetcher, its segments in the order in which it takes them.
+    orders: BTreeMap<PeerId, Vec<u32>>,
+}
+
+impl Home {
+    /// A swarm in which this node is alone.
+    #[must_use]
+    pub fn new(key: HomeKey, me: PeerId, geometry: &Geometry, fetches: bool, now: Instant) -> Self {
+        let mut home = Self {
+            key,
+            me,
+            grid: Grid::of(geometry),
+            members: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            own: None,
+            own_rate: 0,
+            next_number: 1,
+            idle_until: Instant::ZERO,
+            failed: BTreeSet::new(),
+            fetchers: Vec::new(),
+            orders: BTreeMap::new(),
+        };
+        home.members.insert(me, home.member(me, fetches));
+        home.rank(now);
+        home
+    }
+
+    /// How the file is cut.
+    #[must_use]
+    pub const fn grid(&self) -> Grid {
+        self.grid
+    }
+
+    /// Whether somebody else is there.
+    #[must_use]
+    pub fn has_company(&self) -> bool {
+        self.members.len() > 1
+    }
+
+    /// Whether a peer is a member.
+    #[must_use]
+    pub fn is_member(&self, peer: PeerId) -> bool {
+        peer != self.me && self.members.contains_key(&peer)
+    }
+
+    /// Everybody else.
+    pub fn others(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.members.keys().copied().filter(|member| *member != self.me)
+    }
+
+    /// Those who may ask the origin now.
+    #[must_use]
+    pub fn fetchers(&self) -> &[PeerId] {
+        &self.fetchers
+    }
+
+    fn member(&self, peer: PeerId, fetches: bool) -> Member {
+        Member {
+            rank: self.key.rank(peer),
+            fetches,
+            suspended_until: Instant::ZERO,
+            fetcher_since: None,
+            moved: None,
+            meter: Meter::default(),
+            voided: 0,
+        }
+    }
+
+    /// Somebody is there, or says anew whether it can fetch. `true` if it was not there before.
+    pub fn joined(&mut self, peer: PeerId, fetches: bool, now: Instant) -> bool {
+        let is_new = !self.members.contains_key(&peer);
+        if is_new && self.members.len() > MEMBERS_MAX {
+            return false;
+        }
+        let fresh = self.member(peer, fetches);
+        self.members.entry(peer).or_insert(fresh).fetches = fetches;
+        if !fetches {
+            self.claims.remove(&peer);
+        }
+        self.rank(now);
+        is_new
+    }
+
+    /// Somebody went.
+    pub fn left(&mut self, peer: PeerId, now: Instant) {
+        if peer != self.me && self.members.remove(&peer).is_some() {
+            self.claims.remove(&peer);
+            self.rank(now);
+        }
+    }
+
+    /// A member says what it fetches now; what it fetched before is over.
+    pub fn claimed(&mut self, peer: PeerId, claim: &SegmentClaim, now: Instant) {
+        if !self.is_member(peer) || self.claims.get(&peer).is_some_and(|open| open.number >= claim.number) {
+            return;
+        }
+        let pieces = claim.pieces.clone();
+        if let Some(own) = &mut self.own
+            && !own.from_back
+            && !claim.from_back
+            && overlap(&own.pieces, &pieces)
+        {
+            // Both began at the front: the lighter one goes on from the back.
+            let segment = own.pieces.start / self.grid.segment();
+            own.from_back = self.key.weight(self.me, segment) < self.key.weight(peer, segment);
+        }
+        let (number, from_back) = (claim.number, claim.from_back);
+        let rate = u64::from(claim.rate_kib).saturating_mul(1_024);
+        self.claims.insert(peer, Claim { number, pieces, from_back, rate, since: now, moved: now });
+    }
+
+    /// A member stated pieces it read from the origin.
+    pub fn progressed(&mut self, peer: PeerId, pieces: &Range<u32>, now: Instant) {
+        let len = self.grid.len_of(pieces);
+        let Some(member) = self.members.get_mut(&peer) else { return };
+        member.moved = Some(now);
+        member.meter.add(len, now);
+        let was_silent = member.suspended_until == Instant::NEVER;
+        if was_silent {
+            member.suspended_until = Instant::ZERO;
+        }
+        self.failed.remove(&peer);
+        if let Some(claim) = self.claims.get_mut(&peer)
+            && overlap(&claim.pieces, pieces)
+        {
+            claim.moved = now;
+        }
+        if was_silent {
+            self.rank(now);
+        }
+    }
+
+    /// This node can fetch from the origin, or cannot.
+    pub fn set_fetches(&mut self, fetches: bool, now: Instant) {
+        if let Some(me) = self.members.get_mut(&self.me) {
+            me.fetches = fetches;
+        }
+        self.rank(now);
+    }
+
+    /// What this node's origin gives it now, in bytes per second.
+    pub const fn set_own_rate(&mut self, rate: u64) {
+        self.own_rate = rate;
+    }
+
+    /// This node is in the middle of this segment already, for which nobody was there to be told.
+    pub fn take_over(&mut self, pieces: Range<u32>) {
+        self.own = Some(OwnClaim { number: self.next_number, pieces, from_back: false });
+        self.next_number += 1;
+    }
+
+    /// What this node fetches by its own claim.
+    #[must_use]
+    pub const fn own(&self) -> Option<&OwnClaim> {
+        self.own.as_ref()
+    }
+
+    /// Whether this node may ask the origin: it is a fetcher, or most of those who should have fetched did not (HOME-4).
+    #[must_use]
+    pub fn may_fetch(&self) -> bool {
+        let fetches = self.members.get(&self.me).is_some_and(|me| me.fetches);
+        let impatient = self.failed.len() >= 3 && self.failed.len() * 2 > self.fetchers.len();
+        self.fetchers.contains(&self.me) || (fetches && impatient)
+    }
+
+    /// Ends claims that stall or are too old, and leaves out members that give nothing or far less than others. `open`
+    /// are the pieces that nobody has.
+    pub fn judge(&mut self, open: &PieceSet, now: Instant) {
+        self.void_claims(open, now);
+        self.suspend_slow(open, now);
+        self.rank(now);
+    }
+
+    fn void_claims(&mut self, open: &PieceSet, now: Instant) {
+        let mut void: Vec<(PeerId, bool)> = Vec::new();
+        self.claims
+            .retain(|_, claim| open.next_at(claim.pieces.start).is_some_and(|next| next < claim.pieces.end));
+        for (peer, claim) in &self.claims {
+            let rate = self.rate(*peer, now);
+            let unit = lasting(UNIT_LEN, rate);
+            let stalls = now.since(claim.moved) >= CLAIM_STALLS.max(unit * 4);
+            let expected = lasting(self.grid.len_of(&claim.pieces), rate);
+            let is_old = now.since(claim.since) >= CLAIM_AGE_MAX.max(expected * 8);
+            if stalls || is_old {
+                void.push((*peer, is_old));
+            }
+        }
+        for (peer, is_old) in void {
+            self.claims.remove(&peer);
+            self.failed.insert(peer);
+            if let Some(member) = self.members.get_mut(&peer) {
+                member.voided += 1;
+                if is_old || member.voided >= 2 {
+                    member.suspended_until = now.after(SUSPENDED_FOR);
+                } else {
+                    member.suspended_until = Instant::NEVER;
+                }
+            }
+        }
+    }
+
+    fn suspend_slow(&mut self, open: &PieceSet, now: Instant) {
+        let others: Vec<PeerId> = self.fetchers.iter().copied().filter(|peer| *peer != self.me).collect();
+        let mut rates: Vec<u64> = others.iter().map(|peer| self.rate(*peer, now)).collect();
+        rates.sort_unstable();
+        let median = rates.get(rates.len() / 2).copied().unwrap_or(0);
+        for peer in others {
+            let works = self.claims.contains_key(&peer)
+                || self
+                    .orders
+                    .get(&peer)
+                    .is_some_and(|own| own.iter().any(|segment| self.has_open(*segment, open)));
+            let rate = self.rate(peer, now);
+            let Some(member) = self.members.get_mut(&peer) else { continue };
+            let Some(since) = member.fetcher_since else { continue };
+            let at_work = now.since(member.moved.unwrap_or(since).max(since));
+            if works && at_work >= CLAIM_STALLS {
+                member.suspended_until = Instant::NEVER;
+                self.failed.insert(peer);
+            } else if works && now.since(since) >= CLAIM_STALLS * 2 && rate < median / 5 && rates.len() >= 2 {
+                member.suspended_until = now.after(SUSPENDED_FOR);
+            }
+        }
+    }
+
+    fn has_open(&self, segment: u32, open: &PieceSet) -> bool {
+        let pieces = self.grid.pieces_of(segment);
+        open.next_at(pieces.start).is_some_and(|piece| piece < pieces.end)
+    }
+
+    /// When something may be due though nothing happens.
+    #[must_use]
+    pub fn wake(&self, now: Instant) -> Instant {
+        let back =
+            self.members.values().map(|member| member.suspended_until).filter(|until| *until > now).min();
+        let idle = if self.idle_until > now { self.idle_until } else { Instant::NEVER };
+        idle.min(back.unwrap_or(Instant::NEVER)).min(now.after(CLAIM_STALLS / 4))
+    }
+
+    /// Bytes per second a member reads from the origin, as far as it is known.
+    fn rate(&self, peer: PeerId, now: Instant) -> u64 {
+        if peer == self.me {
+            return self.own_rate.max(1);
+        }
+        let measured = self.members.get(&peer).map_or(0, |member| {
+            let since = member.fetcher_since.unwrap_or(now);
+            let window = now.since(since).clamp(Duration::from_millis(500), RATE_WINDOW);
+            per_second(member.meter.bytes(window, now), window)
+        });
+        let told = self.claims.get(&peer).map_or(0, |claim| claim.rate);
+        [measured, told, self.own_rate].into_iter().find(|rate| *rate > 0).unwrap_or(RATE_ASSUMED)
+    }
+
+    /// The first members of the order, those who may not or do not fetch left out.
+    fn rank(&mut self, now: Instant) {
+        let mut able: Vec<(u64, PeerId)> = self
+            .members
+            .iter()
+            .filter(|(_, member)| member.fetches && member.suspended_until <= now)
+            .map(|(peer, member)| (member.rank, *peer))
+            .collect();
+        if able.is_empty() {
+            // Nobody moves, which is no reason to give up: all of them again.
+            let willing = self.members.iter().filter(|(_, member)| member.fetches);
+            able = willing.map(|(peer, member)| (member.rank, *peer)).collect();
+        }
+        able.sort_unstable();
+        able.truncate(FETCHERS);
+        let fetchers: Vec<PeerId> = able.into_iter().map(|(_, peer)| peer).collect();
+        if fetchers == self.fetchers {
+            return;
+        }
+        for (peer, member) in &mut self.members {
+            let is_one = fetchers.contains(peer);
+            member.fetcher_since = is_one.then(|| member.fetcher_since.unwrap_or(now));
+        }
+        self.fetchers = fetchers;
+        self.settle();
+    }
+
+    /// Gives every segment its home among the fetchers.
+    fn settle(&mut self) {
+        let mut weights: BTreeMap<PeerId, Vec<(u64, u32)>> = BTreeMap::new();
+        for segment in 0..self.grid.segments() {
+            let weighed = self.fetchers.iter().map(|peer| (self.key.weight(*peer, segment), *peer));
+            if let Some((weight, home)) = weighed.max() {
+                weights.entry(home).or_default().push((weight, segment));
+            }
+        }
+        self.orders = weights
+            .into_iter()
+            .map(|(home, mut segments)| {
+                segments.sort_unstable();
+                (home, segments.into_iter().map(|(_, segment)| segment).collect())
+            })
+            .collect();
+    }
+
+    /// What to fetch next; `open` are the pieces nobody has and this node does not fetch already.
+    pub fn next(&mut self, open: &PieceSet, now: Instant, chance: &mut Chance) -> Option<Work> {
+        if let Some(work) = self.go_on(open, now) {
+            return Some(work);
+        }
+        self.own = None;
+        if !self.may_fetch() {
+            return None;
+        }
+        if let Some(segment) = self.own_segment(open) {
+            return self.begin(segment, false, open, "origin once per site: this node is its home", now);
+        }
+        if !self.fetchers.contains(&self.me)
+            && let Some(segment) = self.any_segment(open, chance)
+        {
+            return self.begin(
+                segment,
+                false,
+                open,
+                "origin once per site: those who should fetch it do not",
+                now,
+            );
+        }
+        if self.idle_until > now {
+            return None;
+        }
+        let fifth = u32::try_from(IDLE.as_micros() / 5).unwrap_or(1);
+        self.idle_until = now.after(IDLE * 4 / 5 + Duration::from_micros(u64::from(chance.below(2 * fifth))));
+        if chance.below(10) < 3
+            && let Some(segment) = self.late_segment(open, now, chance)
+        {
+            return self.begin(segment, true, open, "origin once per site: its home is late", now);
+        }
+        if chance.below(10) < 1
+            && let Some((pieces, from_back)) = self.last_claim(open, now)
+        {
+            return self.begin(pieces, from_back, open, "origin once per site: the last ones are late", now);
+        }
+        None
+    }
+
+    /// The next pieces of the own claim.
+    fn go_on(&self, open: &PieceSet, now: Instant) -> Option<Work> {
+        let own = self.own.as_ref()?;
+        let pieces = self.request(own, open, now)?;
+        Some(Work { pieces, claim: None, why: "origin once per site: its segment goes on" })
+    }
+
+    fn begin(
+        &mut self,
+        pieces: Range<u32>,
+        from_back: bool,
+        open: &PieceSet,
+        why: &'static str,
+        now: Instant,
+    ) -> Option<Work> {
+        let own = OwnClaim { number: self.next_number, pieces, from_back };
+        let pieces = self.request(&own, open, now)?;
+        self.next_number += 1;
+        self.own = Some(own.clone());
+        Some(Work { pieces, claim: Some(own), why })
+    }
+
+    /// One request inside a claim: from the front, a run up to where another claimant is; from the back, a unit.
+    fn request(&self, own: &OwnClaim, open: &PieceSet, now: Instant) -> Option<Range<u32>> {
+        let mut left = own.pieces.clone();
+        if let Some((theirs, needed)) = self.other_unit(&own.pieces, own.from_back, open, now)
+            && needed <= BACKLOG_MAX
+        {
+            if own.from_back {
+                left.start = left.start.max(theirs.end);
+            } else {
+                left.end = left.end.min(theirs.start);
+            }
+        }
+        if left.start >= left.end {
+            return None;
+        }
+        if !own.from_back {
+            let run = open.run_at(left.start, left.end - left.start)?;
+            return (run.start < left.end).then(|| run.start..run.end.min(left.end));
+        }
+        let last = open.last_in(left.clone())?;
+        let unit = self.grid.unit_of(last);
+        let start = unit.start.max(left.start);
+        // What is open of the unit, in one run up to its last open piece.
+        let first = (start..=last).rev().take_while(|piece| open.contains(*piece)).last()?;
+        Some(first..last + 1)
+    }
+
+    /// The unit another claimant of these pieces is on, and how long it needs for it.
+    fn other_unit(
+        &self,
+        pieces: &Range<u32>,
+        from_back: bool,
+        open: &PieceSet,
+        now: Instant,
+    ) -> Option<(Range<u32>, Duration)> {
+        let theirs = |claim: &&Claim| claim.from_back != from_back && overlap(&claim.pieces, pieces);
+        let (peer, claim) = self.claims.iter().find(|(_, claim)| theirs(claim))?;
+        let at = if claim.from_back {
+            open.last_in(claim.pieces.clone())?
+        } else {
+            open.next_at(claim.pieces.start).filter(|piece| *piece < claim.pieces.end)?
+        };
+        Some((self.grid.unit_of(at), lasting(UNIT_LEN, self.rate(*peer, now))))
+    }
+
+    fn is_claimed(&self, pieces: &Range<u32>) -> bool {
+        self.claims.values().any(|claim| overlap(&claim.pieces, pieces))
+    }
+
+    /// The first of the own segments with something to fetch that nobody else claims.
+    fn own_segment(&self, open: &PieceSet) -> Option<Range<u32>> {
+        let order = self.orders.get(&self.me)?;
+        let free = |segment: &&u32| {
+            self.has_open(**segment, open) && !self.is_claimed(&self.grid.pieces_of(**segment))
+        };
+        order.iter().find(free).map(|segment| self.grid.pieces_of(*segment))
+    }
+
+    /// Any segment with something to fetch that nobody claims.
+    fn any_segment(&self, open: &PieceSet, chance: &mut Chance) -> Option<Range<u32>> {
+        let free =
+            |segment: &u32| self.has_open(*segment, open) && !self.is_claimed(&self.grid.pieces_of(*segment));
+        let from = chance.below(self.grid.segments());
+        let segments = (from..self.grid.segments()).chain(0..from);
+        segments.into_iter().find(free).map(|segment| self.grid.pieces_of(segment))
+    }
+
+    /// The last segment of the home with the longest backlog, if that is too long.
+    fn late_segment(&self, open: &PieceSet, now: Instant, chance: &mut Chance) -> Option<Range<u32>> {
+        let mut latest: Option<(Duration, Range<u32>)> = None;
+        for (home, order) in self.orders.iter().filter(|(home, _)| **home != self.me) {
+            let free = |segment: &&u32| {
+                self.has_open(**segment, open) && !self.is_claimed(&self.grid.pieces_of(**segment))
+            };
+            let left: Vec<u32> = order.iter().filter(free).copied().collect();
+            let Some(last) = left.last() else { continue };
+            let len: u64 = left.iter().map(|segment| self.grid.len_of(&self.grid.pieces_of(*segment))).sum();
+            let backlog = lasting(len, self.rate(*home, now));
+            let noisy = backlog * (70 + chance.below(61)) / 100;
+            if backlog > BACKLOG_MAX && latest.as_ref().is_none_or(|(most, _)| noisy > *most) {
+                latest = Some((noisy, self.grid.pieces_of(*last)));
+            }
+        }
+        latest.map(|(_, pieces)| pieces)
+    }
+
+    /// A claim that will last, where nothing unclaimed is left: it gets a second claimant, from its other end.
+    fn last_claim(&self, open: &PieceSet, now: Instant) -> Option<(Range<u32>, bool)> {
+        let lasts = |(peer, claim): &(&PeerId, &Claim)| {
+            let left = self.grid.len_of(&(0..open.count_in(claim.pieces.clone())));
+            let claimants =
+                self.claims.values().filter(|other| overlap(&other.pieces, &claim.pieces)).count();
+            claimants < 2 && lasting(left, self.rate(**peer, now)) > BACKLOG_MAX
+        };
+        self.claims.iter().find(lasts).map(|(_, claim)| (claim.pieces.clone(), !claim.from_back))
+    }
+
+    /// Where a request of this node that has come to `position` should end, if not at `end`: before what others have by
+    /// now (`site`), and before the unit another claimant is on. Never inside the unit it is at.
+    #[must_use]
+    pub fn cut(
+        &self,
+        position: u32,
+        end: u32,
+        site: &PieceSet,
+        open: &PieceSet,
+        now: Instant,
+    ) -> Option<u32> {
+        let unit = self.grid.unit_of(position);
+        let mut cut = site.next_at(unit.end).unwrap_or(end).min(end);
+        if let Some(own) = &self.own {
+            if own.from_back && own.pieces.contains(&position) {
+                cut = cut.min(unit.end);
+            }
+            if let Some((theirs, needed)) = self.other_unit(&own.pieces, false, open, now)
+                && needed <= BACKLOG_MAX
+            {
+                cut = cut.min(theirs.start.max(unit.end));
+            }
+        }
+        (cut < end).then_some(cut)
+    }
+}
+
+fn overlap(one: &Range<u32>, other: &Range<u32>) -> bool {
+    one.start < other.end && other.start < one.end
+}
+
+fn lasting(len: u64, rate: u64) -> Duration {
+    let millis = len.saturating_mul(1_000) / rate.max(1);
+    Duration::from_millis(millis.min(3_600_000))
+}
+
+#[cfg(test)]
+#[path = "home_tests.rs"]
+mod tests;

@@ -1,0 +1,209 @@
+//! What members of a swarm state of single pieces they read from the origin (CLAIM-1..7).
+//!
+//! Knows: values by piece, who stated them, who was refuted, where two differ. Does not know: hash lists (`claims`), or
+//! what is on disk.
+
+use std::collections::BTreeMap;
+
+use peer_proto::content::Hash;
+use peer_proto::peer::PeerId;
+
+use super::piece_set::{PieceSet, place};
+
+/// Authors whose values are kept for one file (CLAIM-2).
+pub const AUTHORS_MAX: usize = 64;
+/// Pieces of which two values are kept; a third, and what exceeds this, is ignored.
+const CONFLICTS_MAX: usize = 1_024;
+const NOBODY: u8 = u8::MAX;
+
+/// One who stated values.
+#[derive(Clone, Debug)]
+struct Author {
+    peer: PeerId,
+    /// What it stated, refuted or not: none is asked for again.
+    pieces: PieceSet,
+    refuted: bool,
+}
+
+/// The values of one file's pieces as others state them.
+#[derive(Clone, Debug, Default)]
+pub struct Stated {
+    authors: Vec<Author>,
+    /// The first value stated of each piece, and who stated it.
+    values: Vec<(u8, Hash)>,
+    /// Other values of pieces that have one, with theirs.
+    others: BTreeMap<u32, (u8, Hash)>,
+}
+
+impl Stated {
+    /// Takes values in. Pieces that have a value of a standing author keep it; one other is kept beside it.
+    pub fn state(&mut self, peer: PeerId, first: u32, values: &[Hash]) {
+        let Some(number) = self.author(peer) else { return };
+        let by = place(u32::from(number));
+        if self.authors[by].refuted {
+            return;
+        }
+        for (piece, value) in (first..).zip(values) {
+            self.authors[by].pieces.insert(piece..piece.saturating_add(1));
+            if self.values.len() <= place(piece) {
+                self.values.resize(place(piece) + 1, (NOBODY, Hash([0; 32])));
+            }
+            let (author, kept) = self.values[place(piece)];
+            if author == NOBODY || self.is_refuted(author) {
+                self.values[place(piece)] = (number, *value);
+            } else if kept != *value && self.others.len() < CONFLICTS_MAX {
+                self.others.entry(piece).or_insert((number, *value));
+            }
+        }
+    }
+
+    fn author(&mut self, peer: PeerId) -> Option<u8> {
+        let known = self.authors.iter().position(|author| author.peer == peer);
+        let at = match known {
+            Some(at) => at,
+            None if self.authors.len() < AUTHORS_MAX => {
+                self.authors.push(Author { peer, pieces: PieceSet::new(), refuted: false });
+                self.authors.len() - 1
+            }
+            None => return None,
+        };
+        u8::try_from(at).ok()
+    }
+
+    fn is_refuted(&self, author: u8) -> bool {
+        self.authors.get(place(u32::from(author))).is_none_or(|author| author.refuted)
+    }
+
+    /// The value a piece is taken under, and who answers for it.
+    #[must_use]
+    pub fn value(&self, piece: u32) -> Option<(Hash, PeerId)> {
+        let (author, value) = self.values.get(place(piece)).copied()?;
+        let author = self.authors.get(place(u32::from(author)))?;
+        (!author.refuted).then_some((value, author.peer))
+    }
+
+    /// What an author says it read.
+    #[must_use]
+    pub fn pieces_of(&self, peer: PeerId) -> Option<&PieceSet> {
+        self.authors.iter().find(|author| author.peer == peer && !author.refuted).map(|author| &author.pieces)
+    }
+
+    /// Pieces that have a value.
+    #[must_use]
+    pub fn known(&self) -> PieceSet {
+        let mut known = PieceSet::new();
+        for author in self.authors.iter().filter(|author| !author.refuted) {
+            known.union_with(&author.pieces);
+        }
+        known
+    }
+
+    /// Pieces of which two values stand (CLAIM-6).
+    pub fn conflicts(&self) -> impl Iterator<Item = u32> + '_ {
+        let stand = |(piece, (other, _)): (&u32, &(u8, Hash))| {
+            let first = self.values.get(place(*piece)).map_or(NOBODY, |(author, _)| *author);
+            (!self.is_refuted(*other) && !self.is_refuted(first)).then_some(*piece)
+        };
+        self.others.iter().filter_map(stand)
+    }
+
+    /// Who stated another value than the one read from the origin (CLAIM-3).
+    #[must_use]
+    pub fn contradicting(&self, piece: u32, value: Hash) -> Vec<PeerId> {
+        let first = self.values.get(place(piece)).copied();
+        let both = first.into_iter().chain(self.others.get(&piece).copied());
+        let wrong = both.filter(|(author, stated)| *stated != value && !self.is_refuted(*author));
+        wrong.filter_map(|(author, _)| Some(self.authors.get(place(u32::from(author)))?.peer)).collect()
+    }
+
+    /// Believes an author no more (CLAIM-4); what another one stated stands in its place. `false` if it stated nothing.
+    pub fn refute(&mut self, peer: PeerId) -> bool {
+        let Some(at) = self.authors.iter().position(|author| author.peer == peer && !author.refuted) else {
+            return false;
+        };
+        self.authors[at].refuted = true;
+        let gone = u8::try_from(at).unwrap_or(NOBODY);
+        let pieces = self.authors[at].pieces.clone();
+        for piece in pieces.runs().flatten() {
+            let Some((author, value)) = self.values.get(place(piece)).copied() else { continue };
+            if author != gone {
+                continue;
+            }
+            if let Some(other) = self.others.remove(&piece).filter(|(other, _)| !self.is_refuted(*other)) {
+                self.values[place(piece)] = other;
+            } else {
+                // Whoever stated the same stands by it; it may still be that one who was refuted alone.
+                let same =
+                    self.authors.iter().position(|author| !author.refuted && author.pieces.contains(piece));
+                let same = same.and_then(|same| u8::try_from(same).ok()).unwrap_or(NOBODY);
+                self.values[place(piece)] = (same, value);
+            }
+        }
+        self.others.retain(|_, (author, _)| *author != gone);
+        true
+    }
+
+    /// How many authors stand.
+    #[must_use]
+    pub fn author_count(&self) -> usize {
+        self.authors.iter().filter(|author| !author.refuted).count()
+    }
+
+    /// Those who stand, with what they stated.
+    pub fn standing(&self) -> impl Iterator<Item = (PeerId, &PieceSet)> {
+        self.authors.iter().filter(|author| !author.refuted).map(|author| (author.peer, &author.pieces))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(number: u8) -> PeerId {
+        PeerId::from_public_key([number; 32])
+    }
+
+    const fn hash(mark: u8) -> Hash {
+        Hash([mark; 32])
+    }
+
+    #[test]
+    fn claim_6_two_values_of_a_piece_are_a_conflict_until_one_author_is_refuted() {
+        let mut stated = Stated::default();
+        stated.state(peer(1), 0, &[hash(1); 4]);
+        stated.state(peer(2), 2, &[hash(1), hash(9)]);
+        assert_eq!(stated.conflicts().collect::<Vec<_>>(), [3]);
+        assert_eq!(stated.value(3), Some((hash(1), peer(1))));
+        assert_eq!(stated.contradicting(3, hash(9)), [peer(1)]);
+        assert_eq!(stated.contradicting(3, hash(1)), [peer(2)]);
+        assert!(stated.refute(peer(1)));
+        assert_eq!(stated.conflicts().count(), 0);
+        assert_eq!(stated.value(3), Some((hash(9), peer(2))));
+        assert_eq!(stated.value(2), Some((hash(1), peer(2))), "the other one stated it too");
+        assert_eq!(stated.value(0), None);
+        assert_eq!(stated.known(), PieceSet::of(2..4));
+    }
+
+    #[test]
+    fn claim_4_a_refuted_author_states_nothing_more() {
+        let mut stated = Stated::default();
+        stated.state(peer(1), 0, &[hash(1)]);
+        assert!(stated.refute(peer(1)));
+        assert!(!stated.refute(peer(1)));
+        stated.state(peer(1), 5, &[hash(1)]);
+        assert_eq!((stated.value(0), stated.value(5)), (None, None));
+        stated.state(peer(2), 0, &[hash(2)]);
+        assert_eq!(stated.value(0), Some((hash(2), peer(2))));
+        assert!(stated.pieces_of(peer(1)).is_none());
+    }
+
+    #[test]
+    fn claim_2_of_more_than_64_authors_the_first_are_kept() {
+        let mut stated = Stated::default();
+        for number in 0..100 {
+            stated.state(peer(number), u32::from(number), &[hash(number)]);
+        }
+        assert_eq!(stated.author_count(), AUTHORS_MAX);
+        assert_eq!(stated.known(), PieceSet::of(0..64));
+    }
+}

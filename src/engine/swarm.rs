@@ -1,0 +1,586 @@
+//! Fetching a file together with others that want it: joining, claims, relaying, what is asked of the origin.
+//!
+//! Knows: who is a member, under whose word a piece is taken from whom, when this node asks the origin for the others.
+//! Does not know: the order of homes (`home`), what is kept of claims (`stated`), list-based sources (`plan`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::time::Duration;
+
+use peer_proto::content::{ContentId, Geometry, Hash, PieceIndex};
+use peer_proto::digest::Digest;
+use peer_proto::home::{HomeKey, swarm_id};
+use peer_proto::limits::{UNVERIFIED_BYTES_PER_PEER, VALUES_PER_WANT_MAX};
+use peer_proto::peer::PeerId;
+use peer_proto::standing::{PieceRun, Standing};
+use peer_proto::time::Instant;
+use peer_proto::wire::{PieceClaim, SegmentClaim};
+
+use super::announce::told;
+use super::chance::Chance;
+use super::claims::AUDITED_FROM;
+use super::core::Core;
+use super::fetch::{Reach, SMALL_FILE};
+use super::grid::{UNIT_LEN, ahead};
+use super::home::Home;
+use super::io::LeaseId;
+use super::job::{Job, Stage};
+use super::lease::{Giver, OpenLease, PeerSource, Purpose};
+use super::look::Heed;
+use super::pace::{Breaker, Speed, bytes_in};
+use super::piece_set::PieceSet;
+use super::planner::{LEASE_LEN_MIN, pieces_in};
+use super::scene::Scene;
+use super::stated::Stated;
+use super::why::Chosen;
+use crate::job::Priority;
+
+/// A member that owes bytes and gives none for so long is late: what it was asked for is asked elsewhere.
+pub(super) const MEMBER_SILENCE: Duration = Duration::from_millis(1_000);
+/// What a member has and does not give for so long counts as not there.
+const MEMBER_GONE: Duration = Duration::from_millis(2_500);
+/// Bytes per second below which a member might as well not have it ...
+const SLOW: u64 = 128 * 1024;
+/// ... if it owes some for so long.
+const SLOW_FROM: Duration = Duration::from_millis(1_500);
+/// Whoever is alone after this fetches like nobody else existed.
+const ALONE_AFTER: Duration = Duration::from_secs(1);
+/// What others have and this node lacks should be here within this.
+const LAG_MAX: Duration = Duration::from_secs(2);
+/// A member is asked for what it gives in so long at a time.
+const MEMBER_AHEAD: Duration = Duration::from_millis(50);
+/// Leases a member may have open: the next one waits in its queue while one moves.
+const MEMBER_LEASES_MAX: usize = 2;
+/// Progress is told so often: what is left of a request is known that late.
+const PROGRESS_TICK: Duration = Duration::from_millis(150);
+/// How often stalled claims are looked for.
+const JUDGE_EVERY: Duration = Duration::from_millis(250);
+/// An author that gives more than one piece in so many of the file is audited once.
+const AUDITED_SHARE: u32 = 4;
+
+/// One file's swarm, as this node sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Swarm {
+    pub(super) id: ContentId,
+    pub(super) digest: Digest,
+    pub(super) home: Home,
+    pub(super) stated: Stated,
+    /// What the others were told of this node's origin.
+    pub(super) fetches: bool,
+    judged_at: Instant,
+    /// Pieces drawn to check what an author states, and whose.
+    audits: BTreeMap<u32, PeerId>,
+    cleared: BTreeSet<PeerId>,
+}
+
+impl Swarm {
+    /// The file is whole: what others state of it is of no use any more.
+    pub(super) fn forget_claims(&mut self) {
+        self.stated = Stated::default();
+        self.audits.clear();
+    }
+
+    /// The value a member's piece is taken under, and its standing then.
+    fn accept(&self, piece: u32) -> Option<(Hash, Standing)> {
+        self.stated.value(piece).map(|(value, author)| (value, Standing::Provisional { author }))
+    }
+
+    /// Draws one piece of an author that is relied on for much of the file, and none of whose pieces was checked yet
+    /// (CLAIM-5). It is drawn after the author stated its values.
+    fn draw_audits(&mut self, certain: &PieceSet, count: u32, chance: &mut Chance) {
+        if count < AUDITED_FROM {
+            return;
+        }
+        // Fewer than four share the file: each gives more than a quarter.
+        let few = self.home.fetchers().len() < usize::try_from(AUDITED_SHARE).unwrap_or(usize::MAX);
+        let mut drawn: Vec<(u32, PeerId)> = Vec::new();
+        for (author, pieces) in self.stated.standing() {
+            let much = few || pieces.count() > count / AUDITED_SHARE;
+            if !much || self.cleared.contains(&author) || self.audits.values().any(|peer| *peer == author) {
+                continue;
+            }
+            let mut unread = pieces.clone();
+            unread.subtract(certain);
+            if let Some(piece) = unread.nth(chance.below(unread.count())) {
+                drawn.push((piece, author));
+            }
+        }
+        self.audits.extend(drawn);
+    }
+}
+
+impl Job {
+    /// Whether the origin is asked in turns with others now. Whoever is alone does so too for a moment: others may be
+    /// about to turn up, and each begins elsewhere.
+    pub(super) fn fetches_together(&self, core: &Core) -> bool {
+        let alone_for = self.fetching_since.map_or(Duration::ZERO, |since| core.time().since(since));
+        let expects = core.config.expects_peers && alone_for < ALONE_AFTER && self.sources.is_empty();
+        let is_small = self.len.is_some_and(|len| len <= SMALL_FILE);
+        self.swarm.as_ref().is_some_and(|swarm| swarm.home.has_company() || expects)
+            && !(is_small && self.spec.priority == Priority::Foreground)
+            && self.origin.gives_ranges()
+            && self.is_joinable()
+    }
+
+    /// The swarm this job is in has this id.
+    pub(super) fn is_swarm(&self, content: ContentId) -> bool {
+        self.swarm.as_ref().is_some_and(|swarm| swarm.id == content)
+    }
+
+    /// Joins the swarm of its file once the length is known, tells new peers, and says what changed.
+    pub(super) fn tend_swarm(&mut self, core: &mut Core) {
+        let stale = self.swarm.as_ref().is_some_and(|swarm| Some(swarm.id.len) != self.len);
+        if stale || !self.wants_peers(core) {
+            self.leave_swarm(core);
+        }
+        let Some(geometry) = self.geometry.filter(|cut| cut.piece_count() > 0) else { return };
+        if !self.wants_peers(core) || !self.origin_says_len() || self.is_whole() {
+            return;
+        }
+        let now = core.time();
+        let able = self.origin.reach == Reach::Up && self.origin.breaker.failures() < 3;
+        let fetches = able && self.origin.gives_ranges() && self.is_joinable() && self.may_serve(core);
+        if self.swarm.is_none() {
+            let Some(digest) = self.questions().into_iter().next() else { return };
+            self.swarm = Some(Swarm {
+                id: swarm_id(&digest, geometry.len()),
+                home: Home::new(HomeKey::of(&digest), core.config.me, &geometry, fetches, now),
+                digest,
+                stated: Stated::default(),
+                fetches,
+                judged_at: now,
+                audits: BTreeMap::new(),
+                cleared: BTreeSet::new(),
+            });
+        }
+        let Some(swarm) = &mut self.swarm else { return };
+        let changed = swarm.fetches != fetches;
+        if changed {
+            swarm.fetches = fetches;
+            swarm.home.set_fetches(fetches, now);
+        }
+        let mut told = false;
+        for id in core.peers.ready() {
+            told |= core.join(id, swarm, changed);
+        }
+        if told {
+            self.interest_at.get_or_insert(now);
+        }
+    }
+
+    /// Leaves the swarm of its file, if it is in one.
+    pub(super) fn leave_swarm(&mut self, core: &mut Core) {
+        let Some(swarm) = self.swarm.take() else { return };
+        core.leave(swarm.id);
+        self.sources.retain(|_, source| source.content != swarm.id);
+        self.stop_where(core, |lease| lease.content == Some(swarm.id));
+    }
+
+    /// A peer that knows the digest wants the file too.
+    pub(super) fn member_joined(&mut self, peer: PeerId, len: u64, fetches: bool, core: &mut Core) -> Heed {
+        let now = core.time();
+        let Some(swarm) = self.swarm.as_mut().filter(|swarm| swarm.id.len == len) else { return Heed::Later };
+        let is_new = swarm.home.joined(peer, fetches, now);
+        self.changed = true;
+        if !is_new {
+            return Heed::Soon;
+        }
+        let id = swarm.id;
+        // It may have wanted nothing yet when it was told first.
+        core.join(peer, swarm, true);
+        if self.may_serve(core) {
+            core.grant(peer, id);
+            // The new one knows nothing yet.
+            core.serving.swarm_told.insert(self.id, u32::MAX);
+            core.offer_record_to(peer, id);
+            for run in self.pieces.certain().runs().collect::<Vec<_>>() {
+                let values: Vec<Hash> = run.clone().filter_map(|piece| self.pieces.value(piece)).collect();
+                core.claim_pieces(peer, id, run.start, &values);
+            }
+        }
+        let mut have = PieceSet::new();
+        core.peers.write_have(peer, id, &mut have);
+        let source = PeerSource {
+            content: id,
+            sealed: false,
+            have,
+            since: now,
+            speed: Speed::default(),
+            breaker: Breaker::default(),
+            proven: 0,
+        };
+        if self.stage != Stage::Over {
+            self.sources.entry(peer).or_insert(source);
+        }
+        self.end_lone_leases(core);
+        self.tell_own_claim(peer, core);
+        Heed::Soon
+    }
+
+    /// Somebody is there now: requests that cover the rest of the file end with the segment they are at, which is
+    /// claimed from now on.
+    fn end_lone_leases(&mut self, core: &mut Core) {
+        let (Some(geometry), Some(swarm)) = (self.geometry, &mut self.swarm) else { return };
+        let grid = swarm.home.grid();
+        let mut cuts: Vec<(LeaseId, u32)> = Vec::new();
+        for (id, lease) in self.leases.iter().filter(|(_, lease)| is_for_all(lease)) {
+            let segment = grid.segment_of(lease.position(geometry.piece_len()));
+            if segment.end < lease.pieces.end {
+                swarm.home.take_over(segment.clone());
+                cuts.push((*id, segment.end));
+            }
+        }
+        cuts.into_iter().for_each(|(id, end)| self.trim(id, end, core));
+    }
+
+    /// Tells a new member what this node fetches right now.
+    fn tell_own_claim(&self, peer: PeerId, core: &mut Core) {
+        let Some(swarm) = &self.swarm else { return };
+        if let Some(own) = swarm.home.own() {
+            core.claim_segment(peer, told(swarm, own, self.origin.speed.usual()));
+        }
+    }
+
+    /// A peer wants the file no more, or went.
+    pub(super) fn member_left(&mut self, peer: PeerId, now: Instant) {
+        if let Some(swarm) = &mut self.swarm {
+            swarm.home.left(peer, now);
+            let id = swarm.id;
+            if self.sources.get(&peer).is_some_and(|source| source.content == id) {
+                self.sources.remove(&peer);
+            }
+            self.changed = true;
+        }
+    }
+
+    /// A member states values of pieces it read from the origin.
+    pub(super) fn pieces_claimed(&mut self, peer: PeerId, claim: &PieceClaim, core: &mut Core) -> Heed {
+        let now = core.time();
+        let Some(swarm) = self.swarm.as_mut().filter(|swarm| swarm.id == claim.swarm) else {
+            return Heed::Later;
+        };
+        if !swarm.home.is_member(peer) || core.peers.is_refuted(peer, now) {
+            return Heed::Later;
+        }
+        let pieces = claim.pieces();
+        swarm.stated.state(peer, claim.first, &claim.values);
+        swarm.home.progressed(peer, &pieces, now);
+        if let Some(source) = self.sources.get_mut(&peer).filter(|source| source.content == claim.swarm) {
+            source.have.insert(pieces.clone());
+        }
+        let certain = self.pieces.certain();
+        let differs = |(piece, value): (u32, &Hash)| {
+            certain.contains(piece) && self.pieces.value(piece) != Some(*value)
+        };
+        if pieces.clone().zip(&claim.values).any(differs) {
+            self.refute_author(peer, core);
+        } else {
+            self.claims.note_claimed(pieces, &claim.values, self.pieces.certain());
+        }
+        self.changed = true;
+        Heed::PeerSoon(peer)
+    }
+
+    /// A member says what it fetches now.
+    pub(super) fn segment_claimed(&mut self, peer: PeerId, claim: &SegmentClaim, now: Instant) -> Heed {
+        if let Some(swarm) = self.swarm.as_mut().filter(|swarm| swarm.id == claim.swarm) {
+            swarm.home.claimed(peer, claim, now);
+        }
+        Heed::Later
+    }
+
+    /// Pieces came from the origin: the others are told, and those who stated something else are refuted (CLAIM-3, 11).
+    pub(super) fn tell_certain(&mut self, run: &PieceRun, core: &mut Core) {
+        let may_serve = self.may_serve(core);
+        let Some(swarm) = &mut self.swarm else { return };
+        let mut wrong: BTreeSet<PeerId> = BTreeSet::new();
+        for (piece, value) in (run.first.0..).zip(&run.values) {
+            wrong.extend(swarm.stated.contradicting(piece, *value));
+            if let Some(author) = swarm.audits.remove(&piece) {
+                swarm.cleared.insert(author);
+            }
+        }
+        if may_serve {
+            let (id, others) = (swarm.id, swarm.home.others().collect::<Vec<_>>());
+            for peer in others {
+                core.claim_pieces(peer, id, run.first.0, &run.values);
+            }
+        }
+        wrong.into_iter().for_each(|peer| self.refute_author(peer, core));
+    }
+
+    /// What a member states is not what the origin says (CLAIM-4).
+    fn refute_author(&mut self, peer: PeerId, core: &mut Core) {
+        let now = core.time();
+        let Some(swarm) = &mut self.swarm else { return };
+        if !swarm.stated.refute(peer) {
+            return;
+        }
+        swarm.audits.retain(|_, author| *author != peer);
+        core.peers.refute(peer, now);
+        let why =
+            "what it states of this file is not what the origin says; nothing more is taken on its word";
+        self.why.note(Chosen::Peer(peer), why, String::new(), now);
+        self.stop_where(core, |lease| lease.author == Some(peer));
+        for piece in self.pieces.provisional_of(peer).runs().flatten().collect::<Vec<u32>>() {
+            self.doubt(piece, core);
+        }
+    }
+
+    /// Whether what rests on this author's word still counts.
+    pub(super) fn believes(&self, author: PeerId) -> bool {
+        self.swarm.as_ref().is_some_and(|swarm| swarm.stated.pieces_of(author).is_some())
+            || self.claims.standing_hints().any(|hint| hint.author == author)
+    }
+
+    /// Whether much is to be had in the site and comes slower than the origin would give it (CLAIM-13, HOME-4).
+    pub(super) fn lags(&mut self, geometry: &Geometry, core: &Core) -> bool {
+        let mut waiting = self.in_site(core);
+        waiting.subtract(self.pieces.held());
+        let soon = bytes_in(self.peers_speed.recent(core.time()), LAG_MAX);
+        u64::from(waiting.count()).saturating_mul(geometry.piece_len()) > soon && self.runs_beside(core)
+    }
+
+    /// Another member that states the same value of a piece.
+    pub(super) fn other_member(&self, piece: u32, value: Hash) -> Option<PeerId> {
+        let (stated, author) = self.swarm.as_ref()?.stated.value(piece)?;
+        (stated == value).then_some(author)
+    }
+
+    /// Pieces the origin has to decide on: where two members differ, and audits.
+    pub(super) fn swarm_checks(&mut self, core: &mut Core) -> Vec<(u32, &'static str)> {
+        let count = self.geometry.map_or(0, |cut| cut.piece_count());
+        let trusted = self.claims.trusted.is_some();
+        let Some(swarm) = self.swarm.as_mut().filter(|_| !trusted) else { return Vec::new() };
+        swarm.draw_audits(self.pieces.certain(), count, &mut core.chance);
+        let differing =
+            swarm.stated.conflicts().map(|piece| (piece, "two members differ here; the origin decides"));
+        let audits = swarm.audits.keys().map(|piece| (*piece, "audit of what a member states"));
+        differing.chain(audits).collect()
+    }
+
+    /// The value a piece may be taken from a member under, and what it is then.
+    fn accept_piece(&self, piece: u32) -> Option<(Hash, Standing)> {
+        if let Some(list) = &self.claims.trusted {
+            return list.value(PieceIndex(piece)).map(|value| (value, Standing::Proved));
+        }
+        let hint = self.claims.active.and_then(|active| self.claims.accept(active));
+        let hinted = hint.and_then(|(list, standing)| Some((list.value(PieceIndex(piece))?, standing)));
+        hinted.or_else(|| self.swarm.as_ref()?.accept(piece))
+    }
+
+    /// Members that may be asked for bytes now, in an order of chance.
+    fn usable_members(&self, scene: &Scene, core: &mut Core) -> Vec<PeerId> {
+        let now = core.time();
+        let Some(swarm) = &self.swarm else { return Vec::new() };
+        let is_usable = |(id, source): &(&PeerId, &PeerSource)| {
+            source.content == swarm.id && !scene.load(**id).late && source.breaker.is_closed(now)
+        };
+        let mut usable: Vec<PeerId> = self.sources.iter().filter(is_usable).map(|(id, _)| *id).collect();
+        let count = u32::try_from(usable.len()).unwrap_or(u32::MAX);
+        if count > 0 {
+            usable.rotate_left(super::piece_set::place(core.chance.below(count)));
+        }
+        usable
+    }
+
+    /// Takes from members what they have and this node lacks; from all of them, or from a few that are looked at.
+    pub(super) fn plan_members(
+        &mut self,
+        geometry: &Geometry,
+        among: Option<&BTreeSet<PeerId>>,
+        scene: &mut Scene,
+        core: &mut Core,
+    ) {
+        let mut usable = self.usable_members(scene, core);
+        if let Some(among) = among {
+            usable.retain(|peer| among.contains(peer));
+        }
+        let why = match self.claims.trusted {
+            Some(_) => "it fetches the file too, and the digest proves its pieces",
+            None => "it fetches the file too; the file's digest will decide",
+        };
+        loop {
+            let mut opened = false;
+            for id in &usable {
+                if scene.gaps.is_empty() {
+                    return;
+                }
+                let Some((pieces, values, standing)) = self.next_of_member(*id, scene, geometry, core) else {
+                    continue;
+                };
+                if self.lease_from_member(*id, pieces.clone(), values, standing, why, core) {
+                    scene.gaps.remove(pieces.clone());
+                    scene.opened(*id, pieces);
+                    opened = true;
+                }
+            }
+            if !opened {
+                return;
+            }
+        }
+    }
+
+    /// What to ask a member for next: consecutive pieces that rest on one word.
+    fn next_of_member(
+        &self,
+        id: PeerId,
+        scene: &Scene,
+        geometry: &Geometry,
+        core: &mut Core,
+    ) -> Option<(Range<u32>, Vec<Hash>, Standing)> {
+        let source = self.sources.get(&id)?;
+        let now = core.time();
+        let open = scene.load(id).open;
+        if open >= MEMBER_LEASES_MAX || (open >= 1 && source.proven == 0) {
+            return None;
+        }
+        let len = bytes_in(source.speed.recent(now), MEMBER_AHEAD).clamp(UNIT_LEN, LEASE_LEN_MIN);
+        let most = pieces_in(geometry, len).min(u32::try_from(VALUES_PER_WANT_MAX).unwrap_or(u32::MAX));
+        let from = core.chance.below(geometry.piece_count());
+        let run = super::planner::pick(&scene.gaps, &source.have, from, most)?;
+        let (first, standing) = self.accept_piece(run.start)?;
+        let mut values = vec![first];
+        for piece in run.start + 1..run.end {
+            match self.accept_piece(piece) {
+                Some((value, same)) if same == standing => values.push(value),
+                _ => break,
+            }
+        }
+        values.truncate(super::piece_set::place(self.room_under(standing, geometry)));
+        let count = u32::try_from(values.len()).unwrap_or(u32::MAX);
+        (count > 0).then_some((run.start..run.start.saturating_add(count), values, standing))
+    }
+
+    /// How many pieces may be taken on one word before an audit of it is answered (CLAIM-5).
+    fn room_under(&self, standing: Standing, geometry: &Geometry) -> u32 {
+        let (Standing::Provisional { author }, Some(swarm)) = (standing, &self.swarm) else {
+            return u32::MAX;
+        };
+        if !swarm.audits.values().any(|peer| *peer == author) || !self.audit_is_possible() {
+            return u32::MAX;
+        }
+        let leased = self.leases.values().filter(|lease| lease.author == Some(author));
+        let coming: u32 = leased.map(|lease| lease.left(geometry.piece_len())).sum();
+        let taken = self.pieces.provisional_of(author).count().saturating_add(coming);
+        pieces_in(geometry, UNVERIFIED_BYTES_PER_PEER).saturating_sub(taken)
+    }
+
+    /// Pieces that some usable peer has, by what it says, and that may be taken: under a list, or by a value that
+    /// reached this node.
+    fn in_site(&self, core: &Core) -> PieceSet {
+        let now = core.time();
+        let (mut site, mut stated) = (PieceSet::new(), PieceSet::new());
+        for (id, source) in &self.sources {
+            let is_member = self.is_swarm(source.content);
+            let is_ours = is_member || self.claims.is_accepted(source.content);
+            // What comes from it at a trickle, or not at all, had better be fetched again.
+            let is_slow = source.speed.owing(now) >= SLOW_FROM && source.speed.recent(now) < SLOW;
+            let is_gone = source.speed.is_silent(MEMBER_GONE, now) || source.breaker.failures() > 0;
+            if is_ours && !is_gone && !is_slow && core.peers.get(*id).is_some_and(|peer| peer.ready) {
+                let pieces = if is_member { &mut stated } else { &mut site };
+                pieces.union_with(&source.have);
+            }
+        }
+        let listed = self.claims.trusted.is_some()
+            || self.claims.active.is_some_and(|active| self.claims.is_accepted(active));
+        if let Some(swarm) = self.swarm.as_ref().filter(|_| !listed) {
+            stated.intersect_with(&swarm.stated.known());
+        }
+        site.union_with(&stated);
+        site
+    }
+
+    /// Asks the origin for what this node should fetch for all.
+    pub(super) fn plan_home(&mut self, geometry: &Geometry, core: &mut Core) {
+        let now = core.time();
+        let usable = self.origin.is_usable(now) && self.claims.alone.is_none();
+        if !usable || !self.head_start_is_over(core) {
+            return;
+        }
+        let mut wanted = PieceSet::of(0..geometry.piece_count());
+        wanted.subtract(self.pieces.held());
+        let site = self.in_site(core);
+        wanted.subtract(&site);
+        self.cut_own_leases(geometry, &site, &wanted, core);
+        let mut open = wanted;
+        for lease in self.leases.values().filter(|lease| !lease.released) {
+            open.remove(lease.pieces.clone());
+        }
+        let rate = self.origin.speed.recent(now);
+        let round_trip = self.origin.probe.as_ref().map_or(Duration::ZERO, |probe| probe.round_trip);
+        let soon = ahead(geometry, rate, round_trip + PROGRESS_TICK);
+        let Some(swarm) = &mut self.swarm else { return };
+        swarm.home.set_own_rate(rate.max(self.origin.speed.usual()));
+        if now.since(swarm.judged_at) >= JUDGE_EVERY {
+            swarm.judged_at = now;
+            swarm.home.judge(&open, now);
+        }
+        let at_work = |lease: &&OpenLease| is_for_all(lease) && lease.left(geometry.piece_len()) > soon;
+        let busy = self.leases.values().any(|lease| at_work(&lease));
+        let count = self.leases.values().filter(|lease| is_for_all(lease)).count();
+        if !busy && count < 2 {
+            self.fetch_for_all(&open, core);
+        }
+        if let Some(swarm) = &self.swarm {
+            let wake = swarm.home.wake(now);
+            self.wake_at(wake);
+        }
+    }
+
+    fn fetch_for_all(&mut self, open: &PieceSet, core: &mut Core) {
+        let now = core.time();
+        let is_first = self.origin.speed.total() == 0;
+        let Some(swarm) = &mut self.swarm else { return };
+        let Some(work) = swarm.home.next(open, now, &mut core.chance) else { return };
+        let mut pieces = work.pieces;
+        if !swarm.home.has_company() {
+            // Nobody to leave anything to: all that follows, in one request.
+            pieces = open.run_at(pieces.start, u32::MAX).unwrap_or(pieces);
+        } else if is_first {
+            // Others may be about to turn up: a mistake costs a unit.
+            pieces.end = pieces.end.min(swarm.home.grid().unit_of(pieces.start).end);
+        }
+        if let Some(claim) = &work.claim {
+            let claim = told(swarm, claim, self.origin.speed.usual());
+            let others: Vec<PeerId> = swarm.home.others().collect();
+            others.into_iter().for_each(|peer| core.claim_segment(peer, claim.clone()));
+        }
+        self.lease_from_origin(Some(pieces), Purpose::Gap, work.why, core);
+    }
+
+    /// Own requests end before what others have by now.
+    fn cut_own_leases(&mut self, geometry: &Geometry, site: &PieceSet, wanted: &PieceSet, core: &mut Core) {
+        let now = core.time();
+        let Some(swarm) = &self.swarm else { return };
+        let ours = self.leases.iter().filter(|(_, lease)| is_for_all(lease) && !lease.released);
+        let cut = |(id, lease): (&LeaseId, &OpenLease)| {
+            let told = lease.position(geometry.piece_len());
+            let at = (told..lease.pieces.end).find(|piece| !self.pieces.held().contains(*piece))?;
+            Some((*id, swarm.home.cut(at, lease.pieces.end, site, wanted, now)?))
+        };
+        let cuts: Vec<(LeaseId, u32)> = ours.filter_map(cut).collect();
+        cuts.into_iter().for_each(|(id, end)| self.trim(id, end, core));
+    }
+
+    /// What of this job's part may be served inside its swarm: all that stands, by its value (TRUST-1).
+    pub(super) fn swarm_have(&self, core: &Core) -> Option<(ContentId, PieceSet)> {
+        let swarm = self.swarm.as_ref()?;
+        let on_disk = matches!(self.stage, Stage::Fetching | Stage::Sealing | Stage::Sealed);
+        let may = on_disk && self.may_serve(core) && self.reset_to.is_none();
+        may.then(|| (swarm.id, self.pieces.held().clone()))
+    }
+
+    /// Whether this job's part has these pieces with these values.
+    pub(super) fn has_values(&self, pieces: &PieceSet, values: &[Hash]) -> bool {
+        let mine = pieces
+            .runs()
+            .flatten()
+            .map(|piece| self.pieces.value(piece).filter(|_| self.pieces.held().contains(piece)));
+        mine.eq(values.iter().map(|value| Some(*value)))
+    }
+}
+
+fn is_for_all(lease: &OpenLease) -> bool {
+    lease.giver == Giver::Origin && !lease.stopped && !lease.to_end && lease.purpose == Purpose::Gap
+}
