@@ -15,6 +15,8 @@ pub const UNIT_LEN: u64 = 256 * 1024;
 const SEGMENTS_WANTED: u64 = 128;
 const SEGMENT_LEN_MIN: u64 = 1024 * 1024;
 const SEGMENT_LEN_MAX: u64 = 4 * 1024 * 1024;
+/// Segments at most, about: those of longer files are longer.
+const SEGMENTS_MAX: u64 = 4_096;
 
 /// How a file is cut for fetching: pieces in a unit, pieces in a segment. The same for all who know its length.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,7 +34,9 @@ impl Grid {
         let piece_len = geometry.piece_len();
         let pieces = |len: u64| u32::try_from(len / piece_len).unwrap_or(u32::MAX).max(1);
         let wanted = (geometry.len() / SEGMENTS_WANTED).max(1).next_power_of_two();
-        let segment = wanted.clamp(SEGMENT_LEN_MIN, SEGMENT_LEN_MAX);
+        // Every change of fetchers looks at every segment, so their number is bounded too.
+        let few = (geometry.len() / SEGMENTS_MAX).max(1).next_power_of_two();
+        let segment = wanted.clamp(SEGMENT_LEN_MIN, SEGMENT_LEN_MAX).max(few);
         Self { count: geometry.piece_count(), piece_len, unit: pieces(UNIT_LEN), segment: pieces(segment) }
     }
 
@@ -91,13 +95,15 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_is_one_to_four_mebibytes_and_made_of_units() {
+    fn a_segment_is_one_to_four_mebibytes_until_there_are_too_many() {
         for (len, segment, count) in [
             (1, 16, 1),
             (64 << 20, 16, 64),
             (256 << 20, 32, 128),
             (1 << 30, 64, 256),
-            (64 << 30, 1, 16_384),
+            (16 << 30, 4, 4_096),
+            (64 << 30, 4, 4_096),
+            (4 << 40, 256, 4_096),
             (256 << 20 | 1, 32, 129),
         ] {
             let grid = grid(len);
