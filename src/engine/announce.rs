@@ -49,7 +49,7 @@ impl Core {
     }
 
     pub(super) fn grant(&mut self, id: PeerId, swarm: ContentId) {
-        if let Some(peer) = self.peers.get_mut(id).filter(|peer| peer.near) {
+        if let Some(peer) = self.peers.get_mut(id) {
             peer.granted.insert(swarm);
         }
     }

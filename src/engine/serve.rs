@@ -315,9 +315,11 @@ impl Shelf<'_> {
         found
     }
 
-    /// The job whose swarm a peer joins, if it proves that it knows the digest (LOOKUP-2).
+    /// The job whose swarm a peer on the link joins, if it proves that it knows the digest (LOOKUP-2).
     pub(super) fn swarm_of(&self, id: PeerId, lookup: LookupId, proof: &[u8; 32]) -> Option<JobId> {
-        let nonce = *self.core.peers.get(id)?.session.my_nonce();
+        // Who is not on the link learns nothing of what is fetched here (LOOKUP-3).
+        let peer = self.core.peers.get(id).filter(|peer| peer.near)?;
+        let nonce = *peer.session.my_nonce();
         let me = self.core.config.me;
         let is_it = |job: &&Job| {
             let digest = job.swarm.as_ref().map(|swarm| &swarm.digest);

@@ -3,6 +3,7 @@
 use peer_proto::content::ByteRange;
 use peer_proto::digest::Digest;
 use peer_proto::session::Answer;
+use peer_proto::wire::Frame;
 
 use super::world::*;
 use crate::engine::io::*;
@@ -35,6 +36,24 @@ fn answer(flags: PeerFlags, record: RecordSummary, near: bool, digest: &Digest) 
     world.pump_and_tell(asker);
     world.run_for(50);
     *world.model(asker).answers.first().expect("every question is answered")
+}
+
+#[test]
+fn lookup_3_only_who_is_on_the_link_is_told_what_is_read_from_the_origin() {
+    for near in [true, false] {
+        let truth = file(16 * MIB, 1);
+        let mut world = World::new(&truth);
+        let other = world.peer(2, &truth, sha256(), FAST);
+        world.model(other).digest = None;
+        world.connect_again(other, near);
+        world.submit(spec(&[sha256()]));
+        world.run_for(100);
+        world.model(other).session.join(&sha256(), truth.content().len, false);
+        world.pump_and_tell(other);
+        world.run_for(4_000);
+        let told = world.peers[&other].frames.iter().filter(|frame| matches!(frame, Frame::PieceClaim(_)));
+        assert_eq!(told.count() > 0, near);
+    }
 }
 
 #[test]
