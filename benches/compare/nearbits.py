@@ -42,7 +42,7 @@ class Nearbits(Tool):
                 "--json", *more)
 
     def fetch(self, node):
-        lingers = ("--linger", "3600") if self.stays else ("--linger", "0")
+        lingers = ("--stay", "3600") if self.stays else ("--linger", "0")
         return self.start(node, *self.get(node, *lingers))
 
     # A swarm's node goes on serving after it has the file: it says so with its JSON line, and is stopped by the bench.

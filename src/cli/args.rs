@@ -102,6 +102,9 @@ pub(super) struct GetArgs {
     /// Afterwards, serve neighbours that are fetching from us for at most so many seconds (embedded node only).
     #[arg(long, value_name = "SECS", default_value_t = 5)]
     pub(super) linger: u64,
+    /// Afterwards, stay for so many seconds and serve whoever asks (embedded node only).
+    #[arg(long, value_name = "SECS", default_value_t = 0)]
+    pub(super) stay: u64,
     /// Give up when no byte has come for so many seconds.
     #[arg(long, value_name = "SECS", default_value_t = 60)]
     pub(super) timeout: u64,

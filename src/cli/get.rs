@@ -74,9 +74,8 @@ pub(super) async fn run(args: GetArgs) -> Result<Exit, Stop> {
             Ok(Ending::Delivered(view)) => {
                 get.report(&client, &view).await;
                 if let Some(host) = host.take() {
-                    let linger = Duration::from_secs(get.args.linger);
                     tokio::select! {
-                        () = host.leave(&client, linger) => {}
+                        () = get.serve_on(host, &client) => {}
                         // The file is there: leaving early only hurries the neighbours.
                         () = &mut interrupted => {}
                     }
@@ -100,6 +99,16 @@ pub(super) async fn run(args: GetArgs) -> Result<Exit, Stop> {
 }
 
 impl Get {
+    /// Serves neighbours as long as was asked for, and those that are still being served a moment longer.
+    async fn serve_on(&self, host: Host, client: &Client) {
+        let stay = Duration::from_secs(self.args.stay);
+        if stay > Duration::ZERO {
+            self.say(&format!("serving neighbours for {} s more; Ctrl-C ends it", self.args.stay));
+            tokio::time::sleep(stay).await;
+        }
+        host.leave(client, Duration::from_secs(self.args.linger)).await;
+    }
+
     /// Hands the job in, or takes it up where it was, and follows it.
     async fn follow(
         &mut self,

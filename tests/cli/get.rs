@@ -62,6 +62,26 @@ async fn a_neighbour_that_has_the_file_spares_the_origin() {
     daemon.kill().await;
 }
 
+#[tokio::test]
+async fn a_get_that_stays_serves_a_neighbour_that_comes_when_it_is_done() {
+    let (holder, fetcher) = (Home::new(), Home::new());
+    let file = payload(8 * MIB);
+    let origin = Origin::start(file.clone()).await;
+    let digest = blake3(&file);
+    let staying = holder.get(&origin.url(), "out", &["--blake3", &digest, "--stay", "600"]).spawn().unwrap();
+    until("its file", || holder.join("out").exists()).await;
+    let status = run(holder.path(), &["status", "--json", "--state-dir", &holder.text("state")]).await.json();
+    let address = status["listen"][0].as_str().unwrap().to_owned();
+    let slow = Origin::slow(file.clone(), 400_000).await;
+    let late = fetcher.get(&slow.url(), "out", &["--blake3", &digest, "--peer", &address]).spawn().unwrap();
+    let report = finish(late).await.json();
+    assert!(report["bytes"]["peers"].as_u64().unwrap() > 6 << 20, "{report}");
+    assert_eq!(std::fs::read(fetcher.join("out")).unwrap(), file);
+    crate::support::signal(&staying, Signal::INT);
+    let ran = finish(staying).await;
+    assert_eq!((ran.code, &ran.json()["len"]), (0, &(8 * MIB).into()), "it has its file: {ran:?}");
+}
+
 fn daemon_id(address: &str) -> String {
     address.rsplit('/').next().unwrap().to_owned()
 }
