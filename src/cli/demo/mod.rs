@@ -1,7 +1,7 @@
 //! `nearbits demo`: a slow origin and five real nodes on this machine, shown live and checked.
 //!
-//! Knows: the story (one fetches, three fetch at once, one comes late), what must be true of it, and the table at the
-//! end. Does not know: how nodes do it.
+//! Knows: the story (four want a file at once that nobody has, one comes late), what must be true of it, and the table at
+//! the end. Does not know: how nodes do it.
 
 mod node;
 mod origin;
@@ -28,8 +28,8 @@ use crate::control::api::{Existing, JobSpec, JobState, JobView, PeerFlags, Prior
 
 /// The whole demo ends within this, one way or the other.
 const DEMO_TIMEOUT: Duration = Duration::from_secs(55);
-/// Nodes that fetch at once after the first one is done; one more comes late.
-const AT_ONCE: usize = 3;
+/// Nodes that want the file at once while nobody has it; one more comes late.
+const AT_ONCE: usize = 4;
 const MIB: u64 = 1 << 20;
 
 /// One node's fetch, done and looked at.
@@ -91,9 +91,9 @@ async fn play(args: &DemoArgs, folder: &Path) -> Result<Outcome, Stop> {
         "origin: {} behind a line of {} MB/s; {} nodes, each its own process",
         amount::bytes(len),
         args.wan_mb_per_s,
-        AT_ONCE + 2
+        AT_ONCE + 1
     ));
-    let nodes = (1..=AT_ONCE + 2).map(|number| {
+    let nodes = (1..=AT_ONCE + 1).map(|number| {
         let folder = folder.join(format!("node{number}"));
         async move { DemoNode::start(format!("node {number}"), &folder).await }
     });
@@ -101,14 +101,10 @@ async fn play(args: &DemoArgs, folder: &Path) -> Result<Outcome, Stop> {
     introduce(&nodes).await?;
 
     let fetch = Fetch { origin: &origin, digest: &digest, wanted: &wanted, len, view: &view };
-    let (first, rest) = nodes.split_at(1);
-    let (at_once, late) = rest.split_at(AT_ONCE);
-    let mut fetched = Vec::new();
-    view.say("1. one node fetches the file: only the origin has it");
-    fetched.extend(try_join_all(first.iter().map(|node| fetch.by(node))).await?);
-    view.say("2. three nodes want it at once: the first one has it, and they have each other");
-    fetched.extend(try_join_all(at_once.iter().map(|node| fetch.by(node))).await?);
-    view.say("3. one comes late: everybody has it");
+    let (at_once, late) = nodes.split_at(AT_ONCE);
+    view.say("1. four nodes want the file at once; only the origin has it");
+    let mut fetched = try_join_all(at_once.iter().map(|node| fetch.by(node))).await?;
+    view.say("2. one comes late: everybody has it");
     fetched.extend(try_join_all(late.iter().map(|node| fetch.by(node))).await?);
 
     let names = nodes.iter().map(|node| (node.peer_id.clone(), node.name.clone())).collect();
