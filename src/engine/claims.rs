@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use peer_proto::content::{ContentId, Hash, PieceIndex};
 use peer_proto::digest::{Algorithm, Digest};
@@ -25,6 +26,8 @@ pub(super) const LISTS_MAX: usize = 4;
 pub(super) const AUDITED_FROM: u32 = 128;
 const AUDITS_MAX: u32 = 16;
 const AUDIT_SHARE: u32 = 200;
+/// The first piece of an audit is drawn at once, the others then: by that time it is known who shares the audit.
+const AUDIT_GROWS_AFTER: Duration = Duration::from_millis(300);
 
 /// A list some peers stated for a digest that is no root: believed only as far as it is checked.
 #[derive(Clone, Debug)]
@@ -35,12 +38,20 @@ pub(super) struct Hint {
     /// Everybody who stated it.
     pub(super) stated_by: BTreeSet<PeerId>,
     pub(super) refuted: bool,
-    /// Pieces drawn for its audit, fetched or not.
-    pub(super) audits: Option<Vec<u32>>,
+    pub(super) audit: Audit,
     /// Whether an audit agreed, or none is needed.
     pub(super) cleared: bool,
     /// Whether it was followed alone, against what the origin says (CLAIM-10, step 1).
     pub(super) followed_alone: bool,
+}
+
+/// How far the audit of a hint is drawn.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Audit {
+    /// Pieces drawn, fetched or not.
+    pub(super) pieces: Vec<u32>,
+    /// When more are drawn: at first at once.
+    grows_at: Instant,
 }
 
 /// A list that was asked for.
@@ -157,7 +168,7 @@ impl Claims {
             let stated = hint.list.value(PieceIndex(piece));
             if stated != Some(value) {
                 refuted.push(hint.list.content());
-            } else if hint.audits.as_ref().is_some_and(|audits| audits.contains(&piece)) {
+            } else if hint.audit.pieces.contains(&piece) {
                 hint.cleared = true;
             }
         }
@@ -178,11 +189,6 @@ impl Claims {
         self.conflicts.extend(differing);
     }
 
-    /// Whether the audit of the followed hint is still to be drawn.
-    pub(super) fn wants_audit(&self) -> bool {
-        self.active.and_then(|active| self.hint(active)).is_some_and(|hint| hint.audits.is_none())
-    }
-
     /// Notes a conflict between a list that stands and what somebody says to have read from the origin (CLAIM-6).
     pub(super) fn note_claimed(&mut self, pieces: Range<u32>, values: &[Hash], certain: &PieceSet) {
         if self.conflicts.len() >= LISTS_MAX || self.hints.is_empty() {
@@ -196,33 +202,40 @@ impl Claims {
         self.conflicts.extend(differing);
     }
 
-    /// Draws the audit of the followed hint, after its author stated every value (CLAIM-5): up to half a percent of
-    /// the pieces, shared with the other interested peers, at most 16, at least one.
-    pub(super) fn draw_audit(&mut self, from: &PieceSet, others: u32, chance: &mut Chance) {
+    /// Whether pieces are to be drawn for the audit of the followed hint.
+    pub(super) fn audit_is_due(&self, now: Instant) -> bool {
+        self.active.and_then(|active| self.hint(active)).is_some_and(|hint| hint.audit.grows_at <= now)
+    }
+
+    /// Draws the audit of the followed hint, after its author stated every value (CLAIM-5): one piece at once, and a
+    /// moment later the rest of up to half a percent of the pieces, shared with the `others` that are interested by
+    /// then, at most 16.
+    pub(super) fn draw_audit(&mut self, mut gaps: PieceSet, others: u32, chance: &mut Chance, now: Instant) {
         let Some(active) = self.active else { return };
         let Some(hint) = self.hint_mut(active) else { return };
-        if hint.audits.is_some() {
-            return;
-        }
         let count = hint.list.geometry().piece_count();
         if count < AUDITED_FROM {
-            hint.audits = Some(Vec::new());
+            hint.audit.grows_at = Instant::NEVER;
             hint.cleared = true;
             return;
         }
-        let share = AUDIT_SHARE * (others + 1);
-        let rounded_up = u32::from(chance.below(share) < count % share);
-        let budget = (count / share + rounded_up).clamp(1, AUDITS_MAX);
-        let mut left = from.clone();
-        let mut audits = Vec::new();
-        while let Some(piece) = left.nth(chance.below(left.count()))
-            && u32::try_from(audits.len()).unwrap_or(u32::MAX) < budget
+        let is_first = hint.audit.pieces.is_empty();
+        let budget = if is_first {
+            hint.audit.grows_at = now.after(AUDIT_GROWS_AFTER);
+            1
+        } else {
+            hint.audit.grows_at = Instant::NEVER;
+            let share = AUDIT_SHARE * (others + 1);
+            let rounded_up = u32::from(chance.below(share) < count % share);
+            (count / share + rounded_up).min(AUDITS_MAX)
+        };
+        while u32::try_from(hint.audit.pieces.len()).unwrap_or(u32::MAX) < budget
+            && let Some(piece) = gaps.nth(chance.below(gaps.count()))
         {
-            left.remove(piece..piece + 1);
-            audits.push(piece);
+            gaps.remove(piece..piece + 1);
+            hint.audit.pieces.push(piece);
         }
-        hint.cleared = audits.is_empty();
-        hint.audits = Some(audits);
+        hint.cleared |= hint.audit.pieces.is_empty();
     }
 
     /// How many pieces may still be taken under a hint before an audit of it is answered: 1 MiB of them, or one.

@@ -15,7 +15,7 @@ use peer_proto::standing::PieceRun;
 use peer_proto::time::Instant;
 use peer_proto::verify::HashList;
 
-use super::claims::{Claims, Fetching, Hint};
+use super::claims::{Audit, Claims, Fetching, Hint};
 use super::core::Core;
 use super::fetch::{HEAD_START_MAX, LIST_WAIT, LOOK_FOR, Reach};
 use super::io::Standing;
@@ -226,7 +226,7 @@ impl Job {
             author: id,
             stated_by,
             refuted: false,
-            audits: None,
+            audit: Audit::default(),
             cleared: false,
             followed_alone: false,
         });

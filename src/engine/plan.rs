@@ -159,15 +159,15 @@ impl Job {
             return;
         }
         let others = u32::try_from(self.sources.len().saturating_sub(1)).unwrap_or(u32::MAX / 2);
-        if self.claims.wants_audit() {
+        if self.claims.audit_is_due(now) {
             let gaps = self.gaps();
-            self.claims.draw_audit(&gaps, others, &mut core.chance);
+            self.claims.draw_audit(gaps, others, &mut core.chance, now);
         }
         let mut wanted: Vec<(u32, &'static str)> = Vec::new();
         let conflicts = self.claims.conflicts.iter();
         wanted.extend(conflicts.map(|piece| (*piece, "two lists differ here; the origin decides")));
         let active = self.claims.active.and_then(|active| self.claims.hint(active));
-        let audits = active.into_iter().flat_map(|hint| hint.audits.iter().flatten());
+        let audits = active.into_iter().flat_map(|hint| &hint.audit.pieces);
         wanted.extend(audits.map(|piece| (*piece, "audit of an untrusted list")));
         wanted.extend(self.swarm_checks(core));
         for (piece, why) in wanted {
