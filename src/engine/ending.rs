@@ -159,9 +159,15 @@ impl Job {
     }
 
     /// A peer refused a request in words.
-    pub(super) fn refused(&mut self, id: LeaseId, peer: PeerId, reason: RefuseReason, core: &mut Core) {
+    pub(super) fn refused(
+        &mut self,
+        id: LeaseId,
+        peer: PeerId,
+        reason: RefuseReason,
+        core: &mut Core,
+    ) -> Heed {
         let now = core.time();
-        let Some(lease) = self.leases.get(&id) else { return };
+        let Some(lease) = self.leases.get(&id) else { return Heed::Later };
         let pieces = lease.pieces.clone();
         let jitter = core.chance.below(256);
         if let Some(source) = self.sources.get_mut(&peer) {
@@ -177,6 +183,11 @@ impl Job {
             }
         }
         self.stop(id, core);
+        match reason {
+            // Where many ask, many are refused: what they asked for is looked for elsewhere together.
+            RefuseReason::Busy { .. } => Heed::Soon,
+            RefuseReason::NotHeld | RefuseReason::Other => Heed::Now,
+        }
     }
 
     /// A peer is not to be used any more: its leases end now.

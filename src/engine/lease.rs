@@ -125,9 +125,11 @@ impl OpenLease {
         self.pieces.start.saturating_add(through).min(self.pieces.end)
     }
 
-    /// What its end calls for: one that brought what it was to bring only frees a place at its peer.
+    /// What its end calls for: one that brought what it was to bring only frees a place at its peer, and whoever
+    /// stopped one has seen to what follows.
     pub(super) fn frees(&self, is_ok: bool) -> Heed {
         match self.giver {
+            Giver::Peer(_) if self.stopped && !is_ok => Heed::Soon,
             Giver::Peer(peer)
                 if is_ok && self.purpose == Purpose::Gap && !self.released && self.orphaned.is_none() =>
             {

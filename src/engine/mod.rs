@@ -31,6 +31,7 @@ mod recall;
 mod repair;
 mod scene;
 pub mod serve;
+pub mod slots;
 pub mod stated;
 mod swarm;
 mod views;
@@ -348,10 +349,7 @@ impl Engine {
             SessionEvent::Refused { request, reason } => {
                 let lease = self.core.peers.get_mut(peer).and_then(|peer| peer.requests.remove(&request));
                 if let Some((job, lease)) = lease {
-                    self.with_job(Some(job), |job, core| {
-                        job.refused(lease, peer, reason, core);
-                        Heed::Now
-                    });
+                    self.with_job(Some(job), |job, core| job.refused(lease, peer, reason, core));
                 }
             }
             SessionEvent::Asked { key, id, proof } => self.shelf().asked(peer, key, id, &proof),

@@ -22,15 +22,12 @@ use super::core::{Asker, Core};
 use super::io::{Effect, ServeFrom, ServeId, ServeOutcome};
 use super::job::{Job, Stage};
 use super::piece_set::PieceSet;
+use super::slots::{BUSY_RETRY, Guest, Slots};
 use crate::job::JobId;
 use crate::record::{Holding, RecordId, RecordSummary, Scope};
 
-/// Requests of all peers together that are served at a time.
-pub const SERVES_MAX: usize = 64;
-/// When a refused peer may ask again.
-pub const BUSY_RETRY: Duration = Duration::from_millis(500);
 /// How often peers are told what a growing part has.
-pub const HAVE_TICK: Duration = Duration::from_millis(100);
+pub const HAVE_TICK: Duration = Duration::from_millis(50);
 /// A delivered file is in the cache within this, if it is kept at all.
 const KEPT_WITHIN: Duration = Duration::from_secs(5);
 /// Members of a swarm that are told what the part has, while it grows.
@@ -43,7 +40,7 @@ const ADDRESSES_MAX: usize = 4_096;
 /// What is being served, and how often who asked in vain.
 #[derive(Debug, Default)]
 pub(super) struct Serving {
-    open: BTreeMap<ServeId, (PeerId, RequestId)>,
+    open: Slots,
     index: BTreeMap<LookupId, Vec<(Digest, RecordId)>>,
     /// Records by the swarms of their digests.
     swarms: BTreeMap<ContentId, RecordId>,
@@ -198,7 +195,7 @@ impl Core {
 
     /// Serving ended for all: the permission went.
     pub(super) fn stop_serving(&mut self) {
-        let open: Vec<ServeId> = self.serving.open.keys().copied().collect();
+        let open: Vec<ServeId> = self.serving.open.ids().collect();
         open.into_iter().for_each(|id| self.effect(Effect::StopServe { id }));
         let peers = self.peers.ready();
         for id in peers {
@@ -212,7 +209,7 @@ impl Core {
     pub(super) fn serve_ended(&mut self, id: ServeId, sent: u64, outcome: ServeOutcome) {
         let now = self.time();
         self.totals.served_bytes += sent;
-        let Some((peer_id, request)) = self.serving.open.remove(&id) else { return };
+        let Some((peer_id, request)) = self.serving.open.remove(id) else { return };
         let Some(peer) = self.peers.get_mut(peer_id) else { return };
         peer.bytes_out += sent;
         if peer.serving.get(&request) != Some(&id) {
@@ -372,11 +369,12 @@ impl Shelf<'_> {
         } else {
             self.member_offer(content, &needed, &values)
         };
+        let guest = if values.is_empty() { Guest::Other } else { Guest::Member };
         let refused = match from {
-            Some(_) if self.core.serving.open.len() >= SERVES_MAX => {
-                Some(RefuseReason::Busy { retry: BUSY_RETRY })
+            Some(_) => {
+                let retry = self.core.serving.open.busy(id, guest, now);
+                retry.map(|retry| RefuseReason::Busy { retry })
             }
-            Some(_) => None,
             None if granted && self.is_being_delivered(content) => {
                 Some(RefuseReason::Busy { retry: BUSY_RETRY })
             }
@@ -387,7 +385,7 @@ impl Shelf<'_> {
         match (refused, from) {
             (None, Some(from)) => {
                 peer.serving.insert(request, serve);
-                self.core.serving.open.insert(serve, (id, request));
+                self.core.serving.open.add(serve, id, request, guest, now);
                 self.core.effect(Effect::Serve { id: serve, peer: id, request, from, ranges, values });
             }
             (refused, _) => {

@@ -51,6 +51,8 @@ const LAG_MAX: Duration = Duration::from_secs(2);
 const MEMBER_AHEAD: Duration = Duration::from_millis(50);
 /// Leases a member may have open: the next one waits in its queue while one moves.
 const MEMBER_LEASES_MAX: usize = 2;
+/// Members that are asked for bytes at the same time: as many as the slots of a member make room for.
+const MEMBERS_AT_ONCE: usize = 4;
 /// Progress is told so often: what is left of a request is known that late.
 const PROGRESS_TICK: Duration = Duration::from_millis(150);
 /// How often stalled claims are looked for.
@@ -400,11 +402,15 @@ impl Job {
             Some(_) => "it fetches the file too, and the digest proves its pieces",
             None => "it fetches the file too; the file's digest will decide",
         };
+        let mut at_work = self.members_at_work();
         loop {
             let mut opened = false;
             for id in &usable {
                 if scene.gaps.is_empty() {
                     return;
+                }
+                if at_work.len() >= MEMBERS_AT_ONCE && !at_work.contains(id) {
+                    continue;
                 }
                 let Some((pieces, values, standing)) = self.next_of_member(*id, scene, geometry, core) else {
                     continue;
@@ -412,6 +418,7 @@ impl Job {
                 if self.lease_from_member(*id, pieces.clone(), values, standing, why, core) {
                     scene.gaps.remove(pieces.clone());
                     scene.opened(*id, pieces);
+                    at_work.insert(*id);
                     opened = true;
                 }
             }
@@ -419,6 +426,13 @@ impl Job {
                 return;
             }
         }
+    }
+
+    /// Members that owe bytes and give them.
+    fn members_at_work(&self) -> BTreeSet<PeerId> {
+        let at_work = self.leases.values().filter(|lease| !lease.stopped && !lease.released);
+        let of_swarm = at_work.filter(|lease| lease.content.is_some_and(|content| self.is_swarm(content)));
+        of_swarm.filter_map(OpenLease::peer).collect()
     }
 
     /// What to ask a member for next: consecutive pieces that rest on one word.
