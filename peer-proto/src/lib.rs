@@ -4,8 +4,9 @@
 //! as an [`Instant`](time::Instant) argument, random bytes as arguments, frames as values.
 //!
 //! Knows: content ids and piece geometry ([`content`]), sets of ranges ([`range_set`]), proofs ([`verify`]),
-//! lookup ids and their proofs ([`lookup`]), who fetches what of a file that many want ([`home`]), the frames and their bytes ([`wire`]), the dialogue of two peers
-//! ([`session`]). Does not know: sockets, files, jobs, which peer is worth asking.
+//! lookup ids and their proofs ([`lookup`]), who fetches what of a file that many want ([`home`]), who is a member of a
+//! group ([`group`], [`sign`]), the frames and their bytes ([`wire`]), the dialogue of two peers ([`session`]). Does not
+//! know: sockets, files, jobs, which peer is worth asking.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -13,12 +14,14 @@ pub mod content;
 pub mod digest;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod group;
 pub mod home;
 pub mod limits;
 pub mod lookup;
 pub mod peer;
 pub mod range_set;
 pub mod session;
+pub mod sign;
 pub mod standing;
 pub mod time;
 pub mod verify;

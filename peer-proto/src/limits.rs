@@ -85,3 +85,9 @@ pub const HAVE_FRAMES_PER_TICK_MAX: usize = 8;
 /// Questions of one peer that are not answered yet, or whose answers wait for their tick. A peer that keeps the pace
 /// never comes near; one beyond it is closed.
 pub const QUESTIONS_UNANSWERED_MAX: usize = 256;
+/// Bytes of a member's token.
+pub const TOKEN_LEN_MAX: usize = 256;
+/// Seconds a token may live: 30 days ...
+pub const TOKEN_LIFE_MAX_S: u64 = 30 * 24 * 60 * 60;
+/// ... and 7 if its holder may attest.
+pub const TOKEN_LIFE_ATTEST_S: u64 = 7 * 24 * 60 * 60;

@@ -1,0 +1,32 @@
+//! Groups: people's trust in nodes, as tokens that a group's key signed.
+//!
+//! Knows: who is a member and until when ([`token`]), which statements of an author were seen already ([`seen`]). Does
+//! not know: how tokens are handed out, or what members say.
+
+pub mod seen;
+pub mod token;
+
+use std::fmt;
+
+pub use seen::Seen;
+pub use token::{HolderId, Roles, Token, TokenFault, TokenRules, Wish};
+
+/// Which group: it follows from the group's public key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupId(pub [u8; 16]);
+
+impl GroupId {
+    /// The id of the group with this public key.
+    #[must_use]
+    pub fn of(public_key: &[u8; 32]) -> Self {
+        let mut id = [0; 16];
+        id.copy_from_slice(&blake3::derive_key("nearbits group 1", public_key)[..16]);
+        Self(id)
+    }
+}
+
+impl fmt::Debug for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
