@@ -3,10 +3,16 @@
 //! Knows: the pure parts that meet hostile bytes. Does not know: the fuzzer; the targets in `peer-proto/fuzz` are a
 //! few lines each, and ordinary tests run the bodies on seeded bytes.
 
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
 use crate::content::{ByteRange, ContentId, Geometry, Hash, PieceIndex};
+use crate::group::{Token, TokenRules};
 use crate::limits::PIECE_LEN_MIN;
 use crate::range_set::RangeSet;
 use crate::verify::{HashList, ListAssembler, ListPart, PieceHasher, StreamHasher, piece_value};
+use crate::wire::Record;
 
 /// A range set changed by the bytes stays the same as a vector of booleans.
 ///
@@ -89,6 +95,26 @@ pub fn piece(bytes: &[u8]) {
     }
 }
 
+/// Any bytes are a token, a record, or neither; what is one is so by its very bytes, and nobody signed it.
+///
+/// # Panics
+/// If that is not so.
+pub fn record(bytes: &[u8]) {
+    let bytes = Bytes::copy_from_slice(bytes);
+    if let Ok(token) = Token::parse(bytes.clone()) {
+        let (key, denied) = ([9; 32], BTreeSet::new());
+        let wish = token.wish();
+        let now = wish.not_before;
+        let rules = TokenRules { group: &key, peer: wish.peer, now, epoch: wish.epoch, denied: &denied };
+        assert!(token.check(&rules).is_err(), "not by a key that signed nothing");
+        assert_eq!(token.bytes(), &bytes, "carried as it came");
+    }
+    if let Ok(record) = Record::parse(bytes.clone()) {
+        assert!(!record.is_signed(), "a signature out of nowhere");
+        assert_eq!(record.bytes(), &bytes, "carried as it came");
+    }
+}
+
 /// One pass over the bytes, in slices of any length, gives the root that BLAKE3 gives.
 ///
 /// # Panics
@@ -149,6 +175,21 @@ mod tests {
             piece(&header);
             piece(&header[..12 + 250_000 % 65_536]);
         }
+    }
+
+    #[test]
+    fn claim_1_record_body_holds_on_seeded_bytes() {
+        run(record, 300);
+        for kind in 0..6 {
+            for len in [162, 175, 230, 322] {
+                // A head that fits a file of 100 pieces, and a body that looks random.
+                let mut bytes = [vec![1, kind], seeded(u64::from(kind), len - 2)].concat();
+                bytes[90..98].copy_from_slice(&(100 * PIECE_LEN_MIN).to_be_bytes());
+                bytes[98..106].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 3]);
+                record(&bytes);
+            }
+        }
+        record(&[vec![1], seeded(1, 158)].concat());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use crate::content::{ContentId, Hash};
 use crate::digest::Digest;
+use crate::group::EpochSecret;
 use crate::lookup::lookup_id;
 use crate::peer::PeerId;
 
@@ -34,6 +35,14 @@ impl HomeKey {
     pub fn of(digest: &Digest) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key(HOME_CONTEXT);
         hasher.update(&[digest.algorithm().tag()]).update(digest.bytes());
+        Self(*hasher.finalize().as_bytes())
+    }
+
+    /// The key that members of a group compute: an outsider cannot, though he knows the digest.
+    #[must_use]
+    pub fn in_group(secret: &EpochSecret, digest: &Digest) -> Self {
+        let mut hasher = blake3::Hasher::new_keyed(&secret.0);
+        hasher.update(HOME_CONTEXT.as_bytes()).update(&Self::of(digest).0);
         Self(*hasher.finalize().as_bytes())
     }
 
@@ -78,6 +87,15 @@ mod tests {
         assert_ne!(key.weight(one, 0), key.weight(one, 1));
         assert_ne!(key.weight(one, 0), key.rank(one));
         assert_eq!(format!("{key:?}"), "HomeKey", "a key is never printed");
+    }
+
+    #[test]
+    fn home_2_in_a_group_the_epochs_secret_decides() {
+        let key = |mark| HomeKey::in_group(&EpochSecret([mark; 32]), &digest(1));
+        assert_eq!(key(1), key(1));
+        assert_ne!(key(1), key(2));
+        assert_ne!(key(1), HomeKey::of(&digest(1)));
+        assert_ne!(key(1), HomeKey::in_group(&EpochSecret([1; 32]), &digest(2)));
     }
 
     #[test]

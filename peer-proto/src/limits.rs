@@ -91,3 +91,7 @@ pub const TOKEN_LEN_MAX: usize = 256;
 pub const TOKEN_LIFE_MAX_S: u64 = 30 * 24 * 60 * 60;
 /// ... and 7 if its holder may attest.
 pub const TOKEN_LIFE_ATTEST_S: u64 = 7 * 24 * 60 * 60;
+/// Bytes of a signed record: its head, 64 values, its signature. Seven of the longest fit the 16 KiB of a control frame.
+pub const RECORD_LEN_MAX: usize = 2_304;
+/// Signed records in one frame.
+pub const RECORDS_PER_FRAME_MAX: usize = 100;

@@ -376,6 +376,8 @@ impl Engine {
             SessionEvent::SegmentClaimed(claim) => {
                 self.with_swarm(claim.swarm, |job, core| job.segment_claimed(peer, &claim, core.time()));
             }
+            // Shown to members of a group only, which this node is not.
+            SessionEvent::TokenShown(_) | SessionEvent::RecordsShown(_) => {}
             SessionEvent::Cancelled { request } => self.core.cancelled(peer, request),
             SessionEvent::Left { .. } => self.leave_peer(peer),
             SessionEvent::Failed(error) => self.core.back_off(peer, &error.to_string()),

@@ -218,7 +218,7 @@ impl Core {
         for bytes in filler.as_chunks_mut::<8>().0 {
             *bytes = self.chance.number().to_le_bytes();
         }
-        let config = SessionConfig { me: self.config.me, peer: id, my_nonce: nonce, filler };
+        let config = SessionConfig { me: self.config.me, peer: id, my_nonce: nonce, filler, badge: None };
         let peer = Peer {
             address,
             near,

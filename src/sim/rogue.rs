@@ -151,7 +151,8 @@ impl Host for Rogue {
 
     fn handle_connected(&mut self, peer: Neighbour, now: Instant) {
         let (my_nonce, filler) = (self.dice.bytes(), self.dice.bytes());
-        let config = SessionConfig { me: peer_of(self.host), peer: peer_of(peer.id), my_nonce, filler };
+        let (me, peer_id) = (peer_of(self.host), peer_of(peer.id));
+        let config = SessionConfig { me, peer: peer_id, my_nonce, filler, badge: None };
         self.talks.insert(peer.id, (Session::new(config, now), Instant::NEVER));
         self.talk(peer.id, now);
     }

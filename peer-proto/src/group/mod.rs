@@ -1,13 +1,16 @@
 //! Groups: people's trust in nodes, as tokens that a group's key signed.
 //!
-//! Knows: who is a member and until when ([`token`]), which statements of an author were seen already ([`seen`]). Does
-//! not know: how tokens are handed out, or what members say.
+//! Knows: who is a member and until when ([`token`]), how two members find out that they are both members without
+//! telling anybody else ([`badge`]), which statements of an author were seen already ([`seen`]). Does not know: how
+//! tokens are handed out, or what members say ([`wire::record`](crate::wire::record)).
 
+pub mod badge;
 pub mod seen;
 pub mod token;
 
 use std::fmt;
 
+pub use badge::{Badge, EpochSecret};
 pub use seen::Seen;
 pub use token::{HolderId, Roles, Token, TokenFault, TokenRules, Wish};
 

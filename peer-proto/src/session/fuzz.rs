@@ -8,18 +8,20 @@ use bytes::Bytes;
 
 use crate::content::{ByteRange, ContentId, Hash};
 use crate::digest::{Algorithm, Digest};
+use crate::group::{Badge, EpochSecret, GroupId, HolderId, Roles, Token, Wish};
 use crate::home::swarm_id;
 use crate::limits::{
     CONTENTS_PER_PEER_MAX, LIST_PARTS_IN_FLIGHT_MAX, LISTS_WAITING_MAX, OPEN_REQUESTS_PER_PEER_MAX,
     PARKED_REQUESTS_MAX, QUESTIONS_UNANSWERED_MAX, QUESTIONS_WAITING_MAX,
 };
 use crate::peer::PeerId;
+use crate::sign::Signer;
 use crate::time::Instant;
 use crate::wire::codec::{decode_body, decode_header, encode};
 use crate::wire::{
     Answer, Cancel, Find, Found, Frame, Have, HavePage, HaveSet, Hello, Interest, Leave, ListPart,
-    ListRefuse, ListValues, ListWant, NumberedAnswer, PageBits, PieceClaim, Question, Refuse, RefuseReason,
-    SegmentClaim, Versions, Want,
+    ListRefuse, ListValues, ListWant, NumberedAnswer, PageBits, PieceClaim, Question, Record, RecordHead,
+    Refuse, RefuseReason, Said, SegmentClaim, Versions, Want,
 };
 
 use super::{Output, RequestId, Session, SessionConfig, SessionEvent};
@@ -35,13 +37,23 @@ pub fn fuzz_session(script: &[u8]) {
         peer: PeerId::from_public_key([2; 32]),
         my_nonce: [3; 16],
         filler: [4; 128],
+        badge: Some(std::sync::Arc::new(badge())),
     };
     let mut now = Instant::ZERO;
     let mut session = Session::new(config, now);
     let mut script = Script { bytes: script, next: 1 };
     if !script.byte().is_multiple_of(8) {
-        let max = 1 + u32::from(script.byte() % 2);
-        let hello = Hello { versions: Versions { min: 1, max }, nonce: [5; 16], tags: [6; 128] };
+        let max = 1 + u32::from(script.byte() % 3);
+        let mut tags = [6; 128];
+        if max > 2 {
+            badge().put_tags(
+                &PeerId::from_public_key([2; 32]),
+                &PeerId::from_public_key([1; 32]),
+                &[5; 16],
+                &mut tags,
+            );
+        }
+        let hello = Hello { versions: Versions { min: 1, max }, nonce: [5; 16], tags };
         let _ = session.handle_frame(Frame::Hello(hello), now);
     }
     let mut asked = Pending::default();
@@ -50,6 +62,21 @@ pub fn fuzz_session(script: &[u8]) {
         drain(&mut session, &mut asked, now);
         check_bounds(&session);
     }
+}
+
+/// A member's badge, as good as any.
+fn badge() -> Badge {
+    let wish = Wish {
+        holder: HolderId([7; 16]),
+        peer: PeerId::from_public_key([1; 32]),
+        roles: Roles::FETCH,
+        not_before: 0,
+        not_after: 1,
+        epoch: 0,
+        serial: 0,
+    };
+    let token = Token::grant(&Signer::of(&[9; 32]), &wish);
+    Badge { token, secret: EpochSecret([8; 32]), former: None }
 }
 
 /// What waits for an answer that a later step may give.
@@ -108,6 +135,16 @@ fn step(session: &mut Session, script: &mut Script<'_>, asked: &mut Pending, now
                 );
             }
             session.leave(content);
+            let head = RecordHead {
+                group: GroupId([1; 16]),
+                author: PeerId::from_public_key([1; 32]),
+                number: 1 + u64::from(script.byte()),
+                swarm: content,
+            };
+            let values = vec![content.root; usize::from(script.byte() % 65)];
+            let said = Said::Pieces { first: u32::from(script.byte()), values };
+            let record = Record::sign(&Signer::of(&[1; 32]), head, said);
+            session.show_records(record.map_or_else(Vec::new, |record| vec![record; 80]));
         }
         12 | 13 => {
             if let Some(event) = asked.events.pop() {
@@ -247,7 +284,7 @@ impl Script<'_> {
         let number = self.ascending();
         let request = RequestId(u64::from(number));
         let right = self.byte().is_multiple_of(2);
-        let frame = match self.byte() % 9 {
+        let frame = match self.byte() % 10 {
             0 => {
                 let count = usize::from(self.byte() % 36);
                 let questions = vec![Question { id: [self.byte(); 32], proof: [0; 32] }; count];
@@ -279,6 +316,7 @@ impl Script<'_> {
                 fetches: right,
             }),
             7 => Frame::Leave(Leave { swarm: content }),
+            8 => Frame::Token(badge().token),
             _ => Frame::Cancel(Cancel { request: RequestId(u64::from(self.next)) }),
         };
         frame.check().is_ok().then_some(frame)

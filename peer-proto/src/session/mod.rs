@@ -13,6 +13,7 @@
 mod error;
 #[doc(hidden)]
 pub mod fuzz;
+mod kin;
 mod lists;
 mod pace;
 mod provider;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 use crate::content::{ByteRange, ContentId, Geometry, Hash};
 use crate::digest::Digest;
+use crate::group::{Badge, Token};
 use crate::home::swarm_id;
 use crate::limits::{HELLO_TIMEOUT, VALUES_PER_CLAIM_MAX};
 use crate::lookup::{LookupId, know_proof, lookup_id};
@@ -36,7 +38,8 @@ use crate::peer::PeerId;
 use crate::time::Instant;
 use crate::verify::HashList;
 use crate::wire::{
-    Frame, Goodbye, HaveSet, Hello, Interest, Leave, ListPart, PieceClaim, Question, SegmentClaim, Versions,
+    Frame, Goodbye, HaveSet, Hello, Interest, Leave, ListPart, PieceClaim, Question, Record, SegmentClaim,
+    Versions,
 };
 
 pub use crate::wire::{Answer, RefuseReason};
@@ -61,8 +64,10 @@ pub struct SessionConfig {
     pub peer: PeerId,
     /// 16 fresh random bytes for this session.
     pub my_nonce: [u8; 16],
-    /// 128 fresh random bytes that stand where group tags would (GROUP-2).
+    /// 128 fresh random bytes: they stand where group tags would, or around them (GROUP-2).
     pub filler: [u8; 128],
+    /// What this node shows to other members of its group; a stranger shows nothing.
+    pub badge: Option<Arc<Badge>>,
 }
 
 /// What a session wants next.
@@ -166,6 +171,10 @@ pub enum SessionEvent {
     PiecesClaimed(PieceClaim),
     /// The peer fetches a segment from the origin now.
     SegmentClaimed(SegmentClaim),
+    /// The peer knows a secret of our group, and this should make it a member: check it (GROUP-1).
+    TokenShown(Token),
+    /// Statements of members, which the peer passes on or makes. None is believed before its signature was checked.
+    RecordsShown(Vec<Record>),
     /// The peer closes the connection.
     Left {
         /// Its words: up to 200 bytes without control characters.
@@ -193,6 +202,8 @@ enum State {
     Open {
         version: u32,
         peer_nonce: [u8; 16],
+        /// It knows a secret of our group.
+        kin: bool,
     },
     /// Failed, or somebody said goodbye.
     Over,
@@ -213,7 +224,7 @@ impl Session {
         session.out.frame(Frame::Hello(Hello {
             versions: Versions::OURS,
             nonce: session.config.my_nonce,
-            tags: session.config.filler,
+            tags: session.config.tags(),
         }));
         session.timers.set(Timer::Hello, now.after(HELLO_TIMEOUT));
         session
@@ -481,9 +492,11 @@ impl Session {
         };
         let common = Versions::OURS.common(hello.versions);
         let version = common.ok_or(ProtocolError::NoCommonVersion { theirs: hello.versions })?;
-        self.state = State::Open { version, peer_nonce: hello.nonce };
+        let kin = version >= Versions::GROUP && self.config.is_kin(hello);
+        self.state = State::Open { version, peer_nonce: hello.nonce, kin };
         self.timers.stop(Timer::Hello);
         self.out.event(SessionEvent::Ready);
+        self.show_token();
         self.ask(now);
         self.pump_lists(now);
         Ok(())
@@ -513,6 +526,7 @@ impl Session {
             Frame::Leave(leave) => out.event(SessionEvent::Withdrew { swarm: leave.swarm }),
             Frame::PieceClaim(claim) => out.event(SessionEvent::PiecesClaimed(claim)),
             Frame::SegmentClaim(claim) => out.event(SessionEvent::SegmentClaimed(claim)),
+            Frame::Token(_) | Frame::Records(_) => self.kin_said(frame),
             Frame::Goodbye(goodbye) => {
                 out.event(SessionEvent::Left { words: goodbye.words });
                 self.end();

@@ -8,6 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 
 use crate::content::ContentId;
+use crate::group::{Token, TokenFault};
 use crate::limits::{
     HAVE_PAGES_MAX, IDS_PER_FIND_MAX, LIST_PAGE_VALUES, RANGES_PER_WANT_MAX, RETRY_MAX, VALUES_PER_CLAIM_MAX,
     VALUES_PER_WANT_MAX,
@@ -20,6 +21,7 @@ use super::frame::{
     Refuse, RefuseReason, Versions, Want,
 };
 use super::proto;
+use super::record::NotARecord;
 use super::swarm::{Interest, Leave, PieceClaim, SegmentClaim};
 
 /// Bytes before the body of a frame.
@@ -86,6 +88,12 @@ pub enum DecodeError {
         /// The value.
         value: u32,
     },
+    /// No token.
+    #[error(transparent)]
+    Token(#[from] TokenFault),
+    /// No record.
+    #[error(transparent)]
+    Record(#[from] NotARecord),
     /// Well-formed, but against a rule of shape.
     #[error(transparent)]
     Fault(#[from] FrameFault),
@@ -151,6 +159,8 @@ pub fn encode(frame: &Frame) -> Result<Bytes, EncodeError> {
                 ..pack_claim(claim.swarm, claim.number)
             },
         ),
+        Frame::Token(token) => write(frame, &proto::Packed { packed: token.bytes().clone() }),
+        Frame::Records(records) => write(frame, &proto::Packed { packed: proto::pack_records(records) }),
     }
 }
 
@@ -205,6 +215,14 @@ pub fn decode_body(header: FrameHeader, body: Bytes) -> Result<Frame, DecodeErro
         FrameKind::Interest => interest(&parse(header.kind, body)?)?,
         FrameKind::Leave | FrameKind::PieceClaim | FrameKind::SegmentClaim => {
             swarm_claim(header.kind, &parse(header.kind, body)?)?
+        }
+        FrameKind::Token => {
+            let body: proto::Packed = parse(header.kind, body)?;
+            Frame::Token(Token::parse(body.packed)?)
+        }
+        FrameKind::Records => {
+            let body: proto::Packed = parse(header.kind, body)?;
+            Frame::Records(proto::records(&body.packed)?)
         }
     };
     frame.check()?;

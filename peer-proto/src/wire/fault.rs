@@ -4,8 +4,8 @@
 
 use crate::content::TooLong;
 use crate::limits::{
-    GOODBYE_WORDS_MAX, HAVE_PAGES_MAX, IDS_PER_FIND_MAX, RANGES_PER_WANT_MAX, VALUES_PER_CLAIM_MAX,
-    VALUES_PER_WANT_MAX,
+    GOODBYE_WORDS_MAX, HAVE_PAGES_MAX, IDS_PER_FIND_MAX, RANGES_PER_WANT_MAX, RECORDS_PER_FRAME_MAX,
+    VALUES_PER_CLAIM_MAX, VALUES_PER_WANT_MAX,
 };
 
 /// A rule of shape that a frame breaks.
@@ -95,6 +95,12 @@ pub enum FrameFault {
         end: u32,
         /// Pieces the file has.
         count: u32,
+    },
+    /// Between 1 and 100.
+    #[error("{count} records in one frame: between 1 and {RECORDS_PER_FRAME_MAX} are allowed")]
+    RecordCount {
+        /// How many there were.
+        count: usize,
     },
     /// Between 1 ms and 60 s.
     #[error("the time to ask again is not between 1 ms and 60 s")]

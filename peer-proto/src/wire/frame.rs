@@ -6,11 +6,14 @@
 use std::time::Duration;
 
 use super::fault::FrameFault;
+use super::record::Record;
 use super::swarm::{Interest, Leave, PieceClaim, SegmentClaim};
 use crate::content::{ByteRange, ContentId, Geometry, Hash};
+use crate::group::Token;
 use crate::limits::{
     CONTROL_FRAME_MAX, GOODBYE_WORDS_MAX, HAVE_PAGES_MAX, HELLO_FRAME_MAX, IDS_PER_FIND_MAX,
-    LIST_PAGE_VALUES, PAGE_FRAME_MAX, RANGES_PER_WANT_MAX, RETRY_MAX, VALUES_PER_WANT_MAX,
+    LIST_PAGE_VALUES, PAGE_FRAME_MAX, RANGES_PER_WANT_MAX, RECORDS_PER_FRAME_MAX, RETRY_MAX,
+    VALUES_PER_WANT_MAX,
 };
 use crate::session::RequestId;
 pub use crate::verify::ListPart;
@@ -48,6 +51,10 @@ pub enum Frame {
     PieceClaim(PieceClaim),
     /// What the sender fetches from the origin now.
     SegmentClaim(SegmentClaim),
+    /// What makes the sender a member of a group.
+    Token(Token),
+    /// What members say to all of them, passed on unchanged: 1 to 100.
+    Records(Vec<Record>),
 }
 
 /// What kind a frame is. The tags are numbers we chose, never enum positions.
@@ -83,11 +90,15 @@ pub enum FrameKind {
     PieceClaim,
     /// [`Frame::SegmentClaim`]
     SegmentClaim,
+    /// [`Frame::Token`]
+    Token,
+    /// [`Frame::Records`]
+    Records,
 }
 
 impl FrameKind {
     /// Every kind this version knows, by ascending tag.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Hello,
         Self::Find,
         Self::Found,
@@ -103,6 +114,8 @@ impl FrameKind {
         Self::Leave,
         Self::PieceClaim,
         Self::SegmentClaim,
+        Self::Token,
+        Self::Records,
     ];
 
     /// The first byte of the frame.
@@ -124,6 +137,8 @@ impl FrameKind {
             Self::Leave => 0x21,
             Self::PieceClaim => 0x22,
             Self::SegmentClaim => 0x23,
+            Self::Token => 0x24,
+            Self::Records => 0x25,
         }
     }
 
@@ -151,7 +166,9 @@ impl FrameKind {
             | Self::Interest
             | Self::Leave
             | Self::PieceClaim
-            | Self::SegmentClaim => CONTROL_FRAME_MAX,
+            | Self::SegmentClaim
+            | Self::Token
+            | Self::Records => CONTROL_FRAME_MAX,
         }
     }
 }
@@ -176,6 +193,8 @@ impl Frame {
             Self::Leave(_) => FrameKind::Leave,
             Self::PieceClaim(_) => FrameKind::PieceClaim,
             Self::SegmentClaim(_) => FrameKind::SegmentClaim,
+            Self::Token(_) => FrameKind::Token,
+            Self::Records(_) => FrameKind::Records,
         }
     }
 
@@ -200,6 +219,12 @@ impl Frame {
             Self::Leave(_) => Ok(()),
             Self::PieceClaim(claim) => claim.check(),
             Self::SegmentClaim(claim) => claim.check(),
+            // What they hold was checked when it was read, or made.
+            Self::Token(_) => Ok(()),
+            Self::Records(records) if records.is_empty() || records.len() > RECORDS_PER_FRAME_MAX => {
+                Err(FrameFault::RecordCount { count: records.len() })
+            }
+            Self::Records(_) => Ok(()),
         }
     }
 }
@@ -215,9 +240,11 @@ pub struct Versions {
 
 impl Versions {
     /// What this crate speaks.
-    pub const OURS: Self = Self { min: 1, max: 2 };
+    pub const OURS: Self = Self { min: 1, max: 3 };
     /// The first version with the frames of swarms.
     pub const SWARM: u32 = 2;
+    /// The first version with the frames of groups.
+    pub const GROUP: u32 = 3;
 
     /// The highest version both sides speak (WIRE-1).
     #[must_use]

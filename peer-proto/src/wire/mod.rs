@@ -11,6 +11,7 @@ pub mod frame;
 pub mod fuzz;
 pub mod have;
 mod proto;
+pub mod record;
 pub mod swarm;
 
 #[cfg(test)]
@@ -24,4 +25,5 @@ pub use frame::{
     ListValues, ListWant, NumberedAnswer, PageBits, Question, Refuse, RefuseReason, Versions, Want,
 };
 pub use have::HaveSet;
+pub use record::{Record, RecordHead, Said};
 pub use swarm::{Interest, Leave, PieceClaim, SegmentClaim};

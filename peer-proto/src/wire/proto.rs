@@ -6,10 +6,12 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::content::{ByteRange, ContentId, Hash};
+use crate::limits::RECORDS_PER_FRAME_MAX;
 
 use super::codec::DecodeError;
 use super::fault::FrameFault;
 use super::frame::{Answer, HavePage, ListPart, NumberedAnswer, PageBits, Question};
+use super::record::{NotARecord, Record};
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Hello {
@@ -138,6 +140,14 @@ pub(super) struct Refuse {
 pub(super) struct Goodbye {
     #[prost(string, tag = "1")]
     pub(super) words: String,
+}
+
+/// The body of `Token` and `Records`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Packed {
+    /// A token as it was granted; or records, each after its length in two bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) packed: Bytes,
 }
 
 /// Exactly `N` bytes.
@@ -309,4 +319,32 @@ pub(super) fn ranges(bytes: &[u8], count_max: usize) -> Result<Vec<ByteRange>, D
             ByteRange::new(start..end).ok_or_else(|| FrameFault::EmptyRange { start, end }.into())
         })
         .collect()
+}
+
+pub(super) fn pack_records(records: &[Record]) -> Bytes {
+    let len = records.iter().map(|record| record.bytes().len() + 2).sum();
+    let mut out = BytesMut::with_capacity(len);
+    for record in records {
+        out.put_u16(u16::try_from(record.bytes().len()).unwrap_or(0));
+        out.put_slice(record.bytes());
+    }
+    out.freeze()
+}
+
+pub(super) fn records(bytes: &Bytes) -> Result<Vec<Record>, DecodeError> {
+    let (mut records, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        if records.len() == RECORDS_PER_FRAME_MAX {
+            return Err(FrameFault::RecordCount { count: RECORDS_PER_FRAME_MAX + 1 }.into());
+        }
+        let Some((len, rest)) = split::<2>(&bytes[at..]) else { return Err(NotARecord.into()) };
+        let len = usize::from(u16::from_be_bytes(len));
+        if len > rest.len() {
+            return Err(NotARecord.into());
+        }
+        // A copy: whoever keeps one record should not keep the frame it came in.
+        records.push(Record::parse(Bytes::copy_from_slice(&rest[..len]))?);
+        at += 2 + len;
+    }
+    Ok(records)
 }

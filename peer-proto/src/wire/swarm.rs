@@ -77,7 +77,7 @@ pub struct Leave {
     pub swarm: ContentId,
 }
 
-fn check_pieces(pieces: &Range<u32>, swarm: ContentId) -> Result<(), FrameFault> {
+pub(super) fn check_pieces(pieces: &Range<u32>, swarm: ContentId) -> Result<(), FrameFault> {
     let count = Geometry::of(swarm.len)?.piece_count();
     if pieces.start >= pieces.end || pieces.end > count {
         return Err(FrameFault::PiecesBeyondEnd { end: pieces.end, count });

@@ -14,7 +14,7 @@ use crate::content::{ByteRange, ContentId, Hash};
 use crate::digest::bytes_from_hex;
 use crate::limits::{BLOCK_LEN_MAX, FILE_LEN_MAX, PIECE_LEN_MIN, RETRY_MAX};
 use crate::session::RequestId;
-use golden::{golden_version_1, golden_version_2, golden_want_with_values};
+use golden::{golden_version_1, golden_version_2, golden_version_3, golden_want_with_values};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -59,7 +59,7 @@ fn raw_want(ranges: &[(u64, u64)]) -> Result<Frame, DecodeError> {
 
 #[test]
 fn every_frame_has_golden_bytes() {
-    let golden = [golden_version_1(), golden_version_2()].concat();
+    let golden = [golden_version_1(), golden_version_2(), golden_version_3()].concat();
     for (frame, hex) in &golden {
         let bytes = bytes_from_hex(hex).unwrap();
         let written = encode(frame).unwrap();
@@ -118,7 +118,7 @@ fn claims_speak_of_pieces_the_file_has() {
 #[test]
 fn tags_are_distinct_and_leave_room_for_what_comes() {
     assert!(FrameKind::ALL.is_sorted_by(|one, next| one.tag() < next.tag()));
-    for tag in (0x24..=0x2f).chain([0x00, 0x0a, 0x12, 0xff]) {
+    for tag in (0x26..=0x2f).chain([0x00, 0x0a, 0x12, 0xff]) {
         assert_eq!(decode_header(&[tag, 0, 0, 0]), Err(DecodeError::UnknownKind { tag }), "WIRE-2");
     }
 }
@@ -423,7 +423,7 @@ fn a_body_shorter_than_its_header_said_is_refused() {
 
 #[test]
 fn every_golden_frame_survives_any_single_flipped_bit() {
-    for (frame, _) in golden_version_1() {
+    for (frame, _) in [golden_version_1(), golden_version_2(), golden_version_3()].concat() {
         let bytes = encode(&frame).unwrap();
         fuzz::fuzz_frame(&bytes);
         for bit in 0..bytes.len() * 8 {
@@ -439,7 +439,7 @@ fn every_golden_frame_survives_any_single_flipped_bit() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_a_frame_or_an_error(kind in 0_usize..11, body in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn any_bytes_are_a_frame_or_an_error(kind in 0..FrameKind::ALL.len(), body in proptest::collection::vec(any::<u8>(), 0..300)) {
         fuzz::fuzz_frame(&framed(FrameKind::ALL[kind], &body));
         fuzz::fuzz_frame(&body);
     }

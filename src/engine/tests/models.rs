@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use peer_proto::content::{ContentId, Hash};
 use peer_proto::digest::{Algorithm, Digest};
+use peer_proto::group::Badge;
 use peer_proto::lookup::lookup_id;
 use peer_proto::peer::PeerId;
-use peer_proto::session::{Answer, RequestId, Session};
+use peer_proto::session::{Answer, RequestId, Session, SessionConfig};
 use peer_proto::time::Instant;
 use peer_proto::verify::HashList;
 use peer_proto::version::Version;
@@ -122,6 +123,11 @@ pub(super) struct PeerModel {
 
 pub(super) fn config(flags: PeerFlags) -> EngineConfig {
     EngineConfig { me: peer_id(1), seed: [3; 32], flags, embedded: false, expects_peers: false }
+}
+
+/// A peer's session with the node, as a stranger or a member.
+pub(super) fn session_config(id: PeerId, badge: Option<Arc<Badge>>) -> SessionConfig {
+    SessionConfig { me: id, peer: peer_id(1), my_nonce: [id.public_key()[0]; 16], filler: [0; 128], badge }
 }
 
 pub(super) fn spec(digests: &[Digest]) -> JobSpec {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use peer_proto::content::{Hash, PieceIndex};
 use peer_proto::digest::{Algorithm, Digest};
-use peer_proto::session::{Output as SessionOutput, RequestId, Session, SessionConfig};
+use peer_proto::session::{Output as SessionOutput, RequestId, Session};
 use peer_proto::standing::PieceRun;
 use peer_proto::verify::HashList;
 use peer_proto::wire::Frame;
@@ -150,10 +150,7 @@ impl World {
     pub(super) fn peer(&mut self, number: u8, list: &Arc<HashList>, digest: Digest, rate: u64) -> PeerId {
         let id = peer_id(number);
         let model = PeerModel {
-            session: Session::new(
-                SessionConfig { me: id, peer: peer_id(1), my_nonce: [number; 16], filler: [0; 128] },
-                self.now().monotonic,
-            ),
+            session: Session::new(session_config(id, None), self.now().monotonic),
             list: Arc::clone(list),
             sends: Arc::clone(list),
             have: PieceSet::of(0..list.geometry().piece_count()),
@@ -179,10 +176,8 @@ impl World {
 
     /// The same peer on a new connection.
     pub(super) fn connect_again(&mut self, id: PeerId, near: bool) {
-        let number = id.public_key()[0];
-        let now = self.now().monotonic;
-        let config = SessionConfig { me: id, peer: peer_id(1), my_nonce: [number; 16], filler: [0; 128] };
-        self.model(id).session = Session::new(config, now);
+        let session = Session::new(session_config(id, None), self.now().monotonic);
+        self.model(id).session = session;
         self.connect(id, near);
         self.pump_and_tell(id);
     }

@@ -48,7 +48,8 @@ pub(super) fn hello() -> Frame {
 }
 
 pub(super) fn session(now: Instant) -> Session {
-    let config = SessionConfig { me: me(), peer: you(), my_nonce: [0xdd; 16], filler: [0xcc; 128] };
+    let config =
+        SessionConfig { me: me(), peer: you(), my_nonce: [0xdd; 16], filler: [0xcc; 128], badge: None };
     Session::new(config, now)
 }
 

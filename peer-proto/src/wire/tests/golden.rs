@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::*;
+use crate::group::{GroupId, HolderId, Roles, Token, Wish};
+use crate::sign::Signer;
 
 /// One frame of each kind with the bytes it has had since the version in the name. Changing any of these needs a new
 /// row in the version table of `docs/protocol.md`.
@@ -138,4 +140,27 @@ pub(super) fn golden_want_with_values() -> (Frame, String) {
     let aa = "aa".repeat(32);
     let ranges = format!("{:016x}{:016x}", 65_536, 131_073);
     (Frame::Want(want), format!("0600007c08011220{aa}188180082210{ranges}2a40{}", "cc".repeat(64)))
+}
+
+/// A token, and records of members: what is in them is golden where they are made.
+pub(super) fn golden_version_3() -> Vec<(Frame, String)> {
+    let author = Signer::of(&[1; 32]);
+    let wish = Wish {
+        holder: HolderId([7; 16]),
+        peer: author.peer(),
+        roles: Roles::FETCH,
+        not_before: 1,
+        not_after: 2,
+        epoch: 3,
+        serial: 4,
+    };
+    let token = Token::grant(&Signer::of(&[9; 32]), &wish);
+    let head = RecordHead { group: GroupId([0xbb; 16]), author: author.peer(), number: 5, swarm: SMALL };
+    let leave = Record::sign(&author, head, Said::Leave).unwrap();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let (shown, told) = (hex(token.bytes()), hex(leave.bytes()));
+    vec![
+        (Frame::Token(token), format!("240000a20a9f01{shown}")),
+        (Frame::Records(vec![leave.clone(), leave]), format!("2500014b0ac80200a2{told}00a2{told}")),
+    ]
 }

@@ -63,6 +63,9 @@ fn the_page_states_every_limit_as_it_is() {
         ("CANCELLED_REQUESTS_MAX", count(limits::CANCELLED_REQUESTS_MAX)),
         ("CANCELLED_REQUEST_GRACE", time(limits::CANCELLED_REQUEST_GRACE)),
         ("CANCELLED_BYTES_MAX", figure(limits::CANCELLED_BYTES_MAX)),
+        ("TOKEN_LEN_MAX", count(limits::TOKEN_LEN_MAX)),
+        ("RECORD_LEN_MAX", count(limits::RECORD_LEN_MAX)),
+        ("RECORDS_PER_FRAME_MAX", count(limits::RECORDS_PER_FRAME_MAX)),
         ("RETRY_MAX", time(limits::RETRY_MAX)),
         ("GOODBYE_WORDS_MAX", count(limits::GOODBYE_WORDS_MAX)),
     ] {

@@ -1,0 +1,84 @@
+//! How two members find out that they are both members, while nobody else learns that there is a group (GROUP-2).
+//!
+//! Knows: tags in a Hello and what they are made of. Does not know: when a Hello is sent (`session`).
+
+use std::fmt;
+
+use super::token::Token;
+use crate::peer::PeerId;
+
+/// Bytes of a tag; a Hello has room for eight.
+const TAG_LEN: usize = 16;
+
+/// What members of one epoch know and nobody else.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EpochSecret(pub [u8; 32]);
+
+impl fmt::Debug for EpochSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EpochSecret")
+    }
+}
+
+impl EpochSecret {
+    /// keyed-BLAKE3(secret, label ‖ sender ‖ receiver ‖ the sender's nonce). With the nonce the same two nodes never show the same tag
+    /// twice: a stranger who calls often sees no constant bytes.
+    fn tag(&self, sender: &PeerId, receiver: &PeerId, nonce: &[u8; 16]) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(b"nearbits hello 1").update(sender.public_key());
+        hasher.update(receiver.public_key()).update(nonce);
+        hasher.finalize()
+    }
+}
+
+/// What a node shows to other members: its token, and that it knows the epoch's secret.
+#[derive(Clone, Debug)]
+pub struct Badge {
+    /// Its own token.
+    pub token: Token,
+    /// The secret of the present epoch ...
+    pub secret: EpochSecret,
+    /// ... and of the one before, while that is honoured.
+    pub former: Option<EpochSecret>,
+}
+
+impl Badge {
+    /// Puts this node's tags into a Hello that is filled with random bytes.
+    pub(crate) fn put_tags(
+        &self,
+        sender: &PeerId,
+        receiver: &PeerId,
+        nonce: &[u8; 16],
+        tags: &mut [u8; 128],
+    ) {
+        for (secret, place) in self.secrets().zip(tags.as_chunks_mut::<TAG_LEN>().0) {
+            place.copy_from_slice(&secret.tag(sender, receiver, nonce).as_bytes()[..TAG_LEN]);
+        }
+    }
+
+    /// Whether one of the tags in the other side's Hello is a member's.
+    pub(crate) fn knows(
+        &self,
+        sender: &PeerId,
+        receiver: &PeerId,
+        nonce: &[u8; 16],
+        tags: &[u8; 128],
+    ) -> bool {
+        // All are compared, and each in constant time: when it takes how long tells nothing.
+        let mut found = false;
+        for secret in self.secrets() {
+            let mut wanted = *secret.tag(sender, receiver, nonce).as_bytes();
+            wanted[TAG_LEN..].fill(0);
+            for tag in tags.as_chunks::<TAG_LEN>().0 {
+                let mut whole = [0; 32];
+                whole[..TAG_LEN].copy_from_slice(tag);
+                found |= blake3::Hash::from_bytes(wanted) == blake3::Hash::from_bytes(whole);
+            }
+        }
+        found
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &EpochSecret> {
+        [&self.secret].into_iter().chain(&self.former)
+    }
+}

@@ -1,0 +1,166 @@
+//! How two members recognize each other, and what a stranger sees of it.
+
+use std::sync::Arc;
+
+use super::pair::*;
+use crate::content::Hash;
+use crate::group::{Badge, EpochSecret, GroupId, HolderId, Roles, Token, Wish};
+use crate::home::swarm_id;
+use crate::limits::RECORDS_PER_FRAME_MAX;
+use crate::peer::PeerId;
+use crate::session::{Output, Session, SessionConfig, SessionEvent};
+use crate::sign::Signer;
+use crate::time::Instant;
+use crate::wire::codec::encode;
+use crate::wire::{Frame, Hello, Record, RecordHead, Said, Versions};
+
+fn badge(peer: PeerId, secret: u8, former: Option<u8>) -> Arc<Badge> {
+    let wish = Wish {
+        holder: HolderId([7; 16]),
+        peer,
+        roles: Roles::FETCH,
+        not_before: 0,
+        not_after: 1,
+        epoch: 0,
+        serial: 0,
+    };
+    let token = Token::grant(&Signer::of(&[9; 32]), &wish);
+    let former = former.map(|mark| EpochSecret([mark; 32]));
+    Arc::new(Badge { token, secret: EpochSecret([secret; 32]), former })
+}
+
+/// A session of `me` with `you`, its Hello taken out.
+fn session(me: PeerId, you: PeerId, nonce: u8, badge: Option<Arc<Badge>>) -> (Session, Frame) {
+    let config = SessionConfig { me, peer: you, my_nonce: [nonce; 16], filler: [nonce ^ 0x55; 128], badge };
+    let mut session = Session::new(config, Instant::ZERO);
+    let Output::Transmit(hello) = session.poll_output() else { panic!("its first output is a Hello") };
+    (session, hello)
+}
+
+/// What two sessions say to each other beside Hello, once each has the other's.
+fn meeting(one: Option<Arc<Badge>>, other: Option<Arc<Badge>>) -> [Vec<Frame>; 2] {
+    let (mut mine, my_hello) = session(me(), you(), 1, one);
+    let (mut yours, your_hello) = session(you(), me(), 2, other);
+    mine.handle_frame(your_hello, Instant::ZERO).unwrap();
+    yours.handle_frame(my_hello, Instant::ZERO).unwrap();
+    [mine, yours].map(|mut session| {
+        let mut frames = Vec::new();
+        loop {
+            match session.poll_output() {
+                Output::Transmit(frame) => frames.push(frame),
+                Output::Event(_) => {}
+                Output::WaitUntil(_) => return frames,
+            }
+        }
+    })
+}
+
+#[test]
+fn group_2_two_members_show_their_tokens_and_nobody_else_does() {
+    let (mine, yours) = (badge(me(), 1, None), badge(you(), 1, None));
+    let shown = meeting(Some(Arc::clone(&mine)), Some(Arc::clone(&yours)));
+    assert_eq!(shown, [vec![Frame::Token(mine.token.clone())], vec![Frame::Token(yours.token.clone())]]);
+    assert_eq!(meeting(Some(Arc::clone(&mine)), None), [vec![], vec![]], "a stranger");
+    assert_eq!(meeting(Some(mine), Some(badge(you(), 2, None))), [vec![], vec![]], "another group");
+}
+
+#[test]
+fn group_7_members_of_two_epochs_that_follow_each_other_recognize_each_other() {
+    let shown = meeting(Some(badge(me(), 2, Some(1))), Some(badge(you(), 1, None)));
+    assert!(shown.iter().all(|frames| frames.len() == 1), "{shown:?}");
+    assert_eq!(meeting(Some(badge(me(), 3, Some(2))), Some(badge(you(), 1, None))), [vec![], vec![]]);
+}
+
+#[test]
+fn group_2_to_a_stranger_a_members_hello_looks_like_anybodys() {
+    let hello = |nonce, badge| {
+        let (_, frame) = session(me(), you(), nonce, badge);
+        let bytes = encode(&frame).unwrap();
+        let Frame::Hello(Hello { tags, .. }) = frame else { panic!("{frame:?}") };
+        (bytes, tags)
+    };
+    let (plain, _) = hello(1, None);
+    let member = |nonce| hello(nonce, Some(badge(me(), 1, Some(2))));
+    assert_eq!(member(1).0.len(), plain.len(), "the same size");
+    // However often the same stranger is greeted, no tag comes twice.
+    let mut tags: Vec<[u8; 16]> = Vec::new();
+    for nonce in 1..=8 {
+        tags.extend(&member(nonce).1.as_chunks::<16>().0[..2]);
+    }
+    tags.sort_unstable();
+    assert!(tags.is_sorted_by(|one, next| one < next), "constant bytes: {tags:?}");
+}
+
+#[test]
+fn group_2_a_tag_sent_back_or_to_somebody_else_matches_nothing() {
+    let (mut mine, my_hello) = session(me(), you(), 1, Some(badge(me(), 1, None)));
+    let Frame::Hello(hello) = my_hello else { panic!("a Hello") };
+    mine.handle_frame(Frame::Hello(hello), Instant::ZERO).unwrap();
+    assert!(!mine.is_kin(), "sent back");
+    let third = PeerId::from_public_key([3; 32]);
+    let (mut mine, _) = session(me(), you(), 1, Some(badge(me(), 1, None)));
+    let (_, hello) = session(you(), third, 2, Some(badge(you(), 1, None)));
+    mine.handle_frame(hello, Instant::ZERO).unwrap();
+    assert!(!mine.is_kin(), "made for another node");
+}
+
+#[test]
+fn group_2_what_only_members_say_is_not_heard_from_strangers() {
+    let mut alone = Alone::greeted();
+    alone.take(Frame::Token(badge(you(), 1, None).token.clone())).unwrap();
+    alone.take(Frame::Records(records(1))).unwrap();
+    assert!(alone.events().is_empty());
+    alone.session.show_records(records(1));
+    alone.poll();
+    assert!(alone.frames().is_empty(), "nor told to them");
+}
+
+#[test]
+fn wire_1_a_member_of_version_2_is_greeted_as_a_stranger() {
+    let (mut mine, _) = session(me(), you(), 1, Some(badge(me(), 1, None)));
+    let (_, hello) = session(you(), me(), 2, Some(badge(you(), 1, None)));
+    let Frame::Hello(hello) = hello else { panic!("a Hello") };
+    mine.handle_frame(Frame::Hello(Hello { versions: Versions { min: 1, max: 2 }, ..hello }), Instant::ZERO)
+        .unwrap();
+    assert!(!mine.is_kin());
+}
+
+#[test]
+fn records_leave_in_frames_that_fit_and_are_told_as_they_came() {
+    let (mut mine, my_hello) = session(me(), you(), 1, Some(badge(me(), 1, None)));
+    let (mut yours, your_hello) = session(you(), me(), 2, Some(badge(you(), 1, None)));
+    mine.handle_frame(your_hello, Instant::ZERO).unwrap();
+    yours.handle_frame(my_hello, Instant::ZERO).unwrap();
+    let sent = records(250);
+    mine.show_records(sent.clone());
+    let mut frames = 0;
+    while let output = mine.poll_output()
+        && !matches!(output, Output::WaitUntil(_))
+    {
+        let Output::Transmit(frame @ Frame::Records(_)) = output else { continue };
+        frames += 1;
+        yours.handle_frame(through_the_codec(&frame), Instant::ZERO).unwrap();
+    }
+    assert!(frames > 250 / RECORDS_PER_FRAME_MAX, "{frames}");
+    let mut told = Vec::new();
+    while let output = yours.poll_output()
+        && !matches!(output, Output::WaitUntil(_))
+    {
+        if let Output::Event(SessionEvent::RecordsShown(records)) = output {
+            told.extend(records);
+        }
+    }
+    assert_eq!(told, sent);
+}
+
+/// Claims of 1 to 64 values, one after the other.
+fn records(count: u64) -> Vec<Record> {
+    let signer = Signer::of(&[1; 32]);
+    let swarm = swarm_id(&digest(1), 100 * 65_536);
+    let head = |number| RecordHead { group: GroupId([1; 16]), author: signer.peer(), number, swarm };
+    let said = |number: u64| Said::Pieces {
+        first: 0,
+        values: vec![Hash([1; 32]); usize::try_from(1 + number % 64).unwrap()],
+    };
+    (1..=count).map(|number| Record::sign(&signer, head(number), said(number)).unwrap()).collect()
+}
