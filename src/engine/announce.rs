@@ -28,13 +28,21 @@ pub(super) fn told(swarm: &Swarm, claim: &OwnClaim, rate: u64) -> SegmentClaim {
 impl Core {
     /// Tells a peer that this node wants the file, once, or again if something changed. `true` if it was told.
     pub(super) fn join(&mut self, id: PeerId, swarm: &Swarm, again: bool) -> bool {
+        // Where members are present strangers hold no home (HOME-2), nor do members for strangers.
+        let fetches = swarm.fetches && (self.is_member(id) || !swarm.home.has_kin());
         let Some(peer) = self.peers.get_mut(id) else { return false };
         if !peer.ready || (!peer.joined.insert(swarm.id) && !again) {
             return false;
         }
-        peer.session.join(&swarm.digest, swarm.id.len, swarm.fetches);
+        peer.session.join(&swarm.digest, swarm.id.len, fetches);
         self.pump(id);
         true
+    }
+
+    /// Those in a swarm who are told each by itself: members of the group tell it to one another.
+    pub(super) fn strangers_of(&self, swarm: &Swarm) -> Vec<PeerId> {
+        let is_told = |peer: &PeerId| swarm.circle.is_none() || !self.is_member(*peer);
+        swarm.home.others().filter(is_told).collect()
     }
 
     pub(super) fn leave(&mut self, swarm: ContentId) {
@@ -71,5 +79,15 @@ impl Core {
     /// The job in whose swarm this content stands for the file.
     pub(super) fn swarm_job(jobs: &BTreeMap<JobId, Job>, content: ContentId) -> Option<&Job> {
         jobs.values().find(|job| job.is_swarm(content))
+    }
+}
+
+impl Job {
+    /// Tells a new member what this node fetches right now.
+    pub(super) fn tell_own_claim(&self, peer: PeerId, core: &mut Core) {
+        let Some(swarm) = &self.swarm else { return };
+        if let Some(own) = swarm.home.own() {
+            core.claim_segment(peer, told(swarm, own, self.origin.speed.usual()));
+        }
     }
 }

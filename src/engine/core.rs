@@ -12,6 +12,8 @@ use peer_proto::wire::ListPart;
 use serde::{Deserialize, Serialize};
 
 use super::chance::Chance;
+use super::flood::Queues;
+use super::group::{GroupConfig, Members};
 use super::io::{Effect, EffectId, LeaseId, Now, ServeId};
 use super::peers::Peers;
 use super::serve::Serving;
@@ -32,6 +34,8 @@ pub struct EngineConfig {
     /// Whether peers may turn up (static ones are configured, or discovery is on): then the origin waits for the
     /// head start even if nobody is connected yet.
     pub expects_peers: bool,
+    /// What makes this node a member of a group, if it is one.
+    pub group: Option<GroupConfig>,
 }
 
 /// Bytes of this node since it started.
@@ -74,6 +78,8 @@ pub(super) struct Core {
     pub(super) records: BTreeMap<RecordId, RecordSummary>,
     pub(super) peers: Peers,
     pub(super) serving: Serving,
+    pub(super) members: Members,
+    pub(super) queues: Queues,
     pub(super) totals: Totals,
     next_id: u64,
 }
@@ -93,6 +99,8 @@ impl Core {
             records: BTreeMap::new(),
             peers: Peers::default(),
             serving: Serving::default(),
+            members: Members::default(),
+            queues: Queues::default(),
             totals: Totals::default(),
             next_id: 1,
         }

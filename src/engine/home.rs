@@ -4,6 +4,8 @@
 //! it is told who is there, who claims and what came of it, and says what this node should fetch next. Knows: ranks,
 //! homes, segment claims, who stalls (HOME-1..4). Does not know: leases, sessions, who is believed.
 
+mod order;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
@@ -92,6 +94,10 @@ pub struct Home {
     me: PeerId,
     grid: Grid,
     members: BTreeMap<PeerId, Member>,
+    /// Those of them that are in this node's group. If there are any, nobody else holds a home (HOME-2).
+    kin: BTreeSet<PeerId>,
+    /// When the next suspension ends, as of the last ranking.
+    back_at: Instant,
     claims: BTreeMap<PeerId, Claim>,
     own: Option<OwnClaim>,
     own_rate: u64,
@@ -113,6 +119,8 @@ impl Home {
             me,
             grid: Grid::of(geometry),
             members: BTreeMap::new(),
+            kin: BTreeSet::new(),
+            back_at: Instant::NEVER,
             claims: BTreeMap::new(),
             own: None,
             own_rate: 0,
@@ -171,7 +179,7 @@ impl Home {
     /// Somebody is there, or says anew whether it can fetch. `true` if it was not there before.
     pub fn joined(&mut self, peer: PeerId, fetches: bool, now: Instant) -> bool {
         let is_new = !self.members.contains_key(&peer);
-        if is_new && self.members.len() > MEMBERS_MAX {
+        if is_new && self.members.len() - self.kin.len() > MEMBERS_MAX {
             return false;
         }
         let fresh = self.member(peer, fetches);
@@ -187,6 +195,7 @@ impl Home {
     pub fn left(&mut self, peer: PeerId, now: Instant) {
         if peer != self.me && self.members.remove(&peer).is_some() {
             self.claims.remove(&peer);
+            self.kin.remove(&peer);
             self.rank(now);
         }
     }
@@ -333,10 +342,8 @@ impl Home {
     /// When something may be due though nothing happens.
     #[must_use]
     pub fn wake(&self, now: Instant) -> Instant {
-        let back =
-            self.members.values().map(|member| member.suspended_until).filter(|until| *until > now).min();
-        let idle = if self.idle_until > now { self.idle_until } else { Instant::NEVER };
-        idle.min(back.unwrap_or(Instant::NEVER)).min(now.after(CLAIM_STALLS / 4))
+        let later = |at: Instant| if at > now { at } else { Instant::NEVER };
+        later(self.idle_until).min(later(self.back_at)).min(now.after(CLAIM_STALLS / 4))
     }
 
     /// Bytes per second a member reads from the origin, as far as it is known.
@@ -351,51 +358,6 @@ impl Home {
         });
         let told = self.claims.get(&peer).map_or(0, |claim| claim.rate);
         [measured, told, self.own_rate].into_iter().find(|rate| *rate > 0).unwrap_or(RATE_ASSUMED)
-    }
-
-    /// The first members of the order, those who may not or do not fetch left out.
-    fn rank(&mut self, now: Instant) {
-        let mut able: Vec<(u64, PeerId)> = self
-            .members
-            .iter()
-            .filter(|(_, member)| member.fetches && member.suspended_until <= now)
-            .map(|(peer, member)| (member.rank, *peer))
-            .collect();
-        if able.is_empty() {
-            // Nobody moves, which is no reason to give up: all of them again.
-            let willing = self.members.iter().filter(|(_, member)| member.fetches);
-            able = willing.map(|(peer, member)| (member.rank, *peer)).collect();
-        }
-        able.sort_unstable();
-        able.truncate(FETCHERS);
-        let fetchers: Vec<PeerId> = able.into_iter().map(|(_, peer)| peer).collect();
-        if fetchers == self.fetchers {
-            return;
-        }
-        for (peer, member) in &mut self.members {
-            let is_one = fetchers.contains(peer);
-            member.fetcher_since = is_one.then(|| member.fetcher_since.unwrap_or(now));
-        }
-        self.fetchers = fetchers;
-        self.settle();
-    }
-
-    /// Gives every segment its home among the fetchers.
-    fn settle(&mut self) {
-        let mut weights: BTreeMap<PeerId, Vec<(u64, u32)>> = BTreeMap::new();
-        for segment in 0..self.grid.segments() {
-            let weighed = self.fetchers.iter().map(|peer| (self.key.weight(*peer, segment), *peer));
-            if let Some((weight, home)) = weighed.max() {
-                weights.entry(home).or_default().push((weight, segment));
-            }
-        }
-        self.orders = weights
-            .into_iter()
-            .map(|(home, mut segments)| {
-                segments.sort_unstable();
-                (home, segments.into_iter().map(|(_, segment)| segment).collect())
-            })
-            .collect();
     }
 
     /// What to fetch next; `open` are the pieces nobody has and this node does not fetch already.

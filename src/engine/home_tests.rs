@@ -190,3 +190,37 @@ fn claim_of(view: &Home, number: u32) -> SegmentClaim {
         rate_kib: 0,
     }
 }
+
+#[test]
+fn home_2_where_members_of_the_group_are_present_strangers_hold_no_home() {
+    let mut home = home(1, 12);
+    assert!(home.fetchers().contains(&peer(2)) || home.fetchers().contains(&peer(3)), "strangers among them");
+    for number in 100..103 {
+        assert!(home.joined_kin(peer(number), true, at(0)));
+    }
+    let mut fetchers = home.fetchers().to_vec();
+    fetchers.sort_unstable();
+    assert_eq!(fetchers, [peer(1), peer(100), peer(101), peer(102)]);
+    assert!(!home.joined_kin(peer(100), false, at(0)), "known");
+    assert!(!home.fetchers().contains(&peer(100)));
+    for number in 100..103 {
+        home.left(peer(number), at(0));
+    }
+    assert_eq!(home.fetchers().len(), FETCHERS, "strangers count again");
+}
+
+#[test]
+fn home_1_a_thousand_members_rank_alike_in_whatever_order_they_come() {
+    let members: Vec<PeerId> = (0..1_000_u32)
+        .map(|number| PeerId::from_public_key(*blake3::hash(&number.to_be_bytes()).as_bytes()))
+        .collect();
+    let view = |me: usize, order: &mut dyn Iterator<Item = &PeerId>| {
+        let mut home = Home::new(key(), members[me], &geometry(), true, at(0));
+        order.filter(|member| **member != members[me]).for_each(|member| {
+            home.joined_kin(*member, true, at(0));
+        });
+        home
+    };
+    let (one, other) = (view(3, &mut members.iter()), view(700, &mut members.iter().rev()));
+    assert_eq!((one.fetchers(), &one.orders), (other.fetchers(), &other.orders));
+}

@@ -338,6 +338,7 @@ impl Job {
                 self.stage = Stage::Over;
                 self.sealed = None;
                 self.delivered_at = Some(core.time());
+                self.say_unsaid(core);
                 self.swarm.iter_mut().for_each(Swarm::forget_claims);
                 self.pieces = Pieces::default();
                 self.claims = Claims::default();

@@ -14,7 +14,9 @@ mod ending;
 pub mod event;
 pub mod explain;
 pub mod fetch;
+pub mod flood;
 pub mod grid;
+pub mod group;
 pub mod home;
 pub mod io;
 mod job;
@@ -43,11 +45,14 @@ mod tests;
 use std::collections::BTreeMap;
 
 use peer_proto::content::ContentId;
+use peer_proto::limits::CONTENTS_PER_PEER_MAX;
 use peer_proto::peer::PeerId;
 use peer_proto::session::SessionEvent;
 use peer_proto::time::Instant;
+use peer_proto::wire::{Record, RecordHead};
 
 pub use self::core::{EngineConfig, Totals};
+pub use group::GroupConfig;
 pub use peers::PeerView;
 
 use self::core::{Asker, Core};
@@ -140,7 +145,8 @@ impl Engine {
             return Output::Effect(Box::new(effect));
         }
         let jobs = self.jobs.values().map(Job::wakes_at).min().unwrap_or(Instant::NEVER);
-        Output::WaitUntil(jobs.min(self.core.peers.wake()).min(self.core.have_wake()))
+        let core = self.core.peers.wake().min(self.core.have_wake()).min(self.core.flood_wake());
+        Output::WaitUntil(jobs.min(core))
     }
 
     /// A job as it stands.
@@ -304,6 +310,7 @@ impl Engine {
             }
         }
         self.shelf().tell_haves();
+        self.tell_records();
     }
 
     fn advance(&mut self, id: JobId) {
@@ -376,11 +383,41 @@ impl Engine {
             SessionEvent::SegmentClaimed(claim) => {
                 self.with_swarm(claim.swarm, |job, core| job.segment_claimed(peer, &claim, core.time()));
             }
-            // Shown to members of a group only, which this node is not.
-            SessionEvent::TokenShown(_) | SessionEvent::RecordsShown(_) => {}
+            SessionEvent::TokenShown(token) => self.core.token_shown(peer, &token),
+            SessionEvent::RecordsShown(records) => self.records_shown(peer, &records),
             SessionEvent::Cancelled { request } => self.core.cancelled(peer, request),
             SessionEvent::Left { .. } => self.leave_peer(peer),
             SessionEvent::Failed(error) => self.core.back_off(peer, &error.to_string()),
+        }
+    }
+
+    /// A neighbour that is a member passes on what members say.
+    fn records_shown(&mut self, peer: PeerId, records: &[Record]) {
+        let group = self.core.config.group.as_ref().map(GroupConfig::id);
+        for record in records.iter().filter(|record| Some(record.head().group) == group) {
+            let RecordHead { author, swarm, .. } = *record.head();
+            if !self.core.is_member(peer) || !self.core.may_look_at(peer) {
+                return;
+            }
+            let Some(id) = Core::swarm_job(&self.jobs, swarm).map(|job| job.id) else { continue };
+            let Some(job) = self.jobs.get(&id) else { continue };
+            let contents = || self.jobs.values().filter(|job| job.knows_author(author)).count();
+            if !job.knows_author(author) && contents() >= CONTENTS_PER_PEER_MAX {
+                continue;
+            }
+            let Some(job) = self.jobs.get_mut(&id) else { continue };
+            match job.hear(peer, record, &mut self.core) {
+                Some(heed) => job.heed(heed, &mut self.core),
+                None => return self.core.back_off(peer, "it passed on what nobody had signed"),
+            }
+        }
+    }
+
+    /// Says what there is to say to members, and passes on what was heard, when its time has come.
+    fn tell_records(&mut self) {
+        if self.core.flood_wake() <= self.core.time() {
+            self.jobs.values_mut().for_each(|job| job.say_unsaid(&mut self.core));
+            self.core.flush_records();
         }
     }
 

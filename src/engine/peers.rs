@@ -3,6 +3,7 @@
 //! Knows: sessions, bans, refuted authors, how much each gave and took. Does not know: jobs, or what is asked of whom.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use peer_proto::content::{ByteRange, ContentId, Hash};
@@ -218,7 +219,8 @@ impl Core {
         for bytes in filler.as_chunks_mut::<8>().0 {
             *bytes = self.chance.number().to_le_bytes();
         }
-        let config = SessionConfig { me: self.config.me, peer: id, my_nonce: nonce, filler, badge: None };
+        let badge = self.config.group.as_ref().map(|group| Arc::clone(&group.badge));
+        let config = SessionConfig { me: self.config.me, peer: id, my_nonce: nonce, filler, badge };
         let peer = Peer {
             address,
             near,
@@ -242,6 +244,8 @@ impl Core {
     /// Forgets a peer's session. Its jobs must be told by the caller.
     pub(super) fn peer_gone(&mut self, id: PeerId) -> Option<Peer> {
         self.peers.set_wake(id, Instant::NEVER);
+        self.forget_token(id);
+        self.forget_queue(id);
         let peer = self.peers.table.remove(&id)?;
         for serve in peer.serving.values() {
             self.effect(Effect::StopServe { id: *serve });

@@ -529,7 +529,7 @@ pub(super) fn pieces_of(record: &RecordSummary) -> PieceSet {
 }
 
 /// A number that looks random and is another one for each pair.
-fn mixed(one: PeerId, other: PeerId) -> u64 {
+pub(super) fn mixed(one: PeerId, other: PeerId) -> u64 {
     let mut both = [0; 8];
     for (at, (a, b)) in one.public_key().iter().zip(other.public_key()).enumerate() {
         both[at % 8] ^= a.rotate_left(3) ^ b.wrapping_mul(a | 1);

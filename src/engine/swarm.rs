@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use peer_proto::content::{ContentId, Geometry, Hash, PieceIndex};
 use peer_proto::digest::Digest;
-use peer_proto::home::{HomeKey, swarm_id};
+use peer_proto::home::swarm_id;
 use peer_proto::limits::{UNVERIFIED_BYTES_PER_PEER, VALUES_PER_WANT_MAX};
 use peer_proto::peer::PeerId;
 use peer_proto::standing::{PieceRun, Standing};
@@ -21,6 +21,7 @@ use super::chance::Chance;
 use super::claims::AUDITED_FROM;
 use super::core::Core;
 use super::fetch::{Reach, SMALL_FILE};
+use super::flood::Circle;
 use super::grid::{UNIT_LEN, ahead};
 use super::home::Home;
 use super::io::LeaseId;
@@ -67,6 +68,8 @@ pub(super) struct Swarm {
     pub(super) digest: Digest,
     pub(super) home: Home,
     pub(super) stated: Stated,
+    /// What members of the group say, if this node is one.
+    pub(super) circle: Option<Circle>,
     /// What the others were told of this node's origin.
     pub(super) fetches: bool,
     judged_at: Instant,
@@ -78,7 +81,7 @@ pub(super) struct Swarm {
 impl Swarm {
     /// The file is whole: what others state of it is of no use any more.
     pub(super) fn forget_claims(&mut self) {
-        self.stated = Stated::default();
+        (self.stated, self.circle) = (Stated::default(), None);
         self.audits.clear();
     }
 
@@ -146,9 +149,10 @@ impl Job {
             let Some(digest) = self.questions().into_iter().next() else { return };
             self.swarm = Some(Swarm {
                 id: swarm_id(&digest, geometry.len()),
-                home: Home::new(HomeKey::of(&digest), core.config.me, &geometry, fetches, now),
+                home: Home::new(core.home_key(&digest), core.config.me, &geometry, fetches, now),
                 digest,
                 stated: Stated::default(),
+                circle: core.config.group.is_some().then(|| Circle::new(core.config.me)),
                 fetches,
                 judged_at: now,
                 audits: BTreeMap::new(),
@@ -168,10 +172,12 @@ impl Job {
         if told {
             self.interest_at.get_or_insert(now);
         }
+        self.tend_circle(core);
     }
 
     /// Leaves the swarm of its file, if it is in one.
     pub(super) fn leave_swarm(&mut self, core: &mut Core) {
+        self.say_goodbye(core);
         let Some(swarm) = self.swarm.take() else { return };
         core.leave(swarm.id);
         self.sources.retain(|_, source| source.content != swarm.id);
@@ -182,12 +188,11 @@ impl Job {
     pub(super) fn member_joined(&mut self, peer: PeerId, len: u64, fetches: bool, core: &mut Core) -> Heed {
         let now = core.time();
         let Some(swarm) = self.swarm.as_mut().filter(|swarm| swarm.id.len == len) else { return Heed::Later };
-        let is_new = swarm.home.joined(peer, fetches, now);
+        let (id, is_kin) = (swarm.id, swarm.circle.is_some() && core.is_member(peer));
         self.changed = true;
-        if !is_new {
-            return Heed::Soon;
-        }
-        let id = swarm.id;
+        // What a member of the group says of itself counts by its record, which reaches everybody.
+        let is_new = if is_kin { self.welcome(peer, core) } else { swarm.home.joined(peer, fetches, now) };
+        let Some(swarm) = self.swarm.as_ref().filter(|_| is_new) else { return Heed::Soon };
         // It may have wanted nothing yet when it was told first.
         core.join(peer, swarm, true);
         if self.may_serve(core) {
@@ -195,7 +200,8 @@ impl Job {
             // The new one knows nothing yet.
             core.serving.swarm_told.insert(self.id, u32::MAX);
             core.offer_record_to(peer, id);
-            for run in self.pieces.certain().runs().collect::<Vec<_>>() {
+            let runs: Vec<_> = self.pieces.certain().runs().filter(|_| !is_kin).collect();
+            for run in runs {
                 let values: Vec<Hash> = run.clone().filter_map(|piece| self.pieces.value(piece)).collect();
                 core.claim_pieces(peer, id, run.start, &values);
             }
@@ -214,15 +220,17 @@ impl Job {
         if self.stage != Stage::Over {
             self.sources.entry(peer).or_insert(source);
         }
-        self.end_lone_leases(core);
-        self.tell_own_claim(peer, core);
+        if !is_kin {
+            self.end_lone_leases(core);
+            self.tell_own_claim(peer, core);
+        }
         Heed::Soon
     }
 
     /// Somebody is there now: requests that cover the rest of the file end with the segment they are at, which is
-    /// claimed from now on.
-    fn end_lone_leases(&mut self, core: &mut Core) {
-        let (Some(geometry), Some(swarm)) = (self.geometry, &mut self.swarm) else { return };
+    /// claimed from now on. `true` if there was one.
+    pub(super) fn end_lone_leases(&mut self, core: &mut Core) -> bool {
+        let (Some(geometry), Some(swarm)) = (self.geometry, &mut self.swarm) else { return false };
         let grid = swarm.home.grid();
         let mut cuts: Vec<(LeaseId, u32)> = Vec::new();
         for (id, lease) in self.leases.iter().filter(|(_, lease)| is_for_all(lease)) {
@@ -232,21 +240,17 @@ impl Job {
                 cuts.push((*id, segment.end));
             }
         }
+        let is_cut = !cuts.is_empty();
         cuts.into_iter().for_each(|(id, end)| self.trim(id, end, core));
-    }
-
-    /// Tells a new member what this node fetches right now.
-    fn tell_own_claim(&self, peer: PeerId, core: &mut Core) {
-        let Some(swarm) = &self.swarm else { return };
-        if let Some(own) = swarm.home.own() {
-            core.claim_segment(peer, told(swarm, own, self.origin.speed.usual()));
-        }
+        is_cut
     }
 
     /// A peer wants the file no more, or went.
     pub(super) fn member_left(&mut self, peer: PeerId, now: Instant) {
         if let Some(swarm) = &mut self.swarm {
-            swarm.home.left(peer, now);
+            if !swarm.circle.as_mut().is_some_and(|circle| circle.went(peer)) {
+                swarm.home.left(peer, now);
+            }
             let id = swarm.id;
             if self.sources.get(&peer).is_some_and(|source| source.content == id) {
                 self.sources.remove(&peer);
@@ -303,10 +307,11 @@ impl Job {
             }
         }
         if may_serve {
-            let (id, others) = (swarm.id, swarm.home.others().collect::<Vec<_>>());
+            let (id, others) = (swarm.id, core.strangers_of(swarm));
             for peer in others {
                 core.claim_pieces(peer, id, run.first.0, &run.values);
             }
+            self.say_pieces(run.first.0, &run.values, core);
         }
         wrong.into_iter().for_each(|peer| self.refute_author(peer, core));
     }
@@ -501,6 +506,8 @@ impl Job {
         if let Some(swarm) = self.swarm.as_ref().filter(|_| !listed) {
             stated.intersect_with(&swarm.stated.known());
         }
+        let circle = self.swarm.as_ref().and_then(|swarm| swarm.circle.as_ref());
+        site.union_with(&circle.map_or_else(PieceSet::new, Circle::fresh));
         site.union_with(&stated);
         site
     }
@@ -556,9 +563,10 @@ impl Job {
             pieces.end = pieces.end.min(swarm.home.grid().unit_of(pieces.start).end);
         }
         if let Some(claim) = &work.claim {
-            let claim = told(swarm, claim, self.origin.speed.usual());
-            let others: Vec<PeerId> = swarm.home.others().collect();
-            others.into_iter().for_each(|peer| core.claim_segment(peer, claim.clone()));
+            let rate = self.origin.speed.usual();
+            let told = told(swarm, claim, rate);
+            core.strangers_of(swarm).into_iter().for_each(|peer| core.claim_segment(peer, told.clone()));
+            self.say_segment(claim, rate, core);
         }
         self.lease_from_origin(Some(pieces), Purpose::Gap, work.why, core);
     }

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod flow;
+mod groups;
 mod models;
 mod recall;
 mod serving;

@@ -62,8 +62,8 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
     let Met { swarm, task: swarm_task, events: swarm_events, early } = meet(swarm_config, &stop).await?;
 
     let (tell, facts) = mpsc::channel(FACTS_WAITING_MAX);
-    let embedded = config.kind == NodeKind::Embedded;
-    let engine_config = EngineConfig { me: swarm.peer_id(), seed, flags, embedded, expects_peers };
+    let (embedded, me, group) = (config.kind == NodeKind::Embedded, swarm.peer_id(), None);
+    let engine_config = EngineConfig { me, seed, flags, embedded, expects_peers, group };
     let engine = Engine::new(engine_config, clock.now());
     let records = known.cache.records();
     let transfer = Transfer::new(TransferParts {

@@ -11,6 +11,8 @@ use peer_proto::verify::HashList;
 use peer_proto::version::Version;
 use simnet::{Dice, HostId};
 
+use super::roster::Roster;
+
 /// The content everybody wants.
 pub const TRUTH: u16 = 0;
 /// Where the modelled origins are.
@@ -20,6 +22,7 @@ pub const URL: &str = "https://origin.example/file";
 #[derive(Clone, Debug)]
 pub struct Library {
     lists: Vec<Arc<HashList>>,
+    roster: Option<Arc<Roster>>,
 }
 
 impl Library {
@@ -28,7 +31,7 @@ impl Library {
     /// `None` if no file is that long.
     #[must_use]
     pub fn of(len: u64) -> Option<Self> {
-        Some(Self { lists: vec![list(len, 0, &[])?] })
+        Some(Self { lists: vec![list(len, 0, &[])?], roster: None })
     }
 
     /// Adds the truth with some pieces false; returns its number.
@@ -44,6 +47,29 @@ impl Library {
         let mark = u64::try_from(self.lists.len()).unwrap_or(u64::MAX);
         let other = list(len, mark, &[]).unwrap_or_else(|| Arc::clone(&self.lists[0]));
         self.add(other)
+    }
+
+    /// The machines of the world are members of one group.
+    pub fn enrol(&mut self, machines: u32) {
+        self.roster = Some(Arc::new(Roster::of(machines)));
+    }
+
+    /// The members of the group, if there is one.
+    #[must_use]
+    pub fn roster(&self) -> Option<&Roster> {
+        self.roster.as_deref()
+    }
+
+    /// The peer id of a host: a member's key, else its number and bytes that look random.
+    #[must_use]
+    pub fn peer_of(&self, host: HostId) -> PeerId {
+        self.roster().and_then(|roster| roster.peer_of(host)).unwrap_or_else(|| peer_of(host))
+    }
+
+    /// The host with a peer id.
+    #[must_use]
+    pub fn host_of(&self, peer: PeerId) -> HostId {
+        self.roster().and_then(|roster| roster.host_of(peer)).unwrap_or_else(|| host_of(peer))
     }
 
     fn add(&mut self, list: Arc<HashList>) -> u16 {
@@ -100,17 +126,14 @@ fn list(len: u64, mark: u64, false_pieces: &[u32]) -> Option<Arc<HashList>> {
     HashList::from_values(len, (0..count).map(value).collect()).ok().map(Arc::new)
 }
 
-/// The peer id of a host: its number, and bytes that look random.
-#[must_use]
-pub fn peer_of(host: HostId) -> PeerId {
+/// The peer id of a host that is no member.
+fn peer_of(host: HostId) -> PeerId {
     let mut key: [u8; 32] = Dice::new(u64::from(host.0) | 1 << 50).bytes();
     key[28..].copy_from_slice(&host.0.to_be_bytes());
     PeerId::from_public_key(key)
 }
 
-/// The host with a peer id.
-#[must_use]
-pub fn host_of(peer: PeerId) -> HostId {
+fn host_of(peer: PeerId) -> HostId {
     let mut number = [0; 4];
     number.copy_from_slice(&peer.public_key()[28..]);
     HostId(u32::from_be_bytes(number))

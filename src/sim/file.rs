@@ -32,6 +32,9 @@ pub struct SwarmFile {
     pub offices: u32,
     /// Machines of each office. Default 10.
     pub machines: u32,
+    /// Whether all machines are members of one group: each has 16 sessions at most then, and what they say is passed
+    /// on. Default false: strangers, with up to 64 sessions each.
+    pub group: bool,
     /// How many of the first machines hold the file from the beginning. Default none.
     pub holders: u32,
     /// Milliseconds between the starts of two machines. Default 0: all at once.
@@ -161,6 +164,7 @@ impl Default for SwarmFile {
             peers: true,
             offices: 1,
             machines: 10,
+            group: false,
             holders: 0,
             stagger_ms: 0,
             wan_mbit: 100,
@@ -219,6 +223,9 @@ impl SwarmFile {
             .job_flags(if self.peers { PeerFlags::BOTH } else { PeerFlags::NONE })
             .quiet_from(arrived)
             .limit(Duration::from_secs(self.limit_s));
+        if self.group {
+            swarm = swarm.in_a_group();
+        }
         if let Some(churn) = &self.churn {
             swarm = swarm.quiet_from(at(churn.to_ms.saturating_add(churn.back_after_ms.unwrap_or(0))));
         }

@@ -11,7 +11,7 @@ use peer_proto::digest::{Algorithm, Digest};
 use peer_proto::time::Instant;
 use simnet::{Answer, HostOutput, OriginId};
 
-use super::content::{TRUTH, host_of};
+use super::content::TRUTH;
 use super::machine::{Parcel, wire_len};
 use super::node::Node;
 use super::part::Part;
@@ -61,7 +61,8 @@ impl Node {
             }
             Effect::Restand { file, first, count, standing } => {
                 let pieces = first.0..first.0.saturating_add(count);
-                self.parts.get_mut(&file).into_iter().for_each(|part| part.restand(pieces.clone(), standing));
+                let (part, library) = (self.parts.get_mut(&file), &self.spec.library);
+                part.into_iter().for_each(|part| part.restand(pieces.clone(), standing, library));
             }
             Effect::Probe { id, .. } => {
                 let number = self.number();
@@ -84,11 +85,11 @@ impl Node {
             Effect::Send { peer, frame } => match wire_len(&frame) {
                 Some(len) => {
                     let message = Parcel::Frame(Box::new(frame));
-                    self.out.push_back(HostOutput::Send { to: host_of(peer), message, len });
+                    self.out.push_back(HostOutput::Send { to: self.host_of(peer), message, len });
                 }
                 None => self.broke(format!("a frame that cannot be sent: {frame:?}")),
             },
-            Effect::Disconnect { peer, until, .. } => self.send_away(host_of(peer), until),
+            Effect::Disconnect { peer, until, .. } => self.send_away(self.host_of(peer), until),
             Effect::ReadList { id, record, part } => {
                 let list = self.records.get(&record).map(|(_, content)| self.spec.library.list(*content));
                 let values = list.and_then(|list| list.part(part));
@@ -102,7 +103,7 @@ impl Node {
                 self.tell_later(READ_TIME, Input::ListRecalled { id, list });
             }
             Effect::Serve { id, peer, request, from, ranges, values } => {
-                self.serve(id, host_of(peer), request, from, &ranges, &values);
+                self.serve(id, self.host_of(peer), request, from, &ranges, &values);
             }
             Effect::StopServe { id } => {
                 self.out.extend(self.serves.get(&id).copied().map(HostOutput::Cancel))

@@ -8,12 +8,15 @@
 
 pub mod content;
 mod file;
+#[cfg(test)]
+mod group_tests;
 mod hands;
 mod machine;
 mod moves;
 mod node;
 mod part;
 mod rogue;
+mod roster;
 mod swarm;
 #[cfg(test)]
 mod tests;
@@ -25,4 +28,5 @@ pub use file::{ChurnPart, FaultPart, FileFault, MACHINES_MAX, Named, RoguePart, 
 pub use machine::{Machine, Parcel};
 pub use node::{Node, NodeSpec, Tally};
 pub use rogue::{Malice, Rogue};
+pub use roster::Roster;
 pub use swarm::{Outcome, Share, Swarm};

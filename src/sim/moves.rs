@@ -12,7 +12,7 @@ use peer_proto::standing::PieceRun;
 use peer_proto::time::Instant;
 use simnet::{DiskFault, FlowEnd, FlowEvent, FlowId, FlowSpec, HostId, HostOutput, OriginId};
 
-use super::content::{TRUTH, host_of};
+use super::content::TRUTH;
 use super::hands::local;
 use super::machine::Parcel;
 use super::node::Node;
@@ -96,8 +96,9 @@ impl Node {
                 None
             }
             LeaseSource::Peer { peer, request } => {
-                self.awaited.insert((host_of(*peer), *request), id);
-                (!self.is_connected(host_of(*peer))).then_some(LeaseFault::PeerLost)
+                let host = self.host_of(*peer);
+                self.awaited.insert((host, *request), id);
+                (!self.is_connected(host)).then_some(LeaseFault::PeerLost)
             }
             LeaseSource::Record(record) => {
                 let content = self.records.get(record).map(|(_, content)| *content);
@@ -157,7 +158,7 @@ impl Node {
         let Some(running) = self.leases.remove(&id) else { return };
         self.tally.leases.1 += 1;
         if let LeaseSource::Peer { peer, request } = &running.lease.source {
-            self.awaited.remove(&(host_of(*peer), *request));
+            self.awaited.remove(&(self.host_of(*peer), *request));
         }
         if let Some(flow) = running.flow {
             self.uses.get_mut(&flow).into_iter().for_each(|use_of| *use_of = Use::Discard);
@@ -180,7 +181,7 @@ impl Node {
 
     pub(super) fn lose_leases_of(&mut self, peer: HostId) {
         let of_peer = |running: &Running| match &running.lease.source {
-            LeaseSource::Peer { peer: at, .. } => host_of(*at) == peer,
+            LeaseSource::Peer { peer: at, .. } => self.host_of(*at) == peer,
             LeaseSource::Origin { .. } | LeaseSource::Record(_) => false,
         };
         let lost: Vec<LeaseId> =
@@ -271,7 +272,7 @@ impl Node {
                 wrong = Some(PieceIndex(piece));
                 break;
             }
-            full = part.write(piece, content, standing, now).err();
+            full = part.write(piece, content, (standing, &library), now).err();
             if full.is_some() {
                 break;
             }

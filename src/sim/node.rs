@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peer_proto::digest::Algorithm;
+use peer_proto::peer::PeerId;
 use peer_proto::session::RequestId;
 use peer_proto::time::Instant;
 use simnet::{Answer, Crash, Dice, FlowEvent, FlowId, Host, HostId, HostOutput, Neighbour};
 
-use super::content::{Library, TRUTH, URL, peer_of};
+use super::content::{Library, TRUTH, URL};
 use super::machine::Parcel;
 use super::moves::{Running, Use};
 use super::part::Part;
@@ -30,6 +31,11 @@ const REDIAL_FIRST: Duration = Duration::from_secs(1);
 const REDIAL_MAX: Duration = Duration::from_secs(30);
 /// Wall clock at the world's first moment: some day in 2027.
 const WALL_UNIX_MS: i64 = 1_800_000_000_000;
+/// The same in seconds.
+pub(super) const WALL_UNIX_S: u64 = 1_800_000_000;
+/// Sessions that a member of a group keeps at most, and dials: it hears of the others through these.
+const MEMBERS_MAX: usize = 16;
+const MEMBERS_DIALLED_MAX: usize = 10;
 /// Facts a node may be told in one moment before it counts as running in circles.
 const FACTS_PER_MOMENT_MAX: u32 = 20_000;
 
@@ -247,6 +253,10 @@ impl Node {
         self.numbers
     }
 
+    pub(super) fn host_of(&self, peer: PeerId) -> HostId {
+        self.spec.library.host_of(peer)
+    }
+
     pub(super) fn is_connected(&self, host: HostId) -> bool {
         self.connected.contains(&host)
     }
@@ -301,20 +311,36 @@ impl Node {
             return;
         }
         self.dials_at = None;
-        let free = DIALLED_MAX.saturating_sub(self.connected.len());
-        let due = self
-            .known
-            .iter_mut()
-            .filter(|(host, known)| known.dial_at <= now && !self.connected.contains(host));
-        for (host, known) in due.take(free) {
+        let free = self.sessions_max().1.saturating_sub(self.connected.len());
+        let due =
+            self.known.iter().filter(|(host, known)| known.dial_at <= now && !self.connected.contains(host));
+        let mut due: Vec<HostId> = due.map(|(host, _)| *host).collect();
+        if self.spec.library.roster().is_some() {
+            // Few sessions for each: they had better not all be with the same ones.
+            let rest = |at: usize| u64::try_from(at).unwrap_or(0);
+            (1..due.len()).rev().for_each(|at| {
+                let other = usize::try_from(self.dice.below(rest(at + 1))).unwrap_or(0);
+                due.swap(at, other);
+            });
+        }
+        for host in due.into_iter().take(free) {
+            let Some(known) = self.known.get_mut(&host) else { continue };
             known.pause = known.pause.saturating_mul(2).min(REDIAL_MAX);
             known.dial_at = now.after(known.pause);
-            self.out.push_back(HostOutput::Connect(*host));
+            self.out.push_back(HostOutput::Connect(host));
+        }
+    }
+
+    /// Sessions at most, and those it dials.
+    fn sessions_max(&self) -> (usize, usize) {
+        match self.spec.library.roster() {
+            Some(_) => (MEMBERS_MAX, MEMBERS_DIALLED_MAX),
+            None => (SESSIONS_MAX, DIALLED_MAX),
         }
     }
 
     fn next_dial(&mut self) -> Instant {
-        if self.connected.len() >= DIALLED_MAX {
+        if self.connected.len() >= self.sessions_max().1 {
             return Instant::NEVER;
         }
         *self.dials_at.get_or_insert_with(|| {
@@ -384,11 +410,12 @@ fn wall(now: Instant) -> Now {
 
 fn engine(host: HostId, spec: &NodeSpec, dice: &mut Dice, now: Instant) -> Engine {
     let config = EngineConfig {
-        me: peer_of(host),
+        me: spec.library.peer_of(host),
         seed: dice.bytes(),
         flags: spec.flags,
         embedded: false,
         expects_peers: true,
+        group: spec.library.roster().and_then(|roster| roster.membership(host)),
     };
     Engine::new(config, wall(now))
 }
@@ -462,7 +489,7 @@ impl Host for Node {
 
     fn handle_connected(&mut self, peer: Neighbour, now: Instant) {
         self.now = now;
-        if self.connected.len() >= SESSIONS_MAX {
+        if self.connected.len() >= self.sessions_max().0 {
             self.refused.insert(peer.id);
             self.out.push_back(HostOutput::Disconnect(peer.id));
             return;
@@ -474,13 +501,18 @@ impl Host for Node {
         let [_, _, high, low] = peer.address.to_be_bytes();
         let address = format!("10.{}.{high}.{low}", peer.address >> 16 & 0xff);
         let nonce = self.dice.bytes();
-        self.tell(Input::PeerConnected { peer: peer_of(peer.id), address, near: peer.is_near, nonce });
+        self.tell(Input::PeerConnected {
+            peer: self.spec.library.peer_of(peer.id),
+            address,
+            near: peer.is_near,
+            nonce,
+        });
     }
 
     fn handle_message(&mut self, from: HostId, message: Parcel, now: Instant) {
         self.now = now;
         if let (Parcel::Frame(frame), true) = (message, self.connected.contains(&from)) {
-            self.tell(Input::FrameReceived { peer: peer_of(from), frame: *frame });
+            self.tell(Input::FrameReceived { peer: self.spec.library.peer_of(from), frame: *frame });
         }
     }
 
@@ -494,7 +526,7 @@ impl Host for Node {
             return;
         }
         self.lose_leases_of(peer);
-        self.tell(Input::PeerLost { peer: peer_of(peer) });
+        self.tell(Input::PeerLost { peer: self.spec.library.peer_of(peer) });
     }
 
     fn handle_answer(&mut self, number: u64, answer: Answer, now: Instant) {

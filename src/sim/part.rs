@@ -6,13 +6,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use peer_proto::content::PieceIndex;
-use peer_proto::peer::PeerId;
 use peer_proto::standing::{PieceRun, Standing};
 use peer_proto::time::Instant;
 use peer_proto::version::Version;
 use simnet::{Disk, DiskFault, HostId};
 
-use super::content::{Library, host_of, peer_of};
+use super::content::Library;
 use crate::engine::io::PartFound;
 
 /// One piece on disk.
@@ -52,10 +51,10 @@ impl Part {
         &mut self,
         piece: u32,
         content: u16,
-        standing: Standing,
+        (standing, library): (Standing, &Library),
         now: Instant,
     ) -> Result<(), DiskFault> {
-        self.disk.write(piece, Piece { content, standing: mark(standing) })?;
+        self.disk.write(piece, Piece { content, standing: mark(standing, library) })?;
         if now.since(self.synced_at) >= SYNC_EVERY {
             self.disk.sync();
             self.synced_at = now;
@@ -63,11 +62,11 @@ impl Part {
         Ok(())
     }
 
-    pub(super) fn restand(&mut self, pieces: Range<u32>, standing: Standing) {
+    pub(super) fn restand(&mut self, pieces: Range<u32>, standing: Standing, library: &Library) {
         for at in pieces {
             if let Some(piece) = self.disk.read(at) {
                 // A change of standing needs no room, so it does not fail.
-                self.disk.write(at, Piece { standing: mark(standing), ..piece }).unwrap_or_default();
+                self.disk.write(at, Piece { standing: mark(standing, library), ..piece }).unwrap_or_default();
             }
         }
     }
@@ -83,7 +82,7 @@ impl Part {
         for at in 0..count {
             let Some(piece) = self.disk.read(at) else { continue };
             let Some(value) = library.value(piece.content, at) else { continue };
-            let standing = unmark(piece.standing);
+            let standing = unmark(piece.standing, library);
             match runs.last_mut() {
                 Some(run) if run.standing == standing && follows(run, at) => run.values.push(value),
                 _ => runs.push(PieceRun { first: PieceIndex(at), values: vec![value], standing }),
@@ -111,24 +110,20 @@ fn follows(run: &PieceRun, at: u32) -> bool {
     u32::try_from(run.values.len()).is_ok_and(|count| run.first.0 + count == at)
 }
 
-fn mark(standing: Standing) -> Mark {
+fn mark(standing: Standing, library: &Library) -> Mark {
     match standing {
         Standing::Certain => Mark::Certain,
         Standing::Proved => Mark::Proved,
-        Standing::Provisional { author } => Mark::Provisional(host_of(author)),
+        Standing::Provisional { author } => Mark::Provisional(library.host_of(author)),
         Standing::Suspect => Mark::Suspect,
     }
 }
 
-fn unmark(mark: Mark) -> Standing {
+fn unmark(mark: Mark, library: &Library) -> Standing {
     match mark {
         Mark::Certain => Standing::Certain,
         Mark::Proved => Standing::Proved,
-        Mark::Provisional(host) => Standing::Provisional { author: author(host) },
+        Mark::Provisional(host) => Standing::Provisional { author: library.peer_of(host) },
         Mark::Suspect => Standing::Suspect,
     }
-}
-
-fn author(host: HostId) -> PeerId {
-    peer_of(host)
 }

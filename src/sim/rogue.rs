@@ -11,7 +11,7 @@ use peer_proto::time::Instant;
 use peer_proto::wire::ListPart;
 use simnet::{Crash, Dice, FlowEvent, FlowId, FlowSpec, Host, HostId, HostOutput, Neighbour};
 
-use super::content::{Library, TRUTH, peer_of};
+use super::content::{Library, TRUTH};
 use super::machine::{Parcel, wire_len};
 
 /// A way to be hostile.
@@ -151,7 +151,7 @@ impl Host for Rogue {
 
     fn handle_connected(&mut self, peer: Neighbour, now: Instant) {
         let (my_nonce, filler) = (self.dice.bytes(), self.dice.bytes());
-        let (me, peer_id) = (peer_of(self.host), peer_of(peer.id));
+        let (me, peer_id) = (self.library.peer_of(self.host), self.library.peer_of(peer.id));
         let config = SessionConfig { me, peer: peer_id, my_nonce, filler, badge: None };
         self.talks.insert(peer.id, (Session::new(config, now), Instant::NEVER));
         self.talk(peer.id, now);

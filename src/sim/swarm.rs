@@ -150,6 +150,13 @@ impl Swarm {
         self
     }
 
+    /// All machines are members of one group: each has few sessions and hears of the others through them.
+    #[must_use]
+    pub fn in_a_group(mut self) -> Self {
+        self.library.enrol(self.scenario.machine_count());
+        self
+    }
+
     /// The contents, to add lies and versions.
     pub const fn library(&mut self) -> &mut Library {
         &mut self.library

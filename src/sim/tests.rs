@@ -273,9 +273,9 @@ fn the_oracles_of_the_engine_can_fail() {
     assert!(broken(|node| node.broke("a job goes astray".into())).contains("astray"));
     let false_piece = |node: &mut Node| {
         let file = *node.parts.keys().next().unwrap();
-        let author = content::peer_of(HostId(0));
+        let author = node.spec.library.peer_of(HostId(0));
         let standing = crate::engine::io::Standing::Provisional { author };
-        node.parts.get_mut(&file).unwrap().restand(0..900, standing);
+        node.parts.get_mut(&file).unwrap().restand(0..900, standing, &node.spec.library);
         let from = crate::engine::io::ServeFrom::Part(file);
         let range = peer_proto::content::ByteRange::new(0..64 * MIB).unwrap();
         node.serve(

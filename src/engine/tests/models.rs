@@ -122,7 +122,7 @@ pub(super) struct PeerModel {
 }
 
 pub(super) fn config(flags: PeerFlags) -> EngineConfig {
-    EngineConfig { me: peer_id(1), seed: [3; 32], flags, embedded: false, expects_peers: false }
+    EngineConfig { me: peer_id(1), seed: [3; 32], flags, embedded: false, expects_peers: false, group: None }
 }
 
 /// A peer's session with the node, as a stranger or a member.

@@ -1,0 +1,421 @@
+//! What members say of one file, and how it reaches all of them: each passes on what is new to it.
+//!
+//! A record counts as if its author had said it in a session of its own; `swarm` does not know the difference. Knows: what
+//! was heard of whom, what a newcomer must be told, which neighbours still lack what. Does not know: what follows from
+//! a claim (`home`, `stated`).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
+use std::time::Duration;
+
+use peer_proto::content::{ContentId, Hash};
+use peer_proto::group::{Roles, Seen};
+use peer_proto::peer::PeerId;
+use peer_proto::time::Instant;
+use peer_proto::wire::{PieceClaim, Record, RecordHead, Said};
+
+use super::core::Core;
+use super::home::OwnClaim;
+use super::job::Job;
+use super::look::Heed;
+use super::piece_set::{PieceSet, place};
+use super::serve::mixed;
+
+/// Members of one swarm that count (HOME-1).
+pub const AUTHORS_MAX: usize = 4_096;
+/// A member counts for so long after it was heard of last ...
+pub const INTEREST_LIFE: Duration = Duration::from_secs(30);
+/// ... and says so again after this.
+pub const INTEREST_AGAIN: Duration = Duration::from_secs(10);
+/// What was said is passed on once in so long, but for claims of segments, which are at once.
+pub const FLOOD_TICK: Duration = Duration::from_millis(50);
+/// What a member read counts as there for so long, though no neighbour has it yet.
+const SPREADS_WITHIN: Duration = Duration::from_secs(4);
+/// Neighbours that records are passed on to.
+const NEIGHBOURS_MAX: usize = 16;
+/// Bytes of claims of pieces that are kept for newcomers, for one file.
+const KEPT_MAX: usize = 4 * 1024 * 1024;
+/// Records that wait for one neighbour.
+const QUEUED_MAX: usize = 16_384;
+/// Statements of one neighbour that are looked at in a second, on average, and at once.
+const LOOKS_PER_SECOND: u64 = 2_048;
+const LOOKS_MAX: u64 = 16_384;
+
+/// What is heard and said of one file.
+#[derive(Clone, Debug)]
+pub(super) struct Circle {
+    me: PeerId,
+    /// Members with a session that want the file too, in an order of this node's own.
+    near: BTreeSet<(u64, PeerId)>,
+    seen: BTreeMap<PeerId, Seen>,
+    /// Members near and far, when they were heard of last, and what they said then.
+    heard: BTreeMap<PeerId, (Instant, Record)>,
+    /// The last claim of a segment of each.
+    segments: BTreeMap<PeerId, Record>,
+    /// Claims of pieces, for newcomers.
+    pieces: Vec<Record>,
+    kept: usize,
+    /// Pieces that were read a moment ago, and when.
+    fresh: VecDeque<(Instant, Range<u32>)>,
+    /// Pieces this node read and has not said yet.
+    unsaid: VecDeque<(u32, Vec<Hash>)>,
+    /// When this node said last that it is there, and whether it fetches.
+    said: Option<(Instant, bool)>,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Verdict {
+    /// It was heard before, or is of no use here.
+    Old,
+    /// It is new and true: act on it and pass it on.
+    New,
+    /// Nobody signed it, and the neighbour passed it on.
+    Forged,
+}
+
+impl Circle {
+    pub(super) const fn new(me: PeerId) -> Self {
+        Self {
+            me,
+            near: BTreeSet::new(),
+            seen: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            segments: BTreeMap::new(),
+            pieces: Vec::new(),
+            kept: 0,
+            fresh: VecDeque::new(),
+            unsaid: VecDeque::new(),
+            said: None,
+        }
+    }
+
+    /// A peer has no session any more, or wants the file no more. `true` if it is known through others still.
+    pub(super) fn went(&mut self, peer: PeerId) -> bool {
+        self.near.remove(&(mixed(self.me, peer), peer));
+        self.heard.contains_key(&peer)
+    }
+
+    fn neighbours(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.near.iter().take(NEIGHBOURS_MAX).map(|(_, peer)| *peer)
+    }
+
+    /// Pieces that some member read a moment ago: they will be here soon.
+    pub(super) fn fresh(&self) -> PieceSet {
+        let mut fresh = PieceSet::new();
+        self.fresh.iter().for_each(|(_, pieces)| fresh.insert(pieces.clone()));
+        fresh
+    }
+
+    fn keep(&mut self, record: &Record, now: Instant) {
+        let author = record.head().author;
+        match record.said() {
+            Said::Interest { .. } => drop(self.heard.insert(author, (now, record.clone()))),
+            Said::Leave => {
+                self.heard.remove(&author);
+                self.segments.remove(&author);
+            }
+            Said::Segment { .. } => drop(self.segments.insert(author, record.clone())),
+            Said::Pieces { .. } => {
+                if self.kept + record.bytes().len() <= KEPT_MAX {
+                    self.kept += record.bytes().len();
+                    self.pieces.push(record.clone());
+                }
+            }
+        }
+    }
+
+    /// Everything a newcomer must be told: who is there, what they read, what they fetch.
+    fn all(&self) -> Vec<Record> {
+        let heard = self.heard.values().map(|(_, record)| record);
+        heard.chain(&self.pieces).chain(self.segments.values()).cloned().collect()
+    }
+
+    /// Forgets what was read too long ago to be on its way; says who was not heard of for too long.
+    fn expire(&mut self, now: Instant) -> Vec<PeerId> {
+        while self.fresh.front().is_some_and(|(at, _)| now.since(*at) >= SPREADS_WITHIN) {
+            self.fresh.pop_front();
+        }
+        let is_over = |at: Instant| now.since(at) >= INTEREST_LIFE;
+        let gone: Vec<PeerId> =
+            self.heard.iter().filter(|(_, (at, _))| is_over(*at)).map(|(peer, _)| *peer).collect();
+        for peer in &gone {
+            self.heard.remove(peer);
+            self.segments.remove(peer);
+        }
+        gone
+    }
+}
+
+/// Records on their way out.
+#[derive(Debug, Default)]
+pub(super) struct Queues {
+    last_number: u64,
+    waiting: BTreeMap<PeerId, BTreeMap<(PeerId, u64), Record>>,
+    /// When they leave; not at all while none waits.
+    due: Option<Instant>,
+    /// How many statements of each neighbour may still be looked at, and since when.
+    looks: BTreeMap<PeerId, (u64, Instant)>,
+}
+
+impl Core {
+    /// When records leave next.
+    pub(super) fn flood_wake(&self) -> Instant {
+        self.queues.due.unwrap_or(Instant::NEVER)
+    }
+
+    /// Something will be said within a tick.
+    fn flood_soon(&mut self) {
+        let soon = self.time().after(FLOOD_TICK);
+        self.queues.due = Some(self.queues.due.map_or(soon, |due| due.min(soon)));
+    }
+
+    fn flood_now(&mut self) {
+        self.queues.due = Some(self.time());
+    }
+
+    /// Leaves a record for a neighbour. Those of one author stay in their order.
+    fn queue(&mut self, peer: PeerId, record: Record) {
+        let queue = self.queues.waiting.entry(peer).or_default();
+        if queue.len() < QUEUED_MAX {
+            queue.insert((record.head().author, record.head().number), record);
+        }
+        self.flood_soon();
+    }
+
+    /// A neighbour has a record already.
+    fn unqueue(&mut self, peer: PeerId, head: &RecordHead) {
+        if let Some(queue) = self.queues.waiting.get_mut(&peer) {
+            queue.remove(&(head.author, head.number));
+        }
+    }
+
+    /// Sends what waits, if its time has come.
+    pub(super) fn flush_records(&mut self) {
+        self.queues.due = None;
+        for (peer, queue) in std::mem::take(&mut self.queues.waiting) {
+            if let Some(known) = self.peers.get_mut(peer) {
+                known.session.show_records(queue.into_values().collect());
+                self.pump(peer);
+            }
+        }
+    }
+
+    /// Nothing more waits for a peer that went.
+    pub(super) fn forget_queue(&mut self, peer: PeerId) {
+        self.queues.waiting.remove(&peer);
+        self.queues.looks.remove(&peer);
+    }
+
+    /// Whether one more statement of a neighbour may be looked at: a signature costs more to check than to make up.
+    pub(super) fn may_look_at(&mut self, peer: PeerId) -> bool {
+        let now = self.time();
+        let (left, since) = self.queues.looks.entry(peer).or_insert((LOOKS_MAX, now));
+        let millis = u64::try_from(now.since(*since).as_millis()).unwrap_or(u64::MAX);
+        let more = millis.saturating_mul(LOOKS_PER_SECOND) / 1_000;
+        if more > 0 {
+            (*left, *since) = (left.saturating_add(more).min(LOOKS_MAX), now);
+        }
+        match left.checked_sub(1) {
+            Some(rest) => *left = rest,
+            None => return false,
+        }
+        true
+    }
+
+    /// Signs a statement of this node. Numbers ascend over restarts too, as far as the wall clock does.
+    fn sign(&mut self, swarm: ContentId, said: Said) -> Option<Record> {
+        let wall_ms = u64::try_from(self.now.wall_unix_ms).unwrap_or(0);
+        let group = self.config.group.as_ref()?;
+        let number = (self.queues.last_number + 1).max(wall_ms << 16);
+        let head = RecordHead { group: group.id(), author: self.config.me, number, swarm };
+        let record = Record::sign(&group.signer, head, said)?;
+        self.queues.last_number = number;
+        Some(record)
+    }
+}
+
+impl Job {
+    /// What this node read before there was anybody to tell.
+    pub(super) fn say_certain(&mut self, core: &mut Core) {
+        for run in self.pieces.certain().runs().collect::<Vec<_>>() {
+            let values: Vec<Hash> = run.clone().filter_map(|piece| self.pieces.value(piece)).collect();
+            self.say_pieces(run.start, &values, core);
+        }
+    }
+
+    fn circle(&mut self) -> Option<&mut Circle> {
+        self.swarm.as_mut()?.circle.as_mut()
+    }
+
+    /// Whether this job's swarm knows an author already.
+    pub(super) fn knows_author(&self, author: PeerId) -> bool {
+        let circle = self.swarm.as_ref().and_then(|swarm| swarm.circle.as_ref());
+        circle.is_some_and(|circle| circle.seen.contains_key(&author))
+    }
+
+    /// A neighbour shows a record: what is new and true is acted on and passed on. `None` if nobody signed it.
+    pub(super) fn hear(&mut self, from: PeerId, record: &Record, core: &mut Core) -> Option<Heed> {
+        match self.judge_record(record, core) {
+            Verdict::Forged => return None,
+            Verdict::Old => {
+                core.unqueue(from, record.head());
+                return Some(Heed::Later);
+            }
+            Verdict::New => {}
+        }
+        let now = core.time();
+        let author = record.head().author;
+        let Some(circle) = self.circle() else { return Some(Heed::Later) };
+        circle.seen.entry(author).or_default().note(record.head().number);
+        circle.keep(record, now);
+        let neighbours: Vec<PeerId> =
+            circle.neighbours().filter(|peer| *peer != from && *peer != author).collect();
+        neighbours.into_iter().for_each(|peer| core.queue(peer, record.clone()));
+        Some(self.act_on(record, core))
+    }
+
+    fn judge_record(&self, record: &Record, core: &Core) -> Verdict {
+        let head = record.head();
+        let circle = self.swarm.as_ref().and_then(|swarm| swarm.circle.as_ref());
+        let (Some(circle), Some(group)) = (circle, &core.config.group) else { return Verdict::Old };
+        let seen = circle.seen.get(&head.author);
+        let is_new = seen.map_or(circle.seen.len() < AUTHORS_MAX, |seen| seen.is_new(head.number));
+        if !is_new || head.author == core.config.me {
+            return Verdict::Old;
+        }
+        let known = circle.heard.get(&head.author).map(|(_, record)| record.said());
+        let is_member = match record.said() {
+            Said::Interest { token, .. } => {
+                // The same token need not be checked twice.
+                let is_known = matches!(known, Some(Said::Interest { token: before, .. }) if before == token);
+                let counts = is_known && token.wish().not_after >= core.wall_s();
+                token.wish().roles.has(Roles::FETCH)
+                    && (counts || group.admits(head.author, token, core.wall_s()).is_ok())
+            }
+            Said::Leave | Said::Segment { .. } | Said::Pieces { .. } => known.is_some(),
+        };
+        match (is_member, is_member && record.is_signed()) {
+            (false, _) => Verdict::Old,
+            (true, true) => Verdict::New,
+            (true, false) => Verdict::Forged,
+        }
+    }
+
+    /// Takes a record as if its author had said it here.
+    fn act_on(&mut self, record: &Record, core: &mut Core) -> Heed {
+        let now = core.time();
+        let head = record.head();
+        let Some(swarm) = &mut self.swarm else { return Heed::Later };
+        match record.said() {
+            Said::Interest { fetches, token } => {
+                let fetches = *fetches && token.wish().roles.has(Roles::SERVE);
+                if !swarm.home.joined_kin(head.author, fetches, now) {
+                    return Heed::Later;
+                }
+                self.changed = true;
+                if self.end_lone_leases(core)
+                    && let Some(own) = self.swarm.as_ref().and_then(|swarm| swarm.home.own()).cloned()
+                {
+                    self.say_segment(&own, self.origin.speed.usual(), core);
+                }
+                Heed::Soon
+            }
+            Said::Leave => {
+                swarm.home.left(head.author, now);
+                Heed::Later
+            }
+            Said::Segment { .. } => {
+                // What cannot wait leaves at once, and with it what came before.
+                core.flood_now();
+                record.segment().map_or(Heed::Later, |claim| self.segment_claimed(head.author, &claim, now))
+            }
+            Said::Pieces { first, values } => {
+                let claim = PieceClaim { swarm: head.swarm, first: *first, values: values.clone() };
+                if let Some(circle) = self.circle() {
+                    circle.fresh.push_back((now, claim.pieces()));
+                }
+                self.pieces_claimed(head.author, &claim, core)
+            }
+        }
+    }
+
+    /// A neighbour that is a member joined: it is told all there is to know. `true` if it was not a neighbour before.
+    pub(super) fn welcome(&mut self, peer: PeerId, core: &mut Core) -> bool {
+        let Some(circle) = self.circle() else { return false };
+        if !circle.near.insert((mixed(circle.me, peer), peer)) {
+            return false;
+        }
+        circle.all().into_iter().for_each(|record| core.queue(peer, record));
+        true
+    }
+
+    /// Says something to all members.
+    fn say(&mut self, said: Said, core: &mut Core) {
+        let now = core.time();
+        let Some(swarm) = self.swarm.as_mut().filter(|swarm| swarm.circle.is_some()) else { return };
+        let Some(record) = core.sign(swarm.id, said) else { return };
+        let Some(circle) = &mut swarm.circle else { return };
+        circle.keep(&record, now);
+        circle.neighbours().collect::<Vec<_>>().into_iter().for_each(|peer| core.queue(peer, record.clone()));
+    }
+
+    /// Says that this node is there, at first, when something changed, and again from time to time; forgets who does not.
+    pub(super) fn tend_circle(&mut self, core: &mut Core) {
+        let now = core.time();
+        let Some(swarm) = &mut self.swarm else { return };
+        let Some(circle) = &mut swarm.circle else { return };
+        for gone in circle.expire(now).into_iter().filter(|peer| *peer != core.config.me) {
+            swarm.home.left(gone, now);
+        }
+        let fetches = swarm.fetches;
+        let is_first = circle.said.is_none();
+        let due = circle.said.is_none_or(|(at, told)| now.since(at) >= INTEREST_AGAIN || told != fetches);
+        if let (true, Some(group)) = (due, &core.config.group) {
+            circle.said = Some((now, fetches));
+            let token = group.badge.token.clone();
+            self.say(Said::Interest { fetches, token }, core);
+        }
+        if is_first {
+            self.say_certain(core);
+        }
+    }
+
+    /// Tells members what this node fetches now, at once.
+    pub(super) fn say_segment(&mut self, claim: &OwnClaim, rate: u64, core: &mut Core) {
+        let rate_kib = u32::try_from(rate / 1_024).unwrap_or(u32::MAX);
+        let (number, pieces, from_back) = (claim.number, claim.pieces.clone(), claim.from_back);
+        self.say(Said::Segment { number, pieces, from_back, rate_kib }, core);
+        core.flood_now();
+    }
+
+    /// Pieces came from the origin: members are told within a tick.
+    pub(super) fn say_pieces(&mut self, first: u32, values: &[Hash], core: &mut Core) {
+        let Some(circle) = self.circle() else { return };
+        match circle.unsaid.back_mut() {
+            Some((start, last)) if place(first - (*start).min(first)) == last.len() => {
+                last.extend_from_slice(values);
+            }
+            _ => circle.unsaid.push_back((first, values.to_vec())),
+        }
+        core.flood_soon();
+    }
+
+    /// Says what came since the last tick.
+    pub(super) fn say_unsaid(&mut self, core: &mut Core) {
+        let unsaid = self.circle().map(|circle| std::mem::take(&mut circle.unsaid)).unwrap_or_default();
+        for (first, values) in unsaid {
+            let step = peer_proto::limits::VALUES_PER_CLAIM_MAX;
+            for (values, first) in values.chunks(step).zip((first..).step_by(step)) {
+                self.say(Said::Pieces { first, values: values.to_vec() }, core);
+            }
+        }
+    }
+
+    /// Says that this node wants the file no more.
+    pub(super) fn say_goodbye(&mut self, core: &mut Core) {
+        self.say_unsaid(core);
+        self.say(Said::Leave, core);
+        core.flood_now();
+    }
+}

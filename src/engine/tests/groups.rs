@@ -1,0 +1,286 @@
+//! A member of a group: whom it hears, what it passes on, what it says itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use peer_proto::content::{ContentId, Hash};
+use peer_proto::group::{Badge, EpochSecret, GroupId, HolderId, Roles, Token, Wish};
+use peer_proto::home::swarm_id;
+use peer_proto::peer::PeerId;
+use peer_proto::session::Session;
+use peer_proto::sign::Signer;
+use peer_proto::wire::{Frame, Record, RecordHead, Said};
+
+use super::models::session_config;
+use super::world::*;
+use crate::engine::flood::INTEREST_AGAIN;
+use crate::engine::piece_set::PieceSet;
+use crate::engine::{Engine, EngineConfig, GroupConfig};
+use crate::job::PeerFlags;
+
+const NOW: u64 = 1_800_000_000;
+const DAY: u64 = 24 * 60 * 60;
+const LEN: u64 = 64 * MIB;
+/// An origin that takes its time: the swarm stays together.
+const SLOW: u64 = 100_000;
+
+fn group() -> Signer {
+    Signer::of(&[90; 32])
+}
+
+fn key(number: u8) -> Signer {
+    Signer::of(&[number; 32])
+}
+
+fn wish(peer: PeerId) -> Wish {
+    Wish {
+        holder: HolderId([1; 16]),
+        peer,
+        roles: Roles::FETCH.and(Roles::SERVE),
+        not_before: NOW - DAY,
+        not_after: NOW + DAY,
+        epoch: 1,
+        serial: 1,
+    }
+}
+
+fn badge(wish: &Wish) -> Arc<Badge> {
+    Arc::new(Badge { token: Token::grant(&group(), wish), secret: EpochSecret([7; 32]), former: None })
+}
+
+/// A member that wants a file of 64 MiB, and nobody else.
+fn world() -> World {
+    let truth = file(LEN, 1);
+    let mut world = World::new(&truth);
+    let group = GroupConfig {
+        signer: key(1),
+        key: group().public_key(),
+        badge: badge(&wish(peer_id(1))),
+        epoch: 1,
+        denied: BTreeSet::new(),
+    };
+    let config = EngineConfig { group: Some(group), ..config(PeerFlags::BOTH) };
+    world.engine = Engine::new(config, world.now());
+    world.origin.pace = Pace::steady(SLOW);
+    world.submit(spec(&[sha256()]));
+    world.run_for(50);
+    world
+}
+
+/// A neighbour with this token.
+fn neighbour(world: &mut World, wish: &Wish) -> PeerId {
+    let id = wish.peer;
+    let truth = Arc::clone(&world.truth);
+    let model = PeerModel {
+        session: Session::new(session_config(id, Some(badge(wish))), world.now().monotonic),
+        list: Arc::clone(&truth),
+        sends: truth,
+        have: PieceSet::new(),
+        digest: None,
+        sealed: false,
+        pace: Pace::steady(SLOW),
+        asked: 0,
+        wanted: BTreeSet::new(),
+        answers: Vec::new(),
+        frames: Vec::new(),
+        lists_held: None,
+    };
+    world.peers.insert(id, model);
+    world.connect(id, true);
+    world.pump_and_tell(id);
+    join(world, id);
+    id
+}
+
+/// It wants the file too.
+fn join(world: &mut World, id: PeerId) {
+    world.model(id).session.join(&sha256(), LEN, true);
+    world.pump_and_tell(id);
+}
+
+fn member(world: &mut World, number: u8) -> PeerId {
+    neighbour(world, &wish(key(number).peer()))
+}
+
+fn swarm() -> ContentId {
+    swarm_id(&sha256(), LEN)
+}
+
+fn record(number: u8, sequence: u64, said: Said) -> Record {
+    let (group, author) = (GroupId::of(&group().public_key()), key(number).peer());
+    let head = RecordHead { group, author, number: sequence, swarm: swarm() };
+    Record::sign(&key(number), head, said).expect("it may be said")
+}
+
+fn interest(number: u8, sequence: u64) -> Record {
+    let token = Token::grant(&group(), &wish(key(number).peer()));
+    record(number, sequence, Said::Interest { fetches: true, token })
+}
+
+fn pieces(number: u8, sequence: u64) -> Record {
+    record(number, sequence, Said::Pieces { first: 0, values: vec![Hash([number; 32]); 4] })
+}
+
+fn show(world: &mut World, id: PeerId, records: &[Record]) {
+    world.model(id).session.show_records(records.to_vec());
+    world.pump_and_tell(id);
+}
+
+/// How often a neighbour was told each record of another author than the node.
+fn told(world: &mut World, id: PeerId) -> BTreeMap<(PeerId, u64), usize> {
+    let mut told = BTreeMap::new();
+    for frame in &world.model(id).frames {
+        let Frame::Records(records) = frame else { continue };
+        for head in records.iter().map(Record::head).filter(|head| head.author != peer_id(1)) {
+            *told.entry((head.author, head.number)).or_default() += 1;
+        }
+    }
+    told
+}
+
+fn once(records: &[Record]) -> BTreeMap<(PeerId, u64), usize> {
+    records.iter().map(|record| ((record.head().author, record.head().number), 1)).collect()
+}
+
+#[test]
+fn home_1_what_a_far_member_says_is_passed_on_once_and_not_to_whom_it_came_from() {
+    let mut world = world();
+    let [one, other, third] = [2, 3, 4].map(|number| member(&mut world, number));
+    show(&mut world, one, &[interest(8, 1)]);
+    world.run_for(200);
+    let [to_one, to_other, to_third] = [one, other, third].map(|id| told(&mut world, id));
+    assert_eq!(to_one, BTreeMap::new(), "it came from there");
+    assert_eq!((to_other, to_third), (once(&[interest(8, 1)]), once(&[interest(8, 1)])));
+    show(&mut world, one, &[pieces(8, 2)]);
+    show(&mut world, other, &[pieces(8, 2)]);
+    world.run_for(200);
+    show(&mut world, third, &[interest(8, 1), pieces(8, 2)]);
+    world.run_for(200);
+    assert_eq!(told(&mut world, one), BTreeMap::new());
+    assert_eq!(told(&mut world, other), once(&[interest(8, 1)]), "it had the claim before its turn came");
+    assert_eq!(told(&mut world, third), once(&[interest(8, 1), pieces(8, 2)]));
+}
+
+#[test]
+fn claim_1_what_nobody_signed_is_not_passed_on_and_its_bearer_is_sent_away() {
+    let mut world = world();
+    let [one, other] = [2, 3].map(|number| member(&mut world, number));
+    show(&mut world, one, &[interest(8, 1)]);
+    let mut forged = pieces(8, 2).bytes().to_vec();
+    let middle = forged.len() - 100;
+    forged[middle] ^= 1;
+    show(&mut world, one, &[Record::parse(forged.into()).expect("well-formed")]);
+    world.run_for(200);
+    assert_eq!(told(&mut world, other), once(&[interest(8, 1)]));
+    assert_eq!(world.disconnected, [one], "it passed on what it had not checked");
+    // The true one of that number is heard all the same.
+    show(&mut world, other, &[pieces(8, 2)]);
+    assert_eq!(world.disconnected, [one]);
+}
+
+#[test]
+fn home_1_who_showed_no_good_token_is_not_heard() {
+    let mut world = world();
+    let [one, other] = [2, 3].map(|number| member(&mut world, number));
+    let with = |sequence, group: &Signer, wish: Wish| {
+        record(8, sequence, Said::Interest { fetches: true, token: Token::grant(group, &wish) })
+    };
+    let good = wish(key(8).peer());
+    for said in [
+        pieces(8, 1),
+        with(2, &Signer::of(&[91; 32]), good),
+        with(3, &group(), wish(key(9).peer())),
+        with(4, &group(), Wish { not_after: NOW - 1, ..good }),
+        with(5, &group(), Wish { epoch: 3, ..good }),
+        with(6, &group(), Wish { roles: Roles::SERVE, ..good }),
+    ] {
+        show(&mut world, one, &[said]);
+    }
+    world.run_for(200);
+    assert_eq!(told(&mut world, other), BTreeMap::new());
+    assert_eq!(world.disconnected, [], "passing on is no lie: its clock may differ");
+}
+
+#[test]
+fn group_5_a_neighbour_whose_token_is_over_is_a_stranger() {
+    let mut world = world();
+    let good = member(&mut world, 2);
+    let over = neighbour(&mut world, &Wish { not_after: NOW - 1, ..wish(key(3).peer()) });
+    show(&mut world, over, &[interest(8, 1)]);
+    show(&mut world, good, &[interest(7, 1)]);
+    world.run_for(200);
+    assert_eq!(told(&mut world, good), BTreeMap::new(), "nothing is heard from it");
+    assert_eq!(told(&mut world, over), BTreeMap::new(), "and nothing told to it");
+    let frames = &world.model(over).frames;
+    assert!(frames.iter().any(|frame| matches!(frame, Frame::Interest(_))), "it is served as a stranger");
+}
+
+#[test]
+fn a_newcomer_is_told_who_is_there_and_what_they_read() {
+    let mut world = world();
+    let one = member(&mut world, 2);
+    let fetches = Said::Segment { number: 1, pieces: 0..16, from_back: false, rate_kib: 5 };
+    let said = [interest(8, 1), pieces(8, 2), record(8, 3, fetches), interest(9, 1)];
+    show(&mut world, one, &said);
+    world.run_for(1_000);
+    let late = member(&mut world, 3);
+    world.run_for(200);
+    assert_eq!(told(&mut world, late), once(&said));
+}
+
+#[test]
+fn home_1_who_left_or_was_not_heard_of_for_30_s_is_told_to_nobody() {
+    let mut world = world();
+    let one = member(&mut world, 2);
+    show(&mut world, one, &[interest(8, 1), interest(9, 1), record(9, 2, Said::Leave)]);
+    world.run_for(31_000);
+    let late = member(&mut world, 3);
+    world.run_for(200);
+    assert_eq!(told(&mut world, late), BTreeMap::new());
+    // What was said then is not said again in its name.
+    show(&mut world, one, &[interest(9, 1)]);
+    world.run_for(200);
+    assert_eq!(told(&mut world, late), BTreeMap::new());
+}
+
+#[test]
+fn a_member_says_again_that_it_is_there_and_says_what_it_reads() {
+    let mut world = world();
+    let one = member(&mut world, 2);
+    world.run_for(u64::try_from(INTEREST_AGAIN.as_millis()).expect("short") + 3_000);
+    let (mut interests, mut read) = (Vec::new(), PieceSet::new());
+    for frame in &world.model(one).frames {
+        let Frame::Records(records) = frame else { continue };
+        for record in records.iter().filter(|record| record.head().author == peer_id(1)) {
+            match record.said() {
+                Said::Interest { .. } => interests.push(record.head().number),
+                Said::Pieces { first, values } => {
+                    read.insert(*first..*first + u32::try_from(values.len()).expect("few"));
+                }
+                Said::Leave | Said::Segment { .. } => {}
+            }
+        }
+    }
+    assert!(interests.len() == 2 && interests.is_sorted_by(|one, next| one < next), "{interests:?}");
+    assert!(!read.is_empty() && read.count() == u32::try_from(world.disk.len()).expect("few"), "{read:?}");
+    assert!(!world.model(one).frames.iter().any(|frame| matches!(frame, Frame::PieceClaim(_))), "said once");
+}
+
+#[test]
+fn group_2_a_stranger_is_told_first_hand_and_shown_nothing_of_the_group() {
+    let mut world = world();
+    let id = world.peer(5, &file(LEN, 1), root_digest(&file(LEN, 2)), SLOW);
+    join(&mut world, id);
+    world.run(Duration::from_secs(4));
+    let frames = &world.model(id).frames;
+    let is_of_groups = |frame: &&Frame| matches!(frame, Frame::Token(_) | Frame::Records(_));
+    assert_eq!(frames.iter().filter(is_of_groups).count(), 0);
+    for wanted in [
+        |frame: &Frame| matches!(frame, Frame::Interest(_)),
+        |frame: &Frame| matches!(frame, Frame::PieceClaim(_)),
+        |frame: &Frame| matches!(frame, Frame::Have(_)),
+    ] {
+        assert!(frames.iter().any(wanted), "{frames:?}");
+    }
+}
