@@ -371,7 +371,7 @@ impl Job {
         let fetches = swarm.fetches;
         let is_first = circle.said.is_none();
         let due = circle.said.is_none_or(|(at, told)| now.since(at) >= INTEREST_AGAIN || told != fetches);
-        if let (true, Some(group)) = (due, &core.config.group) {
+        if let (true, Some(group)) = (due && core.belongs(), &core.config.group) {
             circle.said = Some((now, fetches));
             let token = group.badge.token.clone();
             self.say(Said::Interest { fetches, token }, core);

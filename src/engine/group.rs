@@ -67,9 +67,16 @@ impl Core {
         }
     }
 
-    /// Whether a peer with a session is a member.
+    /// Whether this node is a member now.
+    pub(super) fn belongs(&self) -> bool {
+        let group = self.config.group.as_ref();
+        group.is_some_and(|group| group.badge.token.wish().not_after >= self.wall_s())
+    }
+
+    /// Whether a peer with a session is a member, and so is this node.
     pub(super) fn is_member(&self, peer: PeerId) -> bool {
-        self.members.until.get(&peer).is_some_and(|until| *until >= self.wall_s())
+        let until = self.members.until.get(&peer);
+        until.is_some_and(|until| *until >= self.wall_s()) && self.belongs()
     }
 
     pub(super) fn forget_token(&mut self, peer: PeerId) {

@@ -152,7 +152,7 @@ impl Job {
                 home: Home::new(core.home_key(&digest), core.config.me, &geometry, fetches, now),
                 digest,
                 stated: Stated::default(),
-                circle: core.config.group.is_some().then(|| Circle::new(core.config.me)),
+                circle: core.belongs().then(|| Circle::new(core.config.me)),
                 fetches,
                 judged_at: now,
                 audits: BTreeMap::new(),

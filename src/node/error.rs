@@ -2,6 +2,8 @@
 //!
 //! Knows: which part refused, and what a person can do. Does not know: exit codes.
 
+use peer_proto::group::TokenFault;
+
 use crate::cache::CacheError;
 use crate::origin::OriginConfigError;
 use crate::store::FolderError;
@@ -20,6 +22,9 @@ pub enum NodeError {
     /// The cache in it.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// The membership in it.
+    #[error("the token in group.json does not make this node a member: {0}")]
+    Group(TokenFault),
     /// The settings for origins.
     #[error(transparent)]
     Origin(#[from] OriginConfigError),

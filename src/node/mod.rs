@@ -7,6 +7,7 @@ mod config;
 mod door;
 mod error;
 mod idle;
+mod membership;
 mod start;
 
 use std::time::Duration;

@@ -9,13 +9,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Node, NodeConfig, NodeError, NodeKind, idle};
+use super::{Node, NodeConfig, NodeError, NodeKind, idle, membership};
 use crate::cache::Cache;
 use crate::clock::{self, Clock};
 use crate::disk::RealFiles;
 use crate::driver::{Driver, DriverParts};
 use crate::engine::io::{Input, StoredJob};
-use crate::engine::{Engine, EngineConfig};
+use crate::engine::{Engine, EngineConfig, GroupConfig};
 use crate::job::PeerFlags;
 use crate::origin::Origin;
 use crate::store::index::INDEXED_FROM;
@@ -37,6 +37,7 @@ struct Known {
     jobs: JobStore<RealFiles>,
     stored: Vec<StoredJob>,
     flags: FlagStore<RealFiles>,
+    group: Option<GroupConfig>,
 }
 
 pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
@@ -62,7 +63,7 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
     let Met { swarm, task: swarm_task, events: swarm_events, early } = meet(swarm_config, &stop).await?;
 
     let (tell, facts) = mpsc::channel(FACTS_WAITING_MAX);
-    let (embedded, me, group) = (config.kind == NodeKind::Embedded, swarm.peer_id(), None);
+    let (embedded, me, group) = (config.kind == NodeKind::Embedded, swarm.peer_id(), known.group);
     let engine_config = EngineConfig { me, seed, flags, embedded, expects_peers, group };
     let engine = Engine::new(engine_config, clock.now());
     let records = known.cache.records();
@@ -176,5 +177,6 @@ fn read(state_dir: PathBuf) -> Result<Known, NodeError> {
     for note in loaded.damaged.into_iter().chain(cache.take_notes()) {
         tracing::warn!("{note}");
     }
-    Ok(Known { flags: folder.flags(), folder, cache, jobs, stored: loaded.jobs })
+    let group = membership::read(&folder, clock::wall_unix_ms())?;
+    Ok(Known { flags: folder.flags(), group, folder, cache, jobs, stored: loaded.jobs })
 }

@@ -54,6 +54,12 @@ pub enum FolderError {
         /// The file.
         path: PathBuf,
     },
+    /// The membership file is not what it should be.
+    #[error("the membership {} is damaged; restore it, or remove it to be in no group", .path.display())]
+    DamagedGroup {
+        /// The file.
+        path: PathBuf,
+    },
     /// Not a folder of this user.
     #[error("the state folder {} is not a folder of this user", .path.display())]
     NotOurs {
@@ -139,6 +145,14 @@ impl StateFolder {
         super::FlagStore::new(RealFiles, self.path.clone())
     }
 
+    /// What makes this node a member of a group, if it is one.
+    ///
+    /// # Errors
+    /// [`FolderError::DamagedGroup`], [`FolderError::Io`].
+    pub fn group(&self) -> Result<Option<super::StoredGroup>, FolderError> {
+        super::group::load(&RealFiles, &self.path)
+    }
+
     /// Where the cache keeps its records.
     #[must_use]
     pub fn cache_path(&self) -> PathBuf {
@@ -189,12 +203,7 @@ fn identity<F: Files>(files: &F, folder: &Path) -> Result<[u8; 32], FolderError>
         Ok(bytes) => {
             let seed =
                 parse_identity(&bytes).ok_or_else(|| FolderError::DamagedIdentity { path: path.clone() })?;
-            if files.stat(&path).is_ok_and(|stat| stat.mode & 0o077 != 0)
-                && let Ok(file) = files.open(&path, Access::Read)
-            {
-                // A backup restored with everybody's mode; the next reader may not be us.
-                file.set_mode(0o600).map_err(at("close", &path))?;
-            }
+            close(files, &path)?;
             Ok(seed)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -208,6 +217,17 @@ fn identity<F: Files>(files: &F, folder: &Path) -> Result<[u8; 32], FolderError>
         }
         Err(error) => Err(at("read", &path)(error)),
     }
+}
+
+/// Takes everybody else's rights from a file of ours: a backup may have been restored with them, and the next reader may
+/// not be us.
+pub(super) fn close<F: Files>(files: &F, path: &Path) -> Result<(), FolderError> {
+    if files.stat(path).is_ok_and(|stat| stat.mode & 0o077 != 0)
+        && let Ok(file) = files.open(path, Access::Read)
+    {
+        file.set_mode(0o600).map_err(at("close", path))?;
+    }
+    Ok(())
 }
 
 /// Three lines: title, seed, the first 8 bytes of the seed's BLAKE3 hash.
@@ -236,7 +256,7 @@ fn write_once<F: Files>(files: &F, path: &Path, bytes: &[u8]) -> Result<(), Fold
     files.sync_folder(folder).map_err(at("sync", folder))
 }
 
-fn at(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FolderError {
+pub(super) fn at(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FolderError {
     let path = path.to_owned();
     move |cause| FolderError::Io { doing, path, cause }
 }

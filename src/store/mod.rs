@@ -5,10 +5,12 @@
 
 pub mod flags;
 pub mod folder;
+pub mod group;
 pub mod index;
 pub mod jobs;
 
 pub use flags::FlagStore;
 pub use folder::{FolderError, StateFolder};
+pub use group::StoredGroup;
 pub use index::Index;
 pub use jobs::JobStore;

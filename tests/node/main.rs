@@ -9,6 +9,7 @@ mod announced;
 mod commands;
 mod from_origin;
 mod from_peers;
+mod groups;
 mod hostile;
 mod interrupted;
 mod ipv6;

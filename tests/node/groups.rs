@@ -1,0 +1,115 @@
+//! Real nodes as members of one group.
+//!
+//! Knows: how a membership file is written into a state folder. Does not know: sites of more than a few nodes (the
+//! simulated world has them).
+
+use futures::future::join_all;
+use nearbits::node::{Node, NodeConfig};
+use peer_proto::group::{HolderId, Roles, Token, Wish};
+use peer_proto::peer::PeerId;
+use peer_proto::sign::Signer;
+
+use crate::lab::{LabNode, assert_exact, sha256_of};
+use crate::plain_origin::{Content, Manner, PlainOrigin};
+
+const MIB: u64 = 1 << 20;
+const DAY: u64 = 24 * 60 * 60;
+
+fn group() -> Signer {
+    Signer::of(&[77; 32])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Seconds since 1970: a folder that was made just now says so.
+fn now(folder: &tempfile::TempDir) -> u64 {
+    let made = folder.path().metadata().and_then(|found| found.modified()).expect("its time");
+    made.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs()
+}
+
+/// A state folder with an identity in it, and whose it is.
+async fn folder() -> (tempfile::TempDir, PeerId) {
+    let node = LabNode::start(&[]).await;
+    let peer = node.handle.peer_id();
+    (node.shut_down().await, peer)
+}
+
+/// What makes this node a member until then.
+fn write_membership(folder: &tempfile::TempDir, peer: PeerId, not_after: u64) {
+    let wish = Wish {
+        holder: HolderId([1; 16]),
+        peer,
+        roles: Roles::FETCH.and(Roles::SERVE),
+        not_before: not_after - 2 * DAY,
+        not_after,
+        epoch: 1,
+        serial: 1,
+    };
+    let token = Token::grant(&group(), &wish);
+    let text = format!(
+        r#"{{"key": "{}", "epoch": 1, "secret": "{}", "token": "{}"}}"#,
+        hex(&group().public_key()),
+        hex(&[7; 32]),
+        hex(token.bytes())
+    );
+    std::fs::write(folder.path().join("state/group.json"), text).expect("written");
+}
+
+/// Four nodes in a row: each has a session with the one before it, and with the one after it.
+async fn row() -> Vec<LabNode> {
+    let mut nodes: Vec<LabNode> = Vec::new();
+    for _ in 0..4 {
+        let (folder, peer) = folder().await;
+        write_membership(&folder, peer, now(&folder) + DAY);
+        let before: Vec<&LabNode> = nodes.last().into_iter().collect();
+        let node = LabNode::start_in(folder, &before).await;
+        nodes.push(node);
+    }
+    for (node, count) in nodes.iter().zip([1, 2, 2, 1]) {
+        node.connected(count).await;
+    }
+    nodes
+}
+
+/// Bytes that the origin sent when all of them had fetched the same file at the same time, in hundredths of the file.
+async fn fetched_by(nodes: Vec<LabNode>, mark: u64) -> u64 {
+    let content = Content::new(mark, 24 * MIB);
+    let manner = Manner { bytes_per_s: Some(6_000_000), ..Manner::default() };
+    let origin = PlainOrigin::start(content, manner).await;
+    let digest = sha256_of(content);
+    let jobs = join_all(nodes.iter().map(|node| node.submit(node.spec(&origin, vec![digest.clone()])))).await;
+    join_all(nodes.iter().zip(&jobs).map(|(node, job)| node.delivered(*job))).await;
+    for node in &nodes {
+        assert_exact(&node.path("payload.bin"), content);
+    }
+    join_all(nodes.into_iter().map(LabNode::shut_down)).await;
+    origin.sent() * 100 / content.len
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_without_a_session_with_each_other_fetch_once_through_those_between_them() {
+    // As strangers they took 2.01 times the file, as members 1.02.
+    let sent = fetched_by(row().await, 61).await;
+    assert!(sent <= 120, "the origin sent {sent} % of the file");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn group_5_a_node_whose_token_is_over_starts_as_a_stranger() {
+    let (folder, peer) = folder().await;
+    write_membership(&folder, peer, now(&folder) - 1);
+    let node = LabNode::start_in(folder, &[]).await;
+    node.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn group_1_a_node_does_not_start_with_another_nodes_token() {
+    let (folder, _) = folder().await;
+    write_membership(&folder, Signer::of(&[5; 32]).peer(), now(&folder) + DAY);
+    let error = match Node::start(NodeConfig::embedded(folder.path().join("state"))).await {
+        Ok(_) => panic!("it started"),
+        Err(error) => error.to_string(),
+    };
+    assert!(error.contains("group.json") && error.contains("another node"), "{error}");
+}
