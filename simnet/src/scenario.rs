@@ -40,6 +40,7 @@ pub struct Scenario {
     sites: Vec<(SiteSpec, u32)>,
     port_bytes_per_s: u64,
     every: Duration,
+    spread: Duration,
     churn: Option<Churn>,
     radio: Option<(u32, u64)>,
     origin: OriginSpec,
@@ -56,6 +57,8 @@ pub struct Stage<H: Host> {
     pub sites: Vec<SiteId>,
     /// Its machines, site by site.
     pub hosts: Vec<HostId>,
+    /// When each of them starts first, in the same order.
+    pub starts: Vec<Instant>,
     /// Where files come from.
     pub origin: OriginId,
     /// Machines that will crash and not come back.
@@ -78,10 +81,17 @@ impl Scenario {
     /// Several branch offices alike.
     #[must_use]
     pub fn offices(offices: u32, machines: u32, wan: Wan) -> Self {
+        Self::sites((0..offices).map(|_| (SiteSpec::behind(wan), machines)).collect())
+    }
+
+    /// Sites that differ, each with its machines.
+    #[must_use]
+    pub fn sites(sites: Vec<(SiteSpec, u32)>) -> Self {
         Self {
-            sites: (0..offices).map(|_| (SiteSpec::behind(wan), machines)).collect(),
+            sites,
             port_bytes_per_s: mbit(1_000),
             every: Duration::ZERO,
+            spread: Duration::ZERO,
             churn: None,
             radio: None,
             origin: OriginSpec::default(),
@@ -97,10 +107,24 @@ impl Scenario {
         self
     }
 
+    /// Each machine starts up to so much later than it would, drawn evenly.
+    #[must_use]
+    pub const fn spread(mut self, over: Duration) -> Self {
+        self.spread = over;
+        self
+    }
+
     /// Some machines crash.
     #[must_use]
     pub fn churn(mut self, churn: Churn) -> Self {
         self.churn = Some(churn);
+        self
+    }
+
+    /// No machine crashes.
+    #[must_use]
+    pub fn without_churn(mut self) -> Self {
+        self.churn = None;
         self
     }
 
@@ -152,13 +176,18 @@ impl Scenario {
         self.sites.iter().map(|(_, machines)| machines).sum()
     }
 
+    /// Lines of all sites, in their order.
+    pub fn lines(&self) -> impl Iterator<Item = Wan> {
+        self.sites.iter().map(|(spec, _)| spec.wan)
+    }
+
     /// Makes the world: `machine` makes each host, from its number and with chance of its own.
     pub fn build<H: Host>(self, seed: u64, mut machine: impl FnMut(HostId, &mut Dice) -> H) -> Stage<H> {
         let mut world = World::sharing(seed, self.exact_max);
         world.set_discovery(self.discovery);
         let origin = world.add_origin(self.origin);
         let (mut sites, mut hosts, mut lost) = (Vec::new(), Vec::new(), Vec::new());
-        let mut at = Instant::ZERO;
+        let (mut at, mut starts) = (Instant::ZERO, Vec::new());
         for (spec, machines) in &self.sites {
             let site = world.add_site(*spec);
             let cell = self.radio.map(|(_, rate)| world.add_cell(rate));
@@ -173,7 +202,9 @@ impl Scenario {
                     cell: if wireless { cell } else { None },
                 };
                 let id = world.seat(host, seat);
-                world.schedule(at, Fault::Start(id));
+                let start = at.after(drawn(self.spread, &mut dice));
+                world.schedule(start, Fault::Start(id));
+                starts.push(start);
                 at = at.after(self.every);
                 if let Some(churn) = &self.churn
                     && dice.chance(churn.per_million)
@@ -184,14 +215,20 @@ impl Scenario {
                 hosts.push(id);
             }
         }
-        Stage { world, sites, hosts, origin, lost }
+        Stage { world, sites, hosts, starts, origin, lost }
+    }
+}
+
+/// A moment within a span; the first one of none.
+fn drawn(span: Duration, dice: &mut Dice) -> Duration {
+    match u64::try_from(span.as_micros()).unwrap_or(u64::MAX) {
+        0 => Duration::ZERO,
+        micros => Duration::from_micros(dice.below(micros)),
     }
 }
 
 fn crash<H: Host>(world: &mut World<H>, id: HostId, churn: &Churn, dice: &mut Dice) {
-    let span = churn.during.end.since(churn.during.start);
-    let after = dice.below(u64::try_from(span.as_micros()).unwrap_or(u64::MAX));
-    let at = churn.during.start.after(Duration::from_micros(after));
+    let at = churn.during.start.after(drawn(churn.during.end.since(churn.during.start), dice));
     world.schedule(at, Fault::Crash(id, churn.crash));
     if let Some(pause) = churn.back_after {
         world.schedule(at.after(pause), Fault::Start(id));
