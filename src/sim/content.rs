@@ -2,6 +2,7 @@
 //!
 //! Knows: numbered contents, what they are called, what an origin that serves them says. Does not know: bytes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use peer_proto::content::{Geometry, Hash, PieceIndex};
@@ -119,6 +120,7 @@ impl Library {
 
 fn list(len: u64, mark: u64, false_pieces: &[u32]) -> Option<Arc<HashList>> {
     let count = Geometry::of(len).ok()?.piece_count();
+    let false_pieces: BTreeSet<u32> = false_pieces.iter().copied().collect();
     let value = |piece: u32| {
         let lie = u64::from(false_pieces.contains(&piece));
         Hash(Dice::new(mark << 40 ^ lie << 33 ^ u64::from(piece)).bytes())

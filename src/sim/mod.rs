@@ -11,6 +11,7 @@ mod file;
 #[cfg(test)]
 mod group_tests;
 mod hands;
+mod life;
 mod machine;
 mod moves;
 mod node;
@@ -24,9 +25,13 @@ mod tests;
 mod together_tests;
 
 pub use content::Library;
-pub use file::{ChurnPart, FaultPart, FileFault, MACHINES_MAX, Named, RoguePart, SwarmFile, What};
+pub use file::{
+    BOUNDS, Bound, ChurnPart, Crashes, FaultPart, FileFault, MACHINES_MAX, Named, OfficePart, PartitionPart,
+    RoguePart, SwarmFile, What,
+};
+pub use life::{Flip, Watch};
 pub use machine::{Machine, Parcel};
 pub use node::{Node, NodeSpec, Tally};
 pub use rogue::{Malice, Rogue};
 pub use roster::Roster;
-pub use swarm::{Outcome, Share, Swarm};
+pub use swarm::{Giver, Outcome, Share, Swarm};

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peer_proto::digest::Algorithm;
+use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
-use simnet::{Fault, HostId, Oracle, Scenario, Stage, Trouble, World};
+use simnet::{Dice, Fault, HostId, Oracle, Scenario, SiteId, Stage, Wan, World};
 
 use super::content::{Library, TRUTH};
+use super::life::Flip;
 use super::machine::Machine;
 use super::node::{Node, NodeSpec};
 use super::rogue::{Malice, Rogue};
-use crate::job::{JobState, PeerFlags};
+use crate::job::{JobState, PeerFlags, Priority};
 
 /// A wish: machines of a scenario that want one file.
 #[derive(Clone, Debug)]
@@ -29,6 +31,22 @@ pub struct Swarm {
     quiet_from: Instant,
     limit: Duration,
     room: u32,
+    priority: Priority,
+    /// Of a million machines that want the file, those that may not take, and those that may not give.
+    flags_off: (u32, u32),
+    flips: Vec<(Instant, Flip)>,
+    beside: Beside,
+}
+
+/// Which world beside the one that was asked for this is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Beside {
+    /// None: it is the one.
+    Itself,
+    /// Nobody takes from others. Who cannot get the file then waits, and that is no trouble.
+    OriginOnly,
+    /// Those who are hostile in it only stand there.
+    Calm,
 }
 
 /// What one node got from whom.
@@ -36,7 +54,9 @@ pub struct Swarm {
 pub struct Share {
     /// Which machine.
     pub host: HostId,
-    /// From its start to its file; `None` if it never got it.
+    /// When it started first.
+    pub began: Instant,
+    /// From then to its file, with all that it was off or asleep; `None` if it never got it.
     pub took: Option<Duration>,
     /// When it got it.
     pub done: Option<Instant>,
@@ -44,10 +64,25 @@ pub struct Share {
     pub from_origin: u64,
     /// Bytes from other machines.
     pub from_peers: u64,
+    /// From which machines, most first: what its job counts since the machine started last.
+    pub sources: Vec<(HostId, u64)>,
     /// Bytes to other machines.
     pub sent: u64,
+    /// Whether it may give to others.
+    pub may_serve: bool,
     /// Where its job stands and why, if it never got the file.
     pub why: String,
+}
+
+/// What a machine gave that wanted nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Giver {
+    /// Which machine.
+    pub host: HostId,
+    /// Whether it is honest, and holds the file.
+    pub holds: bool,
+    /// Bytes to other machines.
+    pub sent: u64,
 }
 
 /// What came of it.
@@ -57,6 +92,10 @@ pub struct Outcome {
     pub len: u64,
     /// Each honest machine that wanted the file and was not lost for good.
     pub shares: Vec<Share>,
+    /// Each other machine that stands there: holders, hostile ones.
+    pub givers: Vec<Giver>,
+    /// Bytes over the line of each office: into it, out of it.
+    pub lines: Vec<(u64, u64)>,
     /// Bytes the origin sent.
     pub origin_bytes: u64,
     /// Questions the origin was asked.
@@ -71,7 +110,6 @@ pub struct Outcome {
 
 /// Progress must resume within this after everything healed.
 const RESUMES_WITHIN: Duration = Duration::from_secs(30);
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 impl Swarm {
     /// Every machine of the scenario wants a file of so many bytes, named by its SHA-256, and shares it.
@@ -90,6 +128,10 @@ impl Swarm {
             quiet_from: Instant::ZERO,
             limit: Duration::from_secs(3_600),
             room: u32::MAX,
+            priority: Priority::Foreground,
+            flags_off: (0, 0),
+            flips: Vec::new(),
+            beside: Beside::Itself,
         })
     }
 
@@ -157,6 +199,66 @@ impl Swarm {
         self
     }
 
+    /// How urgent the jobs are.
+    #[must_use]
+    pub const fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Of a million machines that want the file, so many may not take from others, and so many may not give.
+    #[must_use]
+    pub const fn flags_off(mut self, client: u32, server: u32) -> Self {
+        self.flags_off = (client, server);
+        self
+    }
+
+    /// A machine's flags change at a moment; from the last such moment on progress must resume within 30 s.
+    #[must_use]
+    pub fn flip(mut self, at: Instant, flip: Flip) -> Self {
+        self.flips.push((at, flip));
+        self.quiet_from(at)
+    }
+
+    /// Nobody takes from others: what the origin alone would do in the same world.
+    #[must_use]
+    pub fn origin_only(&self) -> Self {
+        let job_flags = PeerFlags { client: false, ..self.job_flags };
+        Self { job_flags, beside: Beside::OriginOnly, ..self.clone() }
+    }
+
+    /// The same world with nothing going wrong and nobody hostile; `None` if it is such a world.
+    #[must_use]
+    pub fn calm(&self) -> Option<Self> {
+        let scenario = self.scenario.clone().without_churn();
+        let is_calm = self.faults.is_empty() && self.rogues.is_empty() && scenario == self.scenario;
+        let calm = Self { scenario, faults: Vec::new(), beside: Beside::Calm, ..self.clone() };
+        (!is_calm).then_some(calm)
+    }
+
+    /// The lines of the offices as they are at the beginning.
+    pub fn lines(&self) -> impl Iterator<Item = Wan> {
+        self.scenario.lines()
+    }
+
+    /// What goes wrong, and when, in the order it was asked for.
+    #[must_use]
+    pub fn faults(&self) -> &[(Instant, Fault)] {
+        &self.faults
+    }
+
+    /// Whose flags change, and when, in that order.
+    #[must_use]
+    pub fn flips(&self) -> Vec<(Instant, Flip)> {
+        let mut flips = self.flips.clone();
+        flips.sort_by_key(|(at, _)| *at);
+        flips
+    }
+
+    pub(super) const fn time_limit(&self) -> Duration {
+        self.limit
+    }
+
     /// The contents, to add lies and versions.
     pub const fn library(&mut self) -> &mut Library {
         &mut self.library
@@ -170,19 +272,25 @@ impl Swarm {
         let mut stage = self.scenario.clone().build(seed, |host, dice| {
             let rogue = host.0.checked_sub(self.holders).filter(|at| *at < rogues);
             let malice = rogue.and_then(|at| self.rogues.get(usize::try_from(at).unwrap_or(usize::MAX)));
-            if let Some(malice) = malice {
-                return Machine::Rogue(Box::new(Rogue::new(host, Arc::clone(&library), *malice, dice)));
-            }
-            let spec = NodeSpec {
+            let mut spec = NodeSpec {
                 names: self.names,
                 job_flags: self.job_flags,
                 room: self.room,
+                priority: self.priority,
                 ..if host.0 < self.holders {
                     NodeSpec::holding(Arc::clone(&library))
                 } else {
                     NodeSpec::seeking(Arc::clone(&library))
                 }
             };
+            match malice {
+                Some(_) if self.beside == Beside::Calm => spec.wants_after = None,
+                Some(malice) => {
+                    return Machine::Rogue(Box::new(Rogue::new(host, Arc::clone(&library), *malice, dice)));
+                }
+                None if spec.holds => {}
+                None => spec.flags = self.flags_drawn(dice),
+            }
             Machine::Node(Box::new(Node::new(host, spec, dice)))
         });
         for (at, fault) in &self.faults {
@@ -191,44 +299,37 @@ impl Swarm {
         stage.world.add_oracle(Oracle { name: "engine", check: Box::new(engines_hold) });
         let quiet_from = self.quiet_from;
         let check = move |world: &World<Machine>| progress_resumes(world, quiet_from);
-        stage.world.add_oracle(Oracle { name: "progress", check: Box::new(check) });
+        if self.beside != Beside::OriginOnly {
+            stage.world.add_oracle(Oracle { name: "progress", check: Box::new(check) });
+        }
         stage
     }
 
-    /// Runs until everybody who can has the file, or time is up.
-    ///
-    /// # Errors
-    /// [`Trouble`] if an oracle finds something.
-    pub fn run(&self, seed: u64) -> Result<Outcome, Trouble> {
-        let mut stage = self.stage(seed);
-        let end = Instant::ZERO.after(self.limit);
-        while stage.world.now() < end && !is_over(&stage) {
-            let next = stage.world.now().after(LOOK_EVERY);
-            stage.world.run_until(next.min(end))?;
-        }
-        Ok(self.outcome(&stage))
+    /// A machine's own flags. Nothing is drawn where all are on.
+    fn flags_drawn(&self, dice: &mut Dice) -> PeerFlags {
+        let (client, server) = self.flags_off;
+        PeerFlags { client: client == 0 || !dice.chance(client), server: server == 0 || !dice.chance(server) }
     }
 
-    fn outcome(&self, stage: &Stage<Machine>) -> Outcome {
+    pub(super) fn outcome(&self, stage: &Stage<Machine>) -> Outcome {
         let world = &stage.world;
-        let nodes = world.hosts().filter_map(|(id, machine)| Some((id, machine.node()?)));
-        let seeking = nodes.filter(|(id, node)| node.spec.wants_after.is_some() && !stage.lost.contains(id));
-        let shares = seeking.map(|(host, node)| {
-            let traffic = world.traffic(host);
-            Share {
-                host,
-                took: node.tally.done.map(|done| done.since(node.tally.started)),
-                done: node.tally.done,
-                from_origin: traffic.from_origins,
-                from_peers: traffic.from_hosts,
-                sent: traffic.sent,
-                why: if node.wants() { why(node, world.is_on(host)) } else { String::new() },
+        let (mut shares, mut givers) = (Vec::new(), Vec::new());
+        for ((host, machine), began) in world.hosts().zip(&stage.starts) {
+            match machine.node().filter(|node| node.spec.wants_after.is_some()) {
+                Some(node) if !stage.lost.contains(&host) => shares.push(share(world, host, node, *began)),
+                Some(_) => {}
+                None => {
+                    let holds = machine.node().is_some_and(|node| node.spec.holds);
+                    givers.push(Giver { host, holds, sent: world.traffic(host).sent });
+                }
             }
-        });
+        }
         let counts = world.origin_counts(stage.origin);
         Outcome {
             len: self.library.list(TRUTH).content().len,
-            shares: shares.collect(),
+            shares,
+            givers,
+            lines: stage.sites.iter().map(|site: &SiteId| world.wan_bytes(*site)).collect(),
             origin_bytes: counts.bytes,
             origin_asks: counts.asks,
             ended: world.now(),
@@ -238,11 +339,36 @@ impl Swarm {
     }
 }
 
+fn share(world: &World<Machine>, host: HostId, node: &Node, began: Instant) -> Share {
+    let traffic = world.traffic(host);
+    let done = node.tally.done;
+    let sources = node.job().map(|job| job.sources).unwrap_or_default();
+    let peers = sources.iter().filter_map(|from| Some((from.source.parse::<PeerId>().ok()?, from.bytes)));
+    Share {
+        host,
+        began,
+        took: done.map(|done| done.since(began)),
+        done,
+        from_origin: traffic.from_origins,
+        from_peers: traffic.from_hosts,
+        sources: peers.map(|(peer, bytes)| (node.host_of(peer), bytes)).collect(),
+        sent: traffic.sent,
+        may_serve: node.spec.flags.and(node.spec.job_flags).server,
+        why: if node.wants() { why(node, world.is_on(host)) } else { String::new() },
+    }
+}
+
 impl Outcome {
     /// Machines that wanted the file and did not get it.
     #[must_use]
     pub fn unfinished(&self) -> usize {
         self.shares.iter().filter(|share| share.done.is_none()).count()
+    }
+
+    /// What one machine got.
+    #[must_use]
+    pub fn share(&self, host: HostId) -> Option<&Share> {
+        self.shares.iter().find(|share| share.host == host)
     }
 
     /// Origin bytes for each thousand bytes of the file.
@@ -268,7 +394,7 @@ impl Outcome {
 }
 
 /// Whether nobody who can still get the file is without it.
-fn is_over(stage: &Stage<Machine>) -> bool {
+pub(super) fn is_over(stage: &Stage<Machine>) -> bool {
     stage.world.now() > Instant::ZERO
         && stage.world.hosts().all(|(id, machine)| {
             let node = machine.node();
