@@ -225,6 +225,15 @@ pub(super) struct SimArgs {
     /// All chance follows from it: the same seed gives the same run.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
+    /// Run so many seeds, from --seed on; stop at the first one that goes wrong and say how to repeat it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(super) seeds: Option<u64>,
+    /// Run the same world twice more, without its faults and from the origin alone, and say what both make of it.
+    #[arg(long)]
+    pub(super) beside: bool,
+    /// Draw what happened: a page for a browser, in one file.
+    #[arg(long, value_name = "OUT.html", conflicts_with = "seeds")]
+    pub(super) plot: Option<PathBuf>,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub(super) json: bool,

@@ -86,7 +86,7 @@ async fn carry_out(command: Command) -> Result<Exit, Stop> {
         Command::Flags(command) => show::flags(command).await,
         Command::Job(command) => show::job(command).await,
         Command::Demo(args) => demo::run(&args).await,
-        Command::Sim(args) => sim::run(&args),
+        Command::Sim(args) => sim::run(args).await,
     }
 }
 

@@ -6,6 +6,7 @@
 //! who is where and wants what; its [`Outcome`] says what came of it. Knows: what the real hands do with each effect
 //! (`transfer`), and what must hold of an engine whatever happens. Does not know: sockets, files, clocks.
 
+mod compare;
 pub mod content;
 mod file;
 #[cfg(test)]
@@ -23,7 +24,9 @@ mod swarm;
 mod tests;
 #[cfg(test)]
 mod together_tests;
+mod trace;
 
+pub use compare::{Limit, Worse};
 pub use content::Library;
 pub use file::{
     BOUNDS, Bound, ChurnPart, Crashes, FaultPart, FileFault, MACHINES_MAX, Named, OfficePart, PartitionPart,
@@ -35,3 +38,4 @@ pub use node::{Node, NodeSpec, Tally};
 pub use rogue::{Malice, Rogue};
 pub use roster::Roster;
 pub use swarm::{Giver, Outcome, Share, Swarm};
+pub use trace::{Sample, Trace};

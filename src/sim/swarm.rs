@@ -247,6 +247,12 @@ impl Swarm {
         &self.faults
     }
 
+    /// Whether somebody swears to a list that only the digest of the whole file can refute.
+    pub(super) fn has_lying_hints(&self) -> bool {
+        let lies = |malice: &Malice| matches!(malice, Malice::FalseList { .. });
+        self.names != Some(Algorithm::Blake3) && self.rogues.iter().any(lies)
+    }
+
     /// Whose flags change, and when, in that order.
     #[must_use]
     pub fn flips(&self) -> Vec<(Instant, Flip)> {

@@ -1,149 +1,194 @@
 //! `sim`: a scenario file lived through by simulated nodes, and what came of it.
 //!
-//! Knows: the table and the object people read. Does not know: worlds (`sim`).
+//! Knows: what was asked for, when it is broken off. Does not know: worlds (`sim`), how it is told (`report`, `table`,
+//! `page`), how many seeds are run (`hunt`).
 
+mod hunt;
+mod page;
+mod report;
+mod table;
+
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{ContentArrangement, Table};
-use serde::Serialize;
+use peer_proto::time::Instant;
+use simnet::{Stage, Trouble};
 
-use super::amount;
 use super::args::SimArgs;
 use super::exit::{Exit, Stop};
-use crate::sim::{Outcome, Share, SwarmFile};
+use super::signals;
+use crate::sim::{Limit, Machine, Outcome, Swarm, SwarmFile, Trace, Watch, Worse};
 
-/// Machines that are listed one by one; of more, those that waited longest.
-const LISTED_MAX: usize = 32;
 const FILE_LEN_MAX: u64 = 1024 * 1024;
 
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Report<'a> {
-    file: &'a str,
-    seed: u64,
-    len: u64,
-    machines: usize,
-    unfinished: usize,
-    origin_bytes: u64,
-    origin_asks: u64,
-    origin_permille: u64,
-    p50_ms: u64,
-    p99_ms: u64,
-    last_ms: u64,
-    events: u64,
-    fingerprint: String,
-    nodes: Vec<Row>,
+/// A scenario that was read.
+#[derive(Debug)]
+struct Scenario {
+    /// Its file, as the command line names it.
+    file: String,
+    text: String,
+    swarm: Swarm,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Row {
-    machine: u32,
-    took_ms: Option<u64>,
-    from_origin: u64,
-    from_peers: u64,
-    sent: u64,
-    why: String,
+/// What the same world and seed would be otherwise.
+#[derive(Clone, Debug)]
+struct Beside {
+    /// Without its faults, churn and rogues; absent if it has none.
+    calm: Option<Outcome>,
+    /// With every byte from the origin.
+    plain: Outcome,
+    /// How much worse than that is allowed.
+    promise: Limit,
 }
 
-pub(super) fn run(args: &SimArgs) -> Result<Exit, Stop> {
-    let name = args.file.display().to_string();
+impl Beside {
+    /// Machines that are worse off than is promised.
+    fn worse(&self, outcome: &Outcome) -> Vec<Worse> {
+        outcome.worse_than(&self.plain, self.promise)
+    }
+}
+
+/// Breaks a run off when it is no longer wanted.
+#[derive(Clone, Debug, Default)]
+struct Wanted {
+    is_over: Arc<AtomicBool>,
+    next: Instant,
+}
+
+/// How often it is looked whether a run is still wanted, in virtual time.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+impl Wanted {
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    /// For another run.
+    fn again(&self) -> Self {
+        Self { next: Instant::ZERO, ..self.clone() }
+    }
+}
+
+impl Watch for Wanted {
+    fn next(&self) -> Instant {
+        self.next
+    }
+
+    fn look(&mut self, stage: &Stage<Machine>) -> ControlFlow<()> {
+        self.next = stage.world.now().after(LOOK_EVERY);
+        if self.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+pub(super) async fn run(args: SimArgs) -> Result<Exit, Stop> {
+    let scenario = read(&args)?;
+    let wanted = Wanted::default();
+    let flag = Arc::clone(&wanted.is_over);
+    let mut work = tokio::task::spawn_blocking(move || match args.seeds {
+        Some(seeds) => hunt::run(&args, &scenario, seeds, &wanted),
+        None => once(&args, &scenario, &wanted),
+    });
+    let done = tokio::select! {
+        done = &mut work => done,
+        () = signals::interrupted() => {
+            flag.store(true, Ordering::Relaxed);
+            // What is there is still told, unless nobody wants to wait for it.
+            tokio::select! {
+                done = &mut work => done,
+                () = signals::interrupted() => return Err(interrupted()),
+            }
+        }
+    };
+    done.map_err(|error| Stop::new(Exit::Fatal, format!("the simulation broke: {error}")))?
+}
+
+fn interrupted() -> Stop {
+    Stop::new(Exit::Interrupted, "interrupted")
+}
+
+fn read(args: &SimArgs) -> Result<Scenario, Stop> {
+    let file = args.file.display().to_string();
     let size = std::fs::metadata(&args.file).map(|found| found.len());
     let text = match size {
-        Ok(len) if len > FILE_LEN_MAX => return Err(Stop::usage(format!("{name} is longer than 1 MiB"))),
+        Ok(len) if len > FILE_LEN_MAX => return Err(Stop::usage(format!("{file} is longer than 1 MiB"))),
         Ok(_) => std::fs::read_to_string(&args.file),
         Err(error) => Err(error),
     };
-    let text = text.map_err(|error| Stop::usage(format!("cannot read {name}: {error}")))?;
-    let wish = SwarmFile::parse(&text).and_then(|file| file.swarm());
-    let wish = wish.map_err(|fault| Stop::usage(format!("{name}: {fault}")))?;
-    let outcome = wish.run(args.seed).map_err(|trouble| {
-        let again = format!("nearbits sim {name} --seed {}", args.seed);
-        Stop::new(Exit::CheckFailed, format!("{trouble}. It happens again with: {again}"))
-    })?;
-    if args.json {
-        let report = report(&name, args.seed, &outcome);
-        let text = serde_json::to_string_pretty(&report);
-        println!("{}", text.map_err(|error| Stop::new(Exit::Fatal, error.to_string()))?);
-    } else {
-        show(&outcome);
-    }
-    Ok(if outcome.unfinished() == 0 { Exit::Done } else { Exit::CheckFailed })
+    let text = text.map_err(|error| Stop::usage(format!("cannot read {file}: {error}")))?;
+    let swarm = SwarmFile::parse(&text).and_then(|wish| wish.swarm());
+    let swarm = swarm.map_err(|fault| Stop::usage(format!("{file}: {fault}")))?;
+    Ok(Scenario { file, text, swarm })
 }
 
-fn report<'a>(file: &'a str, seed: u64, outcome: &Outcome) -> Report<'a> {
-    let row = |share: &Share| Row {
-        machine: share.host.0,
-        took_ms: share.took.map(millis),
-        from_origin: share.from_origin,
-        from_peers: share.from_peers,
-        sent: share.sent,
-        why: share.why.clone(),
+/// One run, told at length.
+fn once(args: &SimArgs, scenario: &Scenario, wanted: &Wanted) -> Result<Exit, Stop> {
+    let swarm = &scenario.swarm;
+    let failed = |trouble: Trouble| {
+        Stop::new(
+            Exit::CheckFailed,
+            format!("{trouble}. It happens again with: {}", again(scenario, args.seed)),
+        )
     };
-    Report {
-        file,
-        seed,
-        len: outcome.len,
-        machines: outcome.shares.len(),
-        unfinished: outcome.unfinished(),
-        origin_bytes: outcome.origin_bytes,
-        origin_asks: outcome.origin_asks,
-        origin_permille: outcome.origin_permille(),
-        p50_ms: millis(outcome.percentile(50)),
-        p99_ms: millis(outcome.percentile(99)),
-        last_ms: outcome.last().as_micros() / 1_000,
-        events: outcome.steps,
-        fingerprint: format!("{:016x}", outcome.fingerprint),
-        nodes: outcome.shares.iter().map(row).collect(),
+    let mut watch = (wanted.again(), args.plot.is_some().then(Trace::new));
+    let outcome = swarm.run_watched(args.seed, &mut watch).map_err(failed)?;
+    let beside = match args.beside && !wanted.is_over() {
+        true => Some(beside(swarm, args.seed, wanted).map_err(failed)?),
+        false => None,
+    };
+    if wanted.is_over() {
+        return Err(interrupted());
     }
+    let told = report::Report::of(scenario, args.seed, &outcome, beside.as_ref());
+    if let (Some(path), Some(trace)) = (&args.plot, &watch.1) {
+        let page = page::of(scenario, args.seed, &outcome, trace, beside.as_ref());
+        let written = std::fs::write(path, page);
+        written
+            .map_err(|error| Stop::new(Exit::Fatal, format!("cannot write {}: {error}", path.display())))?;
+    }
+    if args.json {
+        print_json(&told)?;
+    } else {
+        say(&table::text(&outcome, beside.as_ref()));
+        if let Some(path) = &args.plot {
+            say(&format!("drawn in {}\n", path.display()));
+        }
+    }
+    let is_kept = beside.is_none_or(|beside| beside.worse(&outcome).is_empty());
+    Ok(if outcome.unfinished() == 0 && is_kept { Exit::Done } else { Exit::CheckFailed })
 }
 
-fn show(outcome: &Outcome) {
-    let all = outcome.shares.len();
-    let permille = outcome.origin_permille();
-    println!(
-        "{} of {all} machines have the file of {}",
-        all - outcome.unfinished(),
-        amount::bytes(outcome.len)
-    );
-    println!(
-        "the origin sent {}.{:03} times the file: {}",
-        permille / 1_000,
-        permille % 1_000,
-        amount::bytes(outcome.origin_bytes)
-    );
-    println!(
-        "half of them waited {}, 99 % {}; the last had it at {}\n",
-        seconds(outcome.percentile(50)),
-        seconds(outcome.percentile(99)),
-        seconds(Duration::from_micros(outcome.last().as_micros()))
-    );
-    let mut shares: Vec<&Share> = outcome.shares.iter().collect();
-    shares.sort_by_key(|share| (share.took.is_some(), std::cmp::Reverse(share.took), share.host));
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["machine", "waited", "from the origin", "from others", "to others"]);
-    for share in shares.iter().take(LISTED_MAX) {
-        table.add_row([
-            share.host.0.to_string(),
-            share.took.map_or_else(|| format!("for ever ({})", share.why), seconds),
-            amount::bytes(share.from_origin),
-            amount::bytes(share.from_peers),
-            amount::bytes(share.sent),
-        ]);
-    }
-    println!("{}", table.trim_fmt());
-    if all > LISTED_MAX {
-        println!(" and {} more that waited less", all - LISTED_MAX);
-    }
+/// The same world and seed without its faults, and from the origin alone.
+fn beside(swarm: &Swarm, seed: u64, wanted: &Wanted) -> Result<Beside, Trouble> {
+    let calm = swarm.calm().map(|calm| calm.run_watched(seed, &mut wanted.again())).transpose()?;
+    let plain = swarm.origin_only().run_watched(seed, &mut wanted.again())?;
+    Ok(Beside { calm, plain, promise: swarm.promise() })
+}
+
+/// The command that runs a seed again.
+fn again(scenario: &Scenario, seed: u64) -> String {
+    format!("nearbits sim {} --seed {seed}", scenario.file)
+}
+
+fn print_json(told: &impl serde::Serialize) -> Result<(), Stop> {
+    let text =
+        serde_json::to_string_pretty(told).map_err(|error| Stop::new(Exit::Fatal, error.to_string()))?;
+    say(&format!("{text}\n"));
+    Ok(())
+}
+
+/// Prints; to nobody if nobody reads any more, which changes nothing of what came of it.
+fn say(text: &str) {
+    std::io::stdout().write_all(text.as_bytes()).unwrap_or_default();
 }
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn seconds(span: Duration) -> String {
-    let ms = span.as_millis();
-    format!("{}.{:02} s", ms / 1_000, ms % 1_000 / 10)
+/// So many thousandths, such as `1.004`.
+fn permille(count: u64) -> String {
+    format!("{}.{:03}", count / 1_000, count % 1_000)
 }
