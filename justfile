@@ -14,6 +14,10 @@ quick:
 test:
     cargo test
 
+# Many larger simulated worlds, crossed with everything that goes wrong: `just seeds 2000`.
+seeds count:
+    NEARBITS_SEEDS={{ count }} cargo test --release --test swarm
+
 # Several real nodes on this machine fetch one payload over a narrow line.
 demo:
     cargo run --release -- demo

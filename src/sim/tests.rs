@@ -196,57 +196,6 @@ fn the_same_seed_gives_the_same_run_of_engines() {
     assert_ne!(first.fingerprint, run(&wish, 2).fingerprint);
 }
 
-/// A world that goes wrong in ways drawn from its seed.
-fn live(seed: u64) {
-    let mut dice = simnet::Dice::new(seed ^ 0x5eed);
-    let machines = 2 + u32::try_from(dice.below(5)).unwrap();
-    let names = [Some(Algorithm::Sha256), Some(Algorithm::Blake3)][usize::try_from(dice.below(2)).unwrap()];
-    let office = Scenario::branch_office(machines, Wan::mbit(20 + dice.below(200)));
-    let office = office.staggered(Duration::from_millis(dice.below(1_500)));
-    let mut wish = swarm(office, dice.below(24 * MIB)).named(names);
-    if dice.chance(500_000) {
-        wish = wish.holders(1);
-    }
-    let lie = wish.library().add_altered(&[u32::try_from(dice.below(100)).unwrap()]);
-    for _ in 0..dice.below(3).min(u64::from(machines - 2)) {
-        let malice = [
-            Malice::FalseBytes { sends: lie },
-            Malice::FalseList { states: lie },
-            Malice::Silent,
-            Malice::Drips { bytes_per_s: 1 + dice.below(100_000) },
-        ];
-        wish = wish.rogue(malice[usize::try_from(dice.below(4)).unwrap()]);
-    }
-    for _ in 0..dice.below(5) {
-        let at = dice.below(6_000);
-        let (one, other) = (0, 1 + u32::try_from(dice.below(u64::from(machines - 1))).unwrap());
-        let (one, other) = (HostId(one), HostId(other));
-        let (bad, good) = match dice.below(7) {
-            0 => (Fault::Cut(one, other), Fault::Heal(one, other)),
-            1 => (Fault::CutOneWay(other, one), Fault::Heal(one, other)),
-            2 => (Fault::Crash(other, Crash::Power), Fault::Start(other)),
-            3 => (Fault::Crash(one, Crash::Program), Fault::Start(one)),
-            4 => (Fault::Sleep(other), Fault::Wake(other)),
-            5 => (Fault::LineDown(SiteId(0)), Fault::LineUp(SiteId(0))),
-            _ => {
-                let reach = if dice.chance(500_000) { Reach::Silent } else { Reach::Refuses };
-                let gone = OriginSpec { reach, ..OriginSpec::default() };
-                (Fault::Origin(OriginId(0), gone), Fault::Origin(OriginId(0), OriginSpec::default()))
-            }
-        };
-        wish = wish.fault(ms(at), bad).fault(ms(at + dice.below(15_000)), good);
-    }
-    run(&wish.limit(Duration::from_secs(400)), seed);
-}
-
-#[test]
-fn whatever_goes_wrong_everybody_finishes_and_every_oracle_holds() {
-    // More of them: SIM_SEEDS=1000 cargo test --lib whatever_goes_wrong
-    let seeds = std::env::var("SIM_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(40);
-    let first = std::env::var("SIM_FIRST").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
-    (first..first + seeds).for_each(live);
-}
-
 /// A small world in the middle of its transfer, to be broken.
 fn halfway() -> simnet::World<Machine> {
     let mut stage = swarm(Scenario::branch_office(2, Wan::mbit(100)), 64 * MIB).holders(1).stage(1);
