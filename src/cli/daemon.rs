@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::DaemonArgs;
 use super::exit::{Exit, Stop};
 use super::place::{self, SOCKET_NAME};
-use super::{get, reach, show, signals};
+use super::{get, reach, say, show, signals};
 use crate::config::Config;
 use crate::node::{FolderError, Node, NodeConfig, NodeError, NodeKind, OriginConfig};
 
@@ -34,13 +34,13 @@ pub(super) async fn run(args: DaemonArgs) -> Result<Exit, Stop> {
     }
     let handle = node.handle();
     let sockets: Vec<String> = doors.iter().map(|(path, _)| path.display().to_string()).collect();
-    println!("peer {}, control socket {}", handle.peer_id(), sockets.join(" and "));
+    say::line(format_args!("peer {}, control socket {}", handle.peer_id(), sockets.join(" and ")));
     let flags = handle.flags().await.map_err(|error| Stop::new(Exit::Fatal, error.to_string()))?;
     if !(flags.client && flags.server) {
-        println!(
+        say::line(format_args!(
             "flags: {} — `nearbits flags set client,server` lets jobs use peers and serve them",
             show::flags_text(flags)
-        );
+        ));
     }
     tokio::select! {
         () = signals::interrupted() => {}

@@ -12,7 +12,7 @@ use super::args::GetArgs;
 use super::exit::{Exit, Stop};
 use super::progress::Progress;
 use super::reach::{self, Host, Reached};
-use super::{place, signals, summary, wish};
+use super::{place, say, signals, summary, wish};
 use crate::clock::Clock;
 use crate::control::api::{JobId, JobSpec, JobState, JobView, Submit, Verb};
 use crate::control::client::{Client, ClientError};
@@ -241,9 +241,9 @@ impl Get {
         let took = self.clock.monotonic().since(Instant::ZERO);
         self.print_why(client, view.id).await;
         if self.args.json {
-            println!("{}", summary::json(view, took));
+            say::line(summary::json(view, took));
         } else {
-            println!("{}", summary::people(view, took));
+            say::line(summary::people(view, took));
         }
     }
 
@@ -261,7 +261,7 @@ impl Get {
         if self.args.json {
             eprintln!("{text}");
         } else {
-            println!("{text}");
+            say::line(text);
         }
     }
 }

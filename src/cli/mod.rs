@@ -3,7 +3,7 @@
 //! Knows: commands, their output and exit codes. Does not know: how anything is done; a running node does it, asked
 //! through its control socket, or one that the command embeds.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the room that talks to people")]
+#![expect(clippy::print_stderr, reason = "this is the room that talks to people")]
 
 mod amount;
 mod args;
@@ -14,6 +14,7 @@ mod get;
 mod place;
 mod progress;
 mod reach;
+mod say;
 mod show;
 mod signals;
 mod sim;
@@ -51,7 +52,7 @@ fn run() -> Result<Exit, Stop> {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => return Err(misused(&error)),
         Err(help) => {
-            print!("{help}");
+            say::text(help);
             return Ok(Exit::Done);
         }
     };

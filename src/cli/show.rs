@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::args::{AskArgs, CacheCommand, FlagsCommand, JobCommand, OneJob, PeerCommand};
 use super::exit::{Exit, Stop};
-use super::{amount, reach, summary};
+use super::{amount, reach, say, summary};
 use crate::control::api::{JobView, PeerFlags, Verb};
 use crate::control::client::Client;
 
@@ -33,7 +33,7 @@ pub(super) async fn status(ask: &AskArgs) -> Result<Exit, Stop> {
     ] {
         table.add_row([name.to_owned(), value]);
     }
-    println!("{}", table.trim_fmt());
+    say::line(table.trim_fmt());
     Ok(Exit::Done)
 }
 
@@ -99,7 +99,7 @@ pub(super) async fn flags(command: FlagsCommand) -> Result<Exit, Stop> {
     if is_json {
         return print_json(&flags);
     }
-    println!("{}", flags_text(flags));
+    say::line(flags_text(flags));
     Ok(Exit::Done)
 }
 
@@ -133,7 +133,7 @@ pub(super) async fn job(command: JobCommand) -> Result<Exit, Stop> {
     ] {
         table.add_row([name.to_owned(), value]);
     }
-    println!("{}", table.trim_fmt());
+    say::line(table.trim_fmt());
     Ok(Exit::Done)
 }
 
@@ -158,7 +158,7 @@ async fn why(one: &OneJob) -> Result<Exit, Stop> {
     if one.ask.json {
         return print_json(&decisions);
     }
-    println!("{}", summary::why(&decisions));
+    say::line(summary::why(&decisions));
     Ok(Exit::Done)
 }
 
@@ -234,16 +234,16 @@ fn table(header: &[&str]) -> Table {
 
 fn print_table(table: &Table, is_empty: bool, otherwise: &str) {
     if is_empty {
-        println!("{otherwise}");
+        say::line(otherwise);
     } else {
-        println!("{}", table.trim_fmt());
+        say::line(table.trim_fmt());
     }
 }
 
 fn print_json(value: &impl Serialize) -> Result<Exit, Stop> {
     let text =
         serde_json::to_string_pretty(value).map_err(|error| Stop::new(Exit::Fatal, error.to_string()))?;
-    println!("{text}");
+    say::line(text);
     Ok(Exit::Done)
 }
 

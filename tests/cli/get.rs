@@ -82,6 +82,20 @@ async fn a_get_that_stays_serves_a_neighbour_that_comes_when_it_is_done() {
     assert_eq!((ran.code, &ran.json()["len"]), (0, &(8 * MIB).into()), "it has its file: {ran:?}");
 }
 
+#[tokio::test]
+async fn a_reader_that_heard_enough_changes_nothing() {
+    let home = Home::new();
+    let origin = Origin::start(payload(MIB)).await;
+    for more in [&["--why"][..], &["--overwrite"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut get = home.get(&origin.url(), "out", more);
+        let ran = finish(get.stdout(writer).spawn().unwrap()).await;
+        assert_eq!((ran.code, ran.err.contains("panicked")), (0, false), "{ran:?}");
+        assert_eq!(std::fs::read(home.join("out")).unwrap(), payload(MIB));
+    }
+}
+
 fn daemon_id(address: &str) -> String {
     address.rsplit('/').next().unwrap().to_owned()
 }

@@ -22,7 +22,7 @@ use self::origin::Origin;
 use self::view::{Line, View};
 use super::args::{DemoArgs, DemoDigest};
 use super::exit::{Exit, Stop};
-use super::{amount, signals};
+use super::{amount, say, signals};
 use crate::clock::Clock;
 use crate::control::api::{Existing, JobSpec, JobState, JobView, PeerFlags, Priority, Submit};
 
@@ -63,7 +63,7 @@ pub(super) async fn run(args: &DemoArgs) -> Result<Exit, Stop> {
         () = signals::interrupted() => return Err(Stop::new(Exit::Interrupted, "interrupted")),
     };
     let (text, failed) = table::judge(&outcome);
-    println!("\n{text}");
+    say::line(format_args!("\n{text}"));
     if let Err(error) = folder.close() {
         return Err(Stop::new(Exit::CheckFailed, format!("the temporary folder stays behind: {error}")));
     }

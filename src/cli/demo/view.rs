@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::cli::amount;
+use crate::cli::{amount, say};
 use crate::control::api::JobView;
 
 /// The live view.
@@ -31,7 +31,7 @@ impl View {
         match &self.bars {
             // The bars stay below; a terminal that went away does not matter.
             Some(bars) => drop(bars.println(text)),
-            None => println!("{text}"),
+            None => say::line(text),
         }
     }
 
@@ -64,7 +64,7 @@ impl Line {
                 bar.set_position(view.stored);
                 bar.finish_with_message(format!("{} in {seconds}", from(view)));
             }
-            None => println!("  {}: {} in {seconds}", self.name, from(view)),
+            None => say::line(format_args!("  {}: {} in {seconds}", self.name, from(view))),
         }
     }
 }

@@ -96,7 +96,7 @@ pub(super) fn run(args: &SimArgs, scenario: &Scenario, seeds: u64, wanted: &Want
     if args.json {
         print_json(&hunt)?;
     } else {
-        say(&format!("{}\n", lines(&hunt).join("\n")));
+        say::line(lines(&hunt).join("\n"));
     }
     match hunt.failure {
         Some(_) => Ok(Exit::CheckFailed),

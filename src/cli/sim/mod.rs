@@ -8,7 +8,6 @@ mod page;
 mod report;
 mod table;
 
-use std::io::Write;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +18,7 @@ use simnet::{Stage, Trouble};
 
 use super::args::SimArgs;
 use super::exit::{Exit, Stop};
-use super::signals;
+use super::{say, signals};
 use crate::sim::{Limit, Machine, Outcome, Swarm, SwarmFile, Trace, Watch, Worse};
 
 const FILE_LEN_MAX: u64 = 1024 * 1024;
@@ -151,9 +150,9 @@ fn once(args: &SimArgs, scenario: &Scenario, wanted: &Wanted) -> Result<Exit, St
     if args.json {
         print_json(&told)?;
     } else {
-        say(&table::text(&outcome, beside.as_ref()));
+        say::text(table::text(&outcome, beside.as_ref()));
         if let Some(path) = &args.plot {
-            say(&format!("drawn in {}\n", path.display()));
+            say::line(format_args!("drawn in {}", path.display()));
         }
     }
     let is_kept = beside.is_none_or(|beside| beside.worse(&outcome).is_empty());
@@ -175,13 +174,8 @@ fn again(scenario: &Scenario, seed: u64) -> String {
 fn print_json(told: &impl serde::Serialize) -> Result<(), Stop> {
     let text =
         serde_json::to_string_pretty(told).map_err(|error| Stop::new(Exit::Fatal, error.to_string()))?;
-    say(&format!("{text}\n"));
+    say::line(text);
     Ok(())
-}
-
-/// Prints; to nobody if nobody reads any more, which changes nothing of what came of it.
-fn say(text: &str) {
-    std::io::stdout().write_all(text.as_bytes()).unwrap_or_default();
 }
 
 fn millis(span: Duration) -> u64 {

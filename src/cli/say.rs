@@ -1,0 +1,27 @@
+//! What a command says on its standard output.
+//!
+//! Knows: that whoever reads it may have heard enough (`nearbits … | head`), which is no fault. Does not know: what is
+//! said.
+
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
+
+/// Says a text and ends the line.
+pub(super) fn line(text: impl Display) {
+    said(writeln!(std::io::stdout(), "{text}"));
+}
+
+/// Says a text that ends its lines itself.
+pub(super) fn text(text: impl Display) {
+    let mut out = std::io::stdout();
+    said(write!(out, "{text}").and_then(|()| out.flush()));
+}
+
+fn said(outcome: std::io::Result<()>) {
+    match outcome {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("nearbits: cannot write to standard output: {error}");
+        }
+        Err(_) | Ok(()) => {}
+    }
+}
