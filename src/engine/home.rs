@@ -200,12 +200,19 @@ impl Home {
         }
     }
 
-    /// A member says what it fetches now; what it fetched before is over.
+    /// A member says what it fetches now; what it fetched before is over. A claim counts if its author may fetch and
+    /// it is of one segment: nobody keeps the others from the rest of the file by a word.
     pub fn claimed(&mut self, peer: PeerId, claim: &SegmentClaim, now: Instant) {
-        if !self.is_member(peer) || self.claims.get(&peer).is_some_and(|open| open.number >= claim.number) {
+        let before = self.claims.get(&peer);
+        let is_old = before.is_some_and(|open| open.number >= claim.number);
+        let pieces = claim.pieces.clone();
+        let is_one = pieces.end <= self.grid.segment_of(pieces.start).end;
+        if is_old || !is_one || !self.may_claim(peer, now) {
             return;
         }
-        let pieces = claim.pieces.clone();
+        // Who claims one after the other and brings nothing has one claim, and that is as old as the first.
+        let idle = before.filter(|open| open.moved == open.since).map(|open| open.since);
+        let since = idle.unwrap_or(now);
         if let Some(own) = &mut self.own
             && !own.from_back
             && !claim.from_back
@@ -217,7 +224,14 @@ impl Home {
         }
         let (number, from_back) = (claim.number, claim.from_back);
         let rate = u64::from(claim.rate_kib).saturating_mul(1_024);
-        self.claims.insert(peer, Claim { number, pieces, from_back, rate, since: now, moved: now });
+        self.claims.insert(peer, Claim { number, pieces, from_back, rate, since, moved: since });
+    }
+
+    /// Whether what a member says it fetches is left to it: not if it said that it cannot fetch, if it gave nothing
+    /// when it should have, or if it is a stranger where members of this node's group are.
+    fn may_claim(&self, peer: PeerId, now: Instant) -> bool {
+        let is_able = |member: &Member| member.fetches && member.suspended_until <= now;
+        self.is_member(peer) && self.counts(peer) && self.members.get(&peer).is_some_and(is_able)
     }
 
     /// A member stated pieces it read from the origin.

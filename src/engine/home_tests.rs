@@ -71,6 +71,51 @@ fn members_that_cannot_fetch_are_no_homes() {
     assert_eq!(view.next(&all(), at(1), &mut Chance::new([1; 32])), None);
 }
 
+/// A claim of these pieces, as its author may tell it.
+fn wide_claim(pieces: Range<u32>, number: u32) -> SegmentClaim {
+    let swarm = peer_proto::content::ContentId { root: peer_proto::content::Hash([0; 32]), len: 64 * MIB };
+    SegmentClaim { swarm, number, pieces, from_back: false, rate_kib: u32::MAX }
+}
+
+/// Whether somebody's claim keeps this node from a piece.
+fn is_kept_from(view: &Home, piece: u32) -> bool {
+    view.is_claimed(&(piece..piece + 1))
+}
+
+#[test]
+fn home_3_a_claim_of_more_than_a_segment_counts_for_nothing() {
+    let mut view = home(1, 4);
+    view.claimed(peer(2), &wide_claim(0..geometry().piece_count(), 1), at(0));
+    assert!(!is_kept_from(&view, 0) && !is_kept_from(&view, 500));
+    view.claimed(peer(2), &wide_claim(view.grid.pieces_of(1), 2), at(0));
+    assert!(is_kept_from(&view, view.grid.segment()));
+}
+
+#[test]
+fn home_3_claims_that_follow_each_other_and_bring_nothing_are_void_like_one() {
+    let mut view = home(1, 4);
+    for (number, seconds) in [(1, 0), (2, 1), (3, 2)] {
+        view.claimed(peer(2), &wide_claim(view.grid.pieces_of(number), number), at(seconds * 1_000));
+    }
+    view.judge(&all(), at(3_500));
+    assert!(!is_kept_from(&view, view.grid.pieces_of(3).start), "its first claim stalls since 3.5 s");
+    view.claimed(peer(2), &wide_claim(view.grid.pieces_of(4), 4), at(4_000));
+    assert!(!is_kept_from(&view, view.grid.pieces_of(4).start), "it gave nothing when it should have");
+    view.progressed(peer(2), &view.grid.pieces_of(4), at(4_500));
+    view.claimed(peer(2), &wide_claim(view.grid.pieces_of(5), 5), at(4_600));
+    assert!(is_kept_from(&view, view.grid.pieces_of(5).start), "it moves again");
+}
+
+#[test]
+fn home_2_claims_of_strangers_count_for_nothing_where_members_of_the_group_are() {
+    let mut view = home(1, 4);
+    view.joined_kin(peer(9), true, at(0));
+    view.claimed(peer(2), &wide_claim(view.grid.pieces_of(1), 1), at(0));
+    assert!(!is_kept_from(&view, view.grid.pieces_of(1).start));
+    view.claimed(peer(9), &wide_claim(view.grid.pieces_of(2), 1), at(0));
+    assert!(is_kept_from(&view, view.grid.pieces_of(2).start));
+}
+
 #[test]
 fn fetchers_take_everything_once_without_a_word_but_their_claims() {
     let mut views: Vec<Home> = (1..=4).map(|me| home(me, 4)).collect();

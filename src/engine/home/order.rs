@@ -32,12 +32,16 @@ impl Home {
         !self.kin.is_empty()
     }
 
+    /// Whether a member may be a home: where members of this node's group are, strangers are none (HOME-2).
+    pub(super) fn counts(&self, peer: PeerId) -> bool {
+        self.kin.is_empty() || peer == self.me || self.kin.contains(&peer)
+    }
+
     /// The first members of the order, those who may not or do not fetch left out.
     pub(super) fn rank(&mut self, now: Instant) {
-        let counts = |peer: &PeerId| self.kin.is_empty() || *peer == self.me || self.kin.contains(peer);
-        let willing = || self.members.iter().filter(|(peer, member)| member.fetches && counts(peer));
+        let willing = || self.members.iter().filter(|(peer, member)| member.fetches && self.counts(**peer));
         let suspensions = willing().map(|(_, member)| member.suspended_until).filter(|until| *until > now);
-        self.back_at = suspensions.min().unwrap_or(Instant::NEVER);
+        let back_at = suspensions.min().unwrap_or(Instant::NEVER);
         let mut able: Vec<(u64, PeerId)> = willing()
             .filter(|(_, member)| member.suspended_until <= now)
             .map(|(peer, member)| (member.rank, *peer))
@@ -46,6 +50,7 @@ impl Home {
             // Nobody moves, which is no reason to give up: all of them again.
             able = willing().map(|(peer, member)| (member.rank, *peer)).collect();
         }
+        self.back_at = back_at;
         able.sort_unstable();
         able.truncate(FETCHERS);
         let fetchers: Vec<PeerId> = able.into_iter().map(|(_, peer)| peer).collect();
