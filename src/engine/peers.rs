@@ -215,10 +215,7 @@ impl Core {
             return;
         }
         self.peer_gone(id);
-        let mut filler = [0; 128];
-        for bytes in filler.as_chunks_mut::<8>().0 {
-            *bytes = self.chance.number().to_le_bytes();
-        }
+        let filler = peer_proto::group::filler(&self.config.seed, id, &nonce);
         let badge = self.config.group.as_ref().map(|group| Arc::clone(&group.badge));
         let config = SessionConfig { me: self.config.me, peer: id, my_nonce: nonce, filler, badge };
         let peer = Peer {

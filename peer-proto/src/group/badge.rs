@@ -20,9 +20,20 @@ impl fmt::Debug for EpochSecret {
     }
 }
 
+/// The bytes of a Hello that stand where tags may: from the node's own seed, so that nobody else can tell them from
+/// tags, and others in each session.
+#[must_use]
+pub fn filler(seed: &[u8; 32], peer: PeerId, my_nonce: &[u8; 16]) -> [u8; 8 * TAG_LEN] {
+    let mut hasher = blake3::Hasher::new_keyed(&blake3::derive_key("nearbits filler 1", seed));
+    hasher.update(peer.public_key()).update(my_nonce);
+    let mut filler = [0; 8 * TAG_LEN];
+    hasher.finalize_xof().fill(&mut filler);
+    filler
+}
+
 impl EpochSecret {
-    /// keyed-BLAKE3(secret, label ‖ sender ‖ receiver ‖ the sender's nonce). With the nonce the same two nodes never show the same tag
-    /// twice: a stranger who calls often sees no constant bytes.
+    /// keyed-BLAKE3(secret, label ‖ sender ‖ receiver ‖ the sender's nonce). With the nonce the same two nodes never
+    /// show the same tag twice: a stranger who calls often sees no constant bytes.
     fn tag(&self, sender: &PeerId, receiver: &PeerId, nonce: &[u8; 16]) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
         hasher.update(b"nearbits hello 1").update(sender.public_key());
@@ -80,5 +91,26 @@ impl Badge {
 
     fn secrets(&self) -> impl Iterator<Item = &EpochSecret> {
         [&self.secret].into_iter().chain(&self.former)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn group_2_filler_is_another_one_for_each_seed_peer_and_session() {
+        let peer = |number| PeerId::from_public_key([number; 32]);
+        let one = filler(&[1; 32], peer(1), &[1; 16]);
+        assert_eq!(one, filler(&[1; 32], peer(1), &[1; 16]));
+        let others = [
+            filler(&[2; 32], peer(1), &[1; 16]),
+            filler(&[1; 32], peer(2), &[1; 16]),
+            filler(&[1; 32], peer(1), &[2; 16]),
+        ];
+        for other in others {
+            let same = one.iter().zip(other).filter(|(mine, theirs)| **mine == *theirs).count();
+            assert!(same < 8, "{same} of 128 bytes are alike");
+        }
     }
 }

@@ -10,7 +10,7 @@ pub mod token;
 
 use std::fmt;
 
-pub use badge::{Badge, EpochSecret};
+pub use badge::{Badge, EpochSecret, filler};
 pub use seen::Seen;
 pub use token::{HolderId, Roles, Token, TokenFault, TokenRules, Wish};
 
