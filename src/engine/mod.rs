@@ -23,6 +23,7 @@ mod job;
 pub mod lease;
 mod look;
 pub mod lookup;
+mod members;
 pub mod pace;
 pub mod peers;
 pub mod piece_set;

@@ -1,16 +1,14 @@
 //! Fetching a file together with others that want it: joining, claims, relaying, what is asked of the origin.
 //!
-//! Knows: who is a member, under whose word a piece is taken from whom, when this node asks the origin for the others.
-//! Does not know: the order of homes (`home`), what is kept of claims (`stated`), list-based sources (`plan`).
+//! Knows: who is a member, whose word still counts, when this node asks the origin for the others. Does not know: what
+//! is taken from whom (`members`), the order of homes (`home`), what is kept of claims (`stated`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::time::Duration;
 
-use peer_proto::content::{ContentId, Geometry, Hash, PieceIndex};
+use peer_proto::content::{ContentId, Geometry, Hash};
 use peer_proto::digest::Digest;
 use peer_proto::home::swarm_id;
-use peer_proto::limits::{UNVERIFIED_BYTES_PER_PEER, VALUES_PER_WANT_MAX};
 use peer_proto::peer::PeerId;
 use peer_proto::standing::{PieceRun, Standing};
 use peer_proto::time::Instant;
@@ -22,7 +20,7 @@ use super::claims::AUDITED_FROM;
 use super::core::Core;
 use super::fetch::{Reach, SMALL_FILE};
 use super::flood::Circle;
-use super::grid::{UNIT_LEN, ahead};
+use super::grid::ahead;
 use super::home::Home;
 use super::io::LeaseId;
 use super::job::{Job, Stage};
@@ -30,8 +28,6 @@ use super::lease::{Giver, OpenLease, PeerSource, Purpose};
 use super::look::Heed;
 use super::pace::{Breaker, Speed, bytes_in};
 use super::piece_set::PieceSet;
-use super::planner::{LEASE_LEN_MIN, pieces_in};
-use super::scene::Scene;
 use super::stated::Stated;
 use super::why::Chosen;
 use crate::job::Priority;
@@ -48,12 +44,6 @@ const SLOW_FROM: Duration = Duration::from_millis(1_500);
 const ALONE_AFTER: Duration = Duration::from_secs(1);
 /// What others have and this node lacks should be here within this.
 const LAG_MAX: Duration = Duration::from_secs(2);
-/// A member is asked for what it gives in so long at a time.
-const MEMBER_AHEAD: Duration = Duration::from_millis(50);
-/// Leases a member may have open: the next one waits in its queue while one moves.
-const MEMBER_LEASES_MAX: usize = 2;
-/// Members that are asked for bytes at the same time: as many as the slots of a member make room for.
-const MEMBERS_AT_ONCE: usize = 4;
 /// Progress is told so often: what is left of a request is known that late.
 const PROGRESS_TICK: Duration = Duration::from_millis(150);
 /// How often stalled claims are looked for.
@@ -74,7 +64,7 @@ pub(super) struct Swarm {
     pub(super) fetches: bool,
     judged_at: Instant,
     /// Pieces drawn to check what an author states, and whose.
-    audits: BTreeMap<u32, PeerId>,
+    pub(super) audits: BTreeMap<u32, PeerId>,
     cleared: BTreeSet<PeerId>,
 }
 
@@ -86,7 +76,7 @@ impl Swarm {
     }
 
     /// The value a member's piece is taken under, and its standing then.
-    fn accept(&self, piece: u32) -> Option<(Hash, Standing)> {
+    pub(super) fn accept(&self, piece: u32) -> Option<(Hash, Standing)> {
         self.stated.value(piece).map(|(value, author)| (value, Standing::Provisional { author }))
     }
 
@@ -364,125 +354,6 @@ impl Job {
             swarm.stated.conflicts().map(|piece| (piece, "two members differ here; the origin decides"));
         let audits = swarm.audits.keys().map(|piece| (*piece, "audit of what a member states"));
         differing.chain(audits).collect()
-    }
-
-    /// The value a piece may be taken from a member under, and what it is then.
-    fn accept_piece(&self, piece: u32) -> Option<(Hash, Standing)> {
-        if let Some(list) = &self.claims.trusted {
-            return list.value(PieceIndex(piece)).map(|value| (value, Standing::Proved));
-        }
-        let hint = self.claims.active.and_then(|active| self.claims.accept(active));
-        let hinted = hint.and_then(|(list, standing)| Some((list.value(PieceIndex(piece))?, standing)));
-        hinted.or_else(|| self.swarm.as_ref()?.accept(piece))
-    }
-
-    /// Members that may be asked for bytes now, in an order of chance.
-    fn usable_members(&self, scene: &Scene, core: &mut Core) -> Vec<PeerId> {
-        let now = core.time();
-        let Some(swarm) = &self.swarm else { return Vec::new() };
-        let is_usable = |(id, source): &(&PeerId, &PeerSource)| {
-            source.content == swarm.id && !scene.load(**id).late && source.breaker.is_closed(now)
-        };
-        let mut usable: Vec<PeerId> = self.sources.iter().filter(is_usable).map(|(id, _)| *id).collect();
-        let count = u32::try_from(usable.len()).unwrap_or(u32::MAX);
-        if count > 0 {
-            usable.rotate_left(super::piece_set::place(core.chance.below(count)));
-        }
-        usable
-    }
-
-    /// Takes from members what they have and this node lacks; from all of them, or from a few that are looked at.
-    pub(super) fn plan_members(
-        &mut self,
-        geometry: &Geometry,
-        among: Option<&BTreeSet<PeerId>>,
-        scene: &mut Scene,
-        core: &mut Core,
-    ) {
-        let mut usable = self.usable_members(scene, core);
-        if let Some(among) = among {
-            usable.retain(|peer| among.contains(peer));
-        }
-        let why = match self.claims.trusted {
-            Some(_) => "it fetches the file too, and the digest proves its pieces",
-            None => "it fetches the file too; the file's digest will decide",
-        };
-        let mut at_work = self.members_at_work();
-        loop {
-            let mut opened = false;
-            for id in &usable {
-                if scene.gaps.is_empty() {
-                    return;
-                }
-                if at_work.len() >= MEMBERS_AT_ONCE && !at_work.contains(id) {
-                    continue;
-                }
-                let Some((pieces, values, standing)) = self.next_of_member(*id, scene, geometry, core) else {
-                    continue;
-                };
-                if self.lease_from_member(*id, pieces.clone(), values, standing, why, core) {
-                    scene.gaps.remove(pieces.clone());
-                    scene.opened(*id, pieces);
-                    at_work.insert(*id);
-                    opened = true;
-                }
-            }
-            if !opened {
-                return;
-            }
-        }
-    }
-
-    /// Members that owe bytes and give them.
-    fn members_at_work(&self) -> BTreeSet<PeerId> {
-        let at_work = self.leases.values().filter(|lease| !lease.stopped && !lease.released);
-        let of_swarm = at_work.filter(|lease| lease.content.is_some_and(|content| self.is_swarm(content)));
-        of_swarm.filter_map(OpenLease::peer).collect()
-    }
-
-    /// What to ask a member for next: consecutive pieces that rest on one word.
-    fn next_of_member(
-        &self,
-        id: PeerId,
-        scene: &Scene,
-        geometry: &Geometry,
-        core: &mut Core,
-    ) -> Option<(Range<u32>, Vec<Hash>, Standing)> {
-        let source = self.sources.get(&id)?;
-        let now = core.time();
-        let open = scene.load(id).open;
-        if open >= MEMBER_LEASES_MAX || (open >= 1 && source.proven == 0) {
-            return None;
-        }
-        let len = bytes_in(source.speed.recent(now), MEMBER_AHEAD).clamp(UNIT_LEN, LEASE_LEN_MIN);
-        let most = pieces_in(geometry, len).min(u32::try_from(VALUES_PER_WANT_MAX).unwrap_or(u32::MAX));
-        let from = core.chance.below(geometry.piece_count());
-        let run = super::planner::pick(&scene.gaps, &source.have, from, most)?;
-        let (first, standing) = self.accept_piece(run.start)?;
-        let mut values = vec![first];
-        for piece in run.start + 1..run.end {
-            match self.accept_piece(piece) {
-                Some((value, same)) if same == standing => values.push(value),
-                _ => break,
-            }
-        }
-        values.truncate(super::piece_set::place(self.room_under(standing, geometry)));
-        let count = u32::try_from(values.len()).unwrap_or(u32::MAX);
-        (count > 0).then_some((run.start..run.start.saturating_add(count), values, standing))
-    }
-
-    /// How many pieces may be taken on one word before an audit of it is answered (CLAIM-5).
-    fn room_under(&self, standing: Standing, geometry: &Geometry) -> u32 {
-        let (Standing::Provisional { author }, Some(swarm)) = (standing, &self.swarm) else {
-            return u32::MAX;
-        };
-        if !swarm.audits.values().any(|peer| *peer == author) || !self.audit_is_possible() {
-            return u32::MAX;
-        }
-        let leased = self.leases.values().filter(|lease| lease.author == Some(author));
-        let coming: u32 = leased.map(|lease| lease.left(geometry.piece_len())).sum();
-        let taken = self.pieces.provisional_of(author).count().saturating_add(coming);
-        pieces_in(geometry, UNVERIFIED_BYTES_PER_PEER).saturating_sub(taken)
     }
 
     /// Pieces that some usable peer has, by what it says, and that may be taken: under a list, or by a value that

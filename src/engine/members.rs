@@ -1,0 +1,149 @@
+//! Taking from those who fetch the file too: whom, how much at a time, under whose word.
+//!
+//! Knows: members that may be asked now, values a piece may be taken under, what may be taken before an audit. Does not
+//! know: who is a member (`swarm`), list-based sources (`plan`).
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::time::Duration;
+
+use peer_proto::content::{Geometry, Hash, PieceIndex};
+use peer_proto::limits::{UNVERIFIED_BYTES_PER_PEER, VALUES_PER_WANT_MAX};
+use peer_proto::peer::PeerId;
+use peer_proto::standing::Standing;
+
+use super::core::Core;
+use super::grid::UNIT_LEN;
+use super::job::Job;
+use super::lease::{OpenLease, PeerSource};
+use super::pace::bytes_in;
+use super::planner::{LEASE_LEN_MIN, pieces_in};
+use super::scene::Scene;
+
+/// A member is asked for what it gives in so long at a time.
+const MEMBER_AHEAD: Duration = Duration::from_millis(50);
+/// Leases a member may have open: the next one waits in its queue while one moves.
+const MEMBER_LEASES_MAX: usize = 2;
+/// Members that are asked for bytes at the same time: as many as the slots of a member make room for.
+const MEMBERS_AT_ONCE: usize = 4;
+
+impl Job {
+    /// The value a piece may be taken from a member under, and what it is then.
+    fn accept_piece(&self, piece: u32) -> Option<(Hash, Standing)> {
+        if let Some(list) = &self.claims.trusted {
+            return list.value(PieceIndex(piece)).map(|value| (value, Standing::Proved));
+        }
+        let hint = self.claims.active.and_then(|active| self.claims.accept(active));
+        let hinted = hint.and_then(|(list, standing)| Some((list.value(PieceIndex(piece))?, standing)));
+        hinted.or_else(|| self.swarm.as_ref()?.accept(piece))
+    }
+
+    /// Members that may be asked for bytes now, in an order of chance.
+    fn usable_members(&self, scene: &Scene, core: &mut Core) -> Vec<PeerId> {
+        let now = core.time();
+        let Some(swarm) = &self.swarm else { return Vec::new() };
+        let is_usable = |(id, source): &(&PeerId, &PeerSource)| {
+            source.content == swarm.id && !scene.load(**id).late && source.breaker.is_closed(now)
+        };
+        let mut usable: Vec<PeerId> = self.sources.iter().filter(is_usable).map(|(id, _)| *id).collect();
+        let count = u32::try_from(usable.len()).unwrap_or(u32::MAX);
+        if count > 0 {
+            usable.rotate_left(super::piece_set::place(core.chance.below(count)));
+        }
+        usable
+    }
+
+    /// Takes from members what they have and this node lacks; from all of them, or from a few that are looked at.
+    pub(super) fn plan_members(
+        &mut self,
+        geometry: &Geometry,
+        among: Option<&BTreeSet<PeerId>>,
+        scene: &mut Scene,
+        core: &mut Core,
+    ) {
+        let mut usable = self.usable_members(scene, core);
+        if let Some(among) = among {
+            usable.retain(|peer| among.contains(peer));
+        }
+        let why = match self.claims.trusted {
+            Some(_) => "it fetches the file too, and the digest proves its pieces",
+            None => "it fetches the file too; the file's digest will decide",
+        };
+        let mut at_work = self.members_at_work();
+        loop {
+            let mut opened = false;
+            for id in &usable {
+                if scene.gaps.is_empty() {
+                    return;
+                }
+                if at_work.len() >= MEMBERS_AT_ONCE && !at_work.contains(id) {
+                    continue;
+                }
+                let Some((pieces, values, standing)) = self.next_of_member(*id, scene, geometry, core) else {
+                    continue;
+                };
+                if self.lease_from_member(*id, pieces.clone(), values, standing, why, core) {
+                    scene.gaps.remove(pieces.clone());
+                    scene.opened(*id, pieces);
+                    at_work.insert(*id);
+                    opened = true;
+                }
+            }
+            if !opened {
+                return;
+            }
+        }
+    }
+
+    /// Members that owe bytes and give them.
+    fn members_at_work(&self) -> BTreeSet<PeerId> {
+        let at_work = self.leases.values().filter(|lease| !lease.stopped && !lease.released);
+        let of_swarm = at_work.filter(|lease| lease.content.is_some_and(|content| self.is_swarm(content)));
+        of_swarm.filter_map(OpenLease::peer).collect()
+    }
+
+    /// What to ask a member for next: consecutive pieces that rest on one word.
+    fn next_of_member(
+        &self,
+        id: PeerId,
+        scene: &Scene,
+        geometry: &Geometry,
+        core: &mut Core,
+    ) -> Option<(Range<u32>, Vec<Hash>, Standing)> {
+        let source = self.sources.get(&id)?;
+        let now = core.time();
+        let open = scene.load(id).open;
+        if open >= MEMBER_LEASES_MAX || (open >= 1 && source.proven == 0) {
+            return None;
+        }
+        let len = bytes_in(source.speed.recent(now), MEMBER_AHEAD).clamp(UNIT_LEN, LEASE_LEN_MIN);
+        let most = pieces_in(geometry, len).min(u32::try_from(VALUES_PER_WANT_MAX).unwrap_or(u32::MAX));
+        let from = core.chance.below(geometry.piece_count());
+        let run = super::planner::pick(&scene.gaps, &source.have, from, most)?;
+        let (first, standing) = self.accept_piece(run.start)?;
+        let mut values = vec![first];
+        for piece in run.start + 1..run.end {
+            match self.accept_piece(piece) {
+                Some((value, same)) if same == standing => values.push(value),
+                _ => break,
+            }
+        }
+        values.truncate(super::piece_set::place(self.room_under(standing, geometry)));
+        let count = u32::try_from(values.len()).unwrap_or(u32::MAX);
+        (count > 0).then_some((run.start..run.start.saturating_add(count), values, standing))
+    }
+
+    /// How many pieces may be taken on one word before an audit of it is answered (CLAIM-5).
+    fn room_under(&self, standing: Standing, geometry: &Geometry) -> u32 {
+        let (Standing::Provisional { author }, Some(swarm)) = (standing, &self.swarm) else {
+            return u32::MAX;
+        };
+        if !swarm.audits.values().any(|peer| *peer == author) || !self.audit_is_possible() {
+            return u32::MAX;
+        }
+        let leased = self.leases.values().filter(|lease| lease.author == Some(author));
+        let coming: u32 = leased.map(|lease| lease.left(geometry.piece_len())).sum();
+        let taken = self.pieces.provisional_of(author).count().saturating_add(coming);
+        pieces_in(geometry, UNVERIFIED_BYTES_PER_PEER).saturating_sub(taken)
+    }
+}
