@@ -54,6 +54,10 @@ impl Part {
         (standing, library): (Standing, &Library),
         now: Instant,
     ) -> Result<(), DiskFault> {
+        // As the real part does: what stands firm stays when it comes again, on somebody's word.
+        if self.is_servable(piece) && !matches!(standing, Standing::Certain | Standing::Proved) {
+            return Ok(());
+        }
         self.disk.write(piece, Piece { content, standing: mark(standing, library) })?;
         if now.since(self.synced_at) >= SYNC_EVERY {
             self.disk.sync();
@@ -125,5 +129,22 @@ fn unmark(mark: Mark, library: &Library) -> Standing {
         Mark::Proved => Standing::Proved,
         Mark::Provisional(host) => Standing::Provisional { author: library.peer_of(host) },
         Mark::Suspect => Standing::Suspect,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_firm_stays_when_it_comes_again_on_a_word() {
+        let (mut part, library) = (Part::new(9), Library::of(1 << 20).unwrap());
+        let word = Standing::Provisional { author: library.peer_of(HostId(1)) };
+        part.write(3, 0, (word, &library), Instant::ZERO).unwrap();
+        assert!(!part.is_servable(3));
+        part.restand(3..4, Standing::Proved, &library);
+        part.write(3, 1, (word, &library), Instant::ZERO).unwrap();
+        assert!(part.is_servable(3));
+        assert_eq!(part.disk.read(3).map(|piece| piece.content), Some(0));
     }
 }
