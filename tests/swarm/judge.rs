@@ -30,6 +30,7 @@ fn limit(swarm: &Swarm, trouble: Trouble) -> Limit {
         // Who drips is borne for as long as it keeps above what counts as nothing.
         Trouble::Drips => seconds(40),
         Trouble::FalseBytes => seconds(7),
+        Trouble::Sleep | Trouble::Moves => seconds(3),
         Trouble::Silent | Trouble::OriginGone | Trouble::OriginSilent | Trouble::Partition => seconds(6),
         _ => swarm.promise(),
     }
