@@ -11,6 +11,7 @@ use peer_proto::wire::SegmentClaim;
 use super::core::Core;
 use super::home::OwnClaim;
 use super::job::Job;
+use super::mutant::Mutant;
 use super::swarm::Swarm;
 use crate::job::JobId;
 
@@ -31,7 +32,7 @@ impl Core {
         // Where members are present strangers hold no home (HOME-2), nor do members for strangers.
         let fetches = swarm.fetches && (self.is_member(id) || !swarm.home.has_kin());
         let Some(peer) = self.peers.get_mut(id) else { return false };
-        if !peer.ready || (!peer.joined.insert(swarm.id) && !again) {
+        if !peer.ready || Mutant::TellsNobody.lives() || (!peer.joined.insert(swarm.id) && !again) {
             return false;
         }
         peer.session.join(&swarm.digest, swarm.id.len, fetches);

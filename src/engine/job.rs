@@ -20,6 +20,7 @@ use super::io::{
 };
 use super::lease::{Giver, OpenLease, PeerSource, Share};
 use super::look::Looks;
+use super::mutant::Mutant;
 use super::pace::{Breaker, Speed};
 use super::pieces::Pieces;
 use super::recall::Recall;
@@ -402,7 +403,7 @@ impl Job {
 
     /// Whether what this job brings may be kept and served.
     pub(super) fn may_serve(&self, core: &Core) -> bool {
-        core.flags.and(self.spec.flags).server && self.is_public()
+        (core.flags.and(self.spec.flags).server || Mutant::GivesUnasked.lives()) && self.is_public()
     }
 
     /// Whether the origin let others have it, today or when the cache got it; unknown while it did not answer.

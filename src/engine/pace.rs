@@ -149,6 +149,12 @@ impl Speed {
         self.owing_since.map_or(Duration::ZERO, |since| now.since(since))
     }
 
+    /// Whether it has owed bytes for so long, and gives fewer than so many a second.
+    #[must_use]
+    pub fn trickles(&self, from: Duration, slow: u64, now: Instant) -> bool {
+        self.owing(now) >= from && self.recent(now) < slow && !super::mutant::Mutant::SiteNeverForgets.lives()
+    }
+
     /// Whether it owes bytes and is silent, or far below its usual rate: time for a second source.
     #[must_use]
     pub fn is_late(&self, now: Instant) -> bool {

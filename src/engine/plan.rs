@@ -14,6 +14,7 @@ use super::fetch::{Reach, SMALL_FILE};
 use super::io::LeaseId;
 use super::job::Job;
 use super::lease::{Giver, OpenLease, Purpose};
+use super::mutant::Mutant;
 use super::pace::{LaneChange, bytes_in};
 use super::piece_set::PieceSet;
 use super::planner::{OUTSTANDING, cut, lease_pieces, leases_max, longest_run, orphans, pick, pieces_in};
@@ -76,6 +77,9 @@ impl Job {
     /// Releases the leases of late sources, so that a second one may work beside them; drops peers that only drip.
     fn judge(&mut self, core: &mut Core) {
         let now = core.time();
+        if Mutant::WaitsForEver.lives() {
+            return;
+        }
         let mut late: Vec<Giver> = Vec::new();
         let mut dripping: Vec<PeerId> = Vec::new();
         for (id, source) in &self.sources {

@@ -21,6 +21,7 @@ use peer_proto::wire::{HaveSet, ListPart};
 use super::core::{Asker, Core};
 use super::io::{Effect, ServeFrom, ServeId, ServeOutcome};
 use super::job::{Job, Stage};
+use super::mutant::Mutant;
 use super::piece_set::PieceSet;
 use super::slots::{BUSY_RETRY, Guest, Slots};
 use crate::job::JobId;
@@ -208,7 +209,7 @@ impl Core {
 
     pub(super) fn serve_ended(&mut self, id: ServeId, sent: u64, outcome: ServeOutcome) {
         let now = self.time();
-        self.totals.served_bytes += sent;
+        self.totals.served_bytes += if Mutant::MiscountsServed.lives() { 0 } else { sent };
         let Some((peer_id, request)) = self.serving.open.remove(id) else { return };
         let Some(peer) = self.peers.get_mut(peer_id) else { return };
         peer.bytes_out += sent;

@@ -365,7 +365,7 @@ impl Job {
             let is_member = self.is_swarm(source.content);
             let is_ours = is_member || self.claims.is_accepted(source.content);
             // What comes from it at a trickle, or not at all, had better be fetched again.
-            let is_slow = source.speed.owing(now) >= SLOW_FROM && source.speed.recent(now) < SLOW;
+            let is_slow = source.speed.trickles(SLOW_FROM, SLOW, now);
             let is_gone = source.speed.is_silent(MEMBER_GONE, now) || source.breaker.failures() > 0;
             if is_ours && !is_gone && !is_slow && core.peers.get(*id).is_some_and(|peer| peer.ready) {
                 let pieces = if is_member { &mut stated } else { &mut site };

@@ -15,6 +15,8 @@ mod hands;
 mod life;
 mod machine;
 mod moves;
+#[cfg(test)]
+mod mutant_tests;
 mod node;
 mod part;
 mod rogue;

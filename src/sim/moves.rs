@@ -96,6 +96,9 @@ impl Node {
                 None
             }
             LeaseSource::Peer { peer, request } => {
+                if !self.spec.flags.and(self.spec.job_flags).client {
+                    self.broke("it takes from a peer without permission".into());
+                }
                 let host = self.host_of(*peer);
                 self.awaited.insert((host, *request), id);
                 (!self.is_connected(host)).then_some(LeaseFault::PeerLost)
@@ -315,6 +318,9 @@ impl Node {
         values: &[Hash],
     ) {
         let library = Arc::clone(&self.spec.library);
+        if !self.spec.flags.server {
+            self.broke("it gives to a peer without permission".into());
+        }
         let mut pieces = Vec::new();
         let mut held = true;
         let geometry = match from {
