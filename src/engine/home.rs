@@ -227,10 +227,13 @@ impl Home {
         self.claims.insert(peer, Claim { number, pieces, from_back, rate, since, moved: since });
     }
 
-    /// Whether what a member says it fetches is left to it: not if it said that it cannot fetch, if it gave nothing
-    /// when it should have, or if it is a stranger where members of this node's group are.
+    /// Whether what a member says it fetches is left to it: not if it said that it cannot fetch, if two of its claims
+    /// brought nothing or one took far too long, or if it is a stranger where members of this node's group are.
     fn may_claim(&self, peer: PeerId, now: Instant) -> bool {
-        let is_able = |member: &Member| member.fetches && member.suspended_until <= now;
+        let is_able = |member: &Member| {
+            let is_out = member.suspended_until > now && member.suspended_until != Instant::NEVER;
+            member.fetches && member.voided < 2 && !is_out
+        };
         self.is_member(peer) && self.counts(peer) && self.members.get(&peer).is_some_and(is_able)
     }
 
@@ -239,6 +242,7 @@ impl Home {
         let len = self.grid.len_of(pieces);
         let Some(member) = self.members.get_mut(&peer) else { return };
         member.moved = Some(now);
+        member.voided = 0;
         member.meter.add(len, now);
         let was_silent = member.suspended_until == Instant::NEVER;
         if was_silent {
@@ -280,12 +284,12 @@ impl Home {
         self.own.as_ref()
     }
 
-    /// Whether this node may ask the origin: it is a fetcher, or most of those who should have fetched did not (HOME-4).
+    /// Whether this node may ask the origin: it is a fetcher, or most of those who should have fetched did not (HOME-4),
+    /// or nobody is one.
     #[must_use]
     pub fn may_fetch(&self) -> bool {
-        let fetches = self.members.get(&self.me).is_some_and(|me| me.fetches);
         let impatient = self.failed.len() >= 3 && self.failed.len() * 2 > self.fetchers.len();
-        self.fetchers.contains(&self.me) || (fetches && impatient)
+        self.fetchers.contains(&self.me) || self.fetchers.is_empty() || impatient
     }
 
     /// Ends claims that stall or are too old, and leaves out members that give nothing or far less than others. `open`

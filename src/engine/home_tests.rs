@@ -71,6 +71,14 @@ fn members_that_cannot_fetch_are_no_homes() {
     assert_eq!(view.next(&all(), at(1), &mut Chance::new([1; 32])), None);
 }
 
+#[test]
+fn where_nobody_fetches_for_others_everybody_fetches() {
+    let mut view = home(1, 2);
+    view.joined(peer(2), false, at(1));
+    view.set_fetches(false, at(1));
+    assert!(view.may_fetch() && view.next(&all(), at(1), &mut Chance::new([1; 32])).is_some());
+}
+
 /// A claim of these pieces, as its author may tell it.
 fn wide_claim(pieces: Range<u32>, number: u32) -> SegmentClaim {
     let swarm = peer_proto::content::ContentId { root: peer_proto::content::Hash([0; 32]), len: 64 * MIB };
@@ -94,16 +102,20 @@ fn home_3_a_claim_of_more_than_a_segment_counts_for_nothing() {
 #[test]
 fn home_3_claims_that_follow_each_other_and_bring_nothing_are_void_like_one() {
     let mut view = home(1, 4);
-    for (number, seconds) in [(1, 0), (2, 1), (3, 2)] {
-        view.claimed(peer(2), &wide_claim(view.grid.pieces_of(number), number), at(seconds * 1_000));
-    }
+    let claim = |view: &mut Home, number, ms| {
+        let pieces = view.grid.pieces_of(number);
+        view.claimed(peer(2), &wide_claim(pieces.clone(), number), at(ms));
+        is_kept_from(view, pieces.start)
+    };
+    assert!(claim(&mut view, 1, 0) && claim(&mut view, 2, 1_000) && claim(&mut view, 3, 2_000));
     view.judge(&all(), at(3_500));
     assert!(!is_kept_from(&view, view.grid.pieces_of(3).start), "its first claim stalls since 3.5 s");
-    view.claimed(peer(2), &wide_claim(view.grid.pieces_of(4), 4), at(4_000));
-    assert!(!is_kept_from(&view, view.grid.pieces_of(4).start), "it gave nothing when it should have");
-    view.progressed(peer(2), &view.grid.pieces_of(4), at(4_500));
-    view.claimed(peer(2), &wide_claim(view.grid.pieces_of(5), 5), at(4_600));
-    assert!(is_kept_from(&view, view.grid.pieces_of(5).start), "it moves again");
+    assert!(claim(&mut view, 4, 4_000));
+    view.judge(&all(), at(7_500));
+    assert!(!claim(&mut view, 5, 8_000), "two of them brought nothing");
+    let moved = view.grid.pieces_of(5);
+    view.progressed(peer(2), &moved, at(38_000));
+    assert!(claim(&mut view, 6, 38_100), "it moves again, and its time is over");
 }
 
 #[test]

@@ -83,7 +83,14 @@ fn halves_of_a_group_that_cannot_see_each_other_fetch_once_each_at_most() {
 
 #[test]
 fn a_silent_stranger_among_members_does_no_more_harm_than_among_strangers() {
-    let outcome = run(&office(20, 16).rogue(Malice::Silent), 1);
-    assert!(outcome.origin_permille() <= 2_000, "{}", outcome.origin_bytes);
-    assert!(outcome.last() < ms(2 * IDEAL_MS + 4_000), "{:?}", outcome.last());
+    let (mut members, mut strangers) = (0, 0);
+    for seed in 1..=4 {
+        let with_members = run(&office(20, 16).rogue(Malice::Silent), seed);
+        assert!(with_members.last() < ms(2 * IDEAL_MS + 4_000), "seed {seed}: {:?}", with_members.last());
+        let among_strangers = Swarm::of(Scenario::branch_office(20, Wan::mbit(100)), 16 * MIB).unwrap();
+        members += with_members.origin_permille();
+        strangers += run(&among_strangers.rogue(Malice::Silent), seed).origin_permille();
+    }
+    // One seed says little: the silent one is at work while the first bytes come.
+    assert!(members * 10 <= strangers * 11, "{members} beside {strangers}");
 }
