@@ -19,7 +19,7 @@ use super::pace::{LaneChange, bytes_in};
 use super::piece_set::PieceSet;
 use super::planner::{OUTSTANDING, cut, lease_pieces, leases_max, longest_run, orphans, pick, pieces_in};
 use super::scene::Scene;
-use super::swarm::MEMBER_SILENCE;
+use super::swarm::{MEMBER_SILENCE, TRICKLES_FROM};
 use super::why::Chosen;
 use crate::job::Priority;
 
@@ -82,13 +82,14 @@ impl Job {
         }
         let mut late: Vec<Giver> = Vec::new();
         let mut dripping: Vec<PeerId> = Vec::new();
+        let trickle = if self.fetches_together(core) { self.trickle(now) } else { 0 };
         for (id, source) in &self.sources {
             // Many take from a member at once, so its pace says little; its silence does.
             let is_late = match self.is_swarm(source.content) {
                 true => source.speed.is_silent(MEMBER_SILENCE, now),
                 false => source.speed.is_late(now),
             };
-            if is_late {
+            if is_late || source.speed.trickles(TRICKLES_FROM, trickle, now) {
                 late.push(Giver::Peer(*id));
             }
             let owing = source.speed.owing(now) >= Duration::from_secs(10);
@@ -308,11 +309,19 @@ impl Job {
         there && self.origin.gives_ranges() && self.claims.trusted.is_none()
     }
 
+    fn origin_is_measured(&self) -> bool {
+        self.origin.speed.total() >= MEASURED_FROM && self.origin.speed.usual() > 0
+    }
+
+    /// What the origin gives, in bytes per second.
+    pub(super) fn origin_rate(&self) -> u64 {
+        if self.origin_is_measured() { self.origin.speed.usual() } else { ORIGIN_RATE_ASSUMED }
+    }
+
     /// Whether the origin may take gaps although peers hold them all: they are too slow.
     pub(super) fn runs_beside(&mut self, core: &Core) -> bool {
         let now = core.time();
-        let measured = self.origin.speed.total() >= MEASURED_FROM && self.origin.speed.usual() > 0;
-        let origin = if measured { self.origin.speed.usual() } else { ORIGIN_RATE_ASSUMED };
+        let (measured, origin) = (self.origin_is_measured(), self.origin_rate());
         let provisional = self.claims.trusted.is_none();
         let threshold = match (provisional, self.spec.priority) {
             // CLAIM-13: what rests on words must not be slower than plain HTTP.

@@ -36,10 +36,10 @@ use crate::job::Priority;
 pub(super) const MEMBER_SILENCE: Duration = Duration::from_millis(1_000);
 /// What a member has and does not give for so long counts as not there.
 const MEMBER_GONE: Duration = Duration::from_millis(2_500);
-/// Bytes per second below which a member might as well not have it ...
-const SLOW: u64 = 128 * 1024;
-/// ... if it owes some for so long.
-const SLOW_FROM: Duration = Duration::from_millis(1_500);
+/// What a source gives might as well not be there if it is less than so much of what the origin gives ...
+const TRICKLE_SHARE: u64 = 8;
+/// ... while it owes some for so long.
+pub(super) const TRICKLES_FROM: Duration = Duration::from_millis(1_500);
 /// Whoever is alone after this fetches like nobody else existed.
 const ALONE_AFTER: Duration = Duration::from_secs(1);
 /// What others have and this node lacks should be here within this.
@@ -356,16 +356,22 @@ impl Job {
         differing.chain(audits).collect()
     }
 
+    /// Bytes per second that are too few to wait for, because the origin gives far more; zero if it gives none.
+    pub(super) fn trickle(&self, now: Instant) -> u64 {
+        if self.origin.is_usable(now) { self.origin_rate() / TRICKLE_SHARE } else { 0 }
+    }
+
     /// Pieces that some usable peer has, by what it says, and that may be taken: under a list, or by a value that
     /// reached this node.
     fn in_site(&self, core: &Core) -> PieceSet {
         let now = core.time();
+        let trickle = self.trickle(now);
         let (mut site, mut stated) = (PieceSet::new(), PieceSet::new());
         for (id, source) in &self.sources {
             let is_member = self.is_swarm(source.content);
             let is_ours = is_member || self.claims.is_accepted(source.content);
             // What comes from it at a trickle, or not at all, had better be fetched again.
-            let is_slow = source.speed.trickles(SLOW_FROM, SLOW, now);
+            let is_slow = source.speed.trickles(TRICKLES_FROM, trickle, now);
             let is_gone = source.speed.is_silent(MEMBER_GONE, now) || source.breaker.failures() > 0;
             if is_ours && !is_gone && !is_slow && core.peers.get(*id).is_some_and(|peer| peer.ready) {
                 let pieces = if is_member { &mut stated } else { &mut site };

@@ -28,6 +28,22 @@ const fn ms(count: u64) -> Instant {
 const IDEAL_MS: u64 = 5_500;
 
 #[test]
+fn machines_that_may_take_and_not_give_do_not_wait_for_each_other() {
+    let outcome = run(&office(3, 100).flags_off(0, 1_000_000), 1);
+    assert_eq!(outcome.origin_permille(), 3_000, "nobody gives anything");
+    assert!(outcome.last() < ms(3 * IDEAL_MS + 1_500), "{:?}", outcome.last());
+}
+
+#[test]
+fn a_holder_that_drips_costs_three_seconds_beside_the_origin() {
+    let drips = Malice::Drips { bytes_per_s: 20_000 };
+    for names in [Algorithm::Sha256, Algorithm::Blake3] {
+        let outcome = run(&office(4, 100).named(Some(names)).rogue(drips), 1);
+        assert!(outcome.last() < ms(IDEAL_MS + 3_200), "{names}: {:?}", outcome.last());
+    }
+}
+
+#[test]
 fn cold_machines_that_start_together_fetch_from_the_origin_once() {
     for names in [Algorithm::Sha256, Algorithm::Blake3] {
         for (machines, seed) in [(2, 1), (8, 2), (20, 3)] {

@@ -28,11 +28,13 @@ fn limit(swarm: &Swarm, trouble: Trouble) -> Limit {
     match trouble {
         // A byte between two machines of one cell takes the air twice.
         Trouble::Wireless => Limit { percent: 250, ..seconds(60) },
-        // Who drips is borne for as long as it keeps above what counts as nothing.
-        Trouble::Drips => seconds(40),
         Trouble::FalseBytes => seconds(7),
         Trouble::Sleep | Trouble::Moves => seconds(3),
-        Trouble::Silent | Trouble::OriginGone | Trouble::OriginSilent | Trouble::Partition => seconds(6),
+        Trouble::Silent
+        | Trouble::Drips
+        | Trouble::OriginGone
+        | Trouble::OriginSilent
+        | Trouble::Partition => seconds(6),
         _ => swarm.promise(),
     }
 }
