@@ -33,13 +33,15 @@ pub const FLOOD_TICK: Duration = Duration::from_millis(50);
 const SPREADS_WITHIN: Duration = Duration::from_secs(4);
 /// Neighbours that records are passed on to.
 const NEIGHBOURS_MAX: usize = 16;
-/// Bytes of claims of pieces that are kept for newcomers, for one file.
+/// Bytes of claims of pieces that are kept for newcomers, for one file; and of one author.
 const KEPT_MAX: usize = 4 * 1024 * 1024;
+const KEPT_OF_ONE_MAX: usize = KEPT_MAX / 8;
 /// Records that wait for one neighbour.
 const QUEUED_MAX: usize = 16_384;
-/// Statements of one neighbour that are looked at in a second, on average, and at once.
-const LOOKS_PER_SECOND: u64 = 2_048;
-const LOOKS_MAX: u64 = 16_384;
+/// Statements that one neighbour shows and that are looked at: in a second, on average, and at once.
+const SHOWN: Pace = Pace { per_second: 2_048, at_once: 16_384 };
+/// The same of one author, whoever shows them: what is beyond is not passed on either.
+const SAID: Pace = Pace { per_second: 128, at_once: 1_024 };
 
 /// What is heard and said of one file.
 #[derive(Clone, Debug)]
@@ -54,9 +56,11 @@ pub(super) struct Circle {
     segments: BTreeMap<PeerId, Record>,
     /// Claims of pieces, for newcomers.
     pieces: Vec<Record>,
-    kept: usize,
-    /// Pieces that were read a moment ago, and when.
-    fresh: VecDeque<(Instant, Range<u32>)>,
+    kept: BTreeMap<PeerId, usize>,
+    /// What may still be looked at of each author.
+    budgets: BTreeMap<PeerId, Budget>,
+    /// Pieces that were read a moment ago, when, and by whom.
+    fresh: VecDeque<(Instant, PeerId, Range<u32>)>,
     /// Pieces this node read and has not said yet.
     unsaid: VecDeque<(u32, Vec<Hash>)>,
     /// When this node said last that it is there, and whether it fetches.
@@ -83,7 +87,8 @@ impl Circle {
             heard: BTreeMap::new(),
             segments: BTreeMap::new(),
             pieces: Vec::new(),
-            kept: 0,
+            kept: BTreeMap::new(),
+            budgets: BTreeMap::new(),
             fresh: VecDeque::new(),
             unsaid: VecDeque::new(),
             said: None,
@@ -100,13 +105,6 @@ impl Circle {
         self.near.iter().take(NEIGHBOURS_MAX).map(|(_, peer)| *peer)
     }
 
-    /// Pieces that some member read a moment ago: they will be here soon.
-    pub(super) fn fresh(&self) -> PieceSet {
-        let mut fresh = PieceSet::new();
-        self.fresh.iter().for_each(|(_, pieces)| fresh.insert(pieces.clone()));
-        fresh
-    }
-
     fn keep(&mut self, record: &Record, now: Instant) {
         let author = record.head().author;
         match record.said() {
@@ -117,8 +115,10 @@ impl Circle {
             }
             Said::Segment { .. } => drop(self.segments.insert(author, record.clone())),
             Said::Pieces { .. } => {
-                if self.kept + record.bytes().len() <= KEPT_MAX {
-                    self.kept += record.bytes().len();
+                let (more, all) = (record.bytes().len(), self.kept.values().sum::<usize>());
+                let of_one = self.kept.entry(author).or_default();
+                if all + more <= KEPT_MAX && *of_one + more <= KEPT_OF_ONE_MAX {
+                    *of_one += more;
                     self.pieces.push(record.clone());
                 }
             }
@@ -131,11 +131,8 @@ impl Circle {
         heard.chain(&self.pieces).chain(self.segments.values()).cloned().collect()
     }
 
-    /// Forgets what was read too long ago to be on its way; says who was not heard of for too long.
+    /// Forgets those who were not heard of for too long, and says who they are.
     fn expire(&mut self, now: Instant) -> Vec<PeerId> {
-        while self.fresh.front().is_some_and(|(at, _)| now.since(*at) >= SPREADS_WITHIN) {
-            self.fresh.pop_front();
-        }
         let is_over = |at: Instant| now.since(at) >= INTEREST_LIFE;
         let gone: Vec<PeerId> =
             self.heard.iter().filter(|(_, (at, _))| is_over(*at)).map(|(peer, _)| *peer).collect();
@@ -154,8 +151,40 @@ pub(super) struct Queues {
     waiting: BTreeMap<PeerId, BTreeMap<(PeerId, u64), Record>>,
     /// When they leave; not at all while none waits.
     due: Option<Instant>,
-    /// How many statements of each neighbour may still be looked at, and since when.
-    looks: BTreeMap<PeerId, (u64, Instant)>,
+    /// What may still be looked at of each neighbour.
+    looks: BTreeMap<PeerId, Budget>,
+}
+
+/// How often something may happen.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    per_second: u64,
+    at_once: u64,
+}
+
+/// How often it may still happen: a signature costs more to check than to pass on.
+#[derive(Clone, Copy, Debug)]
+struct Budget {
+    left: u64,
+    since: Instant,
+}
+
+impl Budget {
+    const fn full(pace: Pace, now: Instant) -> Self {
+        Self { left: pace.at_once, since: now }
+    }
+
+    /// Takes one, if one is left.
+    fn take(&mut self, pace: Pace, now: Instant) -> bool {
+        let millis = u64::try_from(now.since(self.since).as_millis()).unwrap_or(u64::MAX);
+        let more = millis.saturating_mul(pace.per_second) / 1_000;
+        if more > 0 {
+            *self = Self { left: self.left.saturating_add(more).min(pace.at_once), since: now };
+        }
+        let has_one = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        has_one
+    }
 }
 
 impl Core {
@@ -207,20 +236,10 @@ impl Core {
         self.queues.looks.remove(&peer);
     }
 
-    /// Whether one more statement of a neighbour may be looked at: a signature costs more to check than to make up.
+    /// Whether one more statement that a neighbour shows may be looked at.
     pub(super) fn may_look_at(&mut self, peer: PeerId) -> bool {
         let now = self.time();
-        let (left, since) = self.queues.looks.entry(peer).or_insert((LOOKS_MAX, now));
-        let millis = u64::try_from(now.since(*since).as_millis()).unwrap_or(u64::MAX);
-        let more = millis.saturating_mul(LOOKS_PER_SECOND) / 1_000;
-        if more > 0 {
-            (*left, *since) = (left.saturating_add(more).min(LOOKS_MAX), now);
-        }
-        match left.checked_sub(1) {
-            Some(rest) => *left = rest,
-            None => return false,
-        }
-        true
+        self.queues.looks.entry(peer).or_insert(Budget::full(SHOWN, now)).take(SHOWN, now)
     }
 
     /// Signs a statement of this node. Numbers ascend over restarts too, as far as the wall clock does.
@@ -256,6 +275,7 @@ impl Job {
 
     /// A neighbour shows a record: what is new and true is acted on and passed on. `None` if nobody signed it.
     pub(super) fn hear(&mut self, from: PeerId, record: &Record, core: &mut Core) -> Option<Heed> {
+        let now = core.time();
         match self.judge_record(record, core) {
             Verdict::Forged => return None,
             Verdict::Old => {
@@ -264,7 +284,6 @@ impl Job {
             }
             Verdict::New => {}
         }
-        let now = core.time();
         let author = record.head().author;
         let Some(circle) = self.circle() else { return Some(Heed::Later) };
         circle.seen.entry(author).or_default().note(record.head().number);
@@ -275,13 +294,18 @@ impl Job {
         Some(self.act_on(record, core))
     }
 
-    fn judge_record(&self, record: &Record, core: &Core) -> Verdict {
-        let head = record.head();
-        let circle = self.swarm.as_ref().and_then(|swarm| swarm.circle.as_ref());
+    fn judge_record(&mut self, record: &Record, core: &Core) -> Verdict {
+        let (head, now) = (record.head(), core.time());
+        let circle = self.swarm.as_mut().and_then(|swarm| swarm.circle.as_mut());
         let (Some(circle), Some(group)) = (circle, &core.config.group) else { return Verdict::Old };
         let seen = circle.seen.get(&head.author);
         let is_new = seen.map_or(circle.seen.len() < AUTHORS_MAX, |seen| seen.is_new(head.number));
         if !is_new || head.author == core.config.me {
+            return Verdict::Old;
+        }
+        // Of somebody new nothing is kept before his token was checked; neighbours' budgets bound how often that is.
+        let budget = || Budget::full(SAID, now);
+        if seen.is_some() && !circle.budgets.entry(head.author).or_insert_with(budget).take(SAID, now) {
             return Verdict::Old;
         }
         let known = circle.heard.get(&head.author).map(|(_, record)| record.said());
@@ -332,12 +356,36 @@ impl Job {
             }
             Said::Pieces { first, values } => {
                 let claim = PieceClaim { swarm: head.swarm, first: *first, values: values.clone() };
-                if let Some(circle) = self.circle() {
-                    circle.fresh.push_back((now, claim.pieces()));
+                // Once: whoever says it again and again, and gives nothing, holds nobody up.
+                let before = swarm.stated.pieces_of(head.author);
+                let is_first = before.is_none_or(|before| !before.contains_all(claim.pieces()));
+                if let (true, Some(circle)) = (is_first, &mut swarm.circle) {
+                    circle.fresh.push_back((now, head.author, claim.pieces()));
                 }
                 self.pieces_claimed(head.author, &claim, core)
             }
         }
+    }
+
+    /// What is to be had in the site, if `here` is what neighbours have: that, and what members read a moment ago. That it
+    /// arrived is what counts as their progress; that they said so is not (HOME-3).
+    pub(super) fn with_fresh(&mut self, here: PieceSet, now: Instant) -> PieceSet {
+        let Some(swarm) = &mut self.swarm else { return here };
+        let Some(circle) = &mut swarm.circle else { return here };
+        let mut arrived = here.clone();
+        arrived.union_with(self.pieces.held());
+        let mut site = here;
+        let mut waiting = VecDeque::new();
+        for (at, author, pieces) in std::mem::take(&mut circle.fresh) {
+            if arrived.contains_all(pieces.clone()) {
+                swarm.home.progressed(author, &pieces, now);
+            } else if now.since(at) < SPREADS_WITHIN {
+                site.insert(pieces.clone());
+                waiting.push_back((at, author, pieces));
+            }
+        }
+        circle.fresh = waiting;
+        site
     }
 
     /// A neighbour that is a member joined: it is told all there is to know. `true` if it was not a neighbour before.

@@ -260,7 +260,9 @@ impl Job {
         }
         let pieces = claim.pieces();
         swarm.stated.state(peer, claim.first, &claim.values);
-        swarm.home.progressed(peer, &pieces, now);
+        if !swarm.home.is_kin(peer) {
+            swarm.home.progressed(peer, &pieces, now);
+        }
         if let Some(source) = self.sources.get_mut(&peer).filter(|source| source.content == claim.swarm) {
             source.have.insert(pieces.clone());
         }
@@ -383,8 +385,6 @@ impl Job {
         if let Some(swarm) = self.swarm.as_ref().filter(|_| !listed) {
             stated.intersect_with(&swarm.stated.known());
         }
-        let circle = self.swarm.as_ref().and_then(|swarm| swarm.circle.as_ref());
-        site.union_with(&circle.map_or_else(PieceSet::new, Circle::fresh));
         site.union_with(&stated);
         site
     }
@@ -399,6 +399,7 @@ impl Job {
         let mut wanted = PieceSet::of(0..geometry.piece_count());
         wanted.subtract(self.pieces.held());
         let site = self.in_site(core);
+        let site = self.with_fresh(site, now);
         wanted.subtract(&site);
         self.cut_own_leases(geometry, &site, &wanted, core);
         let mut open = wanted;

@@ -4,6 +4,7 @@
 //! new, who should be told (the node's engine decides).
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -73,9 +74,12 @@ pub struct RecordHead {
 #[error("bytes that are no record")]
 pub struct NotARecord;
 
-/// One signed statement, as it is carried: its bytes are never written anew.
+/// One signed statement, as it is carried: its bytes are never written anew, and its clones share them.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Record {
+pub struct Record(Arc<Signed>);
+
+#[derive(PartialEq, Eq, Debug)]
+struct Signed {
     bytes: Bytes,
     head: RecordHead,
     said: Said,
@@ -114,7 +118,7 @@ impl Record {
         }
         let signature = signer.sign(label(&said), &out);
         out.put_slice(&signature);
-        Some(Self { bytes: out.freeze(), head, said })
+        Some(Self(Arc::new(Signed { bytes: out.freeze(), head, said })))
     }
 
     /// Reads a record; nothing of it is believed yet.
@@ -123,41 +127,41 @@ impl Record {
     /// [`NotARecord`].
     pub fn parse(bytes: Bytes) -> Result<Self, NotARecord> {
         let (head, said) = read(&bytes).ok_or(NotARecord)?;
-        Ok(Self { bytes, head, said })
+        Ok(Self(Arc::new(Signed { bytes, head, said })))
     }
 
     /// As it travels.
     #[must_use]
-    pub const fn bytes(&self) -> &Bytes {
-        &self.bytes
+    pub fn bytes(&self) -> &Bytes {
+        &self.0.bytes
     }
 
     /// Where it belongs and who says it, to be believed after [`is_signed`](Self::is_signed) only.
     #[must_use]
-    pub const fn head(&self) -> &RecordHead {
-        &self.head
+    pub fn head(&self) -> &RecordHead {
+        &self.0.head
     }
 
     /// What it says; to be believed as little before.
     #[must_use]
-    pub const fn said(&self) -> &Said {
-        &self.said
+    pub fn said(&self) -> &Said {
+        &self.0.said
     }
 
     /// Whether its author signed it. Before that it is neither believed nor passed on.
     #[must_use]
     pub fn is_signed(&self) -> bool {
-        self.bytes.split_last_chunk::<SIGNATURE_LEN>().is_some_and(|(body, signature)| {
-            is_signed(self.head.author.public_key(), label(&self.said), body, signature)
+        self.bytes().split_last_chunk::<SIGNATURE_LEN>().is_some_and(|(body, signature)| {
+            is_signed(self.head().author.public_key(), label(self.said()), body, signature)
         })
     }
 
     /// A segment claim as neighbours tell it to each other, if it is one.
     #[must_use]
     pub fn segment(&self) -> Option<SegmentClaim> {
-        let Said::Segment { number, pieces, from_back, rate_kib } = &self.said else { return None };
+        let Said::Segment { number, pieces, from_back, rate_kib } = self.said() else { return None };
         let (number, pieces, from_back, rate_kib) = (*number, pieces.clone(), *from_back, *rate_kib);
-        Some(SegmentClaim { swarm: self.head.swarm, number, pieces, from_back, rate_kib })
+        Some(SegmentClaim { swarm: self.head().swarm, number, pieces, from_back, rate_kib })
     }
 }
 

@@ -26,6 +26,12 @@ impl Home {
         is_new
     }
 
+    /// Whether somebody is a member of this node's group.
+    #[must_use]
+    pub fn is_kin(&self, peer: PeerId) -> bool {
+        self.kin.contains(&peer)
+    }
+
     /// Whether members of this node's group are there.
     #[must_use]
     pub fn has_kin(&self) -> bool {

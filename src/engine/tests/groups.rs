@@ -51,7 +51,11 @@ fn badge(wish: &Wish) -> Arc<Badge> {
 
 /// A member that wants a file of 64 MiB, and nobody else.
 fn world() -> World {
-    let truth = file(LEN, 1);
+    world_of(LEN)
+}
+
+fn world_of(len: u64) -> World {
+    let truth = file(len, 1);
     let mut world = World::new(&truth);
     let group = GroupConfig {
         signer: key(1),
@@ -95,7 +99,8 @@ fn neighbour(world: &mut World, wish: &Wish) -> PeerId {
 
 /// It wants the file too.
 fn join(world: &mut World, id: PeerId) {
-    world.model(id).session.join(&sha256(), LEN, true);
+    let len = world.truth.content().len;
+    world.model(id).session.join(&sha256(), len, true);
     world.pump_and_tell(id);
 }
 
@@ -283,4 +288,48 @@ fn group_2_a_stranger_is_told_first_hand_and_shown_nothing_of_the_group() {
     ] {
         assert!(frames.iter().any(wanted), "{frames:?}");
     }
+}
+
+#[test]
+fn home_3_pieces_that_are_said_to_be_read_again_and_again_and_never_given_come_from_the_origin() {
+    let mut world = world_of(2 * MIB);
+    world.origin.pace = Pace::steady(4_000_000);
+    let one = member(&mut world, 2);
+    let swarm = swarm_id(&sha256(), 2 * MIB);
+    let values: Vec<Hash> = world.truth.values().to_vec();
+    let mut number = 0;
+    let mut say = |world: &mut World, said| {
+        number += 1;
+        let (group, author) = (GroupId::of(&group().public_key()), key(8).peer());
+        let record = Record::sign(&key(8), RecordHead { group, author, number, swarm }, said).expect("fits");
+        show(world, one, &[record]);
+    };
+    let token = Token::grant(&group(), &wish(key(8).peer()));
+    say(&mut world, Said::Interest { fetches: true, token });
+    let mut read_by_2_s = 0;
+    for second in 0..12 {
+        say(&mut world, Said::Pieces { first: 0, values: values.clone() });
+        world.run_for(1_000);
+        if second == 1 {
+            read_by_2_s = world.disk.len();
+        }
+    }
+    assert!(read_by_2_s < values.len(), "they are believed to be on their way at first: {read_by_2_s}");
+    assert_eq!(world.disk.len(), values.len());
+}
+
+#[test]
+fn what_one_member_says_beyond_all_measure_is_not_passed_on() {
+    let mut world = world();
+    let [one, other] = [2, 3].map(|number| member(&mut world, number));
+    let said: Vec<Record> =
+        [interest(8, 1)].into_iter().chain((2..1_400).map(|number| pieces(8, number))).collect();
+    show(&mut world, one, &said);
+    world.run_for(200);
+    let passed_on = told(&mut world, other).len();
+    assert!((1_000..1_100).contains(&passed_on), "{passed_on}");
+    assert_eq!(world.disconnected, [], "its bearer is not to blame");
+    show(&mut world, one, &[interest(7, 1)]);
+    world.run_for(200);
+    assert_eq!(told(&mut world, other).len(), passed_on + 1, "others are heard as before");
 }
