@@ -20,6 +20,7 @@ use super::job::Job;
 use super::look::Heed;
 use super::piece_set::{PieceSet, place};
 use super::serve::mixed;
+use super::swarm::Swarm;
 
 /// Members of one swarm that count (HOME-1).
 pub const AUTHORS_MAX: usize = 4_096;
@@ -36,6 +37,8 @@ const NEIGHBOURS_MAX: usize = 16;
 /// Bytes of claims of pieces that are kept for newcomers, for one file; and of one author.
 const KEPT_MAX: usize = 4 * 1024 * 1024;
 const KEPT_OF_ONE_MAX: usize = KEPT_MAX / 8;
+/// Pieces that are on their way: runs of them.
+const FRESH_MAX: usize = 4_096;
 /// Records that wait for one neighbour.
 const QUEUED_MAX: usize = 16_384;
 /// Statements that one neighbour shows and that are looked at: in a second, on average, and at once.
@@ -54,8 +57,8 @@ pub(super) struct Circle {
     heard: BTreeMap<PeerId, (Instant, Record)>,
     /// The last claim of a segment of each.
     segments: BTreeMap<PeerId, Record>,
-    /// Claims of pieces, for newcomers.
-    pieces: Vec<Record>,
+    /// Claims of pieces, for newcomers, by author and number.
+    pieces: BTreeMap<(PeerId, u64), Record>,
     kept: BTreeMap<PeerId, usize>,
     /// What may still be looked at of each author.
     budgets: BTreeMap<PeerId, Budget>,
@@ -86,7 +89,7 @@ impl Circle {
             seen: BTreeMap::new(),
             heard: BTreeMap::new(),
             segments: BTreeMap::new(),
-            pieces: Vec::new(),
+            pieces: BTreeMap::new(),
             kept: BTreeMap::new(),
             budgets: BTreeMap::new(),
             fresh: VecDeque::new(),
@@ -115,20 +118,47 @@ impl Circle {
             }
             Said::Segment { .. } => drop(self.segments.insert(author, record.clone())),
             Said::Pieces { .. } => {
-                let (more, all) = (record.bytes().len(), self.kept.values().sum::<usize>());
-                let of_one = self.kept.entry(author).or_default();
-                if all + more <= KEPT_MAX && *of_one + more <= KEPT_OF_ONE_MAX {
-                    *of_one += more;
-                    self.pieces.push(record.clone());
+                if self.has_room_for(record) {
+                    *self.kept.entry(author).or_default() += record.bytes().len();
+                    self.pieces.insert((author, record.head().number), record.clone());
                 }
             }
+        }
+    }
+
+    /// Whether a claim of pieces is not kept yet and can be.
+    fn has_room_for(&self, record: &Record) -> bool {
+        let (author, more) = (record.head().author, record.bytes().len());
+        let of_one = self.kept.get(&author).copied().unwrap_or(0);
+        let fits = of_one + more <= KEPT_OF_ONE_MAX && self.kept.values().sum::<usize>() + more <= KEPT_MAX;
+        fits && !self.pieces.contains_key(&(author, record.head().number))
+    }
+
+    /// Whether a record was not heard before, and nothing newer that takes its place. What others read long ago is
+    /// news to a newcomer.
+    fn is_news(&self, record: &Record) -> bool {
+        let RecordHead { author, number, .. } = *record.head();
+        let newest = match record.said() {
+            Said::Interest { .. } | Said::Leave => self.heard.get(&author).map(|(_, record)| record),
+            Said::Segment { .. } => self.segments.get(&author),
+            Said::Pieces { .. } => None,
+        };
+        if newest.is_some_and(|newest| newest.head().number >= number) {
+            return false;
+        }
+        match self.seen.get(&author) {
+            None => self.seen.len() < AUTHORS_MAX,
+            Some(seen) if seen.is_past(number) => {
+                matches!(record.said(), Said::Pieces { .. }) && self.has_room_for(record)
+            }
+            Some(seen) => seen.is_new(number),
         }
     }
 
     /// Everything a newcomer must be told: who is there, what they read, what they fetch.
     fn all(&self) -> Vec<Record> {
         let heard = self.heard.values().map(|(_, record)| record);
-        heard.chain(&self.pieces).chain(self.segments.values()).cloned().collect()
+        heard.chain(self.pieces.values()).chain(self.segments.values()).cloned().collect()
     }
 
     /// Forgets those who were not heard of for too long, and says who they are.
@@ -148,11 +178,25 @@ impl Circle {
 #[derive(Debug, Default)]
 pub(super) struct Queues {
     last_number: u64,
-    waiting: BTreeMap<PeerId, BTreeMap<(PeerId, u64), Record>>,
+    waiting: BTreeMap<PeerId, BTreeMap<Place, Record>>,
     /// When they leave; not at all while none waits.
     due: Option<Instant>,
     /// What may still be looked at of each neighbour.
     looks: BTreeMap<PeerId, Budget>,
+}
+
+/// The order in which records leave: of one author who it is, what it read, what it fetches, that it goes.
+type Place = (PeerId, u8, u64);
+
+fn place_of(record: &Record) -> Place {
+    let RecordHead { author, number, .. } = *record.head();
+    let kind = match record.said() {
+        Said::Interest { .. } => 0,
+        Said::Pieces { .. } => 1,
+        Said::Segment { .. } => 2,
+        Said::Leave => 3,
+    };
+    (author, kind, number)
 }
 
 /// How often something may happen.
@@ -203,19 +247,19 @@ impl Core {
         self.queues.due = Some(self.time());
     }
 
-    /// Leaves a record for a neighbour. Those of one author stay in their order.
+    /// Leaves a record for a neighbour.
     fn queue(&mut self, peer: PeerId, record: Record) {
         let queue = self.queues.waiting.entry(peer).or_default();
         if queue.len() < QUEUED_MAX {
-            queue.insert((record.head().author, record.head().number), record);
+            queue.insert(place_of(&record), record);
         }
         self.flood_soon();
     }
 
     /// A neighbour has a record already.
-    fn unqueue(&mut self, peer: PeerId, head: &RecordHead) {
+    fn unqueue(&mut self, peer: PeerId, record: &Record) {
         if let Some(queue) = self.queues.waiting.get_mut(&peer) {
-            queue.remove(&(head.author, head.number));
+            queue.remove(&place_of(record));
         }
     }
 
@@ -246,7 +290,8 @@ impl Core {
     fn sign(&mut self, swarm: ContentId, said: Said) -> Option<Record> {
         let wall_ms = u64::try_from(self.now.wall_unix_ms).unwrap_or(0);
         let group = self.config.group.as_ref()?;
-        let number = (self.queues.last_number + 1).max(wall_ms << 16);
+        let number = if self.queues.last_number == 0 { wall_ms << 16 } else { self.queues.last_number };
+        let number = number.saturating_add(1);
         let head = RecordHead { group: group.id(), author: self.config.me, number, swarm };
         let record = Record::sign(&group.signer, head, said)?;
         self.queues.last_number = number;
@@ -279,7 +324,7 @@ impl Job {
         match self.judge_record(record, core) {
             Verdict::Forged => return None,
             Verdict::Old => {
-                core.unqueue(from, record.head());
+                core.unqueue(from, record);
                 return Some(Heed::Later);
             }
             Verdict::New => {}
@@ -298,22 +343,21 @@ impl Job {
         let (head, now) = (record.head(), core.time());
         let circle = self.swarm.as_mut().and_then(|swarm| swarm.circle.as_mut());
         let (Some(circle), Some(group)) = (circle, &core.config.group) else { return Verdict::Old };
-        let seen = circle.seen.get(&head.author);
-        let is_new = seen.map_or(circle.seen.len() < AUTHORS_MAX, |seen| seen.is_new(head.number));
-        if !is_new || head.author == core.config.me {
+        if head.author == core.config.me || !circle.is_news(record) {
             return Verdict::Old;
         }
         // Of somebody new nothing is kept before his token was checked; neighbours' budgets bound how often that is.
         let budget = || Budget::full(SAID, now);
-        if seen.is_some() && !circle.budgets.entry(head.author).or_insert_with(budget).take(SAID, now) {
+        let is_known = circle.seen.contains_key(&head.author);
+        if is_known && !circle.budgets.entry(head.author).or_insert_with(budget).take(SAID, now) {
             return Verdict::Old;
         }
         let known = circle.heard.get(&head.author).map(|(_, record)| record.said());
         let is_member = match record.said() {
             Said::Interest { token, .. } => {
                 // The same token need not be checked twice.
-                let is_known = matches!(known, Some(Said::Interest { token: before, .. }) if before == token);
-                let counts = is_known && token.wish().not_after >= core.wall_s();
+                let is_same = matches!(known, Some(Said::Interest { token: before, .. }) if before == token);
+                let counts = is_same && token.wish().not_after >= core.wall_s();
                 token.wish().roles.has(Roles::FETCH)
                     && (counts || group.admits(head.author, token, core.wall_s()).is_ok())
             }
@@ -357,12 +401,19 @@ impl Job {
             Said::Pieces { first, values } => {
                 let claim = PieceClaim { swarm: head.swarm, first: *first, values: values.clone() };
                 // Once: whoever says it again and again, and gives nothing, holds nobody up.
-                let before = swarm.stated.pieces_of(head.author);
-                let is_first = before.is_none_or(|before| !before.contains_all(claim.pieces()));
-                if let (true, Some(circle)) = (is_first, &mut swarm.circle) {
+                let has_said = |swarm: &Swarm| {
+                    let said = swarm.stated.pieces_of(head.author);
+                    said.is_some_and(|said| said.contains_all(claim.pieces()))
+                };
+                let before = has_said(swarm);
+                let heed = self.pieces_claimed(head.author, &claim, core);
+                let is_first = !before && self.swarm.as_ref().is_some_and(has_said);
+                if let Some(circle) =
+                    self.circle().filter(|circle| is_first && circle.fresh.len() < FRESH_MAX)
+                {
                     circle.fresh.push_back((now, head.author, claim.pieces()));
                 }
-                self.pieces_claimed(head.author, &claim, core)
+                heed
             }
         }
     }

@@ -21,6 +21,12 @@ impl Seen {
         }
     }
 
+    /// Whether a statement of this number is so old that nobody can tell whether it was seen.
+    #[must_use]
+    pub const fn is_past(&self, number: u64) -> bool {
+        self.highest.saturating_sub(number) > 128
+    }
+
     /// Takes in that a statement was seen. Only those whose signature was checked may be: else a forged number would hide
     /// true ones.
     pub fn note(&mut self, number: u64) {
@@ -56,6 +62,7 @@ mod tests {
             assert!(!seen.is_new(number), "{number}");
         }
         assert!(!seen.is_new(0) && !seen.is_new(71), "too old to tell");
+        assert!(seen.is_past(71) && !seen.is_past(72) && !seen.is_past(300));
         assert!(seen.is_new(72) && seen.is_new(u64::MAX));
         seen.note(u64::MAX);
         assert!(!seen.is_new(200));

@@ -333,3 +333,28 @@ fn what_one_member_says_beyond_all_measure_is_not_passed_on() {
     world.run_for(200);
     assert_eq!(told(&mut world, other).len(), passed_on + 1, "others are heard as before");
 }
+
+#[test]
+fn a_newcomer_learns_what_was_read_long_ago_and_passes_it_on_once() {
+    let mut world = world();
+    let [one, other] = [2, 3].map(|number| member(&mut world, number));
+    // The way a neighbour tells it: who it is, by its last word, then what it read before that.
+    let old: Vec<Record> = (2..300).map(|number| pieces(8, number)).collect();
+    let mut said = vec![interest(8, 1_000)];
+    said.extend(old.iter().cloned());
+    show(&mut world, one, &said);
+    world.run_for(200);
+    show(&mut world, one, &old);
+    show(&mut world, one, &[interest(8, 900)]);
+    world.run_for(200);
+    assert_eq!(told(&mut world, other), once(&said));
+    let late = member(&mut world, 4);
+    world.run_for(200);
+    assert_eq!(told(&mut world, late), once(&said));
+    let records = world.model(late).frames.iter().filter_map(|frame| match frame {
+        Frame::Records(records) => Some(records.iter()),
+        _ => None,
+    });
+    let first = records.flatten().find(|record| record.head().author == key(8).peer()).cloned();
+    assert!(matches!(first.expect("told").said(), Said::Interest { .. }), "else what follows is not heard");
+}
