@@ -39,6 +39,10 @@ const KEPT_MAX: usize = 4 * 1024 * 1024;
 const KEPT_OF_ONE_MAX: usize = KEPT_MAX / 8;
 /// Pieces that are on their way: runs of them.
 const FRESH_MAX: usize = 4_096;
+/// Bytes of records that leave for one neighbour at a time: a newcomer hears of a long file in several ticks.
+pub const TICK_LEN_MAX: usize = 128 * 1024;
+/// A newcomer is told of members that were heard of so short a time ago; of others it may hear from themselves.
+const TOLD_OF_FOR: Duration = Duration::from_secs(15);
 /// Records that wait for one neighbour.
 const QUEUED_MAX: usize = 16_384;
 /// Statements that one neighbour shows and that are looked at: in a second, on average, and at once.
@@ -156,8 +160,9 @@ impl Circle {
     }
 
     /// Everything a newcomer must be told: who is there, what they read, what they fetch.
-    fn all(&self) -> Vec<Record> {
-        let heard = self.heard.values().map(|(_, record)| record);
+    fn all(&self, now: Instant) -> Vec<Record> {
+        let is_here = |at: Instant| now.since(at) < TOLD_OF_FOR;
+        let heard = self.heard.values().filter(|(at, _)| is_here(*at)).map(|(_, record)| record);
         heard.chain(self.pieces.values()).chain(self.segments.values()).cloned().collect()
     }
 
@@ -197,6 +202,16 @@ fn place_of(record: &Record) -> Place {
         Said::Leave => 3,
     };
     (author, kind, number)
+}
+
+/// The first record that does not leave in this tick any more.
+fn too_much(queue: &BTreeMap<Place, Record>) -> Option<Place> {
+    let mut len = 0;
+    let mut is_beyond = |record: &Record| {
+        len += record.bytes().len();
+        len > TICK_LEN_MAX
+    };
+    queue.iter().find(|(_, record)| is_beyond(record)).map(|(place, _)| *place)
 }
 
 /// How often something may happen.
@@ -266,10 +281,14 @@ impl Core {
     /// Sends what waits, if its time has come.
     pub(super) fn flush_records(&mut self) {
         self.queues.due = None;
-        for (peer, queue) in std::mem::take(&mut self.queues.waiting) {
-            if let Some(known) = self.peers.get_mut(peer) {
-                known.session.show_records(queue.into_values().collect());
-                self.pump(peer);
+        for (peer, mut queue) in std::mem::take(&mut self.queues.waiting) {
+            let Some(known) = self.peers.get_mut(peer) else { continue };
+            let rest = too_much(&queue).map(|place| queue.split_off(&place));
+            known.session.show_records(queue.into_values().collect());
+            self.pump(peer);
+            if let Some(rest) = rest {
+                self.queues.waiting.insert(peer, rest);
+                self.flood_soon();
             }
         }
     }
@@ -441,11 +460,12 @@ impl Job {
 
     /// A neighbour that is a member joined: it is told all there is to know. `true` if it was not a neighbour before.
     pub(super) fn welcome(&mut self, peer: PeerId, core: &mut Core) -> bool {
+        let now = core.time();
         let Some(circle) = self.circle() else { return false };
         if !circle.near.insert((mixed(circle.me, peer), peer)) {
             return false;
         }
-        circle.all().into_iter().for_each(|record| core.queue(peer, record));
+        circle.all(now).into_iter().for_each(|record| core.queue(peer, record));
         true
     }
 

@@ -14,7 +14,7 @@ use peer_proto::wire::{Frame, Record, RecordHead, Said};
 
 use super::models::session_config;
 use super::world::*;
-use crate::engine::flood::INTEREST_AGAIN;
+use crate::engine::flood::{INTEREST_AGAIN, TICK_LEN_MAX};
 use crate::engine::piece_set::PieceSet;
 use crate::engine::{Engine, EngineConfig, GroupConfig};
 use crate::job::PeerFlags;
@@ -357,4 +357,37 @@ fn a_newcomer_learns_what_was_read_long_ago_and_passes_it_on_once() {
     });
     let first = records.flatten().find(|record| record.head().author == key(8).peer()).cloned();
     assert!(matches!(first.expect("told").said(), Said::Interest { .. }), "else what follows is not heard");
+}
+
+#[test]
+fn a_newcomer_hears_of_a_long_file_in_several_ticks() {
+    let mut world = world();
+    let one = member(&mut world, 2);
+    let said: Vec<Record> =
+        [interest(8, 1)].into_iter().chain((2..1_000).map(|number| pieces(8, number))).collect();
+    show(&mut world, one, &said);
+    world.run_for(500);
+    let late = member(&mut world, 4);
+    world.run_for(60);
+    let len = |frame: &Frame| match frame {
+        Frame::Records(records) => records.iter().map(|record| record.bytes().len()).sum(),
+        _ => 0,
+    };
+    let first: usize = world.model(late).frames.iter().map(len).sum();
+    assert!(first <= TICK_LEN_MAX, "{first} bytes at once fill what waits for the line");
+    world.run_for(400);
+    assert_eq!(told(&mut world, late), once(&said));
+}
+
+#[test]
+fn home_1_a_newcomer_is_not_told_of_who_was_not_heard_of_for_15_s() {
+    let mut world = world();
+    let one = member(&mut world, 2);
+    show(&mut world, one, &[interest(8, 1)]);
+    world.run_for(10_000);
+    show(&mut world, one, &[interest(9, 1)]);
+    world.run_for(10_000);
+    let late = member(&mut world, 3);
+    world.run_for(200);
+    assert_eq!(told(&mut world, late), once(&[interest(9, 1)]));
 }
