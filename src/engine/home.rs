@@ -45,6 +45,8 @@ struct Member {
     fetches: bool,
     /// Not a fetcher before then.
     suspended_until: Instant,
+    /// Nothing is left to it before then, whatever it claims.
+    barred_until: Instant,
     /// When it became a fetcher, if it is one.
     fetcher_since: Option<Instant>,
     /// When pieces it read from the origin were stated last.
@@ -169,6 +171,7 @@ impl Home {
             rank: self.key.rank(peer),
             fetches,
             suspended_until: Instant::ZERO,
+            barred_until: Instant::ZERO,
             fetcher_since: None,
             moved: None,
             meter: Meter::default(),
@@ -230,10 +233,7 @@ impl Home {
     /// Whether what a member says it fetches is left to it: not if it said that it cannot fetch, if two of its claims
     /// brought nothing or one took far too long, or if it is a stranger where members of this node's group are.
     fn may_claim(&self, peer: PeerId, now: Instant) -> bool {
-        let is_able = |member: &Member| {
-            let is_out = member.suspended_until > now && member.suspended_until != Instant::NEVER;
-            member.fetches && member.voided < 2 && !is_out
-        };
+        let is_able = |member: &Member| member.fetches && member.barred_until <= now;
         self.is_member(peer) && self.counts(peer) && self.members.get(&peer).is_some_and(is_able)
     }
 
@@ -321,6 +321,7 @@ impl Home {
                 member.voided += 1;
                 if is_old || member.voided >= 2 {
                     member.suspended_until = now.after(SUSPENDED_FOR);
+                    member.barred_until = member.suspended_until;
                 } else {
                     member.suspended_until = Instant::NEVER;
                 }

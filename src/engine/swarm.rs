@@ -38,6 +38,8 @@ pub(super) const MEMBER_SILENCE: Duration = Duration::from_millis(1_000);
 const MEMBER_GONE: Duration = Duration::from_millis(2_500);
 /// What a source gives might as well not be there if it is less than so much of what the origin gives ...
 const TRICKLE_SHARE: u64 = 8;
+/// ... and less than this, in bytes per second: among many a member gives a small part of what the line does ...
+const TRICKLE_MAX: u64 = 256 * 1024;
 /// ... while it owes some for so long.
 pub(super) const TRICKLES_FROM: Duration = Duration::from_millis(1_500);
 /// Whoever is alone after this fetches like nobody else existed.
@@ -360,7 +362,7 @@ impl Job {
 
     /// Bytes per second that are too few to wait for, because the origin gives far more; zero if it gives none.
     pub(super) fn trickle(&self, now: Instant) -> u64 {
-        if self.origin.is_usable(now) { self.origin_rate() / TRICKLE_SHARE } else { 0 }
+        if self.origin.is_usable(now) { (self.origin_rate() / TRICKLE_SHARE).min(TRICKLE_MAX) } else { 0 }
     }
 
     /// Pieces that some usable peer has, by what it says, and that may be taken: under a list, or by a value that
