@@ -96,11 +96,16 @@ async fn members_without_a_session_with_each_other_fetch_once_through_those_betw
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn group_5_a_node_whose_token_is_over_starts_as_a_stranger() {
-    let (folder, peer) = folder().await;
-    write_membership(&folder, peer, now(&folder) - 1);
-    let node = LabNode::start_in(folder, &[]).await;
-    node.shut_down().await;
+async fn group_5_a_node_whose_token_is_over_shares_as_a_stranger() {
+    let (folder_of_one, peer) = folder().await;
+    write_membership(&folder_of_one, peer, now(&folder_of_one) - 1);
+    let over = LabNode::start_in(folder_of_one, &[]).await;
+    let (folder_of_other, peer) = folder().await;
+    write_membership(&folder_of_other, peer, now(&folder_of_other) + DAY);
+    let member = LabNode::start_in(folder_of_other, &[&over]).await;
+    member.connected(1).await;
+    let sent = fetched_by(vec![over, member], 62).await;
+    assert!(sent <= 130, "the origin sent {sent} % of the file");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
