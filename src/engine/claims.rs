@@ -287,3 +287,47 @@ impl Claims {
         differing
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEN: u64 = 64 * 1024 * 1024;
+
+    /// How many pieces are drawn at once, and in all, if so many others are known 300 ms later.
+    fn drawn(others: u32) -> (usize, usize) {
+        let list = Arc::new(HashList::from_values(LEN, vec![Hash([1; 32]); 1_024]).expect("as many pieces"));
+        let author = PeerId::from_public_key([1; 32]);
+        let hint = Hint {
+            list: Arc::clone(&list),
+            author,
+            stated_by: BTreeSet::from([author]),
+            refuted: false,
+            audit: Audit::default(),
+            cleared: false,
+            followed_alone: false,
+        };
+        let mut claims = Claims { hints: vec![hint], ..Claims::default() };
+        claims.choose();
+        let (mut chance, now) = (Chance::new([1; 32]), Instant::from_micros(1_000_000));
+        let mut draw = |claims: &mut Claims, others, at| {
+            if claims.audit_is_due(at) {
+                claims.draw_audit(PieceSet::of(0..1_024), others, &mut chance, at);
+            }
+            claims.hints[0].audit.pieces.len()
+        };
+        // Nobody else is known at first.
+        let first = draw(&mut claims, 0, now);
+        assert_eq!(draw(&mut claims, 0, now.after(AUDIT_GROWS_AFTER / 2)), first, "not yet");
+        let all = draw(&mut claims, others, now.after(AUDIT_GROWS_AFTER));
+        assert_eq!(draw(&mut claims, 0, now.after(AUDIT_GROWS_AFTER * 9)), all, "once");
+        (first, all)
+    }
+
+    #[test]
+    fn claim_5_an_audit_is_shared_with_those_who_are_known_a_moment_later() {
+        let (first, alone) = drawn(0);
+        assert!(first == 1 && (5..=6).contains(&alone), "half a percent of 1024 pieces: {alone}");
+        assert_eq!(drawn(49), (1, 1), "fifty share what one alone would read");
+    }
+}
