@@ -3,6 +3,7 @@
 //! Knows: the values a job is made of and its states. Does not know: how bytes come (that is `engine`), where jobs
 //! are kept (`store`).
 
+mod remote;
 mod transition;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use std::str::FromStr;
 use peer_proto::digest::{Digest, bytes_from_hex};
 use serde::{Deserialize, Serialize};
 
+pub use remote::{Header, Headers, Rates, Redirects, Remote, RemoteRange};
 pub use transition::{NotAllowed, Trigger};
 
 /// Names a job for ever: 16 random bytes, written as 32 hexadecimal digits.

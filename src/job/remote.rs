@@ -1,0 +1,87 @@
+//! Where a file's bytes are at the origin, and what is sent with the question.
+//!
+//! Knows: values. Does not know: HTTP (`origin`), files.
+
+use std::fmt;
+use std::num::NonZeroU64;
+
+use serde::{Deserialize, Serialize};
+
+/// A part of the remote file (RNG-1). The local file holds a file's ranges back to back, in the order given (RNG-4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RemoteRange {
+    /// The first byte, in the remote file.
+    pub offset: u64,
+    /// How many; to the end of the remote file if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub len: Option<NonZeroU64>,
+}
+
+/// What a redirect of the origin does (HTTP-17).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Redirects {
+    /// It is followed; the file's remote name stays.
+    #[default]
+    Follow,
+    /// It is followed, and the file's remote name becomes the last URL.
+    Report,
+    /// The job ends in an error that names the target.
+    Deny,
+}
+
+/// Header lines that are sent with every request of a job (HTTP-36): secrets. They show in no error and no log.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Headers(pub Vec<Header>);
+
+/// One header line.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} header lines", self.0.len())
+    }
+}
+
+impl fmt::Debug for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a header line")
+    }
+}
+
+/// All that is needed to ask an origin for a file of a job.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Remote {
+    /// An absolute http or https URL.
+    pub url: String,
+    /// The parts of it that make the local file; the whole remote file if empty.
+    pub ranges: Vec<RemoteRange>,
+    /// What is sent with every request.
+    pub headers: Headers,
+    /// What a redirect does.
+    pub redirects: Redirects,
+}
+
+/// Bytes per second, each without a limit if absent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Rates {
+    /// From all sources together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<NonZeroU64>,
+    /// From origins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wan: Option<NonZeroU64>,
+    /// From peers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lan: Option<NonZeroU64>,
+}
