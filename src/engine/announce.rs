@@ -9,11 +9,11 @@ use peer_proto::peer::PeerId;
 use peer_proto::wire::SegmentClaim;
 
 use super::core::Core;
+use super::file::JobFile;
 use super::home::OwnClaim;
-use super::job::Job;
 use super::mutant::Mutant;
 use super::swarm::Swarm;
-use crate::job::JobId;
+use crate::job::FileId;
 
 /// A claim as it is told, with what the origin gives this node, in bytes per second.
 pub(super) fn told(swarm: &Swarm, claim: &OwnClaim, rate: u64) -> SegmentClaim {
@@ -78,12 +78,12 @@ impl Core {
     }
 
     /// The job in whose swarm this content stands for the file.
-    pub(super) fn swarm_job(jobs: &BTreeMap<JobId, Job>, content: ContentId) -> Option<&Job> {
+    pub(super) fn swarm_job(jobs: &BTreeMap<FileId, JobFile>, content: ContentId) -> Option<&JobFile> {
         jobs.values().find(|job| job.is_swarm(content))
     }
 }
 
-impl Job {
+impl JobFile {
     /// Tells a new member what this node fetches right now.
     pub(super) fn tell_own_claim(&self, peer: PeerId, core: &mut Core) {
         let Some(swarm) = &self.swarm else { return };

@@ -17,7 +17,7 @@ use super::group::{GroupConfig, Members};
 use super::io::{Effect, EffectId, LeaseId, Now, ServeId};
 use super::peers::Peers;
 use super::serve::Serving;
-use crate::job::{JobId, PeerFlags};
+use crate::job::{FileId, PeerFlags};
 use crate::record::{RecordId, RecordSummary};
 
 /// What an engine is made with.
@@ -58,7 +58,7 @@ pub struct Totals {
 #[derive(Clone, Debug)]
 pub(super) enum Asker {
     /// A job.
-    Job(JobId),
+    File(FileId),
     /// A peer waits for a part of a list.
     List { peer: PeerId, content: ContentId, part: ListPart },
 }
@@ -72,9 +72,9 @@ pub(super) struct Core {
     pub(super) chance: Chance,
     pub(super) effects: VecDeque<Effect>,
     pub(super) events: VecDeque<(PeerId, SessionEvent)>,
-    pub(super) dirty: BTreeSet<JobId>,
+    pub(super) dirty: BTreeSet<FileId>,
     pub(super) askers: BTreeMap<EffectId, Asker>,
-    pub(super) leases: BTreeMap<LeaseId, JobId>,
+    pub(super) leases: BTreeMap<LeaseId, FileId>,
     pub(super) records: BTreeMap<RecordId, RecordSummary>,
     pub(super) peers: Peers,
     pub(super) serving: Serving,
@@ -116,8 +116,8 @@ impl Core {
     }
 
     /// Emits an effect that is answered to a job.
-    pub(super) fn ask(&mut self, job: JobId, effect: impl FnOnce(EffectId) -> Effect) -> EffectId {
-        self.ask_for(Asker::Job(job), effect)
+    pub(super) fn ask(&mut self, job: FileId, effect: impl FnOnce(EffectId) -> Effect) -> EffectId {
+        self.ask_for(Asker::File(job), effect)
     }
 
     /// Emits an effect that is answered.
@@ -129,7 +129,7 @@ impl Core {
         id
     }
 
-    pub(super) fn lease_id(&mut self, job: JobId) -> LeaseId {
+    pub(super) fn lease_id(&mut self, job: FileId) -> LeaseId {
         let id = LeaseId(self.number());
         self.leases.insert(id, job);
         id

@@ -12,8 +12,8 @@ use peer_proto::time::Instant;
 use super::core::Core;
 use super::event::Failure;
 use super::fetch::Reach;
+use super::file::JobFile;
 use super::io::{LeaseFault, LeaseId, Severity};
-use super::job::Job;
 use super::lease::{Giver, OpenLease, Purpose};
 use super::look::Heed;
 use super::why::Chosen;
@@ -21,7 +21,7 @@ use super::why::Chosen;
 /// How long what a lost peer sent may take to the disk.
 const ORPHAN_MAX: Duration = Duration::from_secs(2);
 
-impl Job {
+impl JobFile {
     /// The one answer to a lease.
     pub(super) fn lease_ended(
         &mut self,

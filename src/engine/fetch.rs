@@ -11,10 +11,10 @@ use peer_proto::version::Version;
 
 use super::core::Core;
 use super::event::Failure;
+use super::file::{JobFile, Stage};
 use super::io::{
     Effect, EffectId, LocalFault, OriginFault, Probe, SealFault, SealedFile, Severity, Standing,
 };
-use super::job::{Job, Stage};
 use super::mutant::Mutant;
 use super::pace::{Breaker, Lanes, Speed};
 use super::piece_set::PieceSet;
@@ -92,7 +92,7 @@ impl OriginSide {
     }
 }
 
-impl Job {
+impl JobFile {
     pub(super) fn fetch(&mut self, core: &mut Core) {
         let now = core.time();
         if let Some(at) = self.local.opens_at(now) {

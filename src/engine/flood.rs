@@ -15,8 +15,8 @@ use peer_proto::time::Instant;
 use peer_proto::wire::{PieceClaim, Record, RecordHead, Said};
 
 use super::core::Core;
+use super::file::JobFile;
 use super::home::OwnClaim;
-use super::job::Job;
 use super::look::Heed;
 use super::piece_set::{PieceSet, place};
 use super::serve::mixed;
@@ -318,7 +318,7 @@ impl Core {
     }
 }
 
-impl Job {
+impl JobFile {
     /// What this node read before there was anybody to tell.
     pub(super) fn say_certain(&mut self, core: &mut Core) {
         for run in self.pieces.certain().runs().collect::<Vec<_>>() {

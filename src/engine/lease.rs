@@ -12,8 +12,8 @@ use peer_proto::time::Instant;
 use peer_proto::verify::HashList;
 
 use super::core::Core;
+use super::file::JobFile;
 use super::io::{Accept, Effect, Lease, LeaseId, LeaseSource, PieceRun, Span, Standing};
-use super::job::Job;
 use super::look::Heed;
 use super::pace::{Breaker, Speed};
 use super::piece_set::PieceSet;
@@ -170,7 +170,7 @@ pub(super) struct Share {
 
 const SHARES_MAX: usize = 256;
 
-impl Job {
+impl JobFile {
     /// Starts a lease at a peer; `false` if it has no place for one.
     pub(super) fn lease_from_peer(
         &mut self,

@@ -9,7 +9,7 @@ use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
 
 use super::core::Core;
-use super::job::{Job, Stage};
+use super::file::{JobFile, Stage};
 use super::recall::Recall;
 
 /// Facts that free no place and answer nothing wait for company until so long after the last look.
@@ -47,7 +47,7 @@ impl Default for Looks {
     }
 }
 
-impl Job {
+impl JobFile {
     /// Sees to it that a fact is acted on.
     pub(super) fn heed(&mut self, heed: Heed, core: &mut Core) {
         let now = core.time();

@@ -18,8 +18,8 @@ use peer_proto::verify::HashList;
 use super::claims::{Audit, Claims, Fetching, Hint};
 use super::core::Core;
 use super::fetch::{HEAD_START_MAX, LIST_WAIT, LOOK_FOR, Reach};
+use super::file::JobFile;
 use super::io::Standing;
-use super::job::Job;
 use super::lease::PeerSource;
 use super::look::Heed;
 use super::mutant::Mutant;
@@ -35,7 +35,7 @@ pub const ASK_AGAIN_MAX: Duration = Duration::from_secs(8);
 const SOURCES_MAX: usize = 64;
 const DIGESTS_ASKED_MAX: usize = 3;
 
-impl Job {
+impl JobFile {
     /// Whether this job takes bytes from peers: both permissions, and a digest that names the bytes (level 3).
     pub(super) fn wants_peers(&self, core: &Core) -> bool {
         (core.flags.client || Mutant::TakesUnasked.lives()) && self.spec.flags.client && self.is_named()

@@ -13,8 +13,8 @@ use peer_proto::peer::PeerId;
 use peer_proto::standing::Standing;
 
 use super::core::Core;
+use super::file::JobFile;
 use super::grid::UNIT_LEN;
-use super::job::Job;
 use super::lease::{OpenLease, PeerSource};
 use super::pace::bytes_in;
 use super::planner::{LEASE_LEN_MIN, pieces_in};
@@ -27,7 +27,7 @@ const MEMBER_LEASES_MAX: usize = 2;
 /// Members that are asked for bytes at the same time: as many as the slots of a member make room for.
 const MEMBERS_AT_ONCE: usize = 4;
 
-impl Job {
+impl JobFile {
     /// The value a piece may be taken from a member under, and what it is then.
     fn accept_piece(&self, piece: u32) -> Option<(Hash, Standing)> {
         if let Some(list) = &self.claims.trusted {

@@ -14,12 +14,12 @@ mod ending;
 pub mod event;
 pub mod explain;
 pub mod fetch;
+mod file;
 pub mod flood;
 pub mod grid;
 pub mod group;
 pub mod home;
 pub mod io;
-mod job;
 pub mod lease;
 mod look;
 pub mod lookup;
@@ -60,13 +60,13 @@ pub use peers::PeerView;
 use self::core::{Asker, Core};
 use event::JobView;
 use explain::Decision;
+use file::{JobFile, Stage};
 use io::{Effect, EffectId, Input, JobCommand, Now, Output, StoredJob};
-use job::{Job, Stage};
 use look::Heed;
 use mutant::Mutant;
 use serve::Shelf;
 
-use crate::job::{JobId, JobSpec, PeerFlags};
+use crate::job::{FileId, JobId, JobSpec, PeerFlags};
 use crate::record::RecordSummary;
 
 /// Jobs that are over and still shown, with their decisions; older ones are forgotten.
@@ -76,7 +76,7 @@ pub const ENDED_JOBS_MAX: usize = 64;
 #[derive(Debug)]
 pub struct Engine {
     core: Core,
-    jobs: BTreeMap<JobId, Job>,
+    files: BTreeMap<FileId, JobFile>,
     /// Jobs that are over, oldest first.
     ended: Vec<JobId>,
 }
@@ -85,7 +85,7 @@ impl Engine {
     /// An engine that knows nothing yet.
     #[must_use]
     pub fn new(config: EngineConfig, now: Now) -> Self {
-        Self { core: Core::new(config, now), jobs: BTreeMap::new(), ended: Vec::new() }
+        Self { core: Core::new(config, now), files: BTreeMap::new(), ended: Vec::new() }
     }
 
     /// Takes a fact in.
@@ -106,16 +106,16 @@ impl Engine {
             | Input::ListRecalled { .. }
             | Input::ListRead { .. } => self.answer(input),
             Input::Progress { lease, received } => {
-                self.with_lease(lease, |job, core| {
-                    job.progress(lease, received, core);
+                self.with_lease(lease, |file, core| {
+                    file.progress(lease, received, core);
                     Heed::Later
                 });
             }
             Input::PiecesStored { lease, run } => {
-                self.with_lease(lease, |job, core| job.pieces_stored(lease, &run, core));
+                self.with_lease(lease, |file, core| file.pieces_stored(lease, &run, core));
             }
             Input::LeaseEnded { lease, received, len, outcome } => {
-                self.with_lease(lease, |job, core| job.lease_ended(lease, received, len, outcome, core));
+                self.with_lease(lease, |file, core| file.lease_ended(lease, received, len, outcome, core));
                 self.core.leases.remove(&lease);
             }
             Input::PeerConnected { peer, address, near, nonce } => {
@@ -137,7 +137,7 @@ impl Engine {
         self.core.now = now;
         self.core.wake_sessions();
         let time = self.core.time();
-        let due = self.jobs.iter().filter(|(_, job)| job.wakes_at() <= time).map(|(id, _)| *id);
+        let due = self.files.iter().filter(|(_, job)| job.wakes_at() <= time).map(|(id, _)| *id);
         self.core.dirty.extend(due);
         self.turn();
     }
@@ -147,7 +147,7 @@ impl Engine {
         if let Some(effect) = self.core.effects.pop_front() {
             return Output::Effect(Box::new(effect));
         }
-        let jobs = self.jobs.values().map(Job::wakes_at).min().unwrap_or(Instant::NEVER);
+        let jobs = self.files.values().map(JobFile::wakes_at).min().unwrap_or(Instant::NEVER);
         let core = self.core.peers.wake().min(self.core.have_wake()).min(self.core.flood_wake());
         let at = if Mutant::NeverRests.lives() { self.core.time() } else { jobs.min(core) };
         Output::WaitUntil(at)
@@ -156,25 +156,25 @@ impl Engine {
     /// A job as it stands.
     #[must_use]
     pub fn job_view(&self, job: JobId) -> Option<JobView> {
-        self.jobs.get(&job).map(|job| job.view(&self.core))
+        self.files.get(&FileId::first(job)).map(|job| job.view(&self.core))
     }
 
     /// All jobs that are known, those that are over included, in the order of their ids.
     #[must_use]
     pub fn job_views(&self) -> Vec<JobView> {
-        self.jobs.values().map(|job| job.view(&self.core)).collect()
+        self.files.values().map(|job| job.view(&self.core)).collect()
     }
 
     /// Why every range of a job came from where it came.
     #[must_use]
     pub fn decisions(&self, job: JobId) -> Option<Vec<Decision>> {
-        self.jobs.get(&job).map(|job| job.why.log().to_vec())
+        self.files.get(&FileId::first(job)).map(|job| job.why.log().to_vec())
     }
 
     /// A job as it is kept across restarts.
     #[must_use]
     pub fn stored_job(&self, job: JobId) -> Option<StoredJob> {
-        self.jobs.get(&job).map(Job::stored)
+        self.files.get(&FileId::first(job)).map(JobFile::stored)
     }
 
     /// The peers that are connected or banned.
@@ -182,7 +182,7 @@ impl Engine {
     pub fn peer_views(&self) -> Vec<PeerView> {
         let mut views = self.core.peers.views(self.core.time());
         for view in &mut views {
-            let holding = self.jobs.values().filter(|job| job.sources.contains_key(&view.peer)).count();
+            let holding = self.files.values().filter(|job| job.sources.contains_key(&view.peer)).count();
             view.held = u32::try_from(holding).unwrap_or(u32::MAX);
         }
         views
@@ -208,26 +208,27 @@ impl Engine {
     }
 
     fn submit(&mut self, id: JobId, spec: JobSpec) {
-        if self.jobs.contains_key(&id) {
+        let id = FileId::first(id);
+        if self.files.contains_key(&id) {
             return;
         }
-        let mut job = Job::new(id, spec, &self.core);
+        let mut job = JobFile::new(id, spec, &self.core);
         let stored = job.stored();
         job.waiting = Some(self.core.ask(id, |id| Effect::PersistJob { id, job: stored }));
-        self.jobs.insert(id, job);
+        self.files.insert(id, job);
     }
 
     fn job_found(&mut self, stored: StoredJob) {
-        let id = stored.id;
-        if !self.jobs.contains_key(&id) {
-            let mut job = Job::found(stored, &self.core);
+        let id = FileId::first(stored.id);
+        if !self.files.contains_key(&id) {
+            let mut job = JobFile::found(stored, &self.core);
             job.heed(Heed::Now, &mut self.core);
-            self.jobs.insert(id, job);
+            self.files.insert(id, job);
         }
     }
 
     fn command(&mut self, id: JobId, command: JobCommand) {
-        match self.jobs.get_mut(&id) {
+        match self.files.get_mut(&FileId::first(id)) {
             Some(job) => {
                 job.command(command, &mut self.core);
                 job.heed(Heed::Now, &mut self.core);
@@ -244,14 +245,14 @@ impl Engine {
         if before.server && !flags.server {
             self.core.stop_serving();
         }
-        self.with_all(Heed::Now, Job::flags_changed);
+        self.with_all(Heed::Now, JobFile::flags_changed);
     }
 
     /// The answer to an effect with an id.
     fn answer(&mut self, input: Input) {
         let Some(id) = effect_of(&input) else { return };
         let owner = match self.core.askers.remove(&id) {
-            Some(Asker::Job(owner)) => owner,
+            Some(Asker::File(owner)) => owner,
             Some(asker) => {
                 if let Input::ListRead { values, .. } = input {
                     self.core.list_read(asker, values);
@@ -261,7 +262,7 @@ impl Engine {
             None => return,
         };
         let core = &mut self.core;
-        let Some(job) = self.jobs.get_mut(&owner) else { return };
+        let Some(job) = self.files.get_mut(&owner) else { return };
         job.heed(Heed::Now, core);
         if let Input::Probed { outcome, .. } = input {
             job.probed(id, outcome, core);
@@ -273,7 +274,7 @@ impl Engine {
         match input {
             Input::JobPersisted { outcome, .. } => {
                 let is_refused = !job.persisted(outcome, core);
-                self.jobs.retain(|id, _| *id != owner || !is_refused);
+                self.files.retain(|id, _| *id != owner || !is_refused);
             }
             Input::PartOpened { outcome, .. } => job.opened(outcome, core),
             Input::PartReset { outcome, .. } => job.part_reset(outcome, core),
@@ -285,20 +286,20 @@ impl Engine {
         }
     }
 
-    fn with_lease(&mut self, lease: io::LeaseId, act: impl FnOnce(&mut Job, &mut Core) -> Heed) {
+    fn with_lease(&mut self, lease: io::LeaseId, act: impl FnOnce(&mut JobFile, &mut Core) -> Heed) {
         let job = self.core.leases.get(&lease).copied();
-        self.with_job(job, act);
+        self.with_file(job, act);
     }
 
     fn leave_peer(&mut self, peer: PeerId) {
         if self.core.peer_gone(peer).is_some() {
-            self.with_all(Heed::Now, |job, core| job.leave_peer(peer, core));
+            self.with_all(Heed::Now, |file, core| file.leave_peer(peer, core));
         }
     }
 
     fn peer_lost(&mut self, peer: PeerId) {
         if self.core.peer_gone(peer).is_some() {
-            self.with_all(Heed::Now, |job, core| job.peer_lost(peer, core.time()));
+            self.with_all(Heed::Now, |file, core| file.peer_lost(peer, core.time()));
         }
     }
 
@@ -317,17 +318,17 @@ impl Engine {
         self.tell_records();
     }
 
-    fn advance(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        let was_over = job.stage == Stage::Over && self.ended.contains(&id);
+    fn advance(&mut self, id: FileId) {
+        let Some(job) = self.files.get_mut(&id) else { return };
+        let was_over = job.stage == Stage::Over && self.ended.contains(&id.job);
         job.look(&mut self.core);
         job.tell(&mut self.core);
         if job.stage == Stage::Over && !was_over {
             self.core.peers.forget_job(id);
-            self.ended.push(id);
+            self.ended.push(id.job);
             if self.ended.len() > ENDED_JOBS_MAX {
                 let oldest = self.ended.remove(0);
-                self.jobs.remove(&oldest);
+                self.files.remove(&FileId::first(oldest));
                 self.core.effect(Effect::ForgetJob { job: oldest });
             }
         }
@@ -339,28 +340,28 @@ impl Engine {
                 if let Some(peer) = self.core.peers.get_mut(peer) {
                     peer.ready = true;
                 }
-                self.with_all(Heed::Soon, |job, _| job.ask_at = Instant::ZERO);
+                self.with_all(Heed::Soon, |file, _| file.ask_at = Instant::ZERO);
             }
             SessionEvent::Found { key, answer } => {
                 let asked = self.core.peers.get_mut(peer).and_then(|peer| peer.asks.remove(&key));
-                self.with_job(asked, |job, core| job.answered_by(peer, answer, core));
+                self.with_file(asked, |file, core| file.answered_by(peer, answer, core));
             }
             SessionEvent::HaveChanged { content } => {
-                self.with_jobs_of(peer, |job, core| job.have_changed(peer, content, core));
+                self.with_files_of(peer, |file, core| file.have_changed(peer, content, core));
             }
             SessionEvent::ListComplete { content: _, list } => {
-                self.with_all(Heed::Now, |job, core| job.list_arrived(peer, &list, core));
+                self.with_all(Heed::Now, |file, core| file.list_arrived(peer, &list, core));
             }
             SessionEvent::ListFailed { content, reason } => {
-                self.with_jobs_of(peer, |job, core| {
-                    job.list_failed(peer, content, &reason, core);
+                self.with_files_of(peer, |file, core| {
+                    file.list_failed(peer, content, &reason, core);
                     Heed::Now
                 });
             }
             SessionEvent::Refused { request, reason } => {
                 let lease = self.core.peers.get_mut(peer).and_then(|peer| peer.requests.remove(&request));
                 if let Some((job, lease)) = lease {
-                    self.with_job(Some(job), |job, core| job.refused(lease, peer, reason, core));
+                    self.with_file(Some(job), |file, core| file.refused(lease, peer, reason, core));
                 }
             }
             SessionEvent::Asked { key, id, proof } => self.shelf().asked(peer, key, id, &proof),
@@ -370,22 +371,22 @@ impl Engine {
             }
             SessionEvent::Interested { id, proof, len, fetches } => {
                 let job = self.shelf().swarm_of(peer, id, &proof);
-                self.with_job(job, |job, core| job.member_joined(peer, len, fetches, core));
+                self.with_file(job, |file, core| file.member_joined(peer, len, fetches, core));
             }
             SessionEvent::Withdrew { swarm } => {
                 if let Some(peer) = self.core.peers.get_mut(peer) {
                     peer.granted.remove(&swarm);
                 }
-                self.with_swarm(swarm, |job, core| {
-                    job.member_left(peer, core.time());
+                self.with_swarm(swarm, |file, core| {
+                    file.member_left(peer, core.time());
                     Heed::Soon
                 });
             }
             SessionEvent::PiecesClaimed(claim) => {
-                self.with_swarm(claim.swarm, |job, core| job.pieces_claimed(peer, &claim, core));
+                self.with_swarm(claim.swarm, |file, core| file.pieces_claimed(peer, &claim, core));
             }
             SessionEvent::SegmentClaimed(claim) => {
-                self.with_swarm(claim.swarm, |job, core| job.segment_claimed(peer, &claim, core.time()));
+                self.with_swarm(claim.swarm, |file, core| file.segment_claimed(peer, &claim, core.time()));
             }
             SessionEvent::TokenShown(token) => self.core.token_shown(peer, &token),
             SessionEvent::RecordsShown(records) => self.records_shown(peer, &records),
@@ -403,13 +404,13 @@ impl Engine {
             if !self.core.is_member(peer) || !self.core.may_look_at(peer) {
                 return;
             }
-            let Some(id) = Core::swarm_job(&self.jobs, swarm).map(|job| job.id) else { continue };
-            let Some(job) = self.jobs.get(&id) else { continue };
-            let contents = || self.jobs.values().filter(|job| job.knows_author(author)).count();
+            let Some(id) = Core::swarm_job(&self.files, swarm).map(|job| job.id) else { continue };
+            let Some(job) = self.files.get(&id) else { continue };
+            let contents = || self.files.values().filter(|job| job.knows_author(author)).count();
             if !job.knows_author(author) && contents() >= CONTENTS_PER_PEER_MAX {
                 continue;
             }
-            let Some(job) = self.jobs.get_mut(&id) else { continue };
+            let Some(job) = self.files.get_mut(&id) else { continue };
             match job.hear(peer, record, &mut self.core) {
                 Some(heed) => job.heed(heed, &mut self.core),
                 None => return self.core.back_off(peer, "it passed on what nobody had signed"),
@@ -420,36 +421,36 @@ impl Engine {
     /// Says what there is to say to members, and passes on what was heard, when its time has come.
     fn tell_records(&mut self) {
         if self.core.flood_wake() <= self.core.time() {
-            self.jobs.values_mut().for_each(|job| job.say_unsaid(&mut self.core));
+            self.files.values_mut().for_each(|job| job.say_unsaid(&mut self.core));
             self.core.flush_records();
         }
     }
 
     fn shelf(&mut self) -> Shelf<'_> {
-        Shelf { core: &mut self.core, jobs: &self.jobs }
+        Shelf { core: &mut self.core, files: &self.files }
     }
 
-    fn with_job(&mut self, id: Option<JobId>, act: impl FnOnce(&mut Job, &mut Core) -> Heed) {
-        if let Some(job) = id.and_then(|id| self.jobs.get_mut(&id)) {
+    fn with_file(&mut self, id: Option<FileId>, act: impl FnOnce(&mut JobFile, &mut Core) -> Heed) {
+        if let Some(job) = id.and_then(|id| self.files.get_mut(&id)) {
             let heed = act(job, &mut self.core);
             job.heed(heed, &mut self.core);
         }
     }
 
-    fn with_swarm(&mut self, swarm: ContentId, act: impl FnOnce(&mut Job, &mut Core) -> Heed) {
-        let job = Core::swarm_job(&self.jobs, swarm).map(|job| job.id);
-        self.with_job(job, act);
+    fn with_swarm(&mut self, swarm: ContentId, act: impl FnOnce(&mut JobFile, &mut Core) -> Heed) {
+        let job = Core::swarm_job(&self.files, swarm).map(|job| job.id);
+        self.with_file(job, act);
     }
 
-    fn with_jobs_of(&mut self, peer: PeerId, mut act: impl FnMut(&mut Job, &mut Core) -> Heed) {
-        for job in self.jobs.values_mut().filter(|job| job.sources.contains_key(&peer)) {
+    fn with_files_of(&mut self, peer: PeerId, mut act: impl FnMut(&mut JobFile, &mut Core) -> Heed) {
+        for job in self.files.values_mut().filter(|job| job.sources.contains_key(&peer)) {
             let heed = act(job, &mut self.core);
             job.heed(heed, &mut self.core);
         }
     }
 
-    fn with_all(&mut self, heed: Heed, mut act: impl FnMut(&mut Job, &mut Core)) {
-        for job in self.jobs.values_mut() {
+    fn with_all(&mut self, heed: Heed, mut act: impl FnMut(&mut JobFile, &mut Core)) {
+        for job in self.files.values_mut() {
             act(job, &mut self.core);
             job.heed(heed, &mut self.core);
         }

@@ -18,7 +18,7 @@ use super::core::Core;
 use super::io::{Effect, LeaseId, ServeId};
 use super::lookup::{ASK_AGAIN, ASK_AGAIN_MAX};
 use super::piece_set::PieceSet;
-use crate::job::JobId;
+use crate::job::FileId;
 
 /// First ban of a peer that lied; each next one is twice as long.
 pub const BAN_FIRST: Duration = Duration::from_secs(10 * 60);
@@ -71,12 +71,12 @@ pub(super) struct Peer {
     pub(super) session: Session,
     pub(super) ready: bool,
     /// Our questions that are open, by key.
-    pub(super) asks: BTreeMap<u32, JobId>,
+    pub(super) asks: BTreeMap<u32, FileId>,
     pub(super) next_key: u32,
     /// How often each job asked it, and when it may ask again.
-    pub(super) asked: BTreeMap<JobId, (u32, Instant)>,
+    pub(super) asked: BTreeMap<FileId, (u32, Instant)>,
     /// Our requests and the leases they are for.
-    pub(super) requests: BTreeMap<RequestId, (JobId, LeaseId)>,
+    pub(super) requests: BTreeMap<RequestId, (FileId, LeaseId)>,
     /// Swarms it was told that we are in.
     pub(super) joined: BTreeSet<ContentId>,
     /// Contents it proved to know the digest of, and that we said we hold.
@@ -160,7 +160,7 @@ impl Peers {
     }
 
     /// Nobody needs to be asked for this job any more.
-    pub(super) fn forget_job(&mut self, job: JobId) {
+    pub(super) fn forget_job(&mut self, job: FileId) {
         self.table.values_mut().for_each(|peer| {
             peer.asked.remove(&job);
         });
@@ -321,7 +321,7 @@ impl Core {
     }
 
     /// Asks a peer for the digests of a job.
-    pub(super) fn find(&mut self, id: PeerId, job: JobId, digests: &[Digest]) {
+    pub(super) fn find(&mut self, id: PeerId, job: FileId, digests: &[Digest]) {
         let now = self.time();
         let Some(peer) = self.peers.get_mut(id) else { return };
         let mut questions = Vec::with_capacity(digests.len());
@@ -352,7 +352,7 @@ impl Core {
         id: PeerId,
         content: ContentId,
         range: ByteRange,
-        lease: (JobId, LeaseId),
+        lease: (FileId, LeaseId),
     ) -> Option<RequestId> {
         let now = self.time();
         let peer = self.peers.get_mut(id)?;
@@ -368,7 +368,7 @@ impl Core {
         swarm: ContentId,
         range: ByteRange,
         values: Vec<Hash>,
-        lease: (JobId, LeaseId),
+        lease: (FileId, LeaseId),
     ) -> Option<RequestId> {
         let now = self.time();
         let peer = self.peers.get_mut(id)?;

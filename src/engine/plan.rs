@@ -11,8 +11,8 @@ use peer_proto::peer::PeerId;
 
 use super::core::Core;
 use super::fetch::{Reach, SMALL_FILE};
+use super::file::JobFile;
 use super::io::LeaseId;
-use super::job::Job;
 use super::lease::{Giver, OpenLease, Purpose};
 use super::mutant::Mutant;
 use super::pace::{LaneChange, bytes_in};
@@ -31,7 +31,7 @@ const MEASURED_FROM: u64 = 1024 * 1024;
 const LANE_LEN_MIN: u64 = 8 * 1024 * 1024;
 const CHECKS_AT_ONCE: usize = 2;
 
-impl Job {
+impl JobFile {
     /// One look at everything: ends what is late, checks, leases.
     pub(super) fn plan(&mut self, core: &mut Core) {
         self.judge(core);

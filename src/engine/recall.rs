@@ -10,8 +10,8 @@ use peer_proto::verify::HashList;
 
 use super::core::Core;
 use super::fetch::unknown_version;
+use super::file::JobFile;
 use super::io::{Effect, LeaseFault, LocalFault};
-use super::job::Job;
 use super::lease::OpenLease;
 use super::piece_set::PieceSet;
 use super::planner::longest_run;
@@ -58,7 +58,7 @@ impl Recall {
     }
 }
 
-impl Job {
+impl JobFile {
     /// Looks into the own cache, once. `true` while the answer is awaited.
     pub(super) fn recall(&mut self, core: &mut Core) -> bool {
         if matches!(self.recall, Recall::Untried) {

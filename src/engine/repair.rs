@@ -6,8 +6,8 @@ use super::claims::Claims;
 use super::core::Core;
 use super::event::Failure;
 use super::fetch::Reach;
+use super::file::JobFile;
 use super::io::Standing;
-use super::job::Job;
 use super::lease::Purpose;
 use super::planner::pieces_in;
 use super::why::Chosen;
@@ -23,7 +23,7 @@ pub(super) struct Repair {
     pub(super) text: String,
 }
 
-impl Job {
+impl JobFile {
     /// The file does not have a digest it must have.
     pub(super) fn mismatch(&mut self, text: String, is_root: bool, core: &mut Core) {
         if !is_root && self.recalled_in_vain(core) {

@@ -9,7 +9,7 @@ use peer_proto::peer::PeerId;
 
 use super::core::Core;
 use super::fetch::LIST_WAIT;
-use super::job::Job;
+use super::file::JobFile;
 use super::lease::PeerSource;
 use super::piece_set::PieceSet;
 
@@ -56,7 +56,7 @@ impl Scene {
     }
 }
 
-impl Job {
+impl JobFile {
     /// Pieces nobody works on and that are not held.
     pub(super) fn gaps(&self) -> PieceSet {
         let mut gaps = PieceSet::of(0..self.geometry.map_or(0, |cut| cut.piece_count()));

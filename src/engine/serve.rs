@@ -19,12 +19,12 @@ use peer_proto::verify::HashList;
 use peer_proto::wire::{HaveSet, ListPart};
 
 use super::core::{Asker, Core};
+use super::file::{JobFile, Stage};
 use super::io::{Effect, ServeFrom, ServeId, ServeOutcome};
-use super::job::{Job, Stage};
 use super::mutant::Mutant;
 use super::piece_set::PieceSet;
 use super::slots::{BUSY_RETRY, Guest, Slots};
-use crate::job::JobId;
+use crate::job::FileId;
 use crate::record::{Holding, RecordId, RecordSummary, Scope};
 
 /// How often peers are told what a growing part has.
@@ -49,9 +49,9 @@ pub(super) struct Serving {
     second: Option<Instant>,
     ids_this_second: u32,
     /// Jobs whose parts some peer was told of, and how many pieces were told.
-    shared: BTreeMap<JobId, u32>,
+    shared: BTreeMap<FileId, u32>,
     /// Jobs with members in their swarm, and how many pieces those were told.
-    pub(super) swarm_told: BTreeMap<JobId, u32>,
+    pub(super) swarm_told: BTreeMap<FileId, u32>,
     told_at: Option<Instant>,
 }
 
@@ -75,7 +75,7 @@ impl Offer {
 
 impl Serving {
     /// Whether some peer was told of this job's part.
-    pub(super) fn is_shared(&self, job: JobId) -> bool {
+    pub(super) fn is_shared(&self, job: FileId) -> bool {
         self.shared.contains_key(&job)
     }
 
@@ -253,7 +253,7 @@ impl Core {
 /// Everything that may be served, as the answering half sees it.
 pub(super) struct Shelf<'a> {
     pub(super) core: &'a mut Core,
-    pub(super) jobs: &'a BTreeMap<JobId, Job>,
+    pub(super) files: &'a BTreeMap<FileId, JobFile>,
 }
 
 impl Shelf<'_> {
@@ -274,7 +274,7 @@ impl Shelf<'_> {
         self.core.pump(id);
         if let Some(offer) = offer.filter(|offer| !offer.whole) {
             if let ServeFrom::Part(file) = offer.from {
-                self.core.serving.shared.insert(file.job, offer.have.count());
+                self.core.serving.shared.insert(file, offer.have.count());
             }
             if let Some(have) = offer.have_set() {
                 self.core.send_have(id, offer.content, have);
@@ -314,22 +314,22 @@ impl Shelf<'_> {
     }
 
     /// The job whose swarm a peer on the link joins, if it proves that it knows the digest (LOOKUP-2).
-    pub(super) fn swarm_of(&self, id: PeerId, lookup: LookupId, proof: &[u8; 32]) -> Option<JobId> {
+    pub(super) fn swarm_of(&self, id: PeerId, lookup: LookupId, proof: &[u8; 32]) -> Option<FileId> {
         // Who is not on the link learns nothing of what is fetched here (LOOKUP-3).
         let peer = self.core.peers.get(id).filter(|peer| peer.near)?;
         let nonce = *peer.session.my_nonce();
         let me = self.core.config.me;
-        let is_it = |job: &&Job| {
+        let is_it = |job: &&JobFile| {
             let digest = job.swarm.as_ref().map(|swarm| &swarm.digest);
             let digest = digest.filter(|digest| lookup_id(digest) == lookup);
             digest.is_some_and(|digest| verify_know_proof(digest, &id, &me, &nonce, proof))
         };
-        self.jobs.values().find(is_it).map(|job| job.id)
+        self.files.values().find(is_it).map(|job| job.id)
     }
 
     /// A part that is still coming in, or sealed and not kept yet, whose digest was asked for.
     fn part_for(&self, lookup: LookupId, knows: impl Fn(&Digest) -> bool) -> Option<Offer> {
-        self.jobs.values().find_map(|job| {
+        self.files.values().find_map(|job| {
             let offer = job.offer(self.core)?;
             let digests = root_digest(offer.content).into_iter().chain(job.checked_digests());
             let mut named = digests.filter(|digest| lookup_id(digest) == lookup);
@@ -343,7 +343,7 @@ impl Shelf<'_> {
         let records = self.core.records.values().filter(|record| record.content == content);
         let mut offers = records.filter_map(|record| self.core.record_offer(record));
         offers.find(covers).or_else(|| {
-            let parts = self.jobs.values().filter_map(|job| job.offer(self.core));
+            let parts = self.files.values().filter_map(|job| job.offer(self.core));
             parts.filter(|offer| offer.content == content).find(covers)
         })
     }
@@ -398,7 +398,7 @@ impl Shelf<'_> {
 
     /// Where pieces with these values are, inside a swarm: the part, whatever they rest on, or the record it became.
     fn member_offer(&self, swarm: ContentId, needed: &PieceSet, values: &[Hash]) -> Option<ServeFrom> {
-        if let Some(job) = Core::swarm_job(self.jobs, swarm)
+        if let Some(job) = Core::swarm_job(self.files, swarm)
             && let Some((_, have)) = job.swarm_have(self.core)
         {
             let held = needed.runs().all(|run| have.contains_all(run));
@@ -410,7 +410,7 @@ impl Shelf<'_> {
     }
 
     fn is_being_delivered(&self, content: ContentId) -> bool {
-        self.jobs.values().any(|job| {
+        self.files.values().any(|job| {
             let is_it =
                 job.is_swarm(content) || job.sealed.as_ref().is_some_and(|sealed| sealed.content == content);
             let on_its_way = match job.delivered_at {
@@ -448,10 +448,10 @@ impl Shelf<'_> {
             return;
         }
         self.core.serving.told_at = Some(now);
-        let shared: Vec<(JobId, u32)> =
+        let shared: Vec<(FileId, u32)> =
             self.core.serving.shared.iter().map(|(job, count)| (*job, *count)).collect();
         for (job, told) in shared {
-            let Some(offer) = self.jobs.get(&job).and_then(|job| job.offer(self.core)) else {
+            let Some(offer) = self.files.get(&job).and_then(|job| job.offer(self.core)) else {
                 self.core.serving.shared.remove(&job);
                 continue;
             };
@@ -465,10 +465,10 @@ impl Shelf<'_> {
 
     /// Tells members of swarms what can be had here by now.
     fn tell_members(&mut self) {
-        let swarms: Vec<(JobId, u32)> =
+        let swarms: Vec<(FileId, u32)> =
             self.core.serving.swarm_told.iter().map(|(job, count)| (*job, *count)).collect();
         for (job, told) in swarms {
-            let Some((content, have)) = self.jobs.get(&job).and_then(|job| job.swarm_have(self.core)) else {
+            let Some((content, have)) = self.files.get(&job).and_then(|job| job.swarm_have(self.core)) else {
                 self.core.serving.swarm_told.remove(&job);
                 continue;
             };
@@ -489,7 +489,7 @@ impl Shelf<'_> {
     }
 }
 
-impl Job {
+impl JobFile {
     /// What of this job's part may be served: certain and proved pieces under a trusted list (TRUST-1).
     fn offer(&self, core: &Core) -> Option<Offer> {
         let on_disk = matches!(self.stage, Stage::Fetching | Stage::Sealing | Stage::Sealed);

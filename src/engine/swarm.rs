@@ -19,11 +19,11 @@ use super::chance::Chance;
 use super::claims::AUDITED_FROM;
 use super::core::Core;
 use super::fetch::{Reach, SMALL_FILE};
+use super::file::{JobFile, Stage};
 use super::flood::Circle;
 use super::grid::ahead;
 use super::home::Home;
 use super::io::LeaseId;
-use super::job::{Job, Stage};
 use super::lease::{Giver, OpenLease, PeerSource, Purpose};
 use super::look::Heed;
 use super::pace::{Breaker, Speed, bytes_in};
@@ -106,7 +106,7 @@ impl Swarm {
     }
 }
 
-impl Job {
+impl JobFile {
     /// Whether the origin is asked in turns with others now. Whoever is alone does so too for a moment: others may be
     /// about to turn up, and each begins elsewhere.
     pub(super) fn fetches_together(&self, core: &Core) -> bool {

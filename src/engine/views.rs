@@ -5,8 +5,8 @@
 use super::core::Core;
 use super::event::{Event, JobView, SourceShare};
 use super::fetch::Reach;
+use super::file::JobFile;
 use super::io::Effect;
-use super::job::Job;
 use super::peers::Peer;
 use super::why::{OriginStand, PeerStand, Scenery};
 use peer_proto::peer::PeerId;
@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Changes of progress are told at most this often for each job.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
-impl Job {
+impl JobFile {
     pub(super) fn view(&self, core: &Core) -> JobView {
         let mut sources: Vec<SourceShare> = self
             .shares
@@ -30,7 +30,7 @@ impl Job {
             .collect();
         sources.sort_by(|one, other| other.bytes.cmp(&one.bytes).then_with(|| one.source.cmp(&other.source)));
         JobView {
-            id: self.id,
+            id: self.id.job,
             url: self.spec.url.clone(),
             destination: self.spec.destination.clone(),
             state: self.state,

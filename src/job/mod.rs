@@ -71,6 +71,14 @@ pub struct FileId {
     pub index: u16,
 }
 
+impl FileId {
+    /// The first file of a job.
+    #[must_use]
+    pub const fn first(job: JobId) -> Self {
+        Self { job, index: 0 }
+    }
+}
+
 /// Two permissions that exist at computer level and at job level; a permission holds only where both are set
 /// (PEER-2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

@@ -405,7 +405,9 @@ fn an_origin_that_contradicts_a_list_trusted_meanwhile_gives_nothing_more() {
     // Its lease is of the whole file, and began before anybody could contradict it.
     world.run_until(5_000, |world| world.view().stored >= MIB);
     world.peer(3, &truth, root_digest(&truth), 1_000_000);
-    world.run_until(5_000, |world| world.engine.jobs[&JOB].claims.trusted.is_some());
+    world.run_until(5_000, |world| {
+        world.engine.files[&crate::job::FileId::first(JOB)].claims.trusted.is_some()
+    });
     world.origin.serves = altered(16 * MIB, 1, &(0..256).collect::<Vec<_>>());
     let before = world.view().bytes.origin;
     world.run(2 * MINUTE);

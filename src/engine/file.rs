@@ -27,7 +27,7 @@ use super::recall::Recall;
 use super::repair::Repair;
 use super::swarm::Swarm;
 use super::why::{Chosen, Decisions, Why};
-use crate::job::{FileId, JobId, JobSpec, JobState, PeerFlags, Trigger};
+use crate::job::{FileId, JobSpec, JobState, PeerFlags, Trigger};
 use crate::record::Scope;
 
 /// How far a file has come. Each stage but `New`, `Fetching` and `Sealed` waits for one answer.
@@ -59,8 +59,8 @@ pub(super) enum Stage {
 
 /// A job and its one file.
 #[derive(Debug)]
-pub(super) struct Job {
-    pub(super) id: JobId,
+pub(super) struct JobFile {
+    pub(super) id: FileId,
     pub(super) spec: JobSpec,
     pub(super) state: JobState,
     pub(super) stage: Stage,
@@ -114,8 +114,8 @@ pub(super) struct Job {
     pub(super) ask_at: Instant,
 }
 
-impl Job {
-    pub(super) fn new(id: JobId, spec: JobSpec, core: &Core) -> Self {
+impl JobFile {
+    pub(super) fn new(id: FileId, spec: JobSpec, core: &Core) -> Self {
         let now = core.time();
         let permission = core.flags.and(spec.flags);
         Self {
@@ -166,7 +166,7 @@ impl Job {
 
     /// A job found on disk: goes on from where it was.
     pub(super) fn found(stored: StoredJob, core: &Core) -> Self {
-        let mut job = Self::new(stored.id, stored.spec, core);
+        let mut job = Self::new(FileId { job: stored.id, index: 0 }, stored.spec, core);
         job.reason = stored.reason;
         job.restarts = stored.restarts;
         job.why = Why::new(stored.decisions, core.time());
@@ -198,12 +198,12 @@ impl Job {
     }
 
     pub(super) const fn file(&self) -> FileId {
-        FileId { job: self.id, index: 0 }
+        self.id
     }
 
     pub(super) fn stored(&self) -> StoredJob {
         StoredJob {
-            id: self.id,
+            id: self.id.job,
             spec: self.spec.clone(),
             state: self.state,
             reason: self.reason.clone(),
@@ -326,11 +326,11 @@ impl Job {
         match (self.stage, outcome) {
             (Stage::Accepting, Ok(())) => {
                 self.stage = Stage::New;
-                core.effect(Effect::Tell(Event::JobAccepted { job: self.id }));
+                core.effect(Effect::Tell(Event::JobAccepted { job: self.id.job }));
             }
             (Stage::Accepting, Err(fault)) => {
                 let failure = local_failure(fault.kind);
-                let event = Event::JobRefused { job: self.id, reason: fault.message, failure };
+                let event = Event::JobRefused { job: self.id.job, reason: fault.message, failure };
                 core.effect(Effect::Tell(event));
                 return false;
             }
@@ -394,7 +394,7 @@ impl Job {
                 if self.spec.auto_complete {
                     self.trigger(Trigger::Failed);
                 }
-                core.effect(Effect::Tell(Event::CommandRefused { job: self.id, reason: fault.message }));
+                core.effect(Effect::Tell(Event::CommandRefused { job: self.id.job, reason: fault.message }));
                 self.announce = true;
                 self.persist(core);
             }
@@ -450,7 +450,7 @@ impl Job {
                 self.pieces = Pieces::default();
                 self.claims = Claims::default();
                 self.announce = true;
-                core.effect(Effect::ForgetJob { job: self.id });
+                core.effect(Effect::ForgetJob { job: self.id.job });
             }
             _ => {}
         }
@@ -475,7 +475,7 @@ impl Job {
             (None, Ok(_)) => None,
         };
         if let Some(reason) = refused {
-            core.effect(Effect::Tell(Event::CommandRefused { job: self.id, reason }));
+            core.effect(Effect::Tell(Event::CommandRefused { job: self.id.job, reason }));
             return;
         }
         self.trigger(trigger);
