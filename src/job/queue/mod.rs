@@ -3,4 +3,5 @@
 //! Knows: the rules JOB, FILE, RNG, LIM and POL that can be told without a clock and without files. Does not know:
 //! who schedules (`engine`), who may ask (`control`), where jobs are kept (`store`).
 
+pub mod error;
 pub mod state;
