@@ -4,4 +4,5 @@
 //! who schedules (`engine`), who may ask (`control`), where jobs are kept (`store`).
 
 pub mod error;
+pub mod spec;
 pub mod state;

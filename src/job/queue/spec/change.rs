@@ -1,0 +1,168 @@
+//! A change of a job: all of it, or nothing.
+//!
+//! Knows: which properties may change when and by whom (JOB-7, FILE-4, 12, 13, 20..24, HTTP-36, 37). Does not know:
+//! what running transfers do about it.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::super::{Existing, Headers, PeerFlags, Priority, Rates, Redirects};
+use super::{FileSpec, Limits, NotifyFlags, RETRY_DELAY_MIN_S, Spec, SpecError};
+
+/// A change of a job. What is absent stays as it is.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Change {
+    /// Another name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Another description; an empty one removes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Files that are added behind those there are: all, or none (FILE-4).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub add_files: Vec<FileSpec>,
+    /// Another URL for the file of this index (FILE-12).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<(u16, String)>,
+    /// In the URLs of all files that begin with the first text, the second one takes its place (FILE-13). Files that do
+    /// not begin so, and mirrors, stay as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replace_prefix: Option<(String, String)>,
+    /// Another priority.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// Other permissions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flags: Option<PeerFlags>,
+    /// Whether it completes by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_complete: Option<bool>,
+    /// What happens when a destination's name is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub existing: Option<Existing>,
+    /// Other limits of speed, all three at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rates: Option<Rates>,
+    /// Another retry delay, in seconds; under 5 it is raised to 5 (LIM-1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_delay_s: Option<u64>,
+    /// Another no-progress timeout, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_progress_s: Option<u64>,
+    /// Another time in all, in seconds; 0 gives the job the policy's again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_time_s: Option<u64>,
+    /// Other header lines instead of those there are; none removes them. The owner's to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headers: Option<Headers>,
+    /// Whether nobody can read the header lines any more. Never taken back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headers_write_only: Option<bool>,
+    /// What a redirect does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redirects: Option<Redirects>,
+    /// Bytes it may take in all, before the first Resume.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_size: Option<u64>,
+    /// Whether its files are dynamic, before the first Resume.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dynamic: Option<bool>,
+    /// Other events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notify: Option<NotifyFlags>,
+    /// Other milliseconds between events of changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notify_interval_ms: Option<u32>,
+    /// Whether folders that are missing are made, for files added from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub create_dirs: Option<bool>,
+}
+
+/// When a job is changed, and by whom.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::struct_field_names, reason = "three yes-or-no questions")]
+pub struct Moment {
+    /// Whether the job was ever resumed.
+    pub has_run: bool,
+    /// Whether its state is final.
+    pub is_over: bool,
+    /// Whether its owner asks. Administrators may change everything but header lines (HTTP-36).
+    pub is_owner: bool,
+}
+
+impl Spec {
+    /// The job after a change. If a prefix is replaced that no file has, that is no error and changes nothing.
+    ///
+    /// # Errors
+    /// The first [`SpecError`] found; then nothing of the change counts. The limits hold for files that are added; a
+    /// job may have more from before.
+    pub fn apply(&self, change: &Change, moment: &Moment, limits: &Limits) -> Result<Self, SpecError> {
+        self.may_change(change, moment)?;
+        let mut next = self.clone();
+        if let Some((index, url)) = &change.url {
+            let (file, count) = (usize::from(*index), next.files.len());
+            next.files.get_mut(file).ok_or(SpecError::NoSuchFile { file, count })?.url.clone_from(url);
+        }
+        if let Some((old, new)) = &change.replace_prefix {
+            if old.is_empty() || new.is_empty() {
+                return Err(SpecError::EmptyPrefix);
+            }
+            for file in &mut next.files {
+                if let Some(rest) = file.url.strip_prefix(old.as_str()) {
+                    file.url = format!("{new}{rest}");
+                }
+            }
+        }
+        next.files.extend(change.add_files.iter().cloned());
+        next.set_properties(change);
+        next.check_properties()?;
+        next.check_files(self.files.len(), limits)?;
+        Ok(next)
+    }
+
+    fn may_change(&self, change: &Change, moment: &Moment) -> Result<(), SpecError> {
+        if moment.is_over {
+            return Err(SpecError::Over);
+        }
+        if moment.has_run && change.dynamic.is_some() {
+            return Err(SpecError::AfterResume { property: "dynamic" });
+        }
+        if moment.has_run && change.max_size.is_some() {
+            return Err(SpecError::AfterResume { property: "max-size" });
+        }
+        if !moment.is_owner && (change.headers.is_some() || change.headers_write_only.is_some()) {
+            return Err(SpecError::NotOwner);
+        }
+        if self.headers_write_only && change.headers_write_only == Some(false) {
+            return Err(SpecError::WriteOnlyForGood);
+        }
+        Ok(())
+    }
+
+    fn set_properties(&mut self, change: &Change) {
+        set(&mut self.name, change.name.as_ref());
+        set(&mut self.description, change.description.as_ref());
+        set(&mut self.priority, change.priority.as_ref());
+        set(&mut self.flags, change.flags.as_ref());
+        set(&mut self.auto_complete, change.auto_complete.as_ref());
+        set(&mut self.existing, change.existing.as_ref());
+        set(&mut self.rates, change.rates.as_ref());
+        set(&mut self.retry_delay_s, change.retry_delay_s.map(|delay| delay.max(RETRY_DELAY_MIN_S)).as_ref());
+        set(&mut self.no_progress_s, change.no_progress_s.as_ref());
+        set(&mut self.max_time_s, change.max_time_s.map(|time| (time > 0).then_some(time)).as_ref());
+        set(&mut self.headers, change.headers.as_ref());
+        set(&mut self.headers_write_only, change.headers_write_only.as_ref());
+        set(&mut self.redirects, change.redirects.as_ref());
+        set(&mut self.max_size, change.max_size.map(Some).as_ref());
+        set(&mut self.dynamic, change.dynamic.as_ref());
+        set(&mut self.notify, change.notify.as_ref());
+        set(&mut self.notify_interval_ms, change.notify_interval_ms.as_ref());
+        set(&mut self.create_dirs, change.create_dirs.as_ref());
+    }
+}
+
+fn set<T: Clone>(place: &mut T, value: Option<&T>) {
+    if let Some(value) = value {
+        place.clone_from(value);
+    }
+}
