@@ -4,5 +4,6 @@
 //! who schedules (`engine`), who may ask (`control`), where jobs are kept (`store`).
 
 pub mod error;
+pub mod ranges;
 pub mod spec;
 pub mod state;
