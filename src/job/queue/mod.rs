@@ -4,6 +4,7 @@
 //! who schedules (`engine`), who may ask (`control`), where jobs are kept (`store`).
 
 pub mod error;
+pub mod policy;
 pub mod ranges;
 pub mod spec;
 pub mod state;

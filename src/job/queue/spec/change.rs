@@ -80,7 +80,6 @@ pub struct Change {
 
 /// When a job is changed, and by whom.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(clippy::struct_field_names, reason = "three yes-or-no questions")]
 pub struct Moment {
     /// Whether the job was ever resumed.
     pub has_run: bool,

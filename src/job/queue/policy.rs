@@ -1,0 +1,420 @@
+//! What an administrator may say of all jobs of a machine, and what holds in the end.
+//!
+//! Knows: the values of POL-7 in its simple form, POL-10..15, HTTP-18's switch, their bounds and precedence, who is
+//! exempt (LIM-7..10). Does not know: files (`config` reads them), who is an administrator, which hour it is.
+
+use std::fmt;
+use std::num::NonZeroU64;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::Rates;
+use super::error::Code;
+use super::spec::{FILES_MAX, Limits, RANGES_MAX};
+
+/// What `policy.toml` may say of jobs. What is absent is not configured, which is different from any value. What a
+/// user prefers has the same form.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Policy {
+    /// Days without any activity after which a job is given up, 1 to 999. Default 90 (POL-10, JOB-34).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inactivity_days: Option<u16>,
+    /// Seconds a job may connect and transfer in all, at least 1. Default 7 776 000, which is 90 days. A job's own value
+    /// comes before it (POL-11, LIM-3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_download_s: Option<u64>,
+    /// Jobs of all users together, at least 1. Default 300 (POL-12, LIM-7).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jobs_per_machine: Option<u32>,
+    /// Jobs of one user, at least 1 and fewer than of all together. Default 60 (POL-13, LIM-8).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jobs_per_user: Option<u32>,
+    /// Files of a job, 1 to 65 536. Default 200 (POL-14, LIM-9).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files_per_job: Option<u32>,
+    /// Ranges of a file, 1 to 65 536. Default 500 (POL-15, LIM-10).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ranges_per_file: Option<u32>,
+    /// What background jobs may take from origins. Default without a limit (POL-7).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bandwidth: Option<MaxBandwidth>,
+    /// Whether a job may ask origins that cannot prove who they are. Default refused. Only a policy can allow it: what
+    /// a user prefers has no effect (HTTP-18, 41).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub insecure_tls: Option<InsecureTls>,
+}
+
+/// A limit for background jobs, from origins only, by the hour of local time (POL-7, BW-5, 6).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct MaxBandwidth {
+    /// The first hour of the limit, 0 to 23. Default 8.
+    pub from_hour: u8,
+    /// The first hour after it, 0 to 23. Default 17. Earlier than the first one: the limit goes on over midnight; the
+    /// same: it holds all day.
+    pub to_hour: u8,
+    /// Kilobits per second in these hours, at most 4 294 967 200. 0 stops background jobs. Default 1 000.
+    pub inside_kbit_per_s: u64,
+    /// The same outside of these hours. Default without a limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outside_kbit_per_s: Option<u64>,
+}
+
+impl Default for MaxBandwidth {
+    fn default() -> Self {
+        Self { from_hour: 8, to_hour: 17, inside_kbit_per_s: 1_000, outside_kbit_per_s: None }
+    }
+}
+
+/// What background jobs may take now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Background {
+    /// Nothing (JOB-T20).
+    Blocked,
+    /// This much, all of them together.
+    Limited(Rates),
+}
+
+/// Whether a job may ask origins that cannot prove who they are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InsecureTls {
+    /// A job that wants this is kept, and its wish has no effect.
+    #[default]
+    Refused,
+    /// It is done.
+    Allowed,
+}
+
+/// Who said what holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// The administrator.
+    Policy,
+    /// The user's configuration.
+    Preference,
+    /// Nobody.
+    Default,
+    /// The job itself.
+    Job,
+}
+
+/// A value that holds, and who said so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Value<T> {
+    /// What holds.
+    pub value: T,
+    /// Who said so.
+    pub source: Source,
+}
+
+/// What holds in the end, on this machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Effective {
+    /// Days without any activity after which a job is given up.
+    pub inactivity_days: Value<u16>,
+    /// Seconds a job may connect and transfer in all; see [`Effective::max_time_s`].
+    pub max_download_s: Value<u64>,
+    /// Jobs of all users together.
+    pub jobs_per_machine: Value<u32>,
+    /// Jobs of one user.
+    pub jobs_per_user: Value<u32>,
+    /// Files of a job.
+    pub files_per_job: Value<u32>,
+    /// Ranges of a file.
+    pub ranges_per_file: Value<u32>,
+    /// What background jobs may take from origins; no limit if absent.
+    pub max_bandwidth: Value<Option<MaxBandwidth>>,
+    /// Whether a job may ask origins that cannot prove who they are.
+    pub insecure_tls: Value<InsecureTls>,
+}
+
+/// For whom a limit is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Maker {
+    /// Somebody whom limits hold for.
+    User,
+    /// An administrator or the system itself: exempt (LIM-7..10).
+    Administrator,
+}
+
+/// Jobs that are not over, completed or cancelled: also those that wait to be completed (LIM-27).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct JobCounts {
+    /// Of the user who wants one more.
+    pub of_user: usize,
+    /// Of all users together.
+    pub of_machine: usize,
+}
+
+/// One job more would be too many (LIM-26).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum TooManyJobs {
+    /// LIM-8.
+    #[error("you have {limit} jobs already, as many as one user may have; complete or cancel some")]
+    OfUser {
+        /// The limit.
+        limit: u32,
+    },
+    /// LIM-7.
+    #[error("this machine has {limit} jobs already, as many as it may have; complete or cancel some")]
+    OfMachine {
+        /// The limit.
+        limit: u32,
+    },
+}
+
+/// What is wrong with a policy.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// A value that means nothing.
+    #[error("{key} is {value}; it may be {least} to {most}")]
+    OutOfBounds {
+        /// The key.
+        key: &'static str,
+        /// What it says.
+        value: u64,
+        /// The least it may say.
+        least: u64,
+        /// The most.
+        most: u64,
+    },
+    /// POL-13.
+    #[error("jobs-per-user is {of_user}; it must be below jobs-per-machine, which is {of_machine}")]
+    UserNotBelowMachine {
+        /// Jobs of one user.
+        of_user: u32,
+        /// Jobs of all together.
+        of_machine: u32,
+    },
+}
+
+/// A row of `policy show` (POL-20).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PolicyRow {
+    /// The rule: `POL-12`.
+    pub id: String,
+    /// The key in `policy.toml`.
+    pub name: String,
+    /// What holds.
+    pub value: String,
+    /// Who said so.
+    pub source: Source,
+    /// What follows from it, as a sentence.
+    pub effect: String,
+}
+
+impl Policy {
+    /// Whether these values mean something.
+    ///
+    /// # Errors
+    /// The first [`PolicyError`] found, with the key and its bounds.
+    pub fn check(&self) -> Result<(), PolicyError> {
+        let any = u64::from(u32::MAX);
+        let bounds = [
+            ("inactivity-days", self.inactivity_days.map(u64::from), 1, 999),
+            ("max-download-s", self.max_download_s, 1, u64::MAX),
+            ("jobs-per-machine", self.jobs_per_machine.map(u64::from), 1, any),
+            ("jobs-per-user", self.jobs_per_user.map(u64::from), 1, any),
+            ("files-per-job", self.files_per_job.map(u64::from), 1, u64::from(FILES_MAX)),
+            ("ranges-per-file", self.ranges_per_file.map(u64::from), 1, u64::from(RANGES_MAX)),
+        ];
+        let limit = self.max_bandwidth;
+        let bandwidth = [
+            ("from-hour", limit.map(|limit| u64::from(limit.from_hour)), 0, 23),
+            ("to-hour", limit.map(|limit| u64::from(limit.to_hour)), 0, 23),
+            ("inside-kbit-per-s", limit.map(|limit| limit.inside_kbit_per_s), 0, KBIT_PER_S_MAX),
+            ("outside-kbit-per-s", limit.and_then(|limit| limit.outside_kbit_per_s), 0, KBIT_PER_S_MAX),
+        ];
+        for (key, value, least, most) in bounds.into_iter().chain(bandwidth) {
+            if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
+                return Err(PolicyError::OutOfBounds { key, value, least, most });
+            }
+        }
+        match (self.jobs_per_user, self.jobs_per_machine) {
+            (Some(of_user), Some(of_machine)) if of_user >= of_machine => {
+                Err(PolicyError::UserNotBelowMachine { of_user, of_machine })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What holds, if a user prefers this: the policy, else the preference, else the default.
+    #[must_use]
+    pub fn over(&self, preference: &Self) -> Effective {
+        let limits = Limits::default();
+        let files = limits.files_per_job.unwrap_or(FILES_MAX);
+        let ranges = limits.ranges_per_file.unwrap_or(RANGES_MAX);
+        let limit = first(self.max_bandwidth.map(Some), preference.max_bandwidth.map(Some), None);
+        Effective {
+            inactivity_days: first(self.inactivity_days, preference.inactivity_days, 90),
+            max_download_s: first(self.max_download_s, preference.max_download_s, 7_776_000),
+            jobs_per_machine: first(self.jobs_per_machine, preference.jobs_per_machine, 300),
+            jobs_per_user: first(self.jobs_per_user, preference.jobs_per_user, 60),
+            files_per_job: first(self.files_per_job, preference.files_per_job, files),
+            ranges_per_file: first(self.ranges_per_file, preference.ranges_per_file, ranges),
+            max_bandwidth: limit,
+            insecure_tls: first(self.insecure_tls, None, InsecureTls::default()),
+        }
+    }
+}
+
+fn first<T>(policy: Option<T>, preference: Option<T>, default: T) -> Value<T> {
+    match (policy, preference) {
+        (Some(value), _) => Value { value, source: Source::Policy },
+        (None, Some(value)) => Value { value, source: Source::Preference },
+        (None, None) => Value { value: default, source: Source::Default },
+    }
+}
+
+impl Effective {
+    /// The limits of a job's size (LIM-9, 10).
+    #[must_use]
+    pub const fn limits(&self, maker: Maker) -> Limits {
+        match maker {
+            Maker::User => Limits {
+                files_per_job: Some(self.files_per_job.value),
+                ranges_per_file: Some(self.ranges_per_file.value),
+            },
+            Maker::Administrator => Limits::EXEMPT,
+        }
+    }
+
+    /// Whether one job more may be made (LIM-7, 8).
+    ///
+    /// # Errors
+    /// [`TooManyJobs`]; its [`TooManyJobs::code`] is BITS'.
+    pub fn admit(&self, maker: Maker, jobs: JobCounts) -> Result<(), TooManyJobs> {
+        let is_full = |count: usize, limit: u32| u32::try_from(count).map_or(true, |count| count >= limit);
+        let (of_user, of_machine) = (self.jobs_per_user.value, self.jobs_per_machine.value);
+        match maker {
+            Maker::Administrator => Ok(()),
+            Maker::User if is_full(jobs.of_machine, of_machine) => {
+                Err(TooManyJobs::OfMachine { limit: of_machine })
+            }
+            Maker::User if is_full(jobs.of_user, of_user) => Err(TooManyJobs::OfUser { limit: of_user }),
+            Maker::User => Ok(()),
+        }
+    }
+
+    /// Seconds a job may connect and transfer in all: here the job's own value comes before the policy (LIM-3).
+    #[must_use]
+    pub fn max_time_s(&self, of_job: Option<u64>) -> Value<u64> {
+        of_job.map_or(self.max_download_s, |value| Value { value, source: Source::Job })
+    }
+
+    /// What background jobs may take from origins at an hour of local time, 0 to 23. Foreground jobs know no such limit
+    /// (BW-1).
+    #[must_use]
+    pub fn background_at(&self, hour: u8) -> Background {
+        self.max_bandwidth.value.map_or(Background::Limited(Rates::default()), |limit| limit.at(hour))
+    }
+
+    /// Every row of `policy show` (POL-20).
+    #[must_use]
+    pub fn rows(&self) -> Vec<PolicyRow> {
+        let bandwidth = self.max_bandwidth.value.map_or("unlimited".to_owned(), |limit| limit.to_string());
+        let insecure = match self.insecure_tls.value {
+            InsecureTls::Refused => ("refused", "origins must prove who they are, whatever a job says"),
+            InsecureTls::Allowed => ("allowed", "a job may ask origins that cannot prove who they are"),
+        };
+        vec![
+            PolicyRow {
+                id: "POL-7".to_owned(),
+                name: "max-bandwidth".to_owned(),
+                value: bandwidth,
+                source: self.max_bandwidth.source,
+                effect: "what background jobs take from origins together, by the hour".to_owned(),
+            },
+            row(
+                "POL-10",
+                "inactivity-days",
+                self.inactivity_days,
+                "a job that rests for so long is given up",
+            ),
+            row(
+                "POL-11",
+                "max-download-s",
+                self.max_download_s,
+                "a job that transfers for longer fails, unless it names its own time",
+            ),
+            row("POL-12", "jobs-per-machine", self.jobs_per_machine, EXEMPT),
+            row("POL-13", "jobs-per-user", self.jobs_per_user, EXEMPT),
+            row("POL-14", "files-per-job", self.files_per_job, EXEMPT),
+            row("POL-15", "ranges-per-file", self.ranges_per_file, EXEMPT),
+            row(
+                "HTTP-18",
+                "insecure-tls",
+                Value { value: insecure.0, source: self.insecure_tls.source },
+                insecure.1,
+            ),
+        ]
+    }
+}
+
+fn row<T: fmt::Display>(id: &str, name: &str, held: Value<T>, effect: &str) -> PolicyRow {
+    PolicyRow {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        value: held.value.to_string(),
+        source: held.source,
+        effect: effect.to_owned(),
+    }
+}
+
+impl MaxBandwidth {
+    /// What holds at an hour, 0 to 23.
+    #[must_use]
+    pub fn at(&self, hour: u8) -> Background {
+        let is_inside = if self.from_hour < self.to_hour {
+            (self.from_hour..self.to_hour).contains(&hour)
+        } else {
+            hour >= self.from_hour || hour < self.to_hour
+        };
+        let kbit_per_s = if is_inside { Some(self.inside_kbit_per_s) } else { self.outside_kbit_per_s };
+        match kbit_per_s {
+            None => Background::Limited(Rates::default()),
+            Some(0) => Background::Blocked,
+            Some(kbit_per_s) => {
+                let bytes_per_s = kbit_per_s.max(KBIT_PER_S_MIN).saturating_mul(BYTES_PER_KBIT);
+                Background::Limited(Rates { wan: NonZeroU64::new(bytes_per_s), ..Rates::default() })
+            }
+        }
+    }
+}
+
+impl fmt::Display for MaxBandwidth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from_hour, to_hour, inside_kbit_per_s, outside_kbit_per_s } = self;
+        write!(f, "{inside_kbit_per_s} kbit/s from {from_hour} to {to_hour} h, then ")?;
+        match outside_kbit_per_s {
+            Some(outside) => write!(f, "{outside} kbit/s"),
+            None => f.write_str("unlimited"),
+        }
+    }
+}
+
+impl TooManyJobs {
+    /// BITS' code for it.
+    #[must_use]
+    pub const fn code(self) -> Code {
+        match self {
+            Self::OfUser { .. } => Code::TooManyJobsPerUser,
+            Self::OfMachine { .. } => Code::TooManyJobsPerMachine,
+        }
+    }
+}
+
+/// BITS' bound, in kilobits per second.
+const KBIT_PER_S_MAX: u64 = 4_294_967_200;
+/// What less than this, but not nothing, behaves like (BW-5).
+const KBIT_PER_S_MIN: u64 = 2;
+const BYTES_PER_KBIT: u64 = 125;
+const EXEMPT: &str = "more are refused, except from administrators";
+
+#[cfg(test)]
+#[path = "policy_tests.rs"]
+mod tests;

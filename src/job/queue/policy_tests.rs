@@ -1,0 +1,165 @@
+//! What a policy may say and what holds then.
+//!
+//! Knows: the rules by their ids. Does not know: where policies are kept.
+
+use super::*;
+
+fn parse(text: &str) -> Policy {
+    toml::from_str(text).unwrap()
+}
+
+fn alone(text: &str) -> Effective {
+    parse(text).over(&Policy::default())
+}
+
+#[test]
+fn pol_10_to_15_have_the_defaults_of_bits() {
+    let held = alone("");
+    assert_eq!((held.inactivity_days.value, held.max_download_s.value), (90, 7_776_000));
+    assert_eq!((held.jobs_per_machine.value, held.jobs_per_user.value), (300, 60));
+    assert_eq!((held.files_per_job.value, held.ranges_per_file.value), (200, 500));
+    assert_eq!((held.max_bandwidth.value, held.insecure_tls.value), (None, InsecureTls::Refused));
+    assert!(held.rows().iter().all(|row| row.source == Source::Default));
+}
+
+#[test]
+fn a_policy_comes_before_a_preference_and_that_before_the_default() {
+    let policy = parse("jobs-per-user = 5\nfiles-per-job = 7");
+    let preference = parse("jobs-per-user = 9\nranges-per-file = 3");
+    let held = policy.over(&preference);
+    assert_eq!(held.jobs_per_user, Value { value: 5, source: Source::Policy });
+    assert_eq!(held.files_per_job, Value { value: 7, source: Source::Policy });
+    assert_eq!(held.ranges_per_file, Value { value: 3, source: Source::Preference });
+    assert_eq!(held.jobs_per_machine, Value { value: 300, source: Source::Default });
+}
+
+#[test]
+fn http_18_only_a_policy_allows_origins_that_cannot_prove_who_they_are() {
+    let allowed = parse("insecure-tls = \"allowed\"");
+    let held = Policy::default().over(&allowed).insecure_tls;
+    assert_eq!(held, Value { value: InsecureTls::Refused, source: Source::Default });
+    let held = allowed.over(&Policy::default()).insecure_tls;
+    assert_eq!(held, Value { value: InsecureTls::Allowed, source: Source::Policy });
+}
+
+#[test]
+fn pol_11_lim_3_a_jobs_own_time_comes_before_the_policy() {
+    let held = alone("max-download-s = 100");
+    assert_eq!(held.max_time_s(None), Value { value: 100, source: Source::Policy });
+    assert_eq!(held.max_time_s(Some(5_000)), Value { value: 5_000, source: Source::Job });
+}
+
+#[test]
+fn pol_10_to_15_values_have_bounds() {
+    let wrong = [
+        ("inactivity-days = 0", "inactivity-days"),
+        ("inactivity-days = 1000", "inactivity-days"),
+        ("max-download-s = 0", "max-download-s"),
+        ("jobs-per-machine = 0", "jobs-per-machine"),
+        ("jobs-per-user = 0", "jobs-per-user"),
+        ("files-per-job = 0", "files-per-job"),
+        ("files-per-job = 65537", "files-per-job"),
+        ("ranges-per-file = 0", "ranges-per-file"),
+        ("ranges-per-file = 65537", "ranges-per-file"),
+        ("max-bandwidth = { from-hour = 24 }", "from-hour"),
+        ("max-bandwidth = { to-hour = 24 }", "to-hour"),
+        ("max-bandwidth = { inside-kbit-per-s = 4294967201 }", "inside-kbit-per-s"),
+        ("max-bandwidth = { outside-kbit-per-s = 4294967201 }", "outside-kbit-per-s"),
+    ];
+    for (text, named) in wrong {
+        match parse(text).check() {
+            Err(PolicyError::OutOfBounds { key, .. }) => assert_eq!(key, named, "{text}"),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+    let fine = "inactivity-days = 999\nfiles-per-job = 1\nmax-bandwidth = { inside-kbit-per-s = 0 }";
+    assert_eq!(parse(fine).check(), Ok(()));
+    assert_eq!(Policy::default().check(), Ok(()));
+}
+
+#[test]
+fn pol_13_a_user_has_fewer_jobs_than_the_machine() {
+    let error = PolicyError::UserNotBelowMachine { of_user: 7, of_machine: 7 };
+    assert_eq!(parse("jobs-per-user = 7\njobs-per-machine = 7").check(), Err(error));
+    assert_eq!(parse("jobs-per-user = 6\njobs-per-machine = 7").check(), Ok(()));
+    assert_eq!(parse("jobs-per-machine = 7").check(), Ok(()));
+}
+
+#[test]
+fn an_unknown_key_of_a_policy_is_refused() {
+    assert!(toml::from_str::<Policy>("jobs-per-machines = 7").is_err());
+    assert!(toml::from_str::<Policy>("max-bandwidth = { from = 7 }").is_err());
+    assert!(toml::from_str::<Policy>("insecure-tls = true").is_err());
+}
+
+#[test]
+fn lim_7_lim_8_one_job_more_is_refused_at_the_limit() {
+    let held = alone("jobs-per-machine = 4\njobs-per-user = 2");
+    let admit = |of_user, of_machine| held.admit(Maker::User, JobCounts { of_user, of_machine });
+    assert_eq!(admit(1, 3), Ok(()));
+    assert_eq!(admit(2, 3), Err(TooManyJobs::OfUser { limit: 2 }));
+    assert_eq!(admit(0, 4), Err(TooManyJobs::OfMachine { limit: 4 }));
+    assert_eq!(admit(2, 4).map_err(TooManyJobs::code), Err(Code::TooManyJobsPerMachine));
+    assert_eq!(admit(2, 3).map_err(TooManyJobs::code), Err(Code::TooManyJobsPerUser));
+}
+
+#[test]
+fn lim_7_to_10_administrators_are_exempt() {
+    let held = alone("jobs-per-machine = 1\nfiles-per-job = 3\nranges-per-file = 4");
+    let jobs = JobCounts { of_user: 500, of_machine: 500 };
+    assert_eq!(held.admit(Maker::Administrator, jobs), Ok(()));
+    assert_eq!(held.limits(Maker::Administrator), Limits::EXEMPT);
+    let limits = Limits { files_per_job: Some(3), ranges_per_file: Some(4) };
+    assert_eq!(held.limits(Maker::User), limits);
+}
+
+#[test]
+fn pol_7_background_jobs_are_limited_at_the_origin_by_the_hour() {
+    let wan = |bytes| Background::Limited(Rates { wan: NonZeroU64::new(bytes), ..Rates::default() });
+    let unlimited = Background::Limited(Rates::default());
+    let day = alone("max-bandwidth = {}");
+    assert_eq!(
+        [7, 8, 16, 17].map(|hour| day.background_at(hour)),
+        [unlimited, wan(125_000), wan(125_000), unlimited]
+    );
+    let night = alone(
+        "max-bandwidth = { from-hour = 22, to-hour = 6, inside-kbit-per-s = 0, outside-kbit-per-s = 8 }",
+    );
+    let blocked = Background::Blocked;
+    assert_eq!(
+        [21, 22, 0, 5, 6].map(|hour| night.background_at(hour)),
+        [wan(1_000), blocked, blocked, blocked, wan(1_000)]
+    );
+    let always = alone("max-bandwidth = { from-hour = 3, to-hour = 3, inside-kbit-per-s = 16 }");
+    assert_eq!([2, 3, 23].map(|hour| always.background_at(hour)), [wan(2_000); 3]);
+    assert_eq!(alone("").background_at(12), unlimited);
+}
+
+#[test]
+fn bw_5_a_limit_under_2_kbit_per_s_is_2() {
+    let held = alone("max-bandwidth = { inside-kbit-per-s = 1 }");
+    let wanted = Rates { wan: NonZeroU64::new(250), ..Rates::default() };
+    assert_eq!(held.background_at(12), Background::Limited(wanted));
+}
+
+#[test]
+fn pol_20_every_value_has_a_row_with_its_rule_source_and_effect() {
+    let policy = parse("jobs-per-user = 5\ninsecure-tls = \"allowed\"\nmax-bandwidth = {}");
+    let rows = policy.over(&parse("files-per-job = 9")).rows();
+    let of = |name: &str| {
+        let row = rows.iter().find(|row| row.name == name).unwrap_or_else(|| panic!("{name}"));
+        (row.id.as_str(), row.value.as_str(), row.source)
+    };
+    assert_eq!(of("jobs-per-user"), ("POL-13", "5", Source::Policy));
+    assert_eq!(of("files-per-job"), ("POL-14", "9", Source::Preference));
+    assert_eq!(of("inactivity-days"), ("POL-10", "90", Source::Default));
+    assert_eq!(of("insecure-tls"), ("HTTP-18", "allowed", Source::Policy));
+    let limit = "1000 kbit/s from 8 to 17 h, then unlimited";
+    assert_eq!(of("max-bandwidth"), ("POL-7", limit, Source::Policy));
+    let full = "inactivity-days = 1\nmax-download-s = 1\njobs-per-machine = 2\njobs-per-user = 1
+        files-per-job = 1\nranges-per-file = 1\nmax-bandwidth = {}\ninsecure-tls = \"refused\"";
+    let keys = toml::from_str::<toml::Table>(full).unwrap();
+    let shown = parse(full).over(&Policy::default()).rows();
+    assert_eq!(shown.len(), keys.len());
+    assert!(shown.iter().all(|row| keys.contains_key(&row.name) && row.source == Source::Policy));
+}
