@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nearbits::job::{Existing, JobSpec, JobState, PeerFlags, Priority};
+use nearbits::job::{JobSpec, JobState, PeerFlags, Priority};
 use nearbits::node::{Node, NodeConfig};
 
 type Failure = Box<dyn std::error::Error>;
@@ -24,14 +24,11 @@ async fn main() -> Result<(), Failure> {
     let node = Node::start(NodeConfig::embedded(PathBuf::from("nearbits-state"))).await?;
     let handle = node.handle();
     let spec = JobSpec {
-        url,
-        destination: std::path::absolute(path)?,
-        digests,
         flags: PeerFlags::BOTH,
         priority: Priority::Foreground,
         auto_complete: true,
-        limit_bytes_per_s: None,
-        existing: Existing::Refuse,
+        retry_delay_s: 5,
+        ..JobSpec::for_file(url, std::path::absolute(path)?).named_by(digests)
     };
     let job = handle.submit(spec).await?;
     let view = handle.settled(job).await?.ok_or("the job is gone")?;

@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 
-use nearbits::job::{Existing, JobSpec, PeerFlags, Priority};
+use nearbits::job::{Existing, JobSpec, PeerFlags};
 use nearbits::node::{Event, Node, NodeConfig};
 use tokio::sync::broadcast::error::RecvError;
 
@@ -24,14 +24,10 @@ async fn main() -> Result<(), Failure> {
     // Watch first, then submit: nothing is missed.
     let mut events = handle.watch();
     let spec = JobSpec {
-        url,
-        destination: std::path::absolute(path)?,
-        digests: Vec::new(),
         flags: PeerFlags::BOTH,
-        priority: Priority::Normal,
         auto_complete: true,
-        limit_bytes_per_s: None,
         existing: Existing::Replace,
+        ..JobSpec::for_file(url, std::path::absolute(path)?)
     };
     let job = handle.submit(spec).await?;
     loop {

@@ -9,7 +9,8 @@ use super::exit::{Exit, Stop};
 use super::place::{self, SOCKET_NAME};
 use super::{get, reach, say, show, signals};
 use crate::config::Config;
-use crate::node::{FolderError, Node, NodeConfig, NodeError, NodeKind, OriginConfig};
+use crate::job::Policy;
+use crate::node::{FolderError, Node, NodeConfig, NodeError, NodeKind, OriginConfig, QueueConfig};
 
 pub(super) async fn run(args: DaemonArgs) -> Result<Exit, Stop> {
     let file = match &args.config {
@@ -67,6 +68,8 @@ fn config(args: &DaemonArgs, file: &Config) -> Result<NodeConfig, Stop> {
         static_peers: get::peers(&peers)?,
         flags,
         origin: OriginConfig { extra_ca: file.origin.extra_ca.clone(), ..OriginConfig::default() },
+        queue: QueueConfig::default(),
+        policy: Policy::default(),
         kind: NodeKind::Daemon,
     })
 }

@@ -16,7 +16,8 @@ use super::{place, say, signals, summary, wish};
 use crate::clock::Clock;
 use crate::control::api::{JobId, JobSpec, JobState, JobView, Submit, Verb};
 use crate::control::client::{Client, ClientError};
-use crate::node::{NodeConfig, NodeKind, OriginConfig, PeerAddress};
+use crate::job::Policy;
+use crate::node::{NodeConfig, NodeKind, OriginConfig, PeerAddress, QueueConfig};
 
 /// How often a node that went away is replaced by another one.
 const HOLDERS_MAX: u32 = 50;
@@ -180,7 +181,10 @@ impl Get {
 
     /// Says once that the node we found does not let jobs use peers, and how to change that.
     async fn warn_if_flags_are_off(&mut self, client: &Client) -> Result<(), ClientError> {
-        if self.is_told || !self.spec.flags.client || self.spec.digests.is_empty() {
+        if self.is_told
+            || !self.spec.flags.client
+            || self.spec.files.iter().all(|file| file.digests.is_empty())
+        {
             return Ok(());
         }
         self.is_told = true;
@@ -325,6 +329,8 @@ fn config(args: &GetArgs) -> Result<NodeConfig, Stop> {
         static_peers: peers(&args.peer)?,
         flags: Some(crate::control::api::PeerFlags::BOTH),
         origin: OriginConfig { extra_ca: args.extra_ca.clone(), ..OriginConfig::default() },
+        queue: QueueConfig::default(),
+        policy: Policy::default(),
         kind: NodeKind::Embedded,
     })
 }

@@ -113,16 +113,12 @@ mod tests {
             url: "http://a.test/f".into(),
             destination: "/tmp/f".into(),
             state: JobState::Acknowledged,
-            reason: String::new(),
-            failure: None,
             len: Some(64 << 20),
             stored: 64 << 20,
             bytes: BytesBySource { origin: 1, peers: 2, cache: 3, discarded: 4 },
             sources: vec![SourceShare { source: "origin".into(), address: None, bytes: 1, leases: 1 }],
-            restarts: 0,
             blake3: Some("aa".into()),
-            sha256: None,
-            trust: String::new(),
+            ..JobView::default()
         }
     }
 

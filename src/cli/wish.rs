@@ -10,22 +10,23 @@ use super::amount;
 use super::args::GetArgs;
 use super::exit::Stop;
 use super::place;
-use crate::control::api::{Existing, JobSpec, PeerFlags, Priority};
+use crate::control::api::{Existing, JobSpec, PeerFlags, Priority, Rates};
 use crate::node::parse_url;
 
 /// The job a `get` hands in.
 pub(super) fn spec(args: &GetArgs) -> Result<JobSpec, Stop> {
     parse_url(&args.url).map_err(|error| Stop::usage(error.to_string()))?;
     let limit = args.limit.as_deref().map(amount::parse_rate).transpose().map_err(Stop::usage)?;
+    let destination = destination(&args.url, args.output.as_deref())?;
     Ok(JobSpec {
-        url: args.url.clone(),
-        digests: digests(args)?,
-        destination: destination(&args.url, args.output.as_deref())?,
         flags: if args.no_peers { PeerFlags::NONE } else { PeerFlags::BOTH },
         priority: Priority::Foreground,
         auto_complete: true,
-        limit_bytes_per_s: limit,
+        rates: Rates { total: limit, ..Rates::default() },
         existing: if args.overwrite { Existing::Replace } else { Existing::Refuse },
+        // Somebody waits: tries are no further apart than they must be (LIM-1).
+        retry_delay_s: 5,
+        ..JobSpec::for_file(args.url.as_str(), destination).named_by(digests(args)?)
     })
 }
 
@@ -79,7 +80,7 @@ pub(super) fn first_line(spec: &JobSpec) -> String {
     if !spec.flags.client {
         return "peers are off for this job: every byte comes from the origin".into();
     }
-    match spec.digests.first() {
+    match spec.files.first().and_then(|file| file.digests.first()) {
         None => "no digest given: every byte comes from the origin (with --sha256 or --blake3 neighbours could help)"
             .into(),
         Some(digest) => format!(

@@ -21,7 +21,9 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::engine::event::{BytesBySource, Event, Failure, JobView, SourceShare};
 pub use crate::engine::explain::Decision;
-pub use crate::job::{Existing, JobId, JobSpec, JobState, PeerFlags, Priority};
+pub use crate::job::{
+    Caller, Existing, FileSpec, JobChange, JobId, JobSpec, JobState, PeerFlags, Priority, Rates,
+};
 pub use crate::record::{Holding, RecordSummary, Scope};
 
 /// The node as it stands.

@@ -146,7 +146,8 @@ impl Desk for NodeDesk {
     }
 
     async fn command(&self, id: JobId, verb: Verb) -> Result<(), Problem> {
-        Ok(self.handle.command(id, verb.into()).await?)
+        self.handle.command(id, verb.into()).await?;
+        Ok(())
     }
 
     async fn peers(&self) -> Result<Vec<PeerRow>, Problem> {

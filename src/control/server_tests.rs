@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::control::api::{BytesBySource, Existing, JobState, Kind, Priority, Totals};
+use crate::control::api::{JobState, Kind, Priority, Totals};
 use crate::control::client::{Client, ClientError};
 
 #[derive(Clone)]
@@ -102,33 +102,21 @@ impl Desk for Fake {
 
 fn spec() -> JobSpec {
     JobSpec {
-        url: "http://origin.test/a".into(),
-        destination: "/tmp/a".into(),
-        digests: Vec::new(),
         flags: PeerFlags::BOTH,
         priority: Priority::Foreground,
         auto_complete: true,
-        limit_bytes_per_s: None,
-        existing: Existing::Refuse,
+        ..JobSpec::for_file("http://origin.test/a", "/tmp/a")
     }
 }
 
 fn view(id: JobId, spec: &JobSpec) -> JobView {
+    let file = spec.files.first().expect("one");
     JobView {
         id,
-        url: spec.url.clone(),
-        destination: spec.destination.clone(),
+        url: file.url.clone(),
+        destination: file.destination.clone(),
         state: JobState::Queued,
-        reason: String::new(),
-        failure: None,
-        len: None,
-        stored: 0,
-        bytes: BytesBySource::default(),
-        sources: Vec::new(),
-        restarts: 0,
-        blake3: None,
-        sha256: None,
-        trust: String::new(),
+        ..JobView::default()
     }
 }
 

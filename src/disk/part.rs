@@ -430,6 +430,19 @@ impl<F: Files> Part<F> {
         gone(self.files.remove(&self.journal_path)).at("remove", &self.journal_path)
     }
 
+    /// Removes a part that is not open, and its journal. What is under the final name stays.
+    ///
+    /// # Errors
+    /// [`DiskError::Destination`] if that can be no file's path, [`DiskError::Io`] if one of the two is still there.
+    pub fn discard(files: &F, destination: &Path, tag: &str, journal: &Path) -> Result<(), DiskError> {
+        let path = super::paths::parse(destination)?.part_path(tag);
+        if files.stat(&path).is_ok_and(|found| found.is_plain_of(files.uid())) {
+            gone(files.remove(&path)).at("remove", &path)?;
+        }
+        drop(files.remove(&super::journal::sibling(journal)));
+        gone(files.remove(journal)).at("remove", journal)
+    }
+
     /// What of `range` is to be written: pieces that are stored are left out, suspect ones become gaps, durably enough
     /// for `kill -9`, before their bytes change.
     fn make_way(

@@ -157,8 +157,35 @@ pub fn check_destination(
     Ok(destination)
 }
 
+/// Makes the folders of a destination that are missing, each for its owner and whom the umask lets in.
+///
+/// # Errors
+/// [`DestinationError`] if one cannot be made; those above it stay.
+pub fn create_folders(files: &impl Files, path: &Path) -> Result<(), DestinationError> {
+    let destination = parse(path)?;
+    let mut missing = Vec::new();
+    let mut folder = destination.folder.as_path();
+    while files.stat_followed(folder).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        missing.push(folder);
+        let Some(above) = folder.parent() else { break };
+        folder = above;
+    }
+    for folder in missing.into_iter().rev() {
+        match files.create_folder(folder, 0o777 & !super::files::umask(files)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(DestinationError::NotWritable { folder: folder.to_owned(), cause: error });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// The shape of a destination, before the file system is asked.
-pub(super) fn parse(path: &Path) -> Result<Destination, DestinationError> {
+///
+/// # Errors
+/// [`DestinationError`] if it can be no file's path.
+pub fn parse(path: &Path) -> Result<Destination, DestinationError> {
     let bytes = path.as_os_str().as_bytes();
     if bytes.len() > PATH_LEN_MAX {
         return Err(DestinationError::TooLong { len: bytes.len(), max: PATH_LEN_MAX });

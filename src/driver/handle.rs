@@ -2,6 +2,7 @@
 //!
 //! Knows: how to ask the driver and how to wait for a job. Does not know: how anything is decided.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use peer_proto::peer::PeerId;
@@ -10,11 +11,11 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::Request;
 use crate::disk::RealFiles;
 use crate::disk::paths;
-use crate::engine::event::{Event, Failure, JobView};
+use crate::engine::event::{Event, Failure, FileView, JobView};
 use crate::engine::explain::Decision;
 use crate::engine::io::JobCommand;
 use crate::engine::{Engine, PeerView, Totals};
-use crate::job::{JobId, JobSpec, JobState, PeerFlags};
+use crate::job::{Caller, Code, FileSpec, JobId, JobSpec, JobState, PeerFlags};
 use crate::record::RecordSummary;
 use crate::swarm::{PeerAddress, Swarm};
 
@@ -25,6 +26,8 @@ pub struct Handle {
     pub(super) events: broadcast::Sender<Event>,
     pub(super) swarm: Swarm,
     pub(super) files: RealFiles,
+    /// The user whose node this is.
+    pub(super) own: Caller,
 }
 
 /// The node has been shut down.
@@ -42,6 +45,8 @@ pub enum RequestError {
         reason: String,
         /// What kind of failure, for exit codes; `None` if the request is merely not possible now.
         failure: Option<Failure>,
+        /// Under which of BITS' names.
+        code: Code,
     },
     /// There is no such job.
     #[error("there is no job {0}")]
@@ -49,6 +54,21 @@ pub enum RequestError {
     /// The node is gone.
     #[error(transparent)]
     Gone(#[from] Gone),
+}
+
+/// How a command came out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Done {
+    /// As it was asked for.
+    Wholly,
+    /// A completion that left out files which were not whole (`BG_S_PARTIAL_COMPLETE`).
+    InPart,
+}
+
+impl RequestError {
+    pub(super) const fn refused(reason: String, failure: Option<Failure>, code: Code) -> Self {
+        Self::Refused { reason, failure, code }
+    }
 }
 
 impl Handle {
@@ -73,30 +93,63 @@ impl Handle {
     /// # Cancel safety
     /// Dropping it may or may not leave the job; [`jobs`](Self::jobs) tells.
     pub async fn submit(&self, spec: JobSpec) -> Result<JobId, RequestError> {
-        self.check(&spec).await?;
+        self.submit_as(spec, self.own, true).await
+    }
+
+    /// The same for another user of this machine: the job is theirs, and BITS' limits on their jobs hold. A job that is
+    /// not started waits, suspended, for `Resume` (JOB-3).
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit); also if that user has too many jobs.
+    ///
+    /// # Cancel safety
+    /// Dropping it may or may not leave the job; [`jobs`](Self::jobs) tells.
+    pub async fn submit_as(&self, spec: JobSpec, by: Caller, start: bool) -> Result<JobId, RequestError> {
+        let name = if spec.name.is_empty() { spec.suggested_name() } else { spec.name.clone() };
+        let spec = JobSpec { name, ..spec };
+        self.check(&spec.files, &spec).await?;
         let job = random_job_id().map_err(|error| RequestError::Refused {
             reason: format!("the system gives no random numbers: {error}"),
             failure: Some(Failure::Fatal),
+            code: Code::IoDevice,
         })?;
         let (reply, answer) = oneshot::channel();
-        self.ask(Request::Submit { job, spec: Box::new(spec), reply }).await?;
+        self.ask(Request::Submit { job, spec: Box::new(spec), by, start, reply }).await?;
         answer.await.map_err(|_| Gone)?
     }
 
-    async fn check(&self, spec: &JobSpec) -> Result<(), RequestError> {
-        crate::origin::parse_url(&spec.url).map_err(|error| RequestError::Refused {
-            reason: error.to_string(),
-            failure: Some(Failure::Fatal),
-        })?;
-        let (files, destination, existing) = (self.files, spec.destination.clone(), spec.existing);
+    /// Whether these files' URLs can be asked, and their folders take them (FILE-1, 3).
+    async fn check(&self, wanted: &[FileSpec], spec: &JobSpec) -> Result<(), RequestError> {
+        let many = wanted.len() > 1;
+        let at = |index: usize, reason: String| if many { format!("file {index}: {reason}") } else { reason };
+        for (index, file) in wanted.iter().enumerate() {
+            for url in std::iter::once(&file.url).chain(&file.mirrors) {
+                crate::origin::parse_url(url).map_err(|error| RequestError::Refused {
+                    reason: at(index, error.to_string()),
+                    failure: Some(Failure::Fatal),
+                    code: Code::InvalidArgument,
+                })?;
+            }
+        }
+        let (files, existing) = (self.files, crate::transfer::existing_rule(spec.existing));
+        let destinations: Vec<PathBuf> = wanted.iter().map(|file| file.destination.clone()).collect();
+        let creates = spec.create_dirs;
         let checked = tokio::task::spawn_blocking(move || {
-            paths::check_destination(&files, &destination, crate::transfer::existing_rule(existing)).map(drop)
+            for (index, destination) in destinations.iter().enumerate() {
+                if creates {
+                    paths::create_folders(&files, destination).map_err(|error| (index, error))?;
+                }
+                paths::check_destination(&files, destination, existing).map_err(|error| (index, error))?;
+            }
+            Ok(())
         });
         match checked.await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => {
-                Err(RequestError::Refused { reason: error.to_string(), failure: Some(Failure::Denied) })
-            }
+            Ok(Err((index, error))) => Err(RequestError::Refused {
+                reason: at(index, error.to_string()),
+                failure: Some(Failure::Denied),
+                code: Code::AccessDenied,
+            }),
             Err(_) => Err(Gone.into()),
         }
     }
@@ -109,10 +162,61 @@ impl Handle {
     ///
     /// # Cancel safety
     /// Dropping it does not take the command back.
-    pub async fn command(&self, job: JobId, command: JobCommand) -> Result<(), RequestError> {
+    pub async fn command(&self, job: JobId, command: JobCommand) -> Result<Done, RequestError> {
+        self.command_as(job, command, self.own).await
+    }
+
+    /// The same for another user of this machine: refused if the job is not theirs (SEC-1).
+    ///
+    /// # Errors
+    /// As [`command`](Self::command).
+    ///
+    /// # Cancel safety
+    /// Dropping it does not take the command back.
+    pub async fn command_as(
+        &self,
+        job: JobId,
+        command: JobCommand,
+        by: Caller,
+    ) -> Result<Done, RequestError> {
+        if let JobCommand::Change(change) = &command {
+            let stored = self.read(move |engine| engine.stored_job(job)).await?;
+            let spec = stored.ok_or(RequestError::NoSuchJob(job))?.spec;
+            self.check(&change.add_files, &spec).await?;
+        }
         let (reply, answer) = oneshot::channel();
-        self.ask(Request::Command { job, command, reply }).await?;
+        self.ask(Request::Command { job, command, by, reply }).await?;
         answer.await.map_err(|_| Gone)?
+    }
+
+    /// The files of a job, in their order, or `None` if there is no such job.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn files(&self, job: JobId) -> Result<Option<Vec<FileView>>, Gone> {
+        let views = self.read(move |engine| engine.file_views(job)).await?;
+        Ok(views.map(|mut views| {
+            for view in &mut views {
+                if let Ok(place) = paths::parse(&view.destination) {
+                    view.temp_path = place.part_path(&job.to_string());
+                }
+            }
+            views
+        }))
+    }
+
+    /// What a job is made of, or `None` if there is no such job.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn spec(&self, job: JobId) -> Result<Option<JobSpec>, Gone> {
+        self.read(move |engine| engine.stored_job(job).map(|stored| stored.spec)).await
     }
 
     /// A job as it stands, or `None` if there is none of this name.
@@ -147,12 +251,7 @@ impl Handle {
     /// Dropping it loses nothing.
     pub async fn unfinished(&self, spec: &JobSpec) -> Result<Option<JobId>, Gone> {
         let wanted = spec.clone();
-        let is_it = move |known: &JobSpec| {
-            known.url == wanted.url
-                && known.destination == wanted.destination
-                && known.digests == wanted.digests
-                && known.flags == wanted.flags
-        };
+        let is_it = move |known: &JobSpec| known.files == wanted.files && known.flags == wanted.flags;
         self.read(move |engine| {
             let open = engine.job_views().into_iter().filter(|view| !view.state.is_final());
             open.map(|view| view.id).find(|id| engine.stored_job(*id).is_some_and(|job| is_it(&job.spec)))

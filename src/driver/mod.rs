@@ -14,16 +14,16 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::handle::{Gone, Handle, RequestError};
+pub use self::handle::{Done, Gone, Handle, RequestError};
 use self::spans::Spans;
 use crate::clock::Clock;
-use crate::disk::RealFiles;
+use crate::disk::{Files, RealFiles};
 use crate::engine::Engine;
 use crate::engine::event::Event;
 pub use crate::engine::io::JobCommand;
 use crate::engine::io::{Effect, EffectId, Input, LocalFault, Output, StoredJob};
 pub use crate::engine::{PeerView, Totals};
-use crate::job::{JobId, JobSpec, PeerFlags};
+use crate::job::{Caller, Code, JobId, JobSpec, PeerFlags};
 use crate::store::{FlagStore, JobStore};
 use crate::swarm::{Swarm, SwarmEvent};
 use crate::transfer::{Transfer, Turns};
@@ -33,12 +33,21 @@ const REQUESTS_WAITING_MAX: usize = 64;
 /// Events a slow watcher may be behind.
 const EVENTS_BEHIND_MAX: usize = 1_024;
 
+/// Where the outcome of a command goes.
+type CommandReply = oneshot::Sender<Result<Done, RequestError>>;
+
 /// What a handle asks of the driver.
 pub(crate) enum Request {
     /// A new job; answered once it is durable.
-    Submit { job: JobId, spec: Box<JobSpec>, reply: oneshot::Sender<Result<JobId, RequestError>> },
+    Submit {
+        job: JobId,
+        spec: Box<JobSpec>,
+        by: Caller,
+        start: bool,
+        reply: oneshot::Sender<Result<JobId, RequestError>>,
+    },
     /// A command on a job.
-    Command { job: JobId, command: JobCommand, reply: oneshot::Sender<Result<(), RequestError>> },
+    Command { job: JobId, command: JobCommand, by: Caller, reply: CommandReply },
     /// Other flags of the computer.
     SetFlags { flags: PeerFlags, reply: oneshot::Sender<Result<(), RequestError>> },
     /// A look at the engine.
@@ -75,7 +84,7 @@ pub struct DriverParts {
 struct Commanded {
     job: JobId,
     /// What the engine says against it.
-    refusal: Option<String>,
+    refusal: Option<(String, Code)>,
     /// Whether the job as it is after the command could be written down.
     kept: Option<oneshot::Receiver<Result<(), String>>>,
 }
@@ -86,6 +95,7 @@ pub struct Driver {
     requests: mpsc::Receiver<Request>,
     events: broadcast::Sender<Event>,
     submitters: BTreeMap<JobId, oneshot::Sender<Result<JobId, RequestError>>>,
+    completing: BTreeMap<JobId, Vec<CommandReply>>,
     commanded: Option<Commanded>,
     persisting: Arc<Turns<JobId>>,
     keeping_flags: Turns<()>,
@@ -99,13 +109,19 @@ impl Driver {
     pub fn new(parts: DriverParts) -> (Self, Handle) {
         let (requests, waiting) = mpsc::channel(REQUESTS_WAITING_MAX);
         let (events, _) = broadcast::channel(EVENTS_BEHIND_MAX);
-        let handle =
-            Handle { requests, events: events.clone(), swarm: parts.swarm.clone(), files: parts.files };
+        let handle = Handle {
+            requests,
+            events: events.clone(),
+            swarm: parts.swarm.clone(),
+            files: parts.files,
+            own: Caller { uid: parts.files.uid(), is_administrator: true },
+        };
         let driver = Self {
             parts,
             requests: waiting,
             events,
             submitters: BTreeMap::new(),
+            completing: BTreeMap::new(),
             commanded: None,
             persisting: Arc::default(),
             keeping_flags: Turns::default(),
@@ -194,11 +210,11 @@ impl Driver {
 
     fn answer(&mut self, request: Request) {
         match request {
-            Request::Submit { job, spec, reply } => {
+            Request::Submit { job, spec, by, start, reply } => {
                 self.submitters.insert(job, reply);
-                self.hear(Input::Submit { job, spec: *spec });
+                self.hear(Input::Submit { job, spec, by, start });
             }
-            Request::Command { job, command, reply } => self.command(job, command, reply),
+            Request::Command { job, command, by, reply } => self.command(job, command, by, reply),
             Request::SetFlags { flags, reply } => {
                 self.hear(Input::FlagsChanged(flags));
                 self.keep_flags(flags, reply);
@@ -208,23 +224,31 @@ impl Driver {
     }
 
     /// A command is answered once what it did is durable (P3).
-    fn command(&mut self, job: JobId, command: JobCommand, reply: oneshot::Sender<Result<(), RequestError>>) {
+    fn command(&mut self, job: JobId, command: JobCommand, by: Caller, reply: CommandReply) {
         if self.parts.engine.job_view(job).is_none() {
             drop(reply.send(Err(RequestError::NoSuchJob(job))));
             return;
         }
         self.commanded = Some(Commanded { job, refusal: None, kept: None });
-        self.hear(Input::Command { job, command });
+        let takes_time = matches!(command, JobCommand::Complete);
+        self.hear(Input::Command { job, command, by });
         self.pump();
         let Some(Commanded { refusal, kept, .. }) = self.commanded.take() else { return };
+        if takes_time && refusal.is_none() {
+            // Answered when every file has its name, or one could not get it.
+            self.completing.entry(job).or_default().push(reply);
+            return;
+        }
         self.tasks.spawn(async move {
-            let refused = |reason| Err(RequestError::Refused { reason, failure: None });
             let outcome = match (refusal, kept) {
-                (Some(reason), _) => refused(reason),
-                (None, None) => Ok(()),
+                (Some((reason, code)), _) => Err(RequestError::refused(reason, None, code)),
+                (None, None) => Ok(Done::Wholly),
                 (None, Some(kept)) => match kept.await {
-                    Ok(Ok(())) => Ok(()),
-                    Ok(Err(reason)) => refused(format!("it holds until the node ends: {reason}")),
+                    Ok(Ok(())) => Ok(Done::Wholly),
+                    Ok(Err(reason)) => {
+                        let reason = format!("it holds until the node ends: {reason}");
+                        Err(RequestError::refused(reason, None, Code::IoDevice))
+                    }
                     Err(_) => Err(Gone.into()),
                 },
             };
@@ -246,9 +270,11 @@ impl Driver {
     fn perform(&mut self, effect: Effect) {
         let transfer = &self.parts.transfer;
         match effect {
-            Effect::PersistJob { id, job } => self.persist(id, job),
+            Effect::PersistJob { id, job } => self.persist(id, *job),
             Effect::ForgetJob { job } => self.forget(job),
-            Effect::OpenPart { id, file, spec } => transfer.open_part(id, file, spec),
+            Effect::OpenPart { id, file, wish } => transfer.open_part(id, file, *wish),
+            Effect::ClosePart { file } => transfer.close_part(file),
+            Effect::SetRates { .. } => {}
             Effect::ResetPart { id, file, version } => transfer.reset_part(id, file, version),
             Effect::RecallList { id, record } => transfer.recall_list(id, record),
             Effect::PinPart { file, version } => transfer.pin_part(file, version),
@@ -266,7 +292,7 @@ impl Driver {
                 transfer.seal(id, file, len, digests, want_sha256);
             }
             Effect::Deliver { id, file } => transfer.deliver(id, file),
-            Effect::DropPart { id, file } => transfer.drop_part(id, file),
+            Effect::DropPart { id, file, destination } => transfer.drop_part(id, file, destination),
             Effect::Keep { file, destination, sealed, url, version, scope } => {
                 transfer.keep(file, destination, sealed, url, version, scope);
             }
@@ -295,16 +321,22 @@ impl Driver {
                     drop(reply.send(Ok(*job)));
                 }
             }
-            Event::JobRefused { job, reason, failure } => {
+            Event::JobRefused { job, reason, failure, code } => {
                 if let Some(reply) = self.submitters.remove(job) {
-                    let (reason, failure) = (reason.clone(), Some(*failure));
-                    drop(reply.send(Err(RequestError::Refused { reason, failure })));
+                    let refused = RequestError::refused(reason.clone(), Some(*failure), *code);
+                    drop(reply.send(Err(refused)));
                 }
             }
-            Event::CommandRefused { job, reason } => {
-                if let Some(commanded) = self.commanded.as_mut().filter(|commanded| commanded.job == *job) {
-                    commanded.refusal = Some(reason.clone());
+            Event::CommandRefused { job, reason, code } => {
+                let commanded = self.commanded.as_mut().filter(|commanded| commanded.job == *job);
+                match commanded {
+                    Some(commanded) => commanded.refusal = Some((reason.clone(), *code)),
+                    None => self.completed(*job, &Err(RequestError::refused(reason.clone(), None, *code))),
                 }
+            }
+            Event::JobTaken { job, is_partial } => {
+                let done = if *is_partial { Done::InPart } else { Done::Wholly };
+                self.completed(*job, &Ok(done));
             }
             Event::JobChanged(view) => {
                 self.spans.told(view);
@@ -313,6 +345,13 @@ impl Driver {
         }
         // Nobody may be watching.
         drop(self.events.send(event));
+    }
+
+    /// Answers those who wait for a completion.
+    fn completed(&mut self, job: JobId, outcome: &Result<Done, RequestError>) {
+        for reply in self.completing.remove(&job).unwrap_or_default() {
+            drop(reply.send(outcome.clone()));
+        }
     }
 
     fn persist(&mut self, id: EffectId, job: StoredJob) {
@@ -363,6 +402,7 @@ impl Driver {
                 Ok(Err(error)) => Err(RequestError::Refused {
                     reason: format!("the flags hold until the node ends: {error}"),
                     failure: None,
+                    code: Code::IoDevice,
                 }),
                 Err(_) => Err(Gone.into()),
             };

@@ -16,8 +16,9 @@ use super::flood::Queues;
 use super::group::{GroupConfig, Members};
 use super::io::{Effect, EffectId, LeaseId, Now, ServeId};
 use super::peers::Peers;
+use super::queue::QueueConfig;
 use super::serve::Serving;
-use crate::job::{FileId, PeerFlags};
+use crate::job::{Effective, FileId, JobId, PeerFlags};
 use crate::record::{RecordId, RecordSummary};
 
 /// What an engine is made with.
@@ -36,6 +37,10 @@ pub struct EngineConfig {
     pub expects_peers: bool,
     /// What makes this node a member of a group, if it is one.
     pub group: Option<GroupConfig>,
+    /// How jobs share the node.
+    pub queue: QueueConfig,
+    /// What the administrator allows.
+    pub policy: Effective,
 }
 
 /// Bytes of this node since it started.
@@ -57,7 +62,9 @@ pub struct Totals {
 /// Who waits for the answer to an effect.
 #[derive(Clone, Debug)]
 pub(super) enum Asker {
-    /// A job.
+    /// A job that is written down.
+    Job(JobId),
+    /// A file of a job.
     File(FileId),
     /// A peer waits for a part of a list.
     List { peer: PeerId, content: ContentId, part: ListPart },
@@ -72,7 +79,10 @@ pub(super) struct Core {
     pub(super) chance: Chance,
     pub(super) effects: VecDeque<Effect>,
     pub(super) events: VecDeque<(PeerId, SessionEvent)>,
+    /// Files to be looked at.
     pub(super) dirty: BTreeSet<FileId>,
+    /// Whether turns are to be given anew.
+    pub(super) requeue: bool,
     pub(super) askers: BTreeMap<EffectId, Asker>,
     pub(super) leases: BTreeMap<LeaseId, FileId>,
     pub(super) records: BTreeMap<RecordId, RecordSummary>,
@@ -94,6 +104,7 @@ impl Core {
             effects: VecDeque::new(),
             events: VecDeque::new(),
             dirty: BTreeSet::new(),
+            requeue: false,
             askers: BTreeMap::new(),
             leases: BTreeMap::new(),
             records: BTreeMap::new(),
@@ -115,9 +126,9 @@ impl Core {
         self.effects.push_back(effect);
     }
 
-    /// Emits an effect that is answered to a job.
-    pub(super) fn ask(&mut self, job: FileId, effect: impl FnOnce(EffectId) -> Effect) -> EffectId {
-        self.ask_for(Asker::File(job), effect)
+    /// Emits an effect that is answered to a file.
+    pub(super) fn ask(&mut self, file: FileId, effect: impl FnOnce(EffectId) -> Effect) -> EffectId {
+        self.ask_for(Asker::File(file), effect)
     }
 
     /// Emits an effect that is answered.
@@ -129,9 +140,9 @@ impl Core {
         id
     }
 
-    pub(super) fn lease_id(&mut self, job: FileId) -> LeaseId {
+    pub(super) fn lease_id(&mut self, file: FileId) -> LeaseId {
         let id = LeaseId(self.number());
-        self.leases.insert(id, job);
+        self.leases.insert(id, file);
         id
     }
 

@@ -16,6 +16,7 @@ use super::file::JobFile;
 use super::io::{LeaseFault, LeaseId, Severity};
 use super::lease::{Giver, OpenLease, Purpose};
 use super::look::Heed;
+use super::trouble::Trouble;
 use super::why::Chosen;
 
 /// How long what a lost peer sent may take to the disk.
@@ -65,7 +66,7 @@ impl JobFile {
                     self.set_len(len);
                     if self.geometry.is_none() {
                         let reason = "the file is too long, or its length was not learned".to_owned();
-                        self.fail(Failure::Fatal, reason, core);
+                        self.fail(Failure::Fatal, Trouble::response(reason), core);
                     }
                 }
                 if !lease.stopped && outcome == Err(LeaseFault::Stopped) {
@@ -151,7 +152,8 @@ impl JobFile {
             Err(LeaseFault::WrongBytes { piece }) => {
                 self.origin.reach = Reach::Dead;
                 self.origin.failure = Some(Failure::Integrity);
-                self.origin.fault = format!("piece {} from the origin is not what the digest names", piece.0);
+                let text = format!("piece {} from the origin is not what the digest names", piece.0);
+                self.origin.fault = Trouble::integrity(text);
             }
             Err(LeaseFault::Local(fault)) => self.local_trouble(fault, core),
             Err(LeaseFault::Stopped | LeaseFault::PeerLost | LeaseFault::NotHeld) => {}

@@ -4,7 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::{JobId, JobState};
+use super::stored::{FilePhase, Times, Validation};
+use crate::job::{Code, JobError, JobId, JobState, Priority, RemoteRange};
 
 /// Bytes by where they came from. The sum counts bytes fetched twice twice; `discarded` counts them once more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -35,15 +36,24 @@ pub struct SourceShare {
     pub leases: u32,
 }
 
-/// A job as it stands: what `status`, `get` and watchers show.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+/// A job as it stands: what `status`, `get` and watchers show. Sums are over all its files.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct JobView {
     /// The job.
     pub id: JobId,
-    /// Its URL.
+    /// What its owner calls it.
+    #[serde(default)]
+    pub name: String,
+    /// Whose it is: a user's number.
+    #[serde(default)]
+    pub owner: u32,
+    /// How urgent it is.
+    #[serde(default)]
+    pub priority: Priority,
+    /// The URL of its first file.
     pub url: String,
-    /// Its destination.
+    /// The destination of its first file.
     pub destination: std::path::PathBuf,
     /// Where it stands.
     pub state: JobState,
@@ -52,22 +62,78 @@ pub struct JobView {
     /// Why it failed, for exit codes; set in `error` and `transient-error`.
     #[serde(default)]
     pub failure: Option<Failure>,
-    /// Length of the file, once known.
+    /// The last error, kept for the life of the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<JobError>,
+    /// Errors so far.
+    #[serde(default)]
+    pub error_count: u32,
+    /// How many files it has.
+    #[serde(default)]
+    pub files_total: usize,
+    /// How many of them are whole.
+    #[serde(default)]
+    pub files_transferred: usize,
+    /// Bytes of all its files, once the length of each is known (JOB-36).
     pub len: Option<u64>,
-    /// Bytes of it that are on disk and certain, proved or provisional.
+    /// Bytes of them that are on disk and certain, proved or provisional.
     pub stored: u64,
     /// Bytes by source.
     pub bytes: BytesBySource,
-    /// Sources that gave bytes, most first.
+    /// Sources that gave bytes since the node started, most first.
     pub sources: Vec<SourceShare>,
+    /// Restarts because the origin changed.
+    pub restarts: u32,
+    /// Root hash of the one file of a job of one, once sealed.
+    pub blake3: Option<String>,
+    /// SHA-256 of the one file of a job of one, once sealed, if it was computed.
+    pub sha256: Option<String>,
+    /// Trust level in force and why, for people: of the first file that is on its way.
+    pub trust: String,
+    /// When what happened.
+    #[serde(default)]
+    pub times: Times,
+}
+
+/// A file of a job as it stands.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FileView {
+    /// Its place in the job, from zero.
+    pub index: u16,
+    /// Its remote name.
+    pub url: String,
+    /// Its local name.
+    pub destination: std::path::PathBuf,
+    /// Where its bytes are until it is delivered (FILE-7).
+    #[serde(default)]
+    pub temp_path: std::path::PathBuf,
+    /// The parts of the remote file it is made of; the whole if empty (RNG-8).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<RemoteRange>,
+    /// How far it has come.
+    pub phase: FilePhase,
+    /// Why it stands there, for people; empty if there is nothing to say.
+    pub reason: String,
+    /// What kind of failure, if it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// Its length, once known.
+    pub len: Option<u64>,
+    /// Bytes of it that are on disk.
+    pub stored: u64,
+    /// Bytes by source.
+    pub bytes: BytesBySource,
+    /// Whether any byte of it came from a peer (FILE-17).
+    pub from_peer: bool,
     /// Restarts because the origin changed.
     pub restarts: u32,
     /// Root hash, once sealed.
     pub blake3: Option<String>,
     /// SHA-256, once sealed, if it was computed.
     pub sha256: Option<String>,
-    /// Trust level in force and why, for people.
-    pub trust: String,
+    /// What the application said of it.
+    pub validation: Validation,
 }
 
 /// Why a job stands in an error state.
@@ -101,14 +167,25 @@ pub enum Event {
         reason: String,
         /// What kind of failure.
         failure: Failure,
+        /// Under which of BITS' names.
+        code: Code,
     },
     /// A job changed its state or its progress (at most ten times a second and job).
     JobChanged(Box<JobView>),
+    /// A completion was carried out: every whole file has its final name.
+    JobTaken {
+        /// Which job.
+        job: JobId,
+        /// Whether files that were not whole were given up.
+        is_partial: bool,
+    },
     /// A command on a job could not be carried out.
     CommandRefused {
         /// Which job.
         job: JobId,
         /// Why, for people.
         reason: String,
+        /// Under which of BITS' names.
+        code: Code,
     },
 }

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct Decision {
     /// Milliseconds since the job started in this process.
     pub at_ms: u64,
+    /// Of which file, in a job of several: its place, from zero.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<u16>,
     /// The bytes, if the decision is about a range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<ByteRange>,

@@ -18,8 +18,10 @@ use super::io::{
 use super::mutant::Mutant;
 use super::pace::{Breaker, Lanes, Speed};
 use super::piece_set::PieceSet;
+use super::step::Trigger;
+use super::trouble::Trouble;
 use super::why::Chosen;
-use crate::job::{Priority, Trigger};
+use crate::job::Priority;
 
 /// Origin bytes wait this long after our interest went out.
 pub const HEAD_START: Duration = Duration::from_millis(200);
@@ -63,7 +65,7 @@ pub(super) struct OriginSide {
     pub(super) breaker: Breaker,
     pub(super) speed: Speed,
     pub(super) lanes: Lanes,
-    pub(super) fault: String,
+    pub(super) fault: Trouble,
     pub(super) failure: Option<Failure>,
     /// It was found not to give ranges.
     pub(super) no_ranges: bool,
@@ -142,7 +144,7 @@ impl JobFile {
             self.wake_at(at);
             return;
         }
-        let (file, url) = (self.file(), self.spec.url.clone());
+        let (file, url) = (self.file(), self.wish.remote.url.clone());
         self.origin.asking = Some(core.ask(self.id, |id| Effect::Probe { id, file, url }));
     }
 
@@ -152,12 +154,12 @@ impl JobFile {
         }
         self.origin.asking = None;
         match outcome {
-            Ok(probe) => self.note_probe(probe, core),
+            Ok(probe) => self.note_probe(probe),
             Err(fault) => self.origin_fault(fault, core),
         }
     }
 
-    fn note_probe(&mut self, mut probe: Probe, core: &mut Core) {
+    fn note_probe(&mut self, mut probe: Probe) {
         let before = self.origin.probe.take();
         if let Some(before) = before.filter(|before| before.version.is_same(&probe.version)) {
             // What it stated of this version stays stated, though not every answer repeats it.
@@ -168,7 +170,7 @@ impl JobFile {
         self.origin.breaker.succeed();
         self.claims.add_digests(&probe.digests);
         if !probe.public {
-            self.keep_private(core);
+            self.keep_private();
         }
         self.origin.probe = Some(probe);
     }
@@ -211,7 +213,7 @@ impl JobFile {
                 self.why.note(Chosen::Origin, why, fault.message.clone(), now);
             }
         }
-        self.origin.fault = fault.message;
+        self.origin.fault = fault.into();
     }
 
     /// Whether bytes of several answers of the origin may be put together: only then is an interrupted body continued.
@@ -308,7 +310,8 @@ impl JobFile {
         let hour = Duration::from_secs(60 * 60);
         self.restarted.retain(|at| now.since(*at) < hour);
         if self.restarted.len() >= RESTARTS_PER_HOUR_MAX {
-            self.fail(Failure::Fatal, "the content keeps changing at the origin".into(), core);
+            let trouble = Trouble::changed("the content keeps changing at the origin".into());
+            self.fail(Failure::Fatal, trouble, core);
             return;
         }
         self.restarted.push_back(now);
@@ -430,7 +433,7 @@ impl JobFile {
         }
     }
 
-    fn seal(&mut self, core: &mut Core) {
+    pub(super) fn seal(&mut self, core: &mut Core) {
         let Some(len) = self.len else { return };
         let digests = self.digests();
         let want_sha256 = digests.is_empty() && self.may_serve(core);
@@ -495,7 +498,7 @@ impl JobFile {
         let now = core.time();
         let small = self.len.is_some_and(|len| len <= SMALL_FILE);
         let nobody = core.peers.is_empty() && !core.config.expects_peers;
-        if !self.wants_peers(core) || nobody || (small && self.spec.priority == Priority::Foreground) {
+        if !self.wants_peers(core) || nobody || (small && self.wish.priority == Priority::Foreground) {
             return true;
         }
         let began = self.fetching_since.unwrap_or(now);

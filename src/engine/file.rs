@@ -1,9 +1,10 @@
-//! One job and the stages of its one file, from wish to delivery.
+//! One file of a job and its stages, from wish to delivery.
 //!
-//! Knows: the order of steps, what each answer means, when the owner's commands hold. Does not know: how gaps are
-//! filled (`fetch`, `plan`, `lease`), who may be believed (`claims`).
+//! Knows: the order of steps, what each answer means. Does not know: the job's other files and what its owner wants
+//! (`job`), how gaps are filled (`fetch`, `plan`, `lease`), who may be believed (`claims`).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use peer_proto::content::Geometry;
 use peer_proto::digest::{Algorithm, Digest};
@@ -13,10 +14,10 @@ use peer_proto::version::Version;
 
 use super::claims::Claims;
 use super::core::Core;
-use super::event::{BytesBySource, Event, Failure};
+use super::event::{BytesBySource, Failure};
 use super::fetch::OriginSide;
 use super::io::{
-    Effect, EffectId, JobCommand, LeaseId, LocalFault, LocalFaultKind, PartFound, SealedFile, StoredJob,
+    Effect, EffectId, FilePhase, LeaseId, LocalFault, LocalFaultKind, PartFound, SealedFile, StoredFile,
 };
 use super::lease::{Giver, OpenLease, PeerSource, Share};
 use super::look::Looks;
@@ -25,16 +26,19 @@ use super::pace::{Breaker, Speed};
 use super::pieces::Pieces;
 use super::recall::Recall;
 use super::repair::Repair;
+use super::step::{self, Trigger};
 use super::swarm::Swarm;
-use super::why::{Chosen, Decisions, Why};
-use crate::job::{FileId, JobSpec, JobState, PeerFlags, Trigger};
+use super::trouble::Trouble;
+use super::why::{Chosen, Why};
+use crate::job::{Code, Context, FileId, JobError, JobState, PeerFlags, Wish};
 use crate::record::Scope;
 
-/// How far a file has come. Each stage but `New`, `Fetching` and `Sealed` waits for one answer.
+/// Failures in a row after which tries are the job's retry delay apart.
+const QUICK_RETRIES: u32 = 2;
+
+/// How far a file has come. Each stage but `New`, `Fetching`, `Sealed` and `Delivered` waits for one answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Stage {
-    /// The job is being made durable.
-    Accepting,
     /// Nothing is open yet.
     New,
     /// The part is being opened.
@@ -43,31 +47,53 @@ pub(super) enum Stage {
     Fetching,
     /// The whole file is being validated.
     Sealing,
-    /// Exact and synced; waits to be completed.
+    /// Exact and synced; waits to be taken.
     Sealed,
     /// It is being renamed.
     Delivering,
-    /// Its part is being removed after delivery.
+    /// It has its final name; the job is to be written down with it.
+    Delivered,
+    /// Its part is being removed: it is delivered, or given up and its leases end first.
     Dropping,
-    /// The last state is being made durable.
-    Recording,
-    /// Given up: its leases end, then its part goes.
-    Cancelling,
     /// Nothing is left to do.
     Over,
 }
 
-/// A job and its one file.
+/// What is to become of a file, beside being fetched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Aim {
+    /// To be whole.
+    #[default]
+    Whole,
+    /// To get its final name as soon as it is whole.
+    Delivery,
+    /// To get its final name as it is: no byte is fetched for it any more.
+    DeliveryAsIs,
+    /// To be let go of until its job has its turn again.
+    Park,
+    /// To be removed.
+    Removal,
+}
+
+/// A file on its way.
 #[derive(Debug)]
 pub(super) struct JobFile {
     pub(super) id: FileId,
-    pub(super) spec: JobSpec,
+    pub(super) wish: Wish,
     pub(super) state: JobState,
     pub(super) stage: Stage,
     pub(super) reason: String,
     pub(super) failure: Option<Failure>,
-    /// Whether it was handed to an embedded node.
-    embedded: bool,
+    /// What is to become of it.
+    pub(super) aim: Aim,
+    /// Whether something changed that the job writes down.
+    pub(super) unsaved: bool,
+    /// Whether an application found peers' bytes of it wrong (VAL-4).
+    pub(super) origin_only: bool,
+    /// What went wrong last, under BITS' name, and where.
+    pub(super) trouble: Option<(Code, Context)>,
+    /// The origin's status with it, if there was one.
+    pub(super) status: Option<u16>,
     /// Whether somebody said that the content is not for others; never forgotten (LOCAL-1).
     private: bool,
     pub(super) restarts: u32,
@@ -106,6 +132,8 @@ pub(super) struct JobFile {
     pub(super) changed: bool,
     pub(super) announce: bool,
     pub(super) told_at: Option<Instant>,
+    /// Whether the engine counts it among those that are over.
+    pub(super) is_listed: bool,
     /// When the file got its final name.
     pub(super) delivered_at: Option<Instant>,
     pub(super) wake: Instant,
@@ -115,26 +143,32 @@ pub(super) struct JobFile {
 }
 
 impl JobFile {
-    pub(super) fn new(id: FileId, spec: JobSpec, core: &Core) -> Self {
+    /// A file of a job that has its turn: goes on from where it was.
+    pub(super) fn new(id: FileId, wish: Wish, kept: &StoredFile, core: &Core) -> Self {
         let now = core.time();
-        let permission = core.flags.and(spec.flags);
+        let permission = core.flags.and(wish.flags);
+        let aim = if wish.auto_complete { Aim::Delivery } else { Aim::Whole };
         Self {
             id,
-            claims: Claims::new(&spec.digests),
+            claims: Claims::new(&wish.digests),
             recall: Recall::default(),
             swarm: None,
-            spec,
+            wish,
             state: JobState::Queued,
-            stage: Stage::Accepting,
+            stage: Stage::New,
             reason: String::new(),
             failure: None,
-            embedded: core.config.embedded,
-            private: false,
-            restarts: 0,
+            aim,
+            unsaved: false,
+            origin_only: kept.origin_only,
+            trouble: None,
+            status: None,
+            private: kept.private,
+            restarts: kept.restarts,
             restarted: VecDeque::new(),
             waiting: None,
-            why: Why::new(Decisions::default(), now),
-            origin: OriginSide::default(),
+            why: Why::new(kept.decisions.clone(), kept.memory.began.unwrap_or(now)),
+            origin: OriginSide { probe: kept.memory.probe.clone(), ..OriginSide::default() },
             pieces: Pieces::default(),
             len: None,
             geometry: None,
@@ -145,7 +179,7 @@ impl JobFile {
             shares: BTreeMap::new(),
             peers_speed: Speed::default(),
             beside: false,
-            bytes: BytesBySource::default(),
+            bytes: kept.bytes,
             fetching_since: None,
             interest_at: None,
             repair: None,
@@ -157,6 +191,7 @@ impl JobFile {
             changed: false,
             announce: false,
             told_at: None,
+            is_listed: false,
             delivered_at: None,
             wake: Instant::NEVER,
             looks: Looks::default(),
@@ -164,54 +199,57 @@ impl JobFile {
         }
     }
 
-    /// A job found on disk: goes on from where it was.
-    pub(super) fn found(stored: StoredJob, core: &Core) -> Self {
-        let mut job = Self::new(FileId { job: stored.id, index: 0 }, stored.spec, core);
-        job.reason = stored.reason;
-        job.restarts = stored.restarts;
-        job.why = Why::new(stored.decisions, core.time());
-        (job.state, job.stage) = match stored.state {
-            JobState::Acknowledged => (JobState::Acknowledged, Stage::Over),
-            JobState::Cancelled => (JobState::Cancelled, Stage::Cancelling),
-            JobState::Suspended => (JobState::Suspended, Stage::New),
-            JobState::Error => (JobState::Error, Stage::New),
-            JobState::Queued
-            | JobState::Connecting
-            | JobState::Transferring
-            | JobState::TransientError
-            | JobState::Transferred => (JobState::Queued, Stage::New),
-        };
-        match job.state {
-            JobState::Error => job.failure = Some(Failure::Fatal),
-            JobState::Queued if stored.embedded && !core.config.embedded => {
-                // Nobody of this daemon's users asked it for this (design: adoption).
-                job.state = JobState::Suspended;
-                job.reason = "left by a command that was interrupted; `nearbits job resume` goes on".into();
-            }
-            JobState::Queued => job.reason = String::new(),
-            _ => {}
-        }
-        // What a daemon has taken over stays its own; what an embedded node finds of a daemon's is not embedded.
-        job.embedded = stored.embedded && core.config.embedded;
-        job.private = stored.private;
-        job
-    }
-
     pub(super) const fn file(&self) -> FileId {
         self.id
     }
 
-    pub(super) fn stored(&self) -> StoredJob {
-        StoredJob {
-            id: self.id.job,
-            spec: self.spec.clone(),
-            state: self.state,
-            reason: self.reason.clone(),
-            restarts: self.restarts,
-            embedded: self.embedded,
-            private: self.private,
-            decisions: self.why.log().clone(),
+    /// What the job keeps of it.
+    pub(super) fn write_to(&self, row: &mut StoredFile) {
+        row.phase = match (self.stage, self.state) {
+            (_, JobState::Acknowledged) => FilePhase::Delivered,
+            (_, JobState::Error) => FilePhase::Failed,
+            (Stage::Sealed | Stage::Delivering, _) => FilePhase::Whole,
+            // A file that is opened only to be delivered was whole before.
+            (Stage::New | Stage::Opening | Stage::Fetching | Stage::Sealing, _)
+                if self.aim == Aim::DeliveryAsIs
+                    || (self.aim == Aim::Park && row.phase == FilePhase::Whole) =>
+            {
+                row.phase
+            }
+            _ => FilePhase::Waiting,
+        };
+        row.reason.clone_from(&self.reason);
+        (row.failure, row.status) = (self.failure, self.status);
+        (row.code, row.context) = self.trouble.unzip();
+        if self.stage == Stage::New || self.stage == Stage::Opening {
+            // Nothing is known yet of what is on disk.
+            return;
         }
+        if self.len.is_some() {
+            row.len = self.len;
+        }
+        if !matches!(self.stage, Stage::Dropping | Stage::Over) {
+            row.stored = self.stored_bytes();
+        }
+        (row.bytes, row.restarts, row.private) = (self.bytes, self.restarts, self.private);
+        if self.blake3.is_some() {
+            row.blake3.clone_from(&self.blake3);
+            row.sha256.clone_from(&self.sha256);
+        }
+        row.decisions = self.why.log().clone();
+        row.memory.probe.clone_from(&self.origin.probe);
+    }
+
+    /// What went wrong, as the job's error.
+    pub(super) fn error(&self, core: &Core) -> JobError {
+        let (code, context) = self.trouble.unwrap_or((Code::ConnectFailure, Context::Unknown));
+        let mut error = JobError::new(code, context, self.reason.clone(), core.now.wall_unix_ms);
+        (error.file, error.status) = (Some(self.id.index), self.status);
+        if let Some(at) = self.origin.breaker.opens_at(core.time()) {
+            let wait = i64::try_from(at.since(core.time()).as_millis()).unwrap_or(i64::MAX);
+            error.retry_at_unix_ms = Some(core.now.wall_unix_ms.saturating_add(wait));
+        }
+        error
     }
 
     /// Whether it may work.
@@ -224,7 +262,7 @@ impl JobFile {
 
     /// Every digest the file must have: those of the wish, and those the origin stated.
     pub(super) fn digests(&self) -> Vec<Digest> {
-        let mut digests = self.spec.digests.clone();
+        let mut digests = self.wish.digests.clone();
         for digest in self.origin.probe.iter().flat_map(|probe| &probe.digests) {
             if !digests.contains(digest) {
                 digests.push(digest.clone());
@@ -235,12 +273,12 @@ impl JobFile {
 
     /// Whether some digest names the bytes.
     pub(super) fn is_named(&self) -> bool {
-        !self.spec.digests.is_empty() || self.origin.probe.iter().any(|probe| !probe.digests.is_empty())
+        !self.wish.digests.is_empty() || self.origin.probe.iter().any(|probe| !probe.digests.is_empty())
     }
 
     /// Makes a trigger's row of the table hold; `false` if there is none.
     pub(super) fn trigger(&mut self, trigger: Trigger) -> bool {
-        let Ok(next) = self.state.after(trigger) else { return false };
+        let Some(next) = step::after(self.state, trigger) else { return false };
         if next != self.state {
             self.state = next;
             self.announce = true;
@@ -248,35 +286,21 @@ impl JobFile {
         true
     }
 
-    /// Writes the job down; nobody waits for it.
-    pub(super) fn persist(&self, core: &mut Core) {
-        let stored = self.stored();
-        let id = core.ask(self.id, |id| Effect::PersistJob { id, job: stored });
-        core.askers.remove(&id);
-    }
-
     /// The next step, as far as no answer is awaited.
     pub(super) fn advance(&mut self, core: &mut Core) {
         self.wake = Instant::NEVER;
-        match self.stage {
-            Stage::New if self.runs() => self.open(core),
-            Stage::Fetching if self.runs() => self.fetch(core),
-            Stage::Sealed => self.sealed_step(core),
-            Stage::Cancelling if self.waiting.is_none() && self.leases.is_empty() => {
-                let file = self.file();
-                self.waiting = Some(core.ask(self.id, |id| Effect::DropPart { id, file }));
-                self.stage = Stage::Cancelling;
-            }
-            Stage::Accepting
-            | Stage::New
-            | Stage::Opening
-            | Stage::Fetching
-            | Stage::Sealing
-            | Stage::Delivering
-            | Stage::Dropping
-            | Stage::Recording
-            | Stage::Cancelling
-            | Stage::Over => {}
+        if self.waiting.is_some() && self.stage != Stage::Fetching {
+            return;
+        }
+        match (self.stage, self.aim) {
+            (Stage::Over | Stage::Delivering | Stage::Delivered | Stage::Dropping, _) => {}
+            (_, Aim::Removal) => self.remove(core),
+            (_, Aim::Park) => self.park_now(core),
+            (Stage::New, _) if self.runs() => self.open(core),
+            (Stage::Fetching, Aim::DeliveryAsIs) if self.runs() => self.seal_as_is(core),
+            (Stage::Fetching, _) if self.runs() => self.fetch(core),
+            (Stage::Sealed, _) => self.sealed_step(core),
+            (Stage::New | Stage::Opening | Stage::Fetching | Stage::Sealing, _) => {}
         }
     }
 
@@ -290,20 +314,56 @@ impl JobFile {
             self.trigger(Trigger::RetryDue);
         }
         self.trigger(Trigger::Picked);
-        let (file, spec) = (self.file(), self.spec.clone());
-        self.waiting = Some(core.ask(self.id, |id| Effect::OpenPart { id, file, spec }));
+        let (file, wish) = (self.file(), Box::new(self.wish.clone()));
+        self.waiting = Some(core.ask(self.id, |id| Effect::OpenPart { id, file, wish }));
         self.stage = Stage::Opening;
     }
 
     fn sealed_step(&mut self, core: &mut Core) {
         if self.runs() {
             self.trigger(Trigger::Sealed);
-            (self.reason, self.failure) = (String::new(), None);
-            self.persist(core);
-            if self.spec.auto_complete {
-                self.deliver(core);
-            }
+            (self.reason, self.failure, self.status) = (String::new(), None, None);
+            self.unsaved = !self.delivers();
         }
+        if self.state == JobState::Transferred && self.delivers() {
+            self.deliver(core);
+        }
+    }
+
+    const fn delivers(&self) -> bool {
+        matches!(self.aim, Aim::Delivery | Aim::DeliveryAsIs)
+    }
+
+    /// A file that was whole is opened again to be delivered: its bytes are looked at once more.
+    fn seal_as_is(&mut self, core: &mut Core) {
+        if self.is_whole() {
+            return self.seal(core);
+        }
+        let reason = "it is not what it was when it was sealed: resume the job to fetch what is missing";
+        self.fail(Failure::Integrity, Trouble::integrity(reason.to_owned()), core);
+    }
+
+    /// Lets go of the part, once nobody writes to it.
+    fn park_now(&mut self, core: &mut Core) {
+        if self.leases.is_empty() && self.waiting.is_none() {
+            if self.stage != Stage::New {
+                core.effect(Effect::ClosePart { file: self.file() });
+            }
+            self.stage = Stage::Over;
+        }
+    }
+
+    /// Removes the part, once nobody writes to it.
+    fn remove(&mut self, core: &mut Core) {
+        if self.leases.is_empty() && self.waiting.is_none() {
+            self.drop_part(core);
+        }
+    }
+
+    fn drop_part(&mut self, core: &mut Core) {
+        let (file, destination) = (self.file(), self.wish.destination.clone());
+        self.waiting = Some(core.ask(self.id, |id| Effect::DropPart { id, file, destination }));
+        self.stage = Stage::Dropping;
     }
 
     fn deliver(&mut self, core: &mut Core) {
@@ -319,34 +379,6 @@ impl JobFile {
             self.waiting = None;
         }
         awaited
-    }
-
-    /// The answer to the first and the last `PersistJob`. `false` if the job is refused and must go.
-    pub(super) fn persisted(&mut self, outcome: Result<(), LocalFault>, core: &mut Core) -> bool {
-        match (self.stage, outcome) {
-            (Stage::Accepting, Ok(())) => {
-                self.stage = Stage::New;
-                core.effect(Effect::Tell(Event::JobAccepted { job: self.id.job }));
-            }
-            (Stage::Accepting, Err(fault)) => {
-                let failure = local_failure(fault.kind);
-                let event = Event::JobRefused { job: self.id.job, reason: fault.message, failure };
-                core.effect(Effect::Tell(event));
-                return false;
-            }
-            (Stage::Recording, _) => {
-                self.trigger(Trigger::Delivered);
-                self.stage = Stage::Over;
-                self.sealed = None;
-                self.delivered_at = Some(core.time());
-                self.say_unsaid(core);
-                self.swarm.iter_mut().for_each(Swarm::forget_claims);
-                self.pieces = Pieces::default();
-                self.claims = Claims::default();
-            }
-            (_, _) => {}
-        }
-        true
     }
 
     pub(super) fn opened(&mut self, outcome: Result<PartFound, LocalFault>, core: &mut Core) {
@@ -382,28 +414,27 @@ impl JobFile {
         match outcome {
             Ok(()) => {
                 self.keep(core);
-                let file = self.file();
-                self.waiting = Some(core.ask(self.id, |id| Effect::DropPart { id, file }));
-                self.stage = Stage::Dropping;
+                self.stage = Stage::Delivered;
+                self.trigger(Trigger::Delivered);
+                self.unsaved = true;
             }
             Err(fault) => {
-                // JOB-14: it stays transferred, whole and safe; an automatic completion has nobody to repeat it.
+                // JOB-14: it stays whole and safe; an automatic completion has nobody to repeat it.
                 self.stage = Stage::Sealed;
-                self.reason = fault.message.clone();
-                self.failure = Some(local_failure(fault.kind));
-                if self.spec.auto_complete {
+                self.note_trouble(local_failure(fault.kind), fault.into());
+                if self.wish.auto_complete {
                     self.trigger(Trigger::Failed);
                 }
-                core.effect(Effect::Tell(Event::CommandRefused { job: self.id.job, reason: fault.message }));
+                self.aim = Aim::Whole;
                 self.announce = true;
-                self.persist(core);
+                self.unsaved = true;
             }
         }
     }
 
     /// Whether what this job brings may be kept and served.
     pub(super) fn may_serve(&self, core: &Core) -> bool {
-        (core.flags.and(self.spec.flags).server || Mutant::GivesUnasked.lives()) && self.is_public()
+        (core.flags.and(self.wish.flags).server || Mutant::GivesUnasked.lives()) && self.is_public()
     }
 
     /// Whether the origin let others have it, today or when the cache got it; unknown while it did not answer.
@@ -412,93 +443,82 @@ impl JobFile {
     }
 
     /// What this job brings is not for others, whatever is said of it later.
-    pub(super) fn keep_private(&mut self, core: &mut Core) {
+    pub(super) fn keep_private(&mut self) {
         if !self.private {
             self.private = true;
-            self.persist(core);
+            self.unsaved = true;
         }
     }
 
     fn keep(&self, core: &mut Core) {
         let Some(sealed) = self.sealed.clone() else { return };
-        if !core.flags.and(self.spec.flags).server {
+        if !core.flags.and(self.wish.flags).server {
             return;
         }
         let scope = if self.is_public() { Scope::Shareable } else { Scope::Machine };
         core.effect(Effect::Keep {
             file: self.file(),
-            destination: self.spec.destination.clone(),
+            destination: self.wish.destination.clone(),
             sealed,
-            url: self.spec.url.clone(),
+            url: self.wish.remote.url.clone(),
             version: self.origin.probe.as_ref().map(|probe| probe.version.clone()),
             scope,
         });
     }
 
-    /// Part and journal are gone.
-    pub(super) fn dropped(&mut self, core: &mut Core) {
-        match self.stage {
-            Stage::Dropping => {
-                let mut stored = self.stored();
-                stored.state = JobState::Acknowledged;
-                stored.reason = String::new();
-                self.waiting = Some(core.ask(self.id, |id| Effect::PersistJob { id, job: stored }));
-                self.stage = Stage::Recording;
-            }
-            Stage::Cancelling => {
-                self.stage = Stage::Over;
-                self.pieces = Pieces::default();
-                self.claims = Claims::default();
-                self.announce = true;
-                core.effect(Effect::ForgetJob { job: self.id.job });
-            }
-            _ => {}
+    /// The job is written down with this file's final name: what is left of its part may go.
+    pub(super) fn recorded(&mut self, core: &mut Core) {
+        if self.stage == Stage::Delivered {
+            self.drop_part(core);
         }
     }
 
-    /// A command of the owner.
-    pub(super) fn command(&mut self, command: JobCommand, core: &mut Core) {
-        let trigger = match command {
-            JobCommand::Suspend => Trigger::Suspend,
-            JobCommand::Resume => Trigger::Resume,
-            JobCommand::Complete => Trigger::Complete,
-            JobCommand::Cancel => Trigger::Cancel,
-        };
-        let busy = match self.stage {
-            Stage::Accepting => Some("the job is not durable yet; try again"),
-            Stage::Delivering | Stage::Dropping | Stage::Recording => Some("the file is being delivered"),
-            _ => None,
-        };
-        let refused = match (busy, self.state.after(trigger)) {
-            (Some(busy), _) => Some(busy.to_owned()),
-            (None, Err(not_allowed)) => Some(not_allowed.to_string()),
-            (None, Ok(_)) => None,
-        };
-        if let Some(reason) = refused {
-            core.effect(Effect::Tell(Event::CommandRefused { job: self.id.job, reason }));
+    /// Part and journal are gone.
+    pub(super) fn dropped(&mut self, core: &mut Core) {
+        if self.stage != Stage::Dropping {
             return;
         }
-        self.trigger(trigger);
-        match command {
-            JobCommand::Suspend => {
-                self.leave_swarm(core);
-                self.stop_all(core);
-                self.reason = String::new();
-            }
-            JobCommand::Resume => {
-                (self.reason, self.failure) = (String::new(), None);
-                self.origin.forgive();
-                self.local.succeed();
-                self.fetching_since = Some(core.time());
-            }
-            JobCommand::Complete => self.deliver(core),
-            JobCommand::Cancel => {
-                self.leave_swarm(core);
-                self.stop_all(core);
-                self.stage = Stage::Cancelling;
-            }
+        self.stage = Stage::Over;
+        if self.state == JobState::Acknowledged {
+            self.sealed = None;
+            self.delivered_at = Some(core.time());
+            self.say_unsaid(core);
+            self.swarm.iter_mut().for_each(Swarm::forget_claims);
         }
-        self.persist(core);
+        self.pieces = Pieces::default();
+        self.claims = Claims::default();
+        self.announce = true;
+    }
+
+    /// Its job has lost its turn: what was fetched stays on disk.
+    pub(super) fn park(&mut self, core: &mut Core) {
+        self.aim_at(Aim::Park, core);
+    }
+
+    /// Gives it another aim than being fetched; a running answer is waited for.
+    pub(super) fn aim_at(&mut self, aim: Aim, core: &mut Core) {
+        self.aim = aim;
+        if matches!(aim, Aim::Park | Aim::Removal) {
+            // What failed stays failed.
+            if self.state != JobState::Error {
+                self.trigger(Trigger::Suspend);
+            }
+            self.leave_swarm(core);
+            self.stop_all(core);
+        }
+        self.wake = core.time();
+        core.dirty.insert(self.id);
+    }
+
+    /// Its job was resumed: old failures count no more.
+    pub(super) fn forgive(&mut self, core: &mut Core) {
+        self.trigger(Trigger::Resume);
+        (self.reason, self.failure, self.status) = (String::new(), None, None);
+        self.origin.forgive();
+        self.local.succeed();
+        self.fetching_since = Some(core.time());
+        self.wake = core.time();
+        core.dirty.insert(self.id);
     }
 
     /// Something of this machine failed.
@@ -507,34 +527,51 @@ impl JobFile {
             let jitter = core.chance.below(256);
             self.local.fail(jitter, core.time());
             self.stop_all(core);
-            self.fail_for_now(fault.message, core);
+            self.fail_for_now(fault.into(), core);
         } else {
-            self.fail(local_failure(fault.kind), fault.message, core);
+            self.fail(local_failure(fault.kind), fault.into(), core);
         }
     }
 
     /// Waits to try again.
-    pub(super) fn fail_for_now(&mut self, reason: String, core: &mut Core) {
+    pub(super) fn fail_for_now(&mut self, trouble: Trouble, core: &mut Core) {
         if self.runs() {
-            if self.reason != reason {
+            if self.reason != trouble.text {
                 self.announce = true;
             }
-            (self.reason, self.failure) = (reason, Some(Failure::Transient));
+            self.note_trouble(Failure::Transient, trouble);
             if self.state != JobState::TransientError {
                 self.trigger(Trigger::FailedForNow);
-                self.persist(core);
+                self.wait_to_retry(core);
+                self.unsaved = true;
             }
         }
     }
 
     /// Stops for good, until somebody resumes it.
-    pub(super) fn fail(&mut self, failure: Failure, reason: String, core: &mut Core) {
+    pub(super) fn fail(&mut self, failure: Failure, trouble: Trouble, core: &mut Core) {
         if self.trigger(Trigger::Failed) {
-            self.why.note(Chosen::Nobody, reason.clone(), String::new(), core.time());
-            (self.reason, self.failure) = (reason, Some(failure));
+            self.why.note(Chosen::Nobody, trouble.text.clone(), String::new(), core.time());
+            self.note_trouble(failure, trouble);
             self.leave_swarm(core);
             self.stop_all(core);
-            self.persist(core);
+            self.unsaved = true;
+        }
+    }
+
+    fn note_trouble(&mut self, failure: Failure, trouble: Trouble) {
+        (self.failure, self.status) = (Some(failure), trouble.status);
+        self.trouble = Some((trouble.code, trouble.context));
+        self.reason = trouble.text;
+    }
+
+    /// After two quick ones, tries are the job's retry delay apart (LIM-1, JOB-27).
+    fn wait_to_retry(&mut self, core: &mut Core) {
+        if self.origin.breaker.failures() > QUICK_RETRIES {
+            let delay = Duration::from_secs(self.wish.retry_delay_s);
+            // Machines that failed together do not come back together (SCHED-11).
+            let early = delay / 1_024 * core.chance.below(256);
+            self.origin.breaker.wait_until(core.time().after(delay.saturating_sub(early)));
         }
     }
 

@@ -19,7 +19,8 @@ use peer_proto::version::Version;
 use peer_proto::wire::{Frame, ListPart};
 
 pub use self::fault::{LeaseFault, LocalFault, LocalFaultKind, OriginFault, SealFault, Severity};
-use crate::job::{FileId, JobId, JobSpec, PeerFlags};
+pub use super::stored::{FilePhase, StoredFile, StoredJob, Times, Validation};
+use crate::job::{Caller, Effective, FileId, JobChange, JobId, JobSpec, PeerFlags, Rates, Wish};
 use crate::record::{RecordId, RecordSummary, Scope};
 
 /// Now, as a value: only `clock.rs` reads clocks.
@@ -192,19 +193,32 @@ pub enum Input {
         /// The id drawn for it by the caller (16 random bytes).
         job: JobId,
         /// What is wanted.
-        spec: JobSpec,
+        spec: Box<JobSpec>,
+        /// Who wants it, and owns it.
+        by: Caller,
+        /// Whether it begins at once; it is suspended otherwise (JOB-3).
+        start: bool,
     },
     /// A job found on disk when the node started; it goes on from where it was.
-    JobFound(StoredJob),
+    JobFound(Box<StoredJob>),
     /// A user's command on a job.
     Command {
         /// Which job.
         job: JobId,
         /// What to do.
         command: JobCommand,
+        /// Who asks for it.
+        by: Caller,
     },
     /// The computer's flags changed (all affected jobs are re-planned: PEER-9).
     FlagsChanged(PeerFlags),
+    /// The administrator's policy, read anew.
+    PolicyChanged(Box<Effective>),
+    /// The machine's network came up, or the last of it went.
+    NetworkChanged {
+        /// Whether there is one now.
+        up: bool,
+    },
     /// Answer to [`Effect::PersistJob`].
     JobPersisted {
         /// The effect.
@@ -349,43 +363,27 @@ pub enum ServeOutcome {
 }
 
 /// What a user may do to a job.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub enum JobCommand {
     /// Stop for now; the part stays.
     Suspend,
     /// Go on.
     Resume,
-    /// Deliver the sealed file.
+    /// Deliver what is whole, give up the rest (JOB-12, 13).
     Complete,
-    /// Give up and remove the part.
+    /// Give up and remove every part.
     Cancel,
-}
-
-/// A job as it is kept across restarts.
-#[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct StoredJob {
-    /// Its name.
-    pub id: JobId,
-    /// What was asked for.
-    pub spec: JobSpec,
-    /// Where it stood.
-    pub state: crate::job::JobState,
-    /// Why it stands there, for people; empty if there is nothing to say.
-    #[serde(default)]
-    pub reason: String,
-    /// How often the file had to start again because the origin changed.
-    #[serde(default)]
-    pub restarts: u32,
-    /// Whether it was handed to an embedded node: a daemon that finds it unfinished suspends it.
-    #[serde(default)]
-    pub embedded: bool,
-    /// Whether what it brings is not for others: the origin said so, or the record it was copied from (LOCAL-1).
-    #[serde(default)]
-    pub private: bool,
-    /// Decision records, oldest first (`get --why`).
-    #[serde(default)]
-    pub decisions: super::why::Decisions,
+    /// Change properties, or add files; all or nothing.
+    Change(Box<JobChange>),
+    /// Make the job the administrator's who asks for it (SEC-6).
+    Take,
+    /// Say whether a file is what it should be (VAL-2..5).
+    Validate {
+        /// Its place in the job.
+        file: u16,
+        /// What the application found.
+        valid: bool,
+    },
 }
 
 /// A sealed file: exact and durable, not yet under its final name.
@@ -407,7 +405,7 @@ pub enum Effect {
         /// Correlates.
         id: EffectId,
         /// The job.
-        job: StoredJob,
+        job: Box<StoredJob>,
     },
     /// Remove the job from disk (final state). Not answered.
     ForgetJob {
@@ -420,8 +418,8 @@ pub enum Effect {
         id: EffectId,
         /// The file.
         file: FileId,
-        /// The job's wish: destination and what to do with an existing file.
-        spec: JobSpec,
+        /// Destination, what to do with an existing file, which digests to follow.
+        wish: Box<Wish>,
     },
     /// Empty the part and pin it to a version. Answered by [`Input::PartReset`].
     ResetPart {
@@ -495,12 +493,21 @@ pub enum Effect {
         /// The file.
         file: FileId,
     },
-    /// Remove part and journal of a cancelled or delivered job. Answered by [`Input::PartDropped`].
+    /// Write down what the journal lacks and let go of the part: it is opened again when the file goes on. Not
+    /// answered.
+    ClosePart {
+        /// The file.
+        file: FileId,
+    },
+    /// Remove part and journal of a file, open or not; one that was delivered keeps its final name. Answered by
+    /// [`Input::PartDropped`].
     DropPart {
         /// Correlates.
         id: EffectId,
         /// The file.
         file: FileId,
+        /// Where it was to go: the part lies beside it.
+        destination: std::path::PathBuf,
     },
     /// Keep a delivered file in the cache (borrowed in place or copied). Ends with [`Input::RecordHeld`] if it was
     /// kept; otherwise not answered.
@@ -517,6 +524,13 @@ pub enum Effect {
         version: Option<Version>,
         /// Who may use it.
         scope: Scope,
+    },
+    /// From now on, take bytes no faster than this. Not answered.
+    SetRates {
+        /// Of which job; of the whole node if absent.
+        job: Option<JobId>,
+        /// The rates.
+        rates: Rates,
     },
     /// Send a control or page frame to a peer. Not answered; a full queue loses the connection.
     Send {

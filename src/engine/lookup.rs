@@ -25,8 +25,9 @@ use super::look::Heed;
 use super::mutant::Mutant;
 use super::pace::{Breaker, Speed};
 use super::piece_set::PieceSet;
+use super::step::Trigger;
+use super::trouble::Trouble;
 use super::why::Chosen;
-use crate::job::Trigger;
 
 /// Peers that did not have it are asked again after this, then after twice as long, ...
 pub const ASK_AGAIN: Duration = Duration::from_secs(2);
@@ -38,7 +39,7 @@ const DIGESTS_ASKED_MAX: usize = 3;
 impl JobFile {
     /// Whether this job takes bytes from peers: both permissions, and a digest that names the bytes (level 3).
     pub(super) fn wants_peers(&self, core: &Core) -> bool {
-        (core.flags.client || Mutant::TakesUnasked.lives()) && self.spec.flags.client && self.is_named()
+        (core.flags.client || Mutant::TakesUnasked.lives()) && self.wish.flags.client && self.is_named()
     }
 
     /// What peers are asked for: the root if it is known, else every other digest.
@@ -305,7 +306,8 @@ impl JobFile {
         self.stop_where(core, super::lease::OpenLease::is_from_origin);
         self.origin.reach = Reach::Dead;
         self.origin.failure = Some(super::event::Failure::Integrity);
-        self.origin.fault = "what the origin serves is not what the digest names".into();
+        let text = "what the origin serves is not what the digest names";
+        self.origin.fault = Trouble::integrity(text.to_owned());
     }
 
     /// Pieces of an origin lease that began before a list was trusted: those that differ from it are wrong.
@@ -394,7 +396,7 @@ impl JobFile {
 
     /// Permission changed: leases end, the job is planned anew at the same offset (PEER-9).
     pub(super) fn flags_changed(&mut self, core: &mut Core) {
-        let permission = core.flags.and(self.spec.flags);
+        let permission = core.flags.and(self.wish.flags);
         let toggled = permission.client != self.permission.client;
         self.permission = permission;
         self.ask_at = Instant::ZERO;

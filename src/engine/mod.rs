@@ -20,6 +20,8 @@ pub mod grid;
 pub mod group;
 pub mod home;
 pub mod io;
+mod job;
+mod jobs;
 pub mod lease;
 mod look;
 pub mod lookup;
@@ -31,70 +33,95 @@ pub mod piece_set;
 mod pieces;
 pub mod plan;
 pub mod planner;
+pub mod queue;
 mod recall;
 mod repair;
 mod scene;
 pub mod serve;
+mod sessions;
 pub mod slots;
 pub mod stated;
+mod step;
+mod stored;
 mod swarm;
+mod trouble;
 mod views;
 pub mod why;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use peer_proto::content::ContentId;
-use peer_proto::limits::CONTENTS_PER_PEER_MAX;
 use peer_proto::peer::PeerId;
-use peer_proto::session::SessionEvent;
 use peer_proto::time::Instant;
-use peer_proto::wire::{Record, RecordHead};
 
 pub use self::core::{EngineConfig, Totals};
 pub use group::GroupConfig;
 pub use peers::PeerView;
 
 use self::core::{Asker, Core};
-use event::JobView;
+use event::{FileView, JobView};
 use explain::Decision;
 use file::{JobFile, Stage};
-use io::{Effect, EffectId, Input, JobCommand, Now, Output, StoredJob};
+use io::{EffectId, Input, Now, Output, StoredJob};
+use job::Job;
 use look::Heed;
 use mutant::Mutant;
 use serve::Shelf;
 
-use crate::job::{FileId, JobId, JobSpec, PeerFlags};
+use crate::job::{FileId, JobId, PeerFlags};
 use crate::record::RecordSummary;
 
 /// Jobs that are over and still shown, with their decisions; older ones are forgotten.
 pub const ENDED_JOBS_MAX: usize = 64;
+/// Delivered files whose swarms still get answers; what older ones were is the cache's to know.
+const ENDED_FILES_MAX: usize = 256;
 
 /// The deciding part of a node.
 #[derive(Debug)]
 pub struct Engine {
     core: Core,
+    jobs: BTreeMap<JobId, Job>,
+    /// Files that are on their way, of all jobs, and those that were delivered last.
     files: BTreeMap<FileId, JobFile>,
+    /// Jobs to be looked at, beside those with dirty files.
+    touched: BTreeSet<JobId>,
+    /// When turns are to be given anew.
+    turns_at: Instant,
+    next_place: u64,
     /// Jobs that are over, oldest first.
     ended: Vec<JobId>,
+    /// Files that are delivered, oldest first.
+    ended_files: VecDeque<FileId>,
 }
 
 impl Engine {
     /// An engine that knows nothing yet.
     #[must_use]
     pub fn new(config: EngineConfig, now: Now) -> Self {
-        Self { core: Core::new(config, now), files: BTreeMap::new(), ended: Vec::new() }
+        Self {
+            core: Core::new(config, now),
+            jobs: BTreeMap::new(),
+            files: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            turns_at: Instant::NEVER,
+            next_place: 1,
+            ended: Vec::new(),
+            ended_files: VecDeque::new(),
+        }
     }
 
     /// Takes a fact in.
     pub fn handle_input(&mut self, input: Input, now: Now) {
         self.core.now = now;
         match input {
-            Input::Submit { job, spec } => self.submit(job, spec),
-            Input::JobFound(stored) => self.job_found(stored),
-            Input::Command { job, command } => self.command(job, command),
+            Input::Submit { job, spec, by, start } => self.submit(job, *spec, by, start),
+            Input::JobFound(stored) => self.job_found(*stored),
+            Input::Command { job, command, by } => self.command(job, command, by),
+            Input::PolicyChanged(policy) => self.policy_changed(*policy),
+            Input::NetworkChanged { up } => self.network_changed(up),
             Input::FlagsChanged(flags) => self.flags_changed(flags),
             Input::JobPersisted { .. }
             | Input::PartOpened { .. }
@@ -137,8 +164,11 @@ impl Engine {
         self.core.now = now;
         self.core.wake_sessions();
         let time = self.core.time();
-        let due = self.files.iter().filter(|(_, job)| job.wakes_at() <= time).map(|(id, _)| *id);
+        let due = self.files.iter().filter(|(_, file)| file.wakes_at() <= time).map(|(id, _)| *id);
         self.core.dirty.extend(due);
+        let due = self.jobs.iter().filter(|(_, job)| job.wakes_at() <= time).map(|(id, _)| *id);
+        self.touched.extend(due);
+        self.core.requeue |= self.turns_at <= time;
         self.turn();
     }
 
@@ -147,7 +177,9 @@ impl Engine {
         if let Some(effect) = self.core.effects.pop_front() {
             return Output::Effect(Box::new(effect));
         }
-        let jobs = self.files.values().map(JobFile::wakes_at).min().unwrap_or(Instant::NEVER);
+        let files = self.files.values().map(JobFile::wakes_at).min().unwrap_or(Instant::NEVER);
+        let jobs = self.jobs.values().map(Job::wakes_at).min().unwrap_or(Instant::NEVER);
+        let jobs = jobs.min(files).min(self.turns_at);
         let core = self.core.peers.wake().min(self.core.have_wake()).min(self.core.flood_wake());
         let at = if Mutant::NeverRests.lives() { self.core.time() } else { jobs.min(core) };
         Output::WaitUntil(at)
@@ -156,25 +188,31 @@ impl Engine {
     /// A job as it stands.
     #[must_use]
     pub fn job_view(&self, job: JobId) -> Option<JobView> {
-        self.files.get(&FileId::first(job)).map(|job| job.view(&self.core))
+        self.jobs.get(&job).map(|job| job.view(&self.files, &self.core))
     }
 
     /// All jobs that are known, those that are over included, in the order of their ids.
     #[must_use]
     pub fn job_views(&self) -> Vec<JobView> {
-        self.files.values().map(|job| job.view(&self.core)).collect()
+        self.jobs.values().map(|job| job.view(&self.files, &self.core)).collect()
     }
 
-    /// Why every range of a job came from where it came.
+    /// The files of a job, in their order.
+    #[must_use]
+    pub fn file_views(&self, job: JobId) -> Option<Vec<FileView>> {
+        self.jobs.get(&job).map(Job::file_views)
+    }
+
+    /// Why every range of a job's files came from where it came, file by file.
     #[must_use]
     pub fn decisions(&self, job: JobId) -> Option<Vec<Decision>> {
-        self.files.get(&FileId::first(job)).map(|job| job.why.log().to_vec())
+        self.jobs.get(&job).map(|job| job.decisions(&self.files))
     }
 
     /// A job as it is kept across restarts.
     #[must_use]
     pub fn stored_job(&self, job: JobId) -> Option<StoredJob> {
-        self.files.get(&FileId::first(job)).map(JobFile::stored)
+        self.jobs.get(&job).map(Job::stored)
     }
 
     /// The peers that are connected or banned.
@@ -207,45 +245,17 @@ impl Engine {
         Totals { banned_peers, ..self.core.totals }
     }
 
-    fn submit(&mut self, id: JobId, spec: JobSpec) {
-        let id = FileId::first(id);
-        if self.files.contains_key(&id) {
-            return;
-        }
-        let mut job = JobFile::new(id, spec, &self.core);
-        let stored = job.stored();
-        job.waiting = Some(self.core.ask(id, |id| Effect::PersistJob { id, job: stored }));
-        self.files.insert(id, job);
-    }
-
-    fn job_found(&mut self, stored: StoredJob) {
-        let id = FileId::first(stored.id);
-        if !self.files.contains_key(&id) {
-            let mut job = JobFile::found(stored, &self.core);
-            job.heed(Heed::Now, &mut self.core);
-            self.files.insert(id, job);
-        }
-    }
-
-    fn command(&mut self, id: JobId, command: JobCommand) {
-        match self.files.get_mut(&FileId::first(id)) {
-            Some(job) => {
-                job.command(command, &mut self.core);
-                job.heed(Heed::Now, &mut self.core);
-            }
-            None => {
-                let reason = "there is no such job".to_owned();
-                self.core.effect(Effect::Tell(event::Event::CommandRefused { job: id, reason }));
-            }
-        }
-    }
-
     fn flags_changed(&mut self, flags: PeerFlags) {
         let before = std::mem::replace(&mut self.core.flags, flags);
         if before.server && !flags.server {
             self.core.stop_serving();
         }
         self.with_all(Heed::Now, JobFile::flags_changed);
+        let toggled = before.client != flags.client;
+        for job in self.jobs.values_mut().filter(|job| toggled && job.spec.flags.client) {
+            job.flags_toggled(&mut self.core);
+            self.touched.insert(job.id);
+        }
     }
 
     /// The answer to an effect with an id.
@@ -253,35 +263,37 @@ impl Engine {
         let Some(id) = effect_of(&input) else { return };
         let owner = match self.core.askers.remove(&id) {
             Some(Asker::File(owner)) => owner,
-            Some(asker) => {
+            Some(Asker::Job(job)) => {
+                if let Input::JobPersisted { outcome, .. } = input {
+                    self.persisted(job, id, outcome);
+                }
+                return;
+            }
+            Some(Asker::List { peer, content, part }) => {
                 if let Input::ListRead { values, .. } = input {
-                    self.core.list_read(asker, values);
+                    self.core.list_read(peer, content, part, values);
                 }
                 return;
             }
             None => return,
         };
         let core = &mut self.core;
-        let Some(job) = self.files.get_mut(&owner) else { return };
-        job.heed(Heed::Now, core);
+        let Some(file) = self.files.get_mut(&owner) else { return };
+        file.heed(Heed::Now, core);
         if let Input::Probed { outcome, .. } = input {
-            job.probed(id, outcome, core);
+            file.probed(id, outcome, core);
             return;
         }
-        if !job.answered(id) {
+        if !file.answered(id) {
             return;
         }
         match input {
-            Input::JobPersisted { outcome, .. } => {
-                let is_refused = !job.persisted(outcome, core);
-                self.files.retain(|id, _| *id != owner || !is_refused);
-            }
-            Input::PartOpened { outcome, .. } => job.opened(outcome, core),
-            Input::PartReset { outcome, .. } => job.part_reset(outcome, core),
-            Input::Sealed { outcome, .. } => job.seal_ended(outcome, core),
-            Input::Delivered { outcome, .. } => job.delivered(outcome, core),
-            Input::PartDropped { .. } => job.dropped(core),
-            Input::ListRecalled { list, .. } => job.list_recalled(list, core),
+            Input::PartOpened { outcome, .. } => file.opened(outcome, core),
+            Input::PartReset { outcome, .. } => file.part_reset(outcome, core),
+            Input::Sealed { outcome, .. } => file.seal_ended(outcome, core),
+            Input::Delivered { outcome, .. } => file.delivered(outcome, core),
+            Input::PartDropped { .. } => file.dropped(core),
+            Input::ListRecalled { list, .. } => file.list_recalled(list),
             _ => {}
         }
     }
@@ -310,6 +322,10 @@ impl Engine {
                 self.session_event(peer, event);
             } else if let Some(id) = self.core.dirty.pop_first() {
                 self.advance(id);
+            } else if let Some(id) = self.touched.pop_first() {
+                self.step(id);
+            } else if std::mem::take(&mut self.core.requeue) {
+                self.give_turns();
             } else {
                 break;
             }
@@ -319,110 +335,20 @@ impl Engine {
     }
 
     fn advance(&mut self, id: FileId) {
-        let Some(job) = self.files.get_mut(&id) else { return };
-        let was_over = job.stage == Stage::Over && self.ended.contains(&id.job);
-        job.look(&mut self.core);
-        job.tell(&mut self.core);
-        if job.stage == Stage::Over && !was_over {
-            self.core.peers.forget_job(id);
-            self.ended.push(id.job);
-            if self.ended.len() > ENDED_JOBS_MAX {
-                let oldest = self.ended.remove(0);
-                self.files.remove(&FileId::first(oldest));
-                self.core.effect(Effect::ForgetJob { job: oldest });
-            }
+        let Some(file) = self.files.get_mut(&id) else { return };
+        file.look(&mut self.core);
+        self.touched.insert(id.job);
+        if file.stage == Stage::Over && !std::mem::replace(&mut file.is_listed, true) {
+            self.core.peers.forget_file(id);
+            self.ended_files.push_back(id);
         }
-    }
-
-    fn session_event(&mut self, peer: PeerId, event: SessionEvent) {
-        match event {
-            SessionEvent::Ready => {
-                if let Some(peer) = self.core.peers.get_mut(peer) {
-                    peer.ready = true;
-                }
-                self.with_all(Heed::Soon, |file, _| file.ask_at = Instant::ZERO);
+        while self.ended_files.len() > ENDED_FILES_MAX {
+            let oldest = self.ended_files.pop_front().and_then(|id| self.files.remove(&id));
+            if let Some(file) = oldest
+                && let Some(job) = self.jobs.get_mut(&file.id.job)
+            {
+                job.absorb(&file);
             }
-            SessionEvent::Found { key, answer } => {
-                let asked = self.core.peers.get_mut(peer).and_then(|peer| peer.asks.remove(&key));
-                self.with_file(asked, |file, core| file.answered_by(peer, answer, core));
-            }
-            SessionEvent::HaveChanged { content } => {
-                self.with_files_of(peer, |file, core| file.have_changed(peer, content, core));
-            }
-            SessionEvent::ListComplete { content: _, list } => {
-                self.with_all(Heed::Now, |file, core| file.list_arrived(peer, &list, core));
-            }
-            SessionEvent::ListFailed { content, reason } => {
-                self.with_files_of(peer, |file, core| {
-                    file.list_failed(peer, content, &reason, core);
-                    Heed::Now
-                });
-            }
-            SessionEvent::Refused { request, reason } => {
-                let lease = self.core.peers.get_mut(peer).and_then(|peer| peer.requests.remove(&request));
-                if let Some((job, lease)) = lease {
-                    self.with_file(Some(job), |file, core| file.refused(lease, peer, reason, core));
-                }
-            }
-            SessionEvent::Asked { key, id, proof } => self.shelf().asked(peer, key, id, &proof),
-            SessionEvent::ListAsked { content, part } => self.shelf().list_asked(peer, content, part),
-            SessionEvent::Wanted { request, content, ranges, values } => {
-                self.shelf().wanted(peer, request, content, ranges, values);
-            }
-            SessionEvent::Interested { id, proof, len, fetches } => {
-                let job = self.shelf().swarm_of(peer, id, &proof);
-                self.with_file(job, |file, core| file.member_joined(peer, len, fetches, core));
-            }
-            SessionEvent::Withdrew { swarm } => {
-                if let Some(peer) = self.core.peers.get_mut(peer) {
-                    peer.granted.remove(&swarm);
-                }
-                self.with_swarm(swarm, |file, core| {
-                    file.member_left(peer, core.time());
-                    Heed::Soon
-                });
-            }
-            SessionEvent::PiecesClaimed(claim) => {
-                self.with_swarm(claim.swarm, |file, core| file.pieces_claimed(peer, &claim, core));
-            }
-            SessionEvent::SegmentClaimed(claim) => {
-                self.with_swarm(claim.swarm, |file, core| file.segment_claimed(peer, &claim, core.time()));
-            }
-            SessionEvent::TokenShown(token) => self.core.token_shown(peer, &token),
-            SessionEvent::RecordsShown(records) => self.records_shown(peer, &records),
-            SessionEvent::Cancelled { request } => self.core.cancelled(peer, request),
-            SessionEvent::Left { .. } => self.leave_peer(peer),
-            SessionEvent::Failed(error) => self.core.back_off(peer, &error.to_string()),
-        }
-    }
-
-    /// A neighbour that is a member passes on what members say.
-    fn records_shown(&mut self, peer: PeerId, records: &[Record]) {
-        let group = self.core.config.group.as_ref().map(GroupConfig::id);
-        for record in records.iter().filter(|record| Some(record.head().group) == group) {
-            let RecordHead { author, swarm, .. } = *record.head();
-            if !self.core.is_member(peer) || !self.core.may_look_at(peer) {
-                return;
-            }
-            let Some(id) = Core::swarm_job(&self.files, swarm).map(|job| job.id) else { continue };
-            let Some(job) = self.files.get(&id) else { continue };
-            let contents = || self.files.values().filter(|job| job.knows_author(author)).count();
-            if !job.knows_author(author) && contents() >= CONTENTS_PER_PEER_MAX {
-                continue;
-            }
-            let Some(job) = self.files.get_mut(&id) else { continue };
-            match job.hear(peer, record, &mut self.core) {
-                Some(heed) => job.heed(heed, &mut self.core),
-                None => return self.core.back_off(peer, "it passed on what nobody had signed"),
-            }
-        }
-    }
-
-    /// Says what there is to say to members, and passes on what was heard, when its time has come.
-    fn tell_records(&mut self) {
-        if self.core.flood_wake() <= self.core.time() {
-            self.files.values_mut().for_each(|job| job.say_unsaid(&mut self.core));
-            self.core.flush_records();
         }
     }
 

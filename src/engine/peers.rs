@@ -159,10 +159,10 @@ impl Peers {
         }
     }
 
-    /// Nobody needs to be asked for this job any more.
-    pub(super) fn forget_job(&mut self, job: FileId) {
+    /// Nobody needs to be asked for this file any more.
+    pub(super) fn forget_file(&mut self, file: FileId) {
         self.table.values_mut().for_each(|peer| {
-            peer.asked.remove(&job);
+            peer.asked.remove(&file);
         });
     }
 

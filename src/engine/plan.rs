@@ -201,7 +201,7 @@ impl JobFile {
     /// the origin. The first to bring it wins, and the other is stopped: a megabyte at most comes twice.
     fn race_for_small(&mut self, scene: &Scene, core: &mut Core) {
         let is_small = self.len.is_some_and(|len| len <= SMALL_FILE);
-        if !is_small || self.spec.priority != Priority::Foreground {
+        if !is_small || self.wish.priority != Priority::Foreground {
             return;
         }
         let runs = |(_, lease): &(&LeaseId, &OpenLease)| is_long(lease);
@@ -323,7 +323,7 @@ impl JobFile {
         let now = core.time();
         let (measured, origin) = (self.origin_is_measured(), self.origin_rate());
         let provisional = self.claims.trusted.is_none();
-        let threshold = match (provisional, self.spec.priority) {
+        let threshold = match (provisional, self.wish.priority) {
             // CLAIM-13: what rests on words must not be slower than plain HTTP.
             (true, _) => origin,
             (false, Priority::Foreground) if measured => origin / 2,
@@ -331,7 +331,7 @@ impl JobFile {
             (false, Priority::High | Priority::Normal | Priority::Low) => RATE_MIN,
         };
         // A job with a limit of its own is not slow because of its sources.
-        let limit = self.spec.limit_bytes_per_s.map_or(u64::MAX, |limit| limit.get() / 2);
+        let limit = self.wish.limit.map_or(u64::MAX, |limit| limit.get() / 2);
         let threshold = threshold.min(limit);
         if self.peers_speed.owing(now) >= Duration::from_millis(1_500) {
             let rate = self.peers_speed.recent(now);

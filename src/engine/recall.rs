@@ -64,7 +64,7 @@ impl JobFile {
         if matches!(self.recall, Recall::Untried) {
             // A private record may belong to another user, as far as is known here.
             let is_ours = |record: &&RecordSummary| !matches!(record.scope, Scope::Private { .. });
-            let records = self.spec.digests.iter().flat_map(|digest| core.records_of(digest));
+            let records = self.wish.digests.iter().flat_map(|digest| core.records_of(digest));
             let best = records.filter(is_ours).max_by_key(|record| pieces_of(record).count());
             self.recall = match best.filter(|record| record.content.len > 0).cloned() {
                 None => Recall::Over(None),
@@ -79,7 +79,7 @@ impl JobFile {
     }
 
     /// The list of the record came, or it is not there any more.
-    pub(super) fn list_recalled(&mut self, list: Option<Arc<HashList>>, core: &mut Core) {
+    pub(super) fn list_recalled(&mut self, list: Option<Arc<HashList>>) {
         let Recall::Listing(record) = std::mem::take(&mut self.recall) else { return };
         let list = list.filter(|list| list.content() == record.content);
         self.recall = match list {
@@ -92,7 +92,7 @@ impl JobFile {
         let Recall::Copying(found) = &self.recall else { return };
         let (content, scope) = (found.record.content, found.record.scope);
         if scope != Scope::Shareable {
-            self.keep_private(core);
+            self.keep_private();
         }
         // This node checked the digest over these very bytes: it names this root and this length.
         self.claims.root = Some(content.root);
@@ -119,7 +119,7 @@ impl JobFile {
         let (id, scope) = (found.record.id, found.record.scope);
         let now = core.time();
         let stuck = |lease: &OpenLease| lease.is_from_cache() && now.since(lease.moved) >= STUCK_AFTER;
-        let is_stuck = self.spec.limit_bytes_per_s.is_none() && self.leases.values().any(stuck);
+        let is_stuck = self.wish.limit.is_none() && self.leases.values().any(stuck);
         if is_stuck || self.len != Some(found.list.content().len) {
             // The disk it lies on does not answer; or the part is of another file by now.
             self.stop_where(core, OpenLease::is_from_cache);

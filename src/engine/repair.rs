@@ -10,6 +10,7 @@ use super::file::JobFile;
 use super::io::Standing;
 use super::lease::Purpose;
 use super::planner::pieces_in;
+use super::trouble::Trouble;
 use super::why::Chosen;
 
 const WALK_LEN: u64 = 256 * 1024;
@@ -114,7 +115,7 @@ impl JobFile {
         if matches!(self.origin.reach, Reach::Unknown | Reach::Away) {
             return self.wait_for_another_word(text, core);
         }
-        self.fail(Failure::Integrity, text, core);
+        self.fail(Failure::Integrity, Trouble::integrity(text), core);
         // A later attempt starts from nothing: what is here is known to be wrong.
         self.reset_to = self.pinned.clone();
     }
@@ -127,7 +128,7 @@ impl JobFile {
             self.refute(content, core);
         }
         self.reset_to = self.pinned.clone();
-        self.fail_for_now(text, core);
+        self.fail_for_now(Trouble::integrity(text), core);
     }
 
     /// A list whose author alone gave everything that is not from the origin, and that is wrong: a lie (TRUST-8).

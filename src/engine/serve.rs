@@ -232,8 +232,13 @@ impl Core {
         }
     }
 
-    pub(super) fn list_read(&mut self, asker: Asker, values: Option<Vec<peer_proto::content::Hash>>) {
-        let Asker::List { peer: id, content, part } = asker else { return };
+    pub(super) fn list_read(
+        &mut self,
+        id: PeerId,
+        content: ContentId,
+        part: ListPart,
+        values: Option<Vec<peer_proto::content::Hash>>,
+    ) {
         if let Some(peer) = self.peers.get_mut(id) {
             peer.session.send_list(content, part, values);
         }
@@ -416,7 +421,7 @@ impl Shelf<'_> {
             let on_its_way = match job.delivered_at {
                 // The cache takes it in by itself.
                 Some(at) => self.core.time().since(at) < KEPT_WITHIN,
-                None => matches!(job.stage, Stage::Delivering | Stage::Dropping | Stage::Recording),
+                None => matches!(job.stage, Stage::Delivering | Stage::Delivered | Stage::Dropping),
             };
             is_it && on_its_way
         })

@@ -114,7 +114,7 @@ impl JobFile {
         let expects = core.config.expects_peers && alone_for < ALONE_AFTER && self.sources.is_empty();
         let is_small = self.len.is_some_and(|len| len <= SMALL_FILE);
         self.swarm.as_ref().is_some_and(|swarm| swarm.home.has_company() || expects)
-            && !(is_small && self.spec.priority == Priority::Foreground)
+            && !(is_small && self.wish.priority == Priority::Foreground)
             && self.origin.gives_ranges()
             && self.is_joinable()
     }

@@ -1,60 +1,27 @@
-//! What a job looks like from outside, and who was passed over.
+//! How a file's sources stand, in words, and who was passed over.
 //!
 //! Knows: words for people. Does not know: decisions.
 
 use super::core::Core;
-use super::event::{Event, JobView, SourceShare};
 use super::fetch::Reach;
 use super::file::JobFile;
-use super::io::Effect;
 use super::peers::Peer;
 use super::why::{OriginStand, PeerStand, Scenery};
 use peer_proto::peer::PeerId;
-use peer_proto::time::Instant;
 use std::time::Duration;
 
 /// Changes of progress are told at most this often for each job.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
 impl JobFile {
-    pub(super) fn view(&self, core: &Core) -> JobView {
-        let mut sources: Vec<SourceShare> = self
-            .shares
-            .values()
-            .map(|share| SourceShare {
-                source: share.name.clone(),
-                address: share.address.clone(),
-                bytes: share.bytes,
-                leases: share.leases,
-            })
-            .collect();
-        sources.sort_by(|one, other| other.bytes.cmp(&one.bytes).then_with(|| one.source.cmp(&other.source)));
-        JobView {
-            id: self.id.job,
-            url: self.spec.url.clone(),
-            destination: self.spec.destination.clone(),
-            state: self.state,
-            reason: self.reason.clone(),
-            failure: self.failure,
-            len: self.len,
-            stored: self.stored_bytes(),
-            bytes: self.bytes,
-            sources,
-            restarts: self.restarts,
-            blake3: self.blake3.clone(),
-            sha256: self.sha256.clone(),
-            trust: self.trust_text(core),
-        }
-    }
-
-    fn stored_bytes(&self) -> u64 {
+    pub(super) fn stored_bytes(&self) -> u64 {
         match self.blake3 {
             Some(_) => self.len.unwrap_or(0),
             None => self.pieces.bytes(self.geometry.as_ref()),
         }
     }
 
-    fn trust_text(&self, core: &Core) -> String {
+    pub(super) fn trust_text(&self, core: &Core) -> String {
         let digests = self.digests();
         let Some(digest) = digests.first() else {
             let unknown = match self.origin.reach {
@@ -71,7 +38,7 @@ impl JobFile {
     }
 
     fn why_no_peers(&self, core: &Core) -> Option<&'static str> {
-        match (core.flags.client, self.spec.flags.client) {
+        match (core.flags.client, self.wish.flags.client) {
             (false, _) => Some("the computer's client flag is off"),
             (true, false) => Some("the job's client flag is off"),
             (true, true) => None,
@@ -95,9 +62,9 @@ impl JobFile {
         let now = core.time();
         let origin = match self.origin.reach {
             Reach::Up if self.origin.breaker.is_closed(now) => OriginStand::Ready,
-            Reach::Up | Reach::Away => OriginStand::Waits(self.origin.fault.clone()),
+            Reach::Up | Reach::Away => OriginStand::Waits(self.origin.fault.text.clone()),
             Reach::Unknown => OriginStand::Unasked,
-            Reach::Dead => OriginStand::Dead(self.origin.fault.clone()),
+            Reach::Dead => OriginStand::Dead(self.origin.fault.text.clone()),
         };
         let unnamed = if self.is_named() { None } else { Some("no digest is known") };
         let nobody = self.why_no_peers(core).or(unnamed);
@@ -123,20 +90,6 @@ impl JobFile {
             Some(source) if !source.breaker.is_closed(now) => PeerStand::Waits(source.breaker.failures()),
             Some(source) if !self.claims.is_accepted(source.content) => PeerStand::NoList,
             Some(_) => PeerStand::Busy,
-        }
-    }
-
-    /// Tells watchers what changed: states at once, progress ten times a second.
-    pub(super) fn tell(&mut self, core: &mut Core) {
-        let now = core.time();
-        let due = self.told_at.map_or(Instant::ZERO, |told| told.after(TELL_EVERY));
-        if self.announce || (self.changed && due <= now) {
-            self.announce = false;
-            self.changed = false;
-            self.told_at = Some(now);
-            core.effect(Effect::Tell(Event::JobChanged(Box::new(self.view(core)))));
-        } else if self.changed {
-            self.wake = self.wake.min(due);
         }
     }
 }

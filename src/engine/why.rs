@@ -254,6 +254,7 @@ impl Entry {
             Self::Kept(decision) => Decision::clone(decision),
             Self::Made(made) => Decision {
                 at_ms: made.at_ms,
+                file: None,
                 range: made.range,
                 chosen: made.chosen.to_string(),
                 why: made.why.clone().into_owned(),

@@ -5,21 +5,26 @@
 
 pub mod queue;
 mod remote;
-mod transition;
+mod wish;
 
 use std::fmt;
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use peer_proto::digest::{Digest, bytes_from_hex};
 use serde::{Deserialize, Serialize};
 
+pub use queue::error::{Code, Context, JobError};
+pub use queue::policy::{Effective, JobCounts, Maker, Policy, PolicyRow};
+pub use queue::spec::{
+    Change as JobChange, FileSpec, Limits, Moment, NotifyFlags, Spec as JobSpec, SpecError,
+};
+pub use queue::state::{Cause, Refusal, State as JobState};
 pub use remote::{Header, Headers, Rates, Redirects, Remote, RemoteRange};
-pub use transition::{NotAllowed, Trigger};
+pub use wish::Wish;
 
 /// Names a job for ever: 16 random bytes, written as 32 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct JobId(pub [u8; 16]);
 
@@ -63,13 +68,59 @@ impl From<JobId> for String {
     }
 }
 
-/// One file of a job. A job has one file for now; the index leaves room for more.
+/// One file of a job.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct FileId {
     /// The job the file belongs to.
     pub job: JobId,
     /// Its place in the job, from zero.
     pub index: u16,
+}
+
+impl JobSpec {
+    /// A job of one file, named after it; everything else stays at its default.
+    #[must_use]
+    pub fn for_file(url: impl Into<String>, destination: impl Into<PathBuf>) -> Self {
+        let file = FileSpec {
+            url: url.into(),
+            mirrors: Vec::new(),
+            destination: destination.into(),
+            digests: Vec::new(),
+            ranges: Vec::new(),
+        };
+        let spec = Self { files: vec![file], ..Self::default() };
+        Self { name: spec.suggested_name(), ..spec }
+    }
+
+    /// The same job, its first file named by these digests.
+    #[must_use]
+    pub fn named_by(mut self, digests: Vec<Digest>) -> Self {
+        self.files.iter_mut().take(1).for_each(|file| file.digests.clone_from(&digests));
+        self
+    }
+}
+
+/// Who asks for something: a user of this machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Caller {
+    /// His number.
+    pub uid: u32,
+    /// Whether he may manage everybody's jobs: uid 0, the daemon's own user, members of the configured group.
+    pub is_administrator: bool,
+}
+
+impl Caller {
+    /// For whom limits are asked.
+    #[must_use]
+    pub const fn maker(&self) -> Maker {
+        if self.is_administrator { Maker::Administrator } else { Maker::User }
+    }
+
+    /// Whether he may see and change a job of this owner (SEC-1).
+    #[must_use]
+    pub const fn may_manage(&self, owner: u32) -> bool {
+        self.is_administrator || self.uid == owner
+    }
 }
 
 impl FileId {
@@ -128,64 +179,4 @@ pub enum Existing {
     Refuse,
     /// An existing regular file of the same owner is replaced by the rename.
     Replace,
-}
-
-/// What a user asks for. Immutable once submitted.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct JobSpec {
-    /// Where the bytes come from first: an absolute http or https URL, at most 2 200 bytes.
-    pub url: String,
-    /// Where the file goes: an absolute path whose folder exists.
-    pub destination: PathBuf,
-    /// Digests the file must have; each one gives trust level 3.
-    #[serde(default)]
-    pub digests: Vec<Digest>,
-    /// The job's half of the permissions.
-    #[serde(default)]
-    pub flags: PeerFlags,
-    /// How urgent it is.
-    #[serde(default)]
-    pub priority: Priority,
-    /// Whether the file is delivered as soon as it is sealed, without a `complete` of the user.
-    #[serde(default)]
-    pub auto_complete: bool,
-    /// Bytes per second the job may take from all sources together; no limit if absent.
-    #[serde(default)]
-    pub limit_bytes_per_s: Option<NonZeroU64>,
-    /// What happens when the destination's name is taken.
-    #[serde(default)]
-    pub existing: Existing,
-}
-
-/// Where a job stands (`spec`: BITS states; the numbers are BITS').
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum JobState {
-    /// Waits for its turn.
-    Queued,
-    /// Asks the origin and looks for peers.
-    Connecting,
-    /// Bytes are coming in.
-    Transferring,
-    /// Stopped by its owner.
-    Suspended,
-    /// Stopped by an error a retry cannot mend.
-    Error,
-    /// Waits to try again after an error that may pass.
-    TransientError,
-    /// Sealed: exact, synced, waiting to be completed.
-    Transferred,
-    /// Delivered under its final name.
-    Acknowledged,
-    /// Given up by its owner; nothing is left of it.
-    Cancelled,
-}
-
-impl JobState {
-    /// Whether nothing can happen to the job any more.
-    #[must_use]
-    pub const fn is_final(self) -> bool {
-        matches!(self, Self::Acknowledged | Self::Cancelled)
-    }
 }

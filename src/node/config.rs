@@ -5,7 +5,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::job::PeerFlags;
+use crate::engine::queue::QueueConfig;
+use crate::job::{PeerFlags, Policy};
 use crate::origin::OriginConfig;
 use crate::swarm::PeerAddress;
 
@@ -35,6 +36,10 @@ pub struct NodeConfig {
     pub flags: Option<PeerFlags>,
     /// How origins are asked.
     pub origin: OriginConfig,
+    /// How jobs share it.
+    pub queue: QueueConfig,
+    /// What the administrator allows.
+    pub policy: Policy,
     /// For whose sake it runs.
     pub kind: NodeKind,
 }
@@ -54,6 +59,8 @@ impl NodeConfig {
             static_peers: Vec::new(),
             flags: Some(PeerFlags::BOTH),
             origin: OriginConfig::default(),
+            queue: QueueConfig::default(),
+            policy: Policy::default(),
             kind: NodeKind::Embedded,
         }
     }

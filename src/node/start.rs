@@ -16,7 +16,7 @@ use crate::disk::RealFiles;
 use crate::driver::{Driver, DriverParts};
 use crate::engine::io::{Input, StoredJob};
 use crate::engine::{Engine, EngineConfig, GroupConfig};
-use crate::job::PeerFlags;
+use crate::job::{PeerFlags, Policy};
 use crate::origin::Origin;
 use crate::store::index::INDEXED_FROM;
 use crate::store::{FlagStore, Index, JobStore, StateFolder};
@@ -64,7 +64,16 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
 
     let (tell, facts) = mpsc::channel(FACTS_WAITING_MAX);
     let (embedded, me, group) = (config.kind == NodeKind::Embedded, swarm.peer_id(), known.group);
-    let engine_config = EngineConfig { me, seed, flags, embedded, expects_peers, group };
+    let engine_config = EngineConfig {
+        me,
+        seed,
+        flags,
+        embedded,
+        expects_peers,
+        group,
+        queue: config.queue.bounded(),
+        policy: config.policy.over(&Policy::default()),
+    };
     let engine = Engine::new(engine_config, clock.now());
     let records = known.cache.records();
     let transfer = Transfer::new(TransferParts {
@@ -92,7 +101,7 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
     let facts = records
         .into_iter()
         .map(Input::RecordHeld)
-        .chain(known.stored.into_iter().map(Input::JobFound))
+        .chain(known.stored.into_iter().map(Box::new).map(Input::JobFound))
         .collect();
     tracing::info!(peer = %handle.peer_id(), started_unix_ms = clock::wall_unix_ms(), "node started");
     let driver = tokio::spawn(driver.run(facts, stop.clone()));

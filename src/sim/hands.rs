@@ -44,7 +44,7 @@ impl Node {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::PersistJob { id, job } => {
-                self.jobs.insert(job.id, job);
+                self.jobs.insert(job.id, *job);
                 self.tell_later(SYNC_TIME, Input::JobPersisted { id, outcome: Ok(()) });
             }
             Effect::ForgetJob { job } => drop(self.jobs.remove(&job)),
@@ -77,7 +77,10 @@ impl Node {
                 self.must_be_idle(file, "a file is delivered");
                 self.tell_later(SYNC_TIME, Input::Delivered { id, outcome: Ok(()) });
             }
-            Effect::DropPart { id, file } => {
+            // Every byte is counted again when it is opened: nothing is held open here.
+            Effect::ClosePart { file } => self.must_be_idle(file, "a part is closed"),
+            Effect::SetRates { .. } => {}
+            Effect::DropPart { id, file, .. } => {
                 self.parts.remove(&file);
                 self.tell_later(SYNC_TIME, Input::PartDropped { id });
             }

@@ -19,8 +19,9 @@ use super::moves::{Running, Use};
 use super::part::Part;
 use crate::engine::event::JobView;
 use crate::engine::io::{EffectId, Input, LeaseId, Now, ServeId, StoredJob};
+use crate::engine::queue::QueueConfig;
 use crate::engine::{Engine, EngineConfig};
-use crate::job::{Existing, FileId, JobId, JobSpec, JobState, PeerFlags, Priority};
+use crate::job::{Caller, FileId, JobId, JobSpec, JobState, PeerFlags, Policy, Priority};
 use crate::record::{Holding, RecordId, RecordSummary, Scope};
 
 /// Sessions with strangers at a time, as the real node has them.
@@ -36,6 +37,8 @@ pub(super) const WALL_UNIX_S: u64 = 1_800_000_000;
 /// Sessions that a member of a group keeps at most, and dials: it hears of the others through these.
 const MEMBERS_MAX: usize = 16;
 const MEMBERS_DIALLED_MAX: usize = 10;
+/// As `get` has it: somebody waits.
+const RETRY_DELAY_S: u64 = 5;
 /// Facts a node may be told in one moment before it counts as running in circles.
 const FACTS_PER_MOMENT_MAX: u32 = 20_000;
 
@@ -366,20 +369,13 @@ impl Node {
 
     fn job_spec(&self) -> JobSpec {
         let library = &self.spec.library;
+        let digest = self.spec.names.and_then(|algorithm| library.digest(TRUTH, algorithm));
         JobSpec {
-            url: URL.into(),
-            destination: "/home/user/file".into(),
-            digests: self
-                .spec
-                .names
-                .and_then(|algorithm| library.digest(TRUTH, algorithm))
-                .into_iter()
-                .collect(),
             flags: self.spec.job_flags,
             priority: self.spec.priority,
             auto_complete: true,
-            limit_bytes_per_s: None,
-            existing: Existing::Refuse,
+            retry_delay_s: RETRY_DELAY_S,
+            ..JobSpec::for_file(URL, "/home/user/file").named_by(digest.into_iter().collect())
         }
     }
 
@@ -416,6 +412,8 @@ fn engine(host: HostId, spec: &NodeSpec, dice: &mut Dice, now: Instant) -> Engin
         embedded: false,
         expects_peers: true,
         group: spec.library.roster().and_then(|roster| roster.membership(host)),
+        queue: QueueConfig::default(),
+        policy: Policy::default().over(&Policy::default()),
     };
     Engine::new(config, wall(now))
 }
@@ -445,13 +443,13 @@ impl Host for Node {
             ..Tally::default()
         };
         self.inbox.extend(self.records.values().map(|(record, _)| Input::RecordHeld(record.clone())));
-        self.inbox.extend(self.jobs.values().cloned().map(Input::JobFound));
+        self.inbox.extend(self.jobs.values().cloned().map(Box::new).map(Input::JobFound));
         let job = job_id(self.host);
         if let Some(after) = self.spec.wants_after.filter(|_| done.is_none()) {
             self.has_asked = true;
             if !self.jobs.contains_key(&job) {
-                let spec = self.job_spec();
-                self.tell_later(after, Input::Submit { job, spec });
+                let (spec, by) = (Box::new(self.job_spec()), Caller { uid: 1_000, is_administrator: false });
+                self.tell_later(after, Input::Submit { job, spec, by, start: true });
             }
         }
         self.work();

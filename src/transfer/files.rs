@@ -26,7 +26,7 @@ use crate::disk::{self, RealFiles};
 use crate::engine::io::{
     EffectId, Input, LocalFault, PartFound, SealFault, SealedFile, ServeFrom, ServeOutcome,
 };
-use crate::job::{Existing, FileId, JobSpec};
+use crate::job::{Existing, FileId, Wish};
 use crate::record::{RecordId, Scope};
 
 /// How often it is looked whether written bytes should be made durable.
@@ -43,16 +43,16 @@ pub const fn existing_rule(existing: Existing) -> disk::Existing {
 
 impl Transfer {
     /// Opens or creates a part and reads its journal. Answered by [`Input::PartOpened`].
-    pub fn open_part(&self, id: EffectId, file: FileId, spec: JobSpec) {
+    pub fn open_part(&self, id: EffectId, file: FileId, wish: Wish) {
         let this = self.clone();
         self.turn(file, async move {
             this.inner.tables.quiet(file).await;
-            let outcome = this.open(file, spec).await;
+            let outcome = this.open(file, wish).await;
             this.tell(Input::PartOpened { id, outcome }).await;
         });
     }
 
-    async fn open(&self, file: FileId, spec: JobSpec) -> Result<PartFound, LocalFault> {
+    async fn open(&self, file: FileId, wish: Wish) -> Result<PartFound, LocalFault> {
         let parts = &self.inner.parts;
         if let Some(before) = self.inner.tables.take_part(file) {
             before.closed.cancel();
@@ -60,13 +60,13 @@ impl Transfer {
         }
         let (files, clock) = (parts.files, parts.clock);
         let journal = parts.jobs.journal_path(file);
-        let pace = spec.limit_bytes_per_s.map(|limit| Arc::new(Pace::new(limit, clock)));
-        let algorithms = followed(&spec);
-        let is_delivered_at_once = spec.auto_complete;
+        let pace = wish.limit.map(|limit| Arc::new(Pace::new(limit, clock)));
+        let algorithms = followed(&wish);
+        let is_delivered_at_once = wish.auto_complete;
         let opened = blocking(move || {
-            let rule = existing_rule(spec.existing);
+            let rule = existing_rule(wish.existing);
             let tag = file.job.to_string();
-            Part::open(&files, &spec.destination, &tag, &journal, rule).map_err(|error| fault::local(&error))
+            Part::open(&files, &wish.destination, &tag, &journal, rule).map_err(|error| fault::local(&error))
         })
         .await?;
         let part = Arc::new(opened.part);
@@ -192,17 +192,40 @@ impl Transfer {
         });
     }
 
-    /// Removes part and journal. Answered by [`Input::PartDropped`].
-    pub fn drop_part(&self, id: EffectId, file: FileId) {
+    /// Writes down what the journal lacks and lets go of the part. Not answered.
+    pub fn close_part(&self, file: FileId) {
         let this = self.clone();
         self.turn(file, async move {
             this.inner.tables.quiet(file).await;
             if let Some(open) = this.inner.tables.take_part(file) {
                 open.closed.cancel();
-                let dropped = blocking(move || open.part.drop_part().map_err(|error| fault::local(&error)));
-                if let Err(error) = dropped.await {
-                    tracing::warn!(job = %file.job, %error, "something of a job stays on disk");
+                let closed = blocking(move || open.part.flush().map_err(|error| fault::local(&error)));
+                if let Err(error) = closed.await {
+                    tracing::warn!(job = %file.job, %error, "some bytes are fetched again");
                 }
+            }
+        });
+    }
+
+    /// Removes part and journal, open or not. Answered by [`Input::PartDropped`].
+    pub fn drop_part(&self, id: EffectId, file: FileId, destination: PathBuf) {
+        let this = self.clone();
+        self.turn(file, async move {
+            this.inner.tables.quiet(file).await;
+            let open = this.inner.tables.take_part(file);
+            let (files, journal) = (this.inner.parts.files, this.inner.parts.jobs.journal_path(file));
+            let dropped = blocking(move || {
+                let dropped = match open {
+                    Some(open) => {
+                        open.closed.cancel();
+                        open.part.drop_part()
+                    }
+                    None => Part::discard(&files, &destination, &file.job.to_string(), &journal),
+                };
+                dropped.map_err(|error| fault::local(&error))
+            });
+            if let Err(error) = dropped.await {
+                tracing::warn!(job = %file.job, %error, "something of a job stays on disk");
             }
             this.tell(Input::PartDropped { id }).await;
         });
@@ -352,11 +375,11 @@ impl Transfer {
 
 /// Digests computed while the file comes in: those the job names; where it names none and may be shared, the one it
 /// is shared under, so that sealing has little left to read.
-fn followed(spec: &JobSpec) -> Vec<Algorithm> {
-    if spec.digests.is_empty() && spec.flags.server {
+fn followed(wish: &Wish) -> Vec<Algorithm> {
+    if wish.digests.is_empty() && wish.flags.server {
         return vec![Algorithm::Sha256];
     }
-    spec.digests.iter().map(Digest::algorithm).collect()
+    wish.digests.iter().map(Digest::algorithm).collect()
 }
 
 async fn blocking<T: Send + 'static>(

@@ -5,10 +5,10 @@
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use nearbits::job::{JobSpec, JobState};
+use nearbits::job::{JobSpec, JobState, Rates};
 use nearbits::node::{Failure, JobCommand};
 
-use crate::lab::{LabNode, assert_exact, blake3_of, sha256_of, wish, wrong_blake3};
+use crate::lab::{LabNode, assert_exact, blake3_of, placed, sha256_of, wish, wrong_blake3};
 use crate::origin_script::{Act, Payload, Scripted, Site};
 use crate::plain_origin::{Content, Manner, PlainOrigin};
 
@@ -37,7 +37,7 @@ async fn files_of_every_telling_size_are_exact() {
             for digests in [Vec::new(), vec![sha256_of(content)]] {
                 let name = format!("{chunked}-{len}-{}", digests.len());
                 let destination = node.path(&name);
-                let view = node.fetch(JobSpec { destination, ..node.spec(&origin, digests) }).await;
+                let view = node.fetch(placed(node.spec(&origin, digests), destination)).await;
                 assert_exact(&node.path(&name), content);
                 assert_eq!((view.len, view.blake3), (Some(len), Some(blake3_of(content).to_hex())), "{name}");
             }
@@ -106,7 +106,11 @@ async fn a_job_stays_under_its_rate() {
     let node = LabNode::start(&[]).await;
     let limit = NonZeroU64::new(4 << 20);
     let clock = nearbits::clock::Clock::start();
-    node.fetch(JobSpec { limit_bytes_per_s: limit, ..node.spec(&origin, Vec::new()) }).await;
+    node.fetch(JobSpec {
+        rates: Rates { total: limit, ..Rates::default() },
+        ..node.spec(&origin, Vec::new())
+    })
+    .await;
     let took = clock.monotonic().as_micros();
     assert!(took >= 1_300_000, "6 MiB at 4 MiB/s in {took} microseconds");
     assert_exact(&node.path("payload.bin"), content);
@@ -120,7 +124,7 @@ async fn a_cancelled_job_leaves_nothing() {
     let node = LabNode::start(&[]).await;
     std::fs::create_dir(node.path("out")).expect("a folder");
     let destination = node.path("out").join("payload.bin");
-    let job = node.submit(JobSpec { destination, ..node.spec(&origin, Vec::new()) }).await;
+    let job = node.submit(placed(node.spec(&origin, Vec::new()), destination)).await;
     node.stored(job, 1 << 20).await;
     node.handle.command(job, JobCommand::Cancel).await.expect("a running job may be cancelled");
     let view = node.settled(job).await;

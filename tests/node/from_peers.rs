@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use nearbits::cache::{Cache, Keep};
 use nearbits::disk::RealFiles;
-use nearbits::job::{JobSpec, PeerFlags};
+use nearbits::job::{JobSpec, PeerFlags, Rates};
 use nearbits::record::{RecordId, Scope};
 use nearbits::store::{Index, StateFolder};
 use peer_proto::verify::{HashList, StreamHasher};
@@ -64,8 +64,8 @@ async fn beside_a_holder(content: Content) -> (PlainOrigin, LabNode, LabNode) {
 
 /// A job that takes two seconds, so that something can happen in the middle of it.
 fn unhurried(node: &LabNode, origin: &PlainOrigin, content: Content) -> JobSpec {
-    let limit_bytes_per_s = NonZeroU64::new(content.len / 2);
-    JobSpec { limit_bytes_per_s, ..node.spec(origin, vec![blake3_of(content)]) }
+    let rates = Rates { total: NonZeroU64::new(content.len / 2), ..Rates::default() };
+    JobSpec { rates, ..node.spec(origin, vec![blake3_of(content)]) }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

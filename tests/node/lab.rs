@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nearbits::job::{Existing, JobId, JobSpec, JobState, PeerFlags, Priority};
+use nearbits::job::{JobId, JobSpec, JobState, PeerFlags, Priority};
 use nearbits::node::{Handle, JobView, Node, NodeConfig, PeerAddress};
 use peer_proto::content::Hash;
 use peer_proto::digest::{Algorithm, Digest};
@@ -150,15 +150,18 @@ impl LabNode {
 /// A foreground job that may use peers.
 pub(crate) fn wish(url: String, destination: PathBuf, digests: Vec<Digest>) -> JobSpec {
     JobSpec {
-        url,
-        destination,
-        digests,
         flags: PeerFlags::BOTH,
         priority: Priority::Foreground,
         auto_complete: true,
-        limit_bytes_per_s: None,
-        existing: Existing::Refuse,
+        retry_delay_s: 5,
+        ..JobSpec::for_file(url, destination).named_by(digests)
     }
+}
+
+/// The same job with its file at another place.
+pub(crate) fn placed(mut spec: JobSpec, destination: PathBuf) -> JobSpec {
+    spec.files.iter_mut().for_each(|file| file.destination.clone_from(&destination));
+    spec
 }
 
 /// Insists that a file is exactly this content.

@@ -7,13 +7,13 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 
 use nearbits::job::JobSpec;
 
-use crate::lab::{LabNode, assert_exact, blake3_of, sha256_of};
+use crate::lab::{LabNode, assert_exact, blake3_of, placed, sha256_of};
 use crate::plain_origin::{Content, Manner, PlainOrigin};
 
 const MIB: u64 = 1 << 20;
 
 fn named(node: &LabNode, spec: JobSpec, name: &str) -> JobSpec {
-    JobSpec { destination: node.path(name), ..spec }
+    placed(spec, node.path(name))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

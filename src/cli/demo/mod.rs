@@ -24,7 +24,7 @@ use super::args::{DemoArgs, DemoDigest};
 use super::exit::{Exit, Stop};
 use super::{amount, say, signals};
 use crate::clock::Clock;
-use crate::control::api::{Existing, JobSpec, JobState, JobView, PeerFlags, Priority, Submit};
+use crate::control::api::{JobSpec, JobState, JobView, PeerFlags, Priority, Submit};
 
 /// The whole demo ends within this, one way or the other.
 const DEMO_TIMEOUT: Duration = Duration::from_secs(55);
@@ -138,14 +138,11 @@ impl Fetch<'_> {
         let line = self.view.line(&node.name, self.len);
         let destination = node.folder.join("update.bin");
         let spec = JobSpec {
-            url: self.origin.url(),
-            destination: destination.clone(),
-            digests: vec![self.digest.clone()],
             flags: PeerFlags::BOTH,
             priority: Priority::Foreground,
             auto_complete: true,
-            limit_bytes_per_s: None,
-            existing: Existing::Refuse,
+            retry_delay_s: 5,
+            ..JobSpec::for_file(self.origin.url(), destination.clone()).named_by(vec![self.digest.clone()])
         };
         let view = follow(node, spec, &line).await?;
         let took = clock.monotonic().since(peer_proto::time::Instant::ZERO);

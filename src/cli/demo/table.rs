@@ -100,11 +100,7 @@ mod tests {
     fn fetched(name: &str, origin: u64, is_exact: bool) -> Fetched {
         let view = JobView {
             id: JobId([1; 16]),
-            url: String::new(),
-            destination: "/f".into(),
             state: JobState::Acknowledged,
-            reason: String::new(),
-            failure: None,
             len: Some(LEN),
             stored: LEN,
             bytes: BytesBySource { origin, peers: LEN - origin, cache: 0, discarded: 0 },
@@ -114,10 +110,7 @@ mod tests {
                 bytes: LEN - origin,
                 leases: 1,
             }],
-            restarts: 0,
-            blake3: None,
-            sha256: None,
-            trust: String::new(),
+            ..JobView::default()
         };
         Fetched { name: name.into(), view, took: Duration::from_secs(1), is_exact }
     }

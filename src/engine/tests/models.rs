@@ -17,11 +17,14 @@ use peer_proto::wire::{Frame, HaveSet, ListPart};
 use crate::engine::EngineConfig;
 use crate::engine::io::*;
 use crate::engine::piece_set::PieceSet;
-use crate::job::{Existing, JobId, JobSpec, PeerFlags, Priority};
+use crate::engine::queue::QueueConfig;
+use crate::job::{Caller, JobId, JobSpec, PeerFlags, Policy};
 
 pub(super) const STEP_MS: u64 = 10;
 pub(super) const MIB: u64 = 1024 * 1024;
 pub(super) const JOB: JobId = JobId([7; 16]);
+/// Whose jobs these are.
+pub(super) const ME: Caller = Caller { uid: 1_000, is_administrator: false };
 
 pub(super) fn peer_id(number: u8) -> PeerId {
     PeerId::from_public_key([number; 32])
@@ -122,7 +125,16 @@ pub(super) struct PeerModel {
 }
 
 pub(super) fn config(flags: PeerFlags) -> EngineConfig {
-    EngineConfig { me: peer_id(1), seed: [3; 32], flags, embedded: false, expects_peers: false, group: None }
+    EngineConfig {
+        me: peer_id(1),
+        seed: [3; 32],
+        flags,
+        embedded: false,
+        expects_peers: false,
+        group: None,
+        queue: QueueConfig::default(),
+        policy: Policy::default().over(&Policy::default()),
+    }
 }
 
 /// A peer's session with the node, as a stranger or a member.
@@ -132,14 +144,10 @@ pub(super) fn session_config(id: PeerId, badge: Option<Arc<Badge>>) -> SessionCo
 
 pub(super) fn spec(digests: &[Digest]) -> JobSpec {
     JobSpec {
-        url: "https://example.org/file".into(),
-        destination: "/tmp/file".into(),
-        digests: digests.to_vec(),
         flags: PeerFlags::BOTH,
-        priority: Priority::Normal,
         auto_complete: true,
-        limit_bytes_per_s: None,
-        existing: Existing::Refuse,
+        retry_delay_s: 5,
+        ..JobSpec::for_file("https://example.org/file", "/tmp/file").named_by(digests.to_vec())
     }
 }
 

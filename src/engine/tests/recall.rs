@@ -105,9 +105,9 @@ fn local_1_what_is_not_for_others_is_remembered_over_a_restart() {
     first.submit(spec(&[sha256()]));
     first.run_until(5_000, |world| world.view().stored > 0);
     let stored = first.engine.stored_job(JOB).expect("known");
-    assert!(stored.private);
+    assert!(stored.files[0].private);
     let mut world = World::new(&truth);
-    world.tell(Input::JobFound(stored));
+    world.tell(Input::JobFound(Box::new(stored)));
     world.run(MINUTE);
     assert_eq!((world.state(), world.kept_scope), (JobState::Acknowledged, Some(Scope::Machine)));
 }
@@ -161,7 +161,7 @@ fn a_copy_that_keeps_to_a_rate_is_not_taken_for_a_stuck_one() {
     keep(&mut world, &truth, sha256(), Scope::Shareable, 8 * MIB);
     world.cache_hangs = true;
     world.submit(crate::job::JobSpec {
-        limit_bytes_per_s: std::num::NonZeroU64::new(1_000),
+        rates: crate::job::Rates { total: std::num::NonZeroU64::new(1_000), ..Default::default() },
         ..spec(&[sha256()])
     });
     world.run_for(30_000);

@@ -24,6 +24,7 @@ use crate::engine::io::*;
 use crate::engine::piece_set::PieceSet;
 use crate::job::{JobSpec, JobState, PeerFlags};
 use crate::record::Scope;
+use peer_proto::version::Version;
 
 /// Takes the first word of what is written and then refuses more.
 struct Name(String);
@@ -52,6 +53,9 @@ pub(super) struct World {
     pub(super) origin: OriginModel,
     pub(super) peers: BTreeMap<PeerId, PeerModel>,
     pub(super) disk: BTreeMap<u32, Hash>,
+    /// What the pieces on it rest on, and whose they are.
+    standings: BTreeMap<u32, Standing>,
+    version: Option<Version>,
     pub(super) found: PartFound,
     pub(super) events: Vec<Event>,
     pub(super) states: Vec<JobState>,
@@ -106,6 +110,8 @@ impl World {
             },
             peers: BTreeMap::new(),
             disk: BTreeMap::new(),
+            standings: BTreeMap::new(),
+            version: None,
             found: PartFound { version: None, runs: Vec::new() },
             events: Vec::new(),
             states: Vec::new(),
@@ -195,7 +201,7 @@ impl World {
     }
 
     pub(super) fn submit(&mut self, spec: JobSpec) {
-        self.tell(Input::Submit { job: JOB, spec });
+        self.tell(Input::Submit { job: JOB, spec: Box::new(spec), by: ME, start: true });
     }
 
     pub(super) fn now(&self) -> Now {
@@ -219,7 +225,7 @@ impl World {
     }
 
     pub(super) fn command(&mut self, command: JobCommand) {
-        self.tell(Input::Command { job: JOB, command });
+        self.tell(Input::Command { job: JOB, command, by: ME });
     }
 
     pub(super) fn lose(&mut self, id: PeerId) {
@@ -313,14 +319,18 @@ impl World {
                 let outcome = self.open_fault.take().map_or_else(|| Ok(self.found.clone()), Err);
                 self.inbox.push_back(Input::PartOpened { id, outcome });
             }
-            Effect::ResetPart { id, .. } => {
+            Effect::ResetPart { id, version, .. } => {
+                self.version = Some(version);
                 assert!(self.leases.is_empty(), "a part is emptied only when nobody writes to it");
                 self.resets += 1;
                 self.disk.clear();
                 let outcome = self.reset_fault.take().map_or(Ok(()), Err);
                 self.inbox.push_back(Input::PartReset { id, outcome });
             }
-            Effect::PinPart { .. } => self.pins += 1,
+            Effect::PinPart { version, .. } => {
+                self.version = Some(version);
+                self.pins += 1;
+            }
             Effect::Probe { id, .. } => self.probe(id),
             Effect::StartLease(lease) => self.start(lease),
             Effect::TrimLease { lease, end } => {
@@ -367,7 +377,28 @@ impl World {
                 }
                 self.events.push(event);
             }
-            Effect::ForgetJob { .. } | Effect::Restand { .. } => {}
+            Effect::ClosePart { .. } => {
+                assert!(self.leases.is_empty(), "a part is closed only when nobody writes to it");
+                self.found = self.left_on_disk();
+            }
+            Effect::Restand { first, count, standing, .. } => {
+                let pieces = first.0..first.0 + count;
+                self.standings.extend(pieces.map(|piece| (piece, standing)));
+            }
+            Effect::ForgetJob { .. } | Effect::SetRates { .. } => {}
+        }
+    }
+
+    /// What somebody finds who opens the part that is closed now.
+    fn left_on_disk(&self) -> PartFound {
+        let runs = self.disk.iter().map(|(piece, value)| PieceRun {
+            first: PieceIndex(*piece),
+            values: vec![*value],
+            standing: self.standings.get(piece).copied().unwrap_or(Standing::Certain),
+        });
+        PartFound {
+            version: self.version.clone().or_else(|| self.found.version.clone()),
+            runs: runs.collect(),
         }
     }
 
@@ -532,6 +563,7 @@ impl World {
             return false;
         }
         self.disk.insert(piece, value);
+        self.standings.insert(piece, standing);
         let run = PieceRun { first: PieceIndex(piece), values: vec![value], standing };
         self.inbox.push_back(Input::PiecesStored { lease: lease.id, run });
         true

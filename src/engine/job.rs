@@ -1,0 +1,471 @@
+//! A job: its files, where it stands by BITS' table, how long it has.
+//!
+//! Knows: what a job's state follows from, which of its files are on their way, what is written down and when. Does not
+//! know: how a file is fetched (`file`), whose turn it is (`queue`).
+
+mod clocks;
+mod command;
+mod take;
+mod turn;
+mod view;
+
+use std::collections::BTreeMap;
+
+use peer_proto::time::Instant;
+
+use self::clocks::Clocks;
+pub(super) use self::turn::Turn;
+use super::core::Core;
+use super::event::{Event, Failure, SourceShare};
+use super::explain::Decision;
+use super::file::{Aim, JobFile, Stage as FileStage, local_failure};
+use super::io::{Effect, EffectId, FilePhase, LocalFault, StoredFile, StoredJob, Times};
+use super::lease::Share;
+use super::trouble::Trouble;
+use crate::job::{Cause, Code, Context, FileId, JobError, JobId, JobSpec, JobState, Wish};
+
+/// The files that are on their way, of all jobs.
+pub(super) type Files = BTreeMap<FileId, JobFile>;
+
+/// What a job is about, beside its state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    /// It is being made durable.
+    Accepting,
+    /// It is worked on, or waits.
+    Open,
+    /// Its whole files get their final names (JOB-12).
+    Taking,
+    /// What is not whole is removed after that (JOB-13).
+    Clearing,
+    /// Everything is removed (JOB-18).
+    Leaving,
+    /// Its last state is being made durable.
+    Recording,
+    /// Nothing is left to do.
+    Over,
+}
+
+/// A job and what is known of its files.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) id: JobId,
+    pub(super) owner: u32,
+    pub(super) spec: JobSpec,
+    pub(super) state: JobState,
+    pub(super) stage: Stage,
+    pub(super) turn: Turn,
+    pub(super) rows: Vec<StoredFile>,
+    /// Why it stands where it stands, if no file says it.
+    note: String,
+    embedded: bool,
+    has_run: bool,
+    error: Option<JobError>,
+    error_count: u32,
+    times: Times,
+    clocks: Clocks,
+    /// When its times were written down last.
+    kept_times_at: Option<Instant>,
+    /// Its place in the queue of its priority.
+    pub(super) place: u64,
+    /// Who gave bytes to files that are not on their way now.
+    shares: BTreeMap<String, SourceShare>,
+    /// A completion that is partial or failed, until it is told.
+    taking: take::Taking,
+    waiting: Option<EffectId>,
+    unsaved: bool,
+    changed: bool,
+    announce: bool,
+    told_at: Option<Instant>,
+    wake: Instant,
+}
+
+impl Job {
+    /// A job that was just handed in.
+    pub(super) fn new(id: JobId, spec: JobSpec, owner: u32, start: bool, core: &Core) -> Self {
+        let now = core.now;
+        let rows = vec![StoredFile::default(); spec.files.len()];
+        let starts = start && !rows.is_empty();
+        Self {
+            id,
+            owner,
+            spec,
+            state: if starts { JobState::Queued } else { JobState::Suspended },
+            stage: Stage::Accepting,
+            turn: Turn::default(),
+            rows,
+            note: String::new(),
+            embedded: core.config.embedded,
+            has_run: starts,
+            error: None,
+            error_count: 0,
+            times: Times {
+                created_unix_ms: now.wall_unix_ms,
+                modified_unix_ms: now.wall_unix_ms,
+                transferred_unix_ms: None,
+            },
+            clocks: Clocks::new(now.monotonic),
+            kept_times_at: None,
+            place: 0,
+            shares: BTreeMap::new(),
+            taking: take::Taking::default(),
+            waiting: None,
+            unsaved: false,
+            changed: false,
+            announce: false,
+            told_at: None,
+            wake: Instant::NEVER,
+        }
+    }
+
+    /// A job found on disk: goes on from where it was.
+    pub(super) fn found(stored: StoredJob, core: &Core) -> Self {
+        let mut job = Self::new(stored.id, stored.spec, stored.owner, false, core);
+        job.stage = Stage::Open;
+        job.state = stored.state;
+        job.rows = stored.files;
+        job.rows.resize(job.spec.files.len(), StoredFile::default());
+        (job.has_run, job.error, job.error_count) = (stored.has_run, stored.error, stored.error_count);
+        job.times = stored.times;
+        job.clocks = Clocks::kept(stored.idle_s, stored.worked_s, stored.unused_s, core.time());
+        match job.state {
+            JobState::Acknowledged => job.stage = Stage::Over,
+            JobState::Cancelled => job.stage = Stage::Leaving,
+            // What was waited for may have ended while nobody looked (JOB-T12, T13).
+            JobState::Connecting | JobState::Transferring | JobState::TransientError => {
+                job.state = JobState::Queued;
+            }
+            JobState::Queued | JobState::Suspended | JobState::Error | JobState::Transferred => {}
+        }
+        // A completion that was cut short by the end of the process goes on.
+        if job.state == JobState::Transferred && job.spec.auto_complete {
+            job.state = JobState::Queued;
+        }
+        if job.state == JobState::Queued && stored.embedded && !core.config.embedded {
+            // Nobody of this daemon's users asked it for this (design: adoption).
+            job.state = JobState::Suspended;
+            job.note = "left by a command that was interrupted; `nearbits job resume` goes on".into();
+        }
+        // What a daemon has taken over stays its own; what an embedded node finds of a daemon's is not embedded.
+        job.embedded = stored.embedded && core.config.embedded;
+        job
+    }
+
+    /// The job as it is kept.
+    pub(super) fn stored(&self) -> StoredJob {
+        StoredJob {
+            id: self.id,
+            spec: self.spec.clone(),
+            owner: self.owner,
+            state: self.state,
+            embedded: self.embedded,
+            has_run: self.has_run,
+            error: self.error.clone(),
+            error_count: self.error_count,
+            times: self.times,
+            idle_s: self.clocks.idle.as_secs(),
+            worked_s: self.clocks.worked.as_secs(),
+            unused_s: self.clocks.unused.as_secs(),
+            files: self.rows.clone(),
+        }
+    }
+
+    /// Makes a new job durable.
+    pub(super) fn begin(&mut self, core: &mut Core) {
+        self.set_rates(core);
+        self.persist(core);
+    }
+
+    /// Why every range of its files came from where it came.
+    pub(super) fn decisions(&self, files: &Files) -> Vec<Decision> {
+        let mut all = Vec::new();
+        for (place, row) in (0_u16..).zip(&self.rows) {
+            let live = files.get(&self.file_id(place)).map(|file| file.why.log());
+            let mut of_file = live.unwrap_or(&row.decisions).to_vec();
+            if self.rows.len() > 1 {
+                of_file.iter_mut().for_each(|decision| decision.file = Some(place));
+            }
+            all.append(&mut of_file);
+        }
+        all
+    }
+
+    pub(super) const fn wakes_at(&self) -> Instant {
+        self.wake
+    }
+
+    /// The place of a file, and back.
+    const fn file_id(&self, index: u16) -> FileId {
+        FileId { job: self.id, index }
+    }
+
+    fn wish(&self, index: u16) -> Option<Wish> {
+        Some(Wish::of(&self.spec, self.spec.files.get(usize::from(index))?))
+    }
+
+    /// Its files that are on their way.
+    fn live<'a>(&self, files: &'a Files) -> impl Iterator<Item = &'a JobFile> + use<'a> {
+        files.range(self.file_id(0)..=self.file_id(u16::MAX)).map(|(_, file)| file)
+    }
+
+    fn live_mut<'a>(&self, files: &'a mut Files) -> impl Iterator<Item = &'a mut JobFile> + use<'a> {
+        files.range_mut(self.file_id(0)..=self.file_id(u16::MAX)).map(|(_, file)| file)
+    }
+
+    /// Files in a phase, by their places.
+    fn places(&self, is_wanted: impl Fn(&StoredFile) -> bool) -> Vec<u16> {
+        let places = (0_u16..).zip(&self.rows);
+        places.filter(|(_, row)| is_wanted(row)).map(|(place, _)| place).collect()
+    }
+
+    /// Whether there is something to do for a file while the job has its turn.
+    fn is_due(&self, row: &StoredFile) -> bool {
+        match row.phase {
+            FilePhase::Waiting => true,
+            FilePhase::Whole => self.spec.auto_complete,
+            FilePhase::Failed | FilePhase::Delivered => false,
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        let is_there = |row: &StoredFile| matches!(row.phase, FilePhase::Whole | FilePhase::Delivered);
+        !self.rows.is_empty() && self.rows.iter().all(is_there)
+    }
+
+    /// Makes a row of BITS' table hold; `false` if there is none.
+    fn cause(&mut self, cause: Cause, core: &mut Core) -> bool {
+        let Ok(next) = self.state.after(cause) else { return false };
+        if next != self.state {
+            self.clocks.tick(self.state, core.time());
+            self.state = next;
+            if next == JobState::Transferred {
+                self.times.transferred_unix_ms = Some(core.now.wall_unix_ms);
+            }
+            self.touch(core);
+            core.requeue = true;
+        }
+        true
+    }
+
+    /// Something happened to it: it is written down, and watchers are told.
+    fn touch(&mut self, core: &Core) {
+        self.times.modified_unix_ms = core.now.wall_unix_ms;
+        self.clocks.used();
+        (self.unsaved, self.announce) = (true, true);
+    }
+
+    /// Keeps the last error for the life of the job (JOB-29 Δ).
+    fn note_error(&mut self, error: JobError) {
+        self.error = Some(error.following(self.error.as_ref()));
+    }
+
+    /// The next steps, after one of its files, a command or time changed something.
+    pub(super) fn step(&mut self, files: &mut Files, core: &mut Core) {
+        self.wake = Instant::NEVER;
+        self.gather(files, core);
+        match self.stage {
+            Stage::Open => {
+                self.follow_files(files, core);
+                self.keep_time(files, core);
+                self.staff(files, core);
+            }
+            Stage::Taking => self.take_on(files, core),
+            Stage::Clearing | Stage::Leaving => self.clear_on(files, core),
+            Stage::Accepting | Stage::Recording | Stage::Over => {}
+        }
+        self.save(core);
+        self.tell(files, core);
+    }
+
+    /// Notes what became of its files, and lets go of those that are over.
+    fn gather(&mut self, files: &mut Files, core: &mut Core) {
+        let mut over = Vec::new();
+        for file in self.live_mut(files) {
+            let Some(row) = self.rows.get_mut(usize::from(file.id.index)) else { continue };
+            let before = row.stored;
+            file.write_to(row);
+            if row.stored > before {
+                self.clocks.progressed();
+                self.changed = true;
+            }
+            self.unsaved |= std::mem::take(&mut file.unsaved);
+            if file.stage == FileStage::Over && file.state != JobState::Acknowledged {
+                over.push(file.id);
+                if file.aim == Aim::Removal {
+                    self.taking.cleared.insert(file.id.index);
+                    let (origin_only, validation) = (row.origin_only, row.validation);
+                    *row = StoredFile { origin_only, validation, ..StoredFile::default() };
+                }
+            }
+        }
+        for id in over {
+            core.peers.forget_file(id);
+            if let Some(file) = files.remove(&id) {
+                self.absorb(&file);
+            }
+        }
+    }
+
+    /// Remembers who gave bytes to a file that is let go of.
+    pub(super) fn absorb(&mut self, file: &JobFile) {
+        for share in file.shares.values() {
+            add_share(&mut self.shares, share);
+        }
+    }
+
+    /// The state that follows from those of its files.
+    fn follow_files(&mut self, files: &Files, core: &mut Core) {
+        if self.turn == Turn::None || self.rows.is_empty() {
+            return;
+        }
+        if !self.rows.iter().any(|row| self.is_due(row)) {
+            return self.all_done(core);
+        }
+        let states = || self.live(files).map(|file| file.state);
+        let is = |wanted: JobState| states().any(|state| state == wanted);
+        let busy = is(JobState::Transferring) || is(JobState::Transferred);
+        if busy || is(JobState::Connecting) || is(JobState::Queued) {
+            if self.state == JobState::TransientError {
+                self.cause(Cause::RetryDue, core);
+            } else if busy {
+                self.cause(Cause::Connected, core);
+            }
+            return;
+        }
+        let stuck = self.live(files).find(|file| file.state == JobState::TransientError);
+        // Others of its files may have better luck.
+        let is_staffed = self.to_open(files, core).is_empty();
+        if let Some(stuck) = stuck.filter(|_| is_staffed && self.state.is_active()) {
+            let error = stuck.error(core);
+            let counts = error.code != Code::NetworkDisconnected;
+            self.fail_for_now(error, counts, core);
+        }
+    }
+
+    fn fail_for_now(&mut self, error: JobError, counts: bool, core: &mut Core) {
+        self.error_count += u32::from(counts);
+        self.note_error(error);
+        self.cause(Cause::FailedForNow, core);
+        let timeout = self.spec.no_progress_s;
+        // JOB-24, 25: no retries at all.
+        if timeout == 0 || self.spec.retry_delay_s > timeout {
+            self.cause(Cause::NoProgress, core);
+        }
+    }
+
+    /// Every file is whole, delivered or failed.
+    fn all_done(&mut self, core: &mut Core) {
+        let failed = self.places(|row| row.phase == FilePhase::Failed);
+        if let Some(place) = failed.first() {
+            if self.state != JobState::Error {
+                self.error_count += 1;
+                let error = self.row_error(*place, core);
+                self.note_error(error);
+            }
+            self.cause(Cause::Failed, core);
+            return;
+        }
+        self.cause(Cause::AllDone, core);
+        if self.spec.auto_complete {
+            self.acknowledge(core);
+        }
+    }
+
+    /// All is delivered: that is written down before the last traces of it go.
+    fn acknowledge(&mut self, core: &mut Core) {
+        self.cause(Cause::Complete, core);
+        self.stage = Stage::Recording;
+        (self.turn, self.unsaved) = (Turn::None, true);
+    }
+
+    /// What a failed file's row says, as the job's error.
+    fn row_error(&self, place: u16, core: &Core) -> JobError {
+        let row = self.rows.get(usize::from(place)).cloned().unwrap_or_default();
+        let (code, context) =
+            (row.code.unwrap_or(Code::InvalidServerResponse), row.context.unwrap_or(Context::Unknown));
+        let mut error = JobError::new(code, context, row.reason, core.now.wall_unix_ms);
+        (error.file, error.status) = (Some(place), row.status);
+        error
+    }
+
+    /// Writes it down, if anything changed.
+    fn save(&mut self, core: &mut Core) {
+        if !self.unsaved || self.stage == Stage::Accepting || self.stage == Stage::Over {
+            return;
+        }
+        self.unsaved = false;
+        self.persist(core);
+    }
+
+    pub(super) fn persist(&mut self, core: &mut Core) {
+        let stored = self.stored();
+        let ask = |id| Effect::PersistJob { id, job: Box::new(stored) };
+        let id = core.ask_for(super::core::Asker::Job(self.id), ask);
+        self.waiting = Some(id);
+    }
+
+    /// The answer to a `PersistJob`. `false` if the job is refused and must go.
+    pub(super) fn persisted(
+        &mut self,
+        id: EffectId,
+        outcome: Result<(), LocalFault>,
+        files: &mut Files,
+        core: &mut Core,
+    ) -> bool {
+        if self.waiting != Some(id) {
+            return true;
+        }
+        self.waiting = None;
+        match (self.stage, outcome) {
+            (Stage::Accepting, Ok(())) => {
+                self.stage = Stage::Open;
+                self.announce = true;
+                core.requeue = true;
+                core.effect(Effect::Tell(Event::JobAccepted { job: self.id }));
+            }
+            (Stage::Accepting, Err(fault)) => {
+                let failure = local_failure(fault.kind);
+                let code = Trouble::from(fault.clone()).code;
+                let event = Event::JobRefused { job: self.id, reason: fault.message, failure, code };
+                core.effect(Effect::Tell(event));
+                return false;
+            }
+            (Stage::Recording, _) => {
+                self.stage = Stage::Over;
+                self.announce = true;
+                self.tell_taken(core);
+                self.live_mut(files).for_each(|file| file.recorded(core));
+            }
+            (_, Ok(())) => {
+                // Only what the saved state calls delivered loses its journal.
+                self.live_mut(files).for_each(|file| file.recorded(core));
+            }
+            // It goes on all the same, and says so.
+            (_, Err(fault)) => self.note = format!("not written down: {}", fault.message),
+        }
+        true
+    }
+
+    /// What kind of failure it stands in, for exit codes.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        match self.state {
+            JobState::Error => {
+                let failed = self.rows.iter().find(|row| row.phase == FilePhase::Failed);
+                Some(failed.and_then(|row| row.failure).unwrap_or(Failure::Fatal))
+            }
+            JobState::TransientError => Some(Failure::Transient),
+            _ => None,
+        }
+    }
+}
+
+fn add_share(shares: &mut BTreeMap<String, SourceShare>, share: &Share) {
+    let sum = shares.entry(share.name.clone()).or_insert_with(|| SourceShare {
+        source: share.name.clone(),
+        address: share.address.clone(),
+        bytes: 0,
+        leases: 0,
+    });
+    sum.bytes += share.bytes;
+    sum.leases += share.leases;
+}

@@ -1,0 +1,210 @@
+//! What the owner does with a job.
+//!
+//! Knows: when a command holds, and what follows from it. Does not know: who may give one (`control`).
+
+use super::{Files, Job, Stage};
+use crate::engine::core::Core;
+use crate::engine::event::Event;
+use crate::engine::file::Aim;
+use crate::engine::io::{Effect, FilePhase, JobCommand, StoredFile, Validation};
+use crate::job::{Caller, Cause, Code, Headers, JobChange, JobState, Moment, Refusal, SpecError, Wish};
+
+/// Why a command is not carried out.
+struct Refused(Code, String);
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        let code = match refusal {
+            Refusal::Final | Refusal::OutOfPlace => Code::InvalidState,
+            Refusal::Empty => Code::Empty,
+        };
+        Self(code, refusal.to_string())
+    }
+}
+
+impl From<SpecError> for Refused {
+    fn from(error: SpecError) -> Self {
+        Self(error.code(), error.to_string())
+    }
+}
+
+impl Job {
+    /// A command of the owner, or of an administrator.
+    pub(in crate::engine) fn command(
+        &mut self,
+        command: JobCommand,
+        by: Caller,
+        files: &mut Files,
+        core: &mut Core,
+    ) {
+        let busy = |words: &str| Err(Refused(Code::InvalidState, words.to_owned()));
+        let outcome = match self.stage {
+            _ if !by.may_manage(self.owner) => {
+                let words = "the job belongs to another user: ask its owner or an administrator";
+                Err(Refused(Code::AccessDenied, words.to_owned()))
+            }
+            Stage::Accepting => busy("the job is not durable yet; try again"),
+            Stage::Taking | Stage::Clearing | Stage::Recording => busy("its files are being delivered"),
+            Stage::Leaving | Stage::Over => Err(Refusal::Final.into()),
+            Stage::Open => self.carry_out(command, by, files, core),
+        };
+        if let Err(Refused(code, reason)) = outcome {
+            core.effect(Effect::Tell(Event::CommandRefused { job: self.id, reason, code }));
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        command: JobCommand,
+        by: Caller,
+        files: &mut Files,
+        core: &mut Core,
+    ) -> Result<(), Refused> {
+        match command {
+            JobCommand::Suspend => self.suspend(files, core),
+            JobCommand::Resume => self.resume(files, core),
+            JobCommand::Complete => self.complete(files, core),
+            JobCommand::Cancel => {
+                self.request(Cause::Cancel, core)?;
+                self.note = String::new();
+                self.leave(files, core);
+                Ok(())
+            }
+            JobCommand::Change(change) => self.change(&change, by, files, core),
+            JobCommand::Take if !by.is_administrator => {
+                Err(Refused(Code::AccessDenied, "only an administrator can take a job over".into()))
+            }
+            JobCommand::Take => {
+                // What the owner before sent along was a secret of that user (SEC-6).
+                self.owner = by.uid;
+                self.spec.headers = Headers::default();
+                self.touch(core);
+                Ok(())
+            }
+            JobCommand::Validate { file, valid } => self.validate(file, valid, files, core),
+        }
+    }
+
+    /// A cause that somebody asked for: it is refused in words.
+    fn request(&mut self, cause: Cause, core: &mut Core) -> Result<(), Refused> {
+        self.state.after(cause)?;
+        self.cause(cause, core);
+        self.touch(core);
+        Ok(())
+    }
+
+    fn suspend(&mut self, files: &mut Files, core: &mut Core) -> Result<(), Refused> {
+        self.request(Cause::Suspend, core)?;
+        self.note = String::new();
+        self.turn = super::Turn::None;
+        self.park_all(files, core);
+        Ok(())
+    }
+
+    fn resume(&mut self, files: &mut Files, core: &mut Core) -> Result<(), Refused> {
+        // What delivers itself has something left to do.
+        let is_whole = self.is_whole() && !self.spec.auto_complete;
+        self.request(Cause::Resume { has_files: !self.rows.is_empty(), is_whole }, core)?;
+        self.clocks.resumed();
+        self.note = String::new();
+        self.has_run = true;
+        for row in self.rows.iter_mut().filter(|row| row.phase == FilePhase::Failed) {
+            row.phase = FilePhase::Waiting;
+            (row.reason, row.failure, row.status) = (String::new(), None, None);
+        }
+        // Those that failed begin anew; those that wait for a retry do not wait any longer (JOB-T15).
+        for file in self.live_mut(files) {
+            match file.state {
+                JobState::Error => file.park(core),
+                JobState::TransientError => file.forgive(core),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, files: &mut Files, core: &mut Core) -> Result<(), Refused> {
+        self.state.after(Cause::Complete)?;
+        self.touch(core);
+        self.take(files, core);
+        Ok(())
+    }
+
+    fn change(
+        &mut self,
+        change: &JobChange,
+        by: Caller,
+        files: &mut Files,
+        core: &mut Core,
+    ) -> Result<(), Refused> {
+        let moment = Moment { has_run: self.has_run, is_over: false, is_owner: by.uid == self.owner };
+        let spec = self.spec.apply(change, &moment, &core.config.policy.limits(by.maker()))?;
+        let before = std::mem::replace(&mut self.spec, spec);
+        self.rows.resize(self.spec.files.len(), StoredFile::default());
+        self.touch(core);
+        core.requeue = true;
+        if before.rates != self.spec.rates {
+            core.effect(Effect::SetRates { job: Some(self.id), rates: self.spec.rates });
+        }
+        if before.flags != self.spec.flags {
+            self.cause(Cause::FlagsToggled, core);
+        }
+        for file in self.live_mut(files) {
+            let index = usize::from(file.id.index);
+            let Some(wish) = self.spec.files.get(index).map(|spec| Wish::of(&self.spec, spec)) else {
+                continue;
+            };
+            if file.wish.is_elsewhere(&wish) {
+                // It goes on from what is on disk, under what was said now (FILE-14).
+                file.park(core);
+            } else {
+                file.wish = wish;
+                file.flags_changed(core);
+            }
+        }
+        Ok(())
+    }
+
+    fn validate(
+        &mut self,
+        place: u16,
+        valid: bool,
+        files: &mut Files,
+        core: &mut Core,
+    ) -> Result<(), Refused> {
+        let count = self.rows.len();
+        let row = self.rows.get_mut(usize::from(place)).ok_or_else(|| {
+            let words = format!("the job has {count} files, counted from 0: there is no file {place}");
+            Refused(Code::FileNotAvailable, words)
+        })?;
+        match row.phase {
+            FilePhase::Whole => {}
+            FilePhase::Delivered => {
+                return Err(Refused(Code::InvalidState, format!("file {place} is delivered already")));
+            }
+            FilePhase::Waiting | FilePhase::Failed => {
+                let words = format!("file {place} is not whole yet: nothing can be said of it");
+                return Err(Refused(Code::Pending, words));
+            }
+        }
+        if valid {
+            row.validation = Validation::Valid;
+            self.touch(core);
+            return Ok(());
+        }
+        let from_peer = row.bytes.peers > 0;
+        *row =
+            StoredFile { validation: Validation::Invalid, origin_only: from_peer, ..StoredFile::default() };
+        match files.get_mut(&self.file_id(place)) {
+            Some(file) => file.aim_at(Aim::Removal, core),
+            None => self.open_file(place, Some(Aim::Removal), files, core),
+        }
+        if !from_peer {
+            let error = self.invalid_file(place, core);
+            self.note = format!("file {place}: {}", error.message);
+            self.error_count += 1;
+            self.note_error(error);
+        }
+        self.request(Cause::FileInvalid { from_peer }, core)
+    }
+}

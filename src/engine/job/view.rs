@@ -1,0 +1,134 @@
+//! What a job and its files look like from outside.
+//!
+//! Knows: sums over files, words for people, how often watchers are told. Does not know: decisions.
+
+use std::time::Duration;
+
+use peer_proto::time::Instant;
+
+use super::{Files, Job, add_share};
+use crate::engine::core::Core;
+use crate::engine::event::{BytesBySource, Event, FileView, JobView, SourceShare};
+use crate::engine::io::{Effect, FilePhase};
+use crate::job::JobState;
+
+/// Changes of progress are told at most this often for each job.
+const TELL_EVERY: Duration = Duration::from_millis(100);
+
+impl Job {
+    /// The job as it stands; sums are over all its files.
+    pub(in crate::engine) fn view(&self, files: &Files, core: &Core) -> JobView {
+        let first = self.spec.files.first();
+        let only = self.rows.first().filter(|_| self.rows.len() == 1);
+        let sum = |of: fn(&BytesBySource) -> u64| self.rows.iter().map(|row| of(&row.bytes)).sum();
+        let is_there = |phase| matches!(phase, FilePhase::Whole | FilePhase::Delivered);
+        let lens: Option<Vec<u64>> = self.rows.iter().map(|row| row.len).collect();
+        JobView {
+            id: self.id,
+            name: self.spec.name.clone(),
+            owner: self.owner,
+            priority: self.spec.priority,
+            url: first.map(|file| file.url.clone()).unwrap_or_default(),
+            destination: first.map(|file| file.destination.clone()).unwrap_or_default(),
+            state: self.state,
+            reason: self.reason(files),
+            failure: self.failure(),
+            error: self.error.clone(),
+            error_count: self.error_count,
+            files_total: self.rows.len(),
+            files_transferred: self.rows.iter().filter(|row| is_there(row.phase)).count(),
+            len: lens.filter(|lens| !lens.is_empty()).map(|lens| lens.iter().sum()),
+            stored: self.rows.iter().map(|row| row.stored).sum(),
+            bytes: BytesBySource {
+                origin: sum(|bytes| bytes.origin),
+                peers: sum(|bytes| bytes.peers),
+                cache: sum(|bytes| bytes.cache),
+                discarded: sum(|bytes| bytes.discarded),
+            },
+            sources: self.sources(files),
+            restarts: self.rows.iter().map(|row| row.restarts).sum(),
+            blake3: only.and_then(|row| row.blake3.clone()),
+            sha256: only.and_then(|row| row.sha256.clone()),
+            trust: self.live(files).next().map(|file| file.trust_text(core)).unwrap_or_default(),
+            times: self.times,
+        }
+    }
+
+    /// Its files as they stand, in their order. Where their bytes are until then is for those to say who know paths.
+    pub(in crate::engine) fn file_views(&self) -> Vec<FileView> {
+        let rows = (0_u16..).zip(self.rows.iter().zip(&self.spec.files));
+        rows.map(|(index, (row, spec))| FileView {
+            index,
+            url: spec.url.clone(),
+            destination: spec.destination.clone(),
+            temp_path: std::path::PathBuf::new(),
+            ranges: spec.ranges.clone(),
+            phase: row.phase,
+            reason: row.reason.clone(),
+            failure: row.failure,
+            len: row.len,
+            stored: row.stored,
+            bytes: row.bytes,
+            from_peer: row.bytes.peers > 0,
+            restarts: row.restarts,
+            blake3: row.blake3.clone(),
+            sha256: row.sha256.clone(),
+            validation: row.validation,
+        })
+        .collect()
+    }
+
+    /// Why it stands where it stands, for people; empty if there is nothing to say.
+    fn reason(&self, files: &Files) -> String {
+        if !self.note.is_empty() {
+            return self.note.clone();
+        }
+        let named = |place: u16, reason: &str| match self.rows.len() {
+            1 => reason.to_owned(),
+            _ => format!("file {place}: {reason}"),
+        };
+        match self.state {
+            JobState::Error => {
+                let failed = (0_u16..).zip(&self.rows).find(|(_, row)| row.phase == FilePhase::Failed);
+                failed.map(|(place, row)| named(place, &row.reason)).unwrap_or_default()
+            }
+            JobState::TransientError => {
+                let stuck = self.live(files).find(|file| !file.reason.is_empty());
+                match stuck {
+                    Some(file) => named(file.id.index, &file.reason),
+                    None => self.error.as_ref().map(|error| error.message.clone()).unwrap_or_default(),
+                }
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// Who gave bytes since the node started, most first.
+    fn sources(&self, files: &Files) -> Vec<SourceShare> {
+        let mut shares = self.shares.clone();
+        self.live(files)
+            .flat_map(|file| file.shares.values())
+            .for_each(|share| add_share(&mut shares, share));
+        let mut sources: Vec<SourceShare> = shares.into_values().collect();
+        sources.sort_by(|one, other| other.bytes.cmp(&one.bytes).then_with(|| one.source.cmp(&other.source)));
+        sources
+    }
+
+    /// Tells watchers what changed: states at once, progress ten times a second.
+    pub(super) fn tell(&mut self, files: &mut Files, core: &mut Core) {
+        for file in self.live_mut(files) {
+            self.announce |= std::mem::take(&mut file.announce);
+            self.changed |= std::mem::take(&mut file.changed);
+        }
+        let now = core.time();
+        let due = self.told_at.map_or(Instant::ZERO, |told| told.after(TELL_EVERY));
+        if self.announce || (self.changed && due <= now) {
+            self.announce = false;
+            self.changed = false;
+            self.told_at = Some(now);
+            core.effect(Effect::Tell(Event::JobChanged(Box::new(self.view(files, core)))));
+        } else if self.changed {
+            self.wake = self.wake.min(due);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! All jobs together: taken in, commanded, given their turns, forgotten.
+//!
+//! Knows: limits on how many there are, who is looked at when. Does not know: what a job does (`job`), whose turn it is
+//! (`queue`).
+
+use super::event::{Event, Failure};
+use super::io::{Effect, EffectId, JobCommand, LocalFault, StoredJob};
+use super::job::{Job, Stage, Turn};
+use super::queue::{self, Contender, Verdict};
+use super::{ENDED_JOBS_MAX, Engine};
+use crate::job::{Caller, Code, Effective, JobCounts, JobId, JobSpec};
+
+/// Jobs that wait for a retry with their files open; the files of more are let go of meanwhile.
+const WATCHING_JOBS_MAX: usize = 32;
+
+impl Engine {
+    /// Takes a job in, if there may be one more.
+    pub(super) fn submit(&mut self, id: JobId, spec: JobSpec, by: Caller, start: bool) {
+        if self.jobs.contains_key(&id) {
+            return;
+        }
+        if let Err((code, reason)) = self.may_take(&spec, by) {
+            let event = Event::JobRefused { job: id, reason, failure: Failure::Denied, code };
+            self.core.effect(Effect::Tell(event));
+            return;
+        }
+        let mut job = Job::new(id, spec, by.uid, start, &self.core);
+        job.begin(&mut self.core);
+        self.jobs.insert(id, job);
+    }
+
+    /// LIM-7, 8, and what a job itself may be made of. Jobs that nobody completes count as well (LIM-27).
+    fn may_take(&self, spec: &JobSpec, by: Caller) -> Result<(), (Code, String)> {
+        let policy = &self.core.config.policy;
+        spec.check(&policy.limits(by.maker())).map_err(|error| (error.code(), error.to_string()))?;
+        let open = || self.jobs.values().filter(|job| !job.state.is_final());
+        let counts = JobCounts {
+            of_user: open().filter(|job| job.owner == by.uid).count(),
+            of_machine: open().count(),
+        };
+        policy.admit(by.maker(), counts).map_err(|error| (error.code(), error.to_string()))
+    }
+
+    pub(super) fn job_found(&mut self, stored: StoredJob) {
+        let id = stored.id;
+        if !self.jobs.contains_key(&id) {
+            let job = Job::found(stored, &self.core);
+            job.set_rates(&mut self.core);
+            self.jobs.insert(id, job);
+            self.touched.insert(id);
+            self.core.requeue = true;
+        }
+    }
+
+    pub(super) fn command(&mut self, id: JobId, command: JobCommand, by: Caller) {
+        match self.jobs.get_mut(&id) {
+            Some(job) => {
+                job.command(command, by, &mut self.files, &mut self.core);
+                self.touched.insert(id);
+            }
+            None => {
+                let (reason, code) = ("there is no such job".to_owned(), Code::NotFound);
+                self.core.effect(Effect::Tell(Event::CommandRefused { job: id, reason, code }));
+            }
+        }
+    }
+
+    /// The administrator allows other things now.
+    pub(super) fn policy_changed(&mut self, policy: Effective) {
+        self.core.config.policy = policy;
+        self.touched.extend(self.jobs.keys());
+    }
+
+    /// The network came up or went (JOB-T13, T18).
+    pub(super) fn network_changed(&mut self, up: bool) {
+        for job in self.jobs.values_mut() {
+            job.network_changed(up, &mut self.files, &mut self.core);
+            self.touched.insert(job.id);
+        }
+    }
+
+    pub(super) fn persisted(&mut self, id: JobId, effect: EffectId, outcome: Result<(), LocalFault>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.persisted(effect, outcome, &mut self.files, &mut self.core) {
+            self.touched.insert(id);
+        } else {
+            self.jobs.remove(&id);
+        }
+    }
+
+    /// A job's next steps; one that is over is shown for a while.
+    pub(super) fn step(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.step(&mut self.files, &mut self.core);
+        if job.stage != Stage::Over || self.ended.contains(&id) {
+            return;
+        }
+        self.ended.push(id);
+        if self.ended.len() > ENDED_JOBS_MAX {
+            let oldest = self.ended.remove(0);
+            self.jobs.remove(&oldest);
+            self.files.retain(|id, _| id.job != oldest);
+            self.core.effect(Effect::ForgetJob { job: oldest });
+        }
+    }
+
+    /// Looks whose turn it is, and tells those for whom that changed.
+    pub(super) fn give_turns(&mut self) {
+        let mut contenders: Vec<Contender> = Vec::new();
+        for job in self.jobs.values_mut() {
+            if job.place == 0 {
+                job.place = self.next_place;
+                self.next_place += 1;
+            }
+            contenders.extend(job.contends());
+        }
+        let (verdicts, again) = queue::turns(&contenders, &self.core.config.queue, self.core.time());
+        self.turns_at = again;
+        let mut watching = self.jobs.values().filter(|job| job.turn == Turn::Watch).count();
+        for job in self.jobs.values_mut() {
+            let verdict = verdicts.get(&job.id).copied();
+            if verdict == Some(Verdict::SliceEnded) {
+                job.place = 0;
+            }
+            let may_watch = watching < WATCHING_JOBS_MAX || job.turn == Turn::Watch;
+            let before = job.turn;
+            job.heed_verdict(verdict, may_watch, &mut self.files, &mut self.core);
+            if job.turn != before {
+                watching += usize::from(job.turn == Turn::Watch);
+                self.touched.insert(job.id);
+            }
+        }
+        // Whoever gave up its slice goes to the end.
+        for job in self.jobs.values_mut().filter(|job| job.place == 0) {
+            job.place = self.next_place;
+            self.next_place += 1;
+        }
+    }
+}

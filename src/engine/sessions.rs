@@ -1,0 +1,108 @@
+//! What sessions with peers have to say, and whom it concerns.
+//!
+//! Knows: which event belongs to which files. Does not know: how sessions work (`peer_proto::session`), what files make
+//! of it.
+
+use peer_proto::limits::CONTENTS_PER_PEER_MAX;
+use peer_proto::peer::PeerId;
+use peer_proto::session::SessionEvent;
+use peer_proto::time::Instant;
+use peer_proto::wire::{Record, RecordHead};
+
+use super::core::Core;
+use super::look::Heed;
+use super::{Engine, GroupConfig};
+
+impl Engine {
+    pub(super) fn session_event(&mut self, peer: PeerId, event: SessionEvent) {
+        match event {
+            SessionEvent::Ready => {
+                if let Some(peer) = self.core.peers.get_mut(peer) {
+                    peer.ready = true;
+                }
+                self.with_all(Heed::Soon, |file, _| file.ask_at = Instant::ZERO);
+            }
+            SessionEvent::Found { key, answer } => {
+                let asked = self.core.peers.get_mut(peer).and_then(|peer| peer.asks.remove(&key));
+                self.with_file(asked, |file, core| file.answered_by(peer, answer, core));
+            }
+            SessionEvent::HaveChanged { content } => {
+                self.with_files_of(peer, |file, core| file.have_changed(peer, content, core));
+            }
+            SessionEvent::ListComplete { content: _, list } => {
+                self.with_all(Heed::Now, |file, core| file.list_arrived(peer, &list, core));
+            }
+            SessionEvent::ListFailed { content, reason } => {
+                self.with_files_of(peer, |file, core| {
+                    file.list_failed(peer, content, &reason, core);
+                    Heed::Now
+                });
+            }
+            SessionEvent::Refused { request, reason } => {
+                let lease = self.core.peers.get_mut(peer).and_then(|peer| peer.requests.remove(&request));
+                if let Some((job, lease)) = lease {
+                    self.with_file(Some(job), |file, core| file.refused(lease, peer, reason, core));
+                }
+            }
+            SessionEvent::Asked { key, id, proof } => self.shelf().asked(peer, key, id, &proof),
+            SessionEvent::ListAsked { content, part } => self.shelf().list_asked(peer, content, part),
+            SessionEvent::Wanted { request, content, ranges, values } => {
+                self.shelf().wanted(peer, request, content, ranges, values);
+            }
+            SessionEvent::Interested { id, proof, len, fetches } => {
+                let job = self.shelf().swarm_of(peer, id, &proof);
+                self.with_file(job, |file, core| file.member_joined(peer, len, fetches, core));
+            }
+            SessionEvent::Withdrew { swarm } => {
+                if let Some(peer) = self.core.peers.get_mut(peer) {
+                    peer.granted.remove(&swarm);
+                }
+                self.with_swarm(swarm, |file, core| {
+                    file.member_left(peer, core.time());
+                    Heed::Soon
+                });
+            }
+            SessionEvent::PiecesClaimed(claim) => {
+                self.with_swarm(claim.swarm, |file, core| file.pieces_claimed(peer, &claim, core));
+            }
+            SessionEvent::SegmentClaimed(claim) => {
+                self.with_swarm(claim.swarm, |file, core| file.segment_claimed(peer, &claim, core.time()));
+            }
+            SessionEvent::TokenShown(token) => self.core.token_shown(peer, &token),
+            SessionEvent::RecordsShown(records) => self.records_shown(peer, &records),
+            SessionEvent::Cancelled { request } => self.core.cancelled(peer, request),
+            SessionEvent::Left { .. } => self.leave_peer(peer),
+            SessionEvent::Failed(error) => self.core.back_off(peer, &error.to_string()),
+        }
+    }
+
+    /// A neighbour that is a member passes on what members say.
+    fn records_shown(&mut self, peer: PeerId, records: &[Record]) {
+        let group = self.core.config.group.as_ref().map(GroupConfig::id);
+        for record in records.iter().filter(|record| Some(record.head().group) == group) {
+            let RecordHead { author, swarm, .. } = *record.head();
+            if !self.core.is_member(peer) || !self.core.may_look_at(peer) {
+                return;
+            }
+            let Some(id) = Core::swarm_job(&self.files, swarm).map(|job| job.id) else { continue };
+            let Some(job) = self.files.get(&id) else { continue };
+            let contents = || self.files.values().filter(|job| job.knows_author(author)).count();
+            if !job.knows_author(author) && contents() >= CONTENTS_PER_PEER_MAX {
+                continue;
+            }
+            let Some(job) = self.files.get_mut(&id) else { continue };
+            match job.hear(peer, record, &mut self.core) {
+                Some(heed) => job.heed(heed, &mut self.core),
+                None => return self.core.back_off(peer, "it passed on what nobody had signed"),
+            }
+        }
+    }
+
+    /// Says what there is to say to members, and passes on what was heard, when its time has come.
+    pub(super) fn tell_records(&mut self) {
+        if self.core.flood_wake() <= self.core.time() {
+            self.files.values_mut().for_each(|job| job.say_unsaid(&mut self.core));
+            self.core.flush_records();
+        }
+    }
+}

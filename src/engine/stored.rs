@@ -1,0 +1,152 @@
+//! A job as it is kept across restarts, and what is kept of each of its files.
+//!
+//! Knows: values that are written down. Does not know: where (`store`), when (`job`).
+
+use peer_proto::time::Instant;
+use serde::{Deserialize, Serialize};
+
+use super::event::{BytesBySource, Failure};
+use super::io::Probe;
+use super::why::Decisions;
+use crate::job::{Code, Context, JobError, JobId, JobSpec, JobState};
+
+/// A job as it is kept across restarts.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct StoredJob {
+    /// Its name.
+    pub id: JobId,
+    /// What was asked for.
+    pub spec: JobSpec,
+    /// Whose it is: a user's number.
+    #[serde(default)]
+    pub owner: u32,
+    /// Where it stood.
+    pub state: JobState,
+    /// Whether it was handed to an embedded node: a daemon that finds it unfinished suspends it.
+    #[serde(default)]
+    pub embedded: bool,
+    /// Whether it was ever let go: some properties may not change any more (FILE-20).
+    #[serde(default)]
+    pub has_run: bool,
+    /// The last error, kept for the life of the job (JOB-29 Δ).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<JobError>,
+    /// Errors so far (JOB-30).
+    #[serde(default)]
+    pub error_count: u32,
+    /// When what happened.
+    #[serde(default)]
+    pub times: Times,
+    /// Seconds since bytes were stored last while it wanted some (LIM-2).
+    #[serde(default)]
+    pub idle_s: u64,
+    /// Seconds it has connected and transferred since it was resumed last (LIM-3).
+    #[serde(default)]
+    pub worked_s: u64,
+    /// Seconds this node has run since anything happened to it (JOB-34).
+    #[serde(default)]
+    pub unused_s: u64,
+    /// What is known of its files, in their order.
+    #[serde(default)]
+    pub files: Vec<StoredFile>,
+}
+
+/// Moments of a job's life, milliseconds since 1970 (JOB-35).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Times {
+    /// It was made.
+    pub created_unix_ms: i64,
+    /// Its state or a property changed, or bytes came.
+    pub modified_unix_ms: i64,
+    /// Its last file was whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transferred_unix_ms: Option<i64>,
+}
+
+/// How far a file has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FilePhase {
+    /// Bytes are missing.
+    #[default]
+    Waiting,
+    /// It failed in a way that does not pass by itself.
+    Failed,
+    /// Exact and synced under the part's name.
+    Whole,
+    /// It has its final name.
+    Delivered,
+}
+
+/// What the application says of a file (VAL-2 Δ).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Validation {
+    /// Nothing yet.
+    #[default]
+    Unknown,
+    /// It is what it should be.
+    Valid,
+    /// It was not; it is fetched again.
+    Invalid,
+}
+
+/// What is kept of a file.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct StoredFile {
+    /// How far it has come.
+    pub phase: FilePhase,
+    /// Why it stands there, for people; empty if there is nothing to say.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// What kind of failure, if it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// Under which of BITS' names it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    /// Where it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<Context>,
+    /// The origin's last status, if the failure was its.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Its length, once known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub len: Option<u64>,
+    /// Bytes of it that are on disk.
+    pub stored: u64,
+    /// Bytes by where they came from.
+    pub bytes: BytesBySource,
+    /// How often it had to start again because the origin changed.
+    pub restarts: u32,
+    /// Whether what it brings is not for others: the origin said so, or the record it was copied from (LOCAL-1).
+    pub private: bool,
+    /// Whether peers are not asked for it any more: an application found their bytes wrong (VAL-4).
+    pub origin_only: bool,
+    /// Root hash, once sealed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blake3: Option<String>,
+    /// SHA-256, once sealed, if it was computed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// What the application says of it.
+    pub validation: Validation,
+    /// Decision records, oldest first (`job why`).
+    pub decisions: Decisions,
+    /// What is remembered as long as the node runs.
+    #[serde(skip)]
+    pub memory: Memory,
+}
+
+/// What is remembered of a file while its job waits for its turn; a restart forgets it.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Memory {
+    /// What the origin said last: digests it stated of a version stay stated (TRUST-11).
+    pub probe: Option<Probe>,
+    /// When it was put on its way first: decisions count from there.
+    pub began: Option<Instant>,
+}

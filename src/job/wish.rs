@@ -1,0 +1,70 @@
+//! One file as it is fetched: what the job says of it and of all its files together.
+//!
+//! Knows: values. Does not know: the job's other files.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use peer_proto::digest::Digest;
+
+use super::{Existing, FileSpec, JobSpec, PeerFlags, Priority, Remote};
+
+/// What the hands and the planner need to know of one file of a job.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Wish {
+    /// Where it is at the origin.
+    pub remote: Remote,
+    /// Other URLs of the same bytes, to be tried when the first says no.
+    pub mirrors: Vec<String>,
+    /// Where it goes: an absolute path whose folder exists.
+    pub destination: PathBuf,
+    /// Digests the file must have; each one gives trust level 3.
+    pub digests: Vec<Digest>,
+    /// The job's half of the permissions.
+    pub flags: PeerFlags,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Whether it is delivered as soon as it is sealed.
+    pub auto_complete: bool,
+    /// Bytes per second the job may take, if it has a limit: leases are sized for it.
+    pub limit: Option<NonZeroU64>,
+    /// What happens when the destination's name is taken.
+    pub existing: Existing,
+    /// Seconds between tries once quick ones have failed (LIM-1).
+    pub retry_delay_s: u64,
+}
+
+impl Wish {
+    /// One file of a job.
+    #[must_use]
+    pub fn of(spec: &JobSpec, file: &FileSpec) -> Self {
+        let remote = Remote {
+            url: file.url.clone(),
+            ranges: file.ranges.clone(),
+            headers: spec.headers.clone(),
+            redirects: spec.redirects,
+        };
+        let rates = [spec.rates.total, spec.rates.wan, spec.rates.lan];
+        Self {
+            remote,
+            mirrors: file.mirrors.clone(),
+            destination: file.destination.clone(),
+            digests: file.digests.clone(),
+            flags: spec.flags,
+            priority: spec.priority,
+            auto_complete: spec.auto_complete,
+            limit: rates.into_iter().flatten().min(),
+            existing: spec.existing,
+            retry_delay_s: spec.retry_delay_s,
+        }
+    }
+
+    /// Whether another wish needs the part opened anew: other bytes, another name, another rule for a taken one.
+    #[must_use]
+    pub fn is_elsewhere(&self, other: &Self) -> bool {
+        self.remote != other.remote
+            || self.destination != other.destination
+            || self.digests != other.digests
+            || self.existing != other.existing
+    }
+}
