@@ -17,7 +17,7 @@ use super::error::{Fault, Violation};
 use super::{repr_digest, url::place};
 
 /// What an origin said about a URL without, or before, sending its bytes.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     /// What it serves now.
     pub version: Version,
@@ -31,6 +31,25 @@ pub struct Answer {
     pub date: Option<i64>,
     /// From the last question to its answer.
     pub round_trip: Duration,
+    /// The URL that answered; another than was asked if there were redirects. May hold secrets.
+    pub final_url: Url,
+    /// The header block of the answer in its order, at most 16 KiB of it, without `Set-Cookie` (FILE-19). An origin may
+    /// repeat there what it was sent, so it is for the owner only.
+    pub headers: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer")
+            .field("version", &self.version)
+            .field("ranges", &self.ranges)
+            .field("digests", &self.digests)
+            .field("public", &self.public)
+            .field("date", &self.date)
+            .field("round_trip", &self.round_trip)
+            .field("headers", &self.headers.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// How the end of a body is known.
@@ -59,6 +78,7 @@ pub(super) struct Head {
     pub(super) public: bool,
     pub(super) digests: Vec<Digest>,
     pub(super) coding: Option<String>,
+    pub(super) block: HeaderMap,
 }
 
 /// `Content-Range`, in half-open bytes.
@@ -97,6 +117,7 @@ impl Head {
             public: is_public(fields),
             digests: repr_digest::digests(fields),
             coding: coding(fields),
+            block: fields.clone(),
         })
     }
 
@@ -116,6 +137,18 @@ impl Head {
             Framing::Sized(len) => Some(len),
             Framing::Marked | Framing::Closed => None,
         }
+    }
+
+    /// The header block, for its owner (FILE-19). Bytes beyond ASCII are kept as Latin-1.
+    pub(super) fn told_headers(&self) -> Vec<(String, String)> {
+        let mut left = BLOCK_LEN_MAX;
+        let told = self.block.iter().filter(|(name, _)| *name != header::SET_COOKIE);
+        told.map_while(|(name, value)| {
+            left = left.checked_sub(name.as_str().len() + value.len() + 4)?;
+            let value = value.as_bytes().iter().map(|byte| char::from(*byte)).collect();
+            Some((name.as_str().to_owned(), value))
+        })
+        .collect()
     }
 
     /// What an answer that is no success means.
@@ -236,6 +269,8 @@ fn unix(text: &str) -> Option<i64> {
     i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
 }
 
+/// Bytes of a header block that are kept with a file, line ends included.
+const BLOCK_LEN_MAX: usize = 16 * 1_024;
 /// Bytes of an ETag or a Last-Modified that are kept with a job.
 const VALIDATOR_LEN_MAX: usize = 1_024;
 /// Longest wait an origin can ask for.
@@ -331,6 +366,15 @@ mod tests {
         assert!(!head(&[("cache-control", "max-age=0, Private")]).unwrap().public);
         assert!(!head(&[("cache-control", "private=\"set-cookie\"")]).unwrap().public);
         assert!(!head(&[("cache-control", "a"), ("cache-control", "no-store")]).unwrap().public);
+    }
+
+    #[test]
+    fn file_19_the_header_block_is_told_up_to_16_kib_and_without_cookies() {
+        let long = "x".repeat(BLOCK_LEN_MAX - 20);
+        let fields =
+            [("X-A", "1"), ("set-cookie", "id=1"), ("X-B", "2"), ("x-long", long.as_str()), ("x-c", "3")];
+        let told = head(&fields).unwrap().told_headers();
+        assert_eq!(told, [("x-a".to_owned(), "1".to_owned()), ("x-b".to_owned(), "2".to_owned())]);
     }
 
     #[test]

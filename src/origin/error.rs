@@ -157,6 +157,16 @@ pub enum RedirectFault {
     /// A place that may not be asked.
     #[error("{0}")]
     Place(UrlError),
+    /// The job follows none (HTTP-17).
+    #[error("the job follows none, and this one leads to {place}")]
+    Refused {
+        /// Scheme, host and port it leads to.
+        place: String,
+        /// The URL it leads to, which may hold secrets in its path and query.
+        target: String,
+        /// The status of the redirect.
+        status: u16,
+    },
 }
 
 /// What was waited for.
@@ -235,7 +245,9 @@ impl OriginError {
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self.fault {
-            Fault::Status { status, .. } | Fault::Proxy { status } => Some(status),
+            Fault::Status { status, .. }
+            | Fault::Proxy { status }
+            | Fault::Redirect(RedirectFault::Refused { status, .. }) => Some(status),
             _ => None,
         }
     }

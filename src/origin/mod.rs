@@ -48,7 +48,8 @@ use self::place::{Asked, judge};
 use self::pool::Pool;
 use self::proxy::Proxies;
 use self::reach::{Class, Trail};
-use self::redirect::{At, Reached};
+pub use self::redirect::RedirectRule;
+use self::redirect::{At, JobRules, Reached};
 use self::request::Ask;
 use self::tls::Trust;
 
@@ -112,7 +113,7 @@ pub enum OriginConfigError {
 #[derive(Clone, Debug)]
 pub struct Origin {
     inner: Arc<Inner>,
-    credentials: Option<Arc<Credentials>>,
+    job: JobRules,
 }
 
 /// What all clones share.
@@ -146,13 +147,21 @@ impl Origin {
             habits: Habits::default(),
             config,
         };
-        Ok(Self { inner: Arc::new(inner), credentials: None })
+        Ok(Self { inner: Arc::new(inner), job: JobRules::default() })
     }
 
-    /// The same client for a job with credentials. Its answers are never public.
+    /// The same client for a job with header lines of its own. Its answers are never public (LOCAL-1); connections
+    /// that have carried them serve only jobs with the same lines, and where redirects led is not remembered.
     #[must_use]
     pub fn with_credentials(&self, credentials: Credentials) -> Self {
-        Self { inner: Arc::clone(&self.inner), credentials: Some(Arc::new(credentials)) }
+        let job = JobRules { credentials: Some(Arc::new(credentials)), ..self.job };
+        Self { inner: Arc::clone(&self.inner), job }
+    }
+
+    /// The same client for a job with a rule for redirects.
+    #[must_use]
+    pub fn with_redirects(&self, redirects: RedirectRule) -> Self {
+        Self { inner: Arc::clone(&self.inner), job: JobRules { redirects, ..self.job.clone() } }
     }
 
     /// Asks what the origin serves: HEAD, or GET of the first byte where HEAD is refused, says too little, or was
@@ -166,7 +175,7 @@ impl Origin {
     pub async fn probe(&self, url: &Url) -> Result<Answer, OriginError> {
         let inner = &self.inner;
         if !inner.habits.is_head_distrusted(url) {
-            match inner.follow(url, &Ask::head(), self.credentials(), None).await {
+            match inner.follow(url, &Ask::head(), &self.job, None).await {
                 Ok(reached) if says_enough(&reached) => return Ok(self.answer_to_head(url, reached)),
                 Ok(reached) if HEAD_REFUSED.contains(&reached.head.status) => inner.habits.distrust_head(url),
                 Ok(reached) if matches!(reached.head.status, 200..=299) => {}
@@ -226,10 +235,10 @@ impl Origin {
             OriginSpan::Range(range) => Some(range),
         };
         let shortcut = inner.habits.shortcut(url).filter(|end| {
-            self.credentials.is_none() && pinned.is_some_and(|v| v.final_origin == self::url::place(&end.url))
+            self.may_take_shortcuts() && pinned.is_some_and(|v| v.final_origin == self::url::place(&end.url))
         });
         let reached = inner
-            .follow(url, &Ask::get(range, pinned), self.credentials(), shortcut)
+            .follow(url, &Ask::get(range, pinned), &self.job, shortcut)
             .await
             .map_err(|At(at, fault)| inner.blame(url, at, fault))?;
         match judge(&reached.head, &reached.url, Asked { range, pinned }) {
@@ -239,7 +248,7 @@ impl Origin {
     }
 
     async fn ask(&self, url: &Url, ask: &Ask) -> Result<Reached, OriginError> {
-        let outcome = self.inner.follow(url, ask, self.credentials(), None).await;
+        let outcome = self.inner.follow(url, ask, &self.job, None).await;
         outcome.map_err(|At(at, fault)| self.inner.blame(url, at, fault))
     }
 
@@ -288,11 +297,14 @@ impl Origin {
             public: reached.is_public,
             date: head.date,
             round_trip: reached.round_trip,
+            final_url: reached.url.clone(),
+            headers: head.told_headers(),
         }
     }
 
-    fn credentials(&self) -> Option<&Credentials> {
-        self.credentials.as_deref()
+    /// Whether a chain that others walked may be cut short: not with secrets, and not where redirects are refused.
+    fn may_take_shortcuts(&self) -> bool {
+        self.job.credentials.is_none() && self.job.redirects == RedirectRule::Follow
     }
 }
 

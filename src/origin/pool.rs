@@ -11,19 +11,22 @@ use url::Url;
 
 use super::channel::Channel;
 use super::error::Fault;
+use super::request::Credentials;
 use super::{mark, proxy::Proxy};
 
-/// What a connection leads to.
+/// What a connection leads to, and whose it is: some origins take a connection for a person once it has brought their
+/// secrets, so it is shared by those only who would send the same.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Destination {
     place: String,
     proxy: Option<String>,
+    credentials: Option<Arc<Credentials>>,
 }
 
 impl Destination {
-    pub(super) fn of(url: &Url, proxy: Option<&Proxy>) -> Self {
+    pub(super) fn of(url: &Url, proxy: Option<&Proxy>, credentials: Option<&Arc<Credentials>>) -> Self {
         let proxy = proxy.map(|proxy| format!("{}:{}", proxy.host, proxy.port));
-        Self { place: super::url::place(url), proxy }
+        Self { place: super::url::place(url), proxy, credentials: credentials.cloned() }
     }
 }
 
@@ -146,7 +149,7 @@ mod tests {
         let channel = Channel::open(connected).await.unwrap();
         let pool = Pool::new(Duration::from_millis(20));
         let url = Url::parse("http://a.example/").unwrap();
-        pool.put(Destination::of(&url, None), channel);
+        pool.put(Destination::of(&url, None, None), channel);
         // Nobody asks the pool anything any more.
         let read = tokio::time::timeout(Duration::from_secs(10), async { far.read(&mut [0; 1]).await });
         assert_eq!(read.await.expect("it closes").unwrap(), 0);

@@ -3,6 +3,7 @@
 //! Knows: reuse of connections, redirects and their rules (T13, T14, T19, LOCAL-7). Does not know: what an answer that
 //! is no redirect means.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -33,6 +34,23 @@ pub(super) struct Reached {
     pub(super) round_trip: Duration,
 }
 
+/// What a redirect does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum RedirectRule {
+    /// It is followed, within the rules (T13, T14, T19).
+    #[default]
+    Follow,
+    /// It is an error that names its target (HTTP-17).
+    Refuse,
+}
+
+/// What a job wants of its requests.
+#[derive(Clone, Debug, Default)]
+pub(super) struct JobRules {
+    pub(super) credentials: Option<Arc<Credentials>>,
+    pub(super) redirects: RedirectRule,
+}
+
 /// A fault, and the place it happened at.
 pub(super) struct At(pub(super) String, pub(super) Fault);
 
@@ -43,9 +61,10 @@ impl Inner {
         &self,
         job_url: &Url,
         ask: &Ask,
-        credentials: Option<&Credentials>,
+        job: &JobRules,
         shortcut: Option<Shortcut>,
     ) -> Result<Reached, At> {
+        let credentials = job.credentials.as_ref();
         if let Some(Shortcut { url, mut trail }) = shortcut {
             let is_secure = job_url.scheme() == "https";
             if let Ok(reached) = self.exchange(&url, ask, None, &mut trail).await
@@ -67,12 +86,17 @@ impl Inner {
             is_secure &= reached.is_secure;
             is_public &= reached.head.public;
             let Some(location) = redirect_target(&reached.head) else {
-                if !seen.is_empty() {
+                // Where secrets led is no place for those who do not have them.
+                if !seen.is_empty() && credentials.is_none() {
                     let shortcut = Shortcut { url: hop.url.clone(), trail: before };
                     self.habits.set_shortcut(job_url, Some(shortcut));
                 }
                 return Ok(Reached { is_secure, is_public, ..reached });
             };
+            if job.redirects == RedirectRule::Refuse {
+                let fault = refused(&hop.url, location, reached.head.status);
+                return Err(At(place(&hop.url), Fault::Redirect(fault)));
+            }
             seen.push(hop.url.as_str().to_owned());
             hop = hop.next(location, &seen)?;
         }
@@ -84,11 +108,11 @@ impl Inner {
         &self,
         url: &Url,
         ask: &Ask,
-        credentials: Option<&Credentials>,
+        credentials: Option<&Arc<Credentials>>,
         trail: &mut Trail,
     ) -> Result<Reached, Fault> {
         let proxy = self.proxies.of(url);
-        let to = Destination::of(url, proxy);
+        let to = Destination::of(url, proxy, credentials);
         let reach = self.config.allow_private;
         let check = |channel: &Channel| {
             let admitted = trail.admit_class(reach, channel.class);
@@ -130,7 +154,7 @@ impl Inner {
 struct Hop<'a> {
     url: Url,
     trail: Trail,
-    credentials: Option<&'a Credentials>,
+    credentials: Option<&'a Arc<Credentials>>,
 }
 
 impl<'a> Hop<'a> {
@@ -146,6 +170,14 @@ impl<'a> Hop<'a> {
         // Once the chain has left their origin they are not sent again, wherever it leads.
         let credentials = self.credentials.filter(|credentials| credentials.are_for(&url));
         Ok(Hop { url, trail: self.trail, credentials })
+    }
+}
+
+/// What is said of a redirect that the job does not want.
+fn refused(from: &Url, location: &str, status: u16) -> RedirectFault {
+    match resolve_location(from, location) {
+        Ok(target) => RedirectFault::Refused { place: place(&target), target: target.into(), status },
+        Err(error) => RedirectFault::Place(error),
     }
 }
 

@@ -21,6 +21,7 @@ mod origin_edges;
 mod origin_faults;
 mod origin_fetch;
 mod origin_heads;
+mod origin_jobs;
 mod origin_script;
 mod plain_origin;
 mod recall;

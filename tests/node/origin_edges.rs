@@ -175,7 +175,8 @@ async fn t19_d15_credentials_reach_their_own_origin_only() {
     *back.lock().unwrap() = bouncer.url("/bounce");
     for path in ["/same", "/other-port", "/there-and-back"] {
         let url = parse_url(&origin.url(path)).unwrap();
-        let secrets = Credentials::new(&url, Some("Basic c2VjcmV0"), Some("id=secret")).unwrap();
+        let secrets =
+            Credentials::new(&url, [("Authorization", "Basic c2VjcmV0"), ("Cookie", "id=secret")]).unwrap();
         let answer = client().with_credentials(secrets).probe(&url).await.unwrap();
         assert!(!answer.public);
     }
