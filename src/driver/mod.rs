@@ -281,7 +281,7 @@ impl Driver {
             Effect::Restand { file, first, count, standing } => {
                 transfer.restand(file, first, count, standing)
             }
-            Effect::Probe { id, file: _, url } => transfer.probe(id, url),
+            Effect::Probe { id, file: _, remote } => transfer.probe(id, remote),
             Effect::StartLease(lease) => {
                 // The lease's own span becomes a child of its job's.
                 self.spans.job(lease.file.job).in_scope(|| transfer.start_lease(lease));

@@ -3,6 +3,7 @@
 //! Knows: the order probe, version, plan, seal, and what a job waits for. Does not know: which range goes where
 //! (`plan`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use peer_proto::digest::Algorithm;
@@ -144,8 +145,8 @@ impl JobFile {
             self.wake_at(at);
             return;
         }
-        let (file, url) = (self.file(), self.wish.remote.url.clone());
-        self.origin.asking = Some(core.ask(self.id, |id| Effect::Probe { id, file, url }));
+        let (file, remote) = (self.file(), self.wish.remote.clone());
+        self.origin.asking = Some(core.ask(self.id, |id| Effect::Probe { id, file, remote }));
     }
 
     pub(super) fn probed(&mut self, id: EffectId, outcome: Result<Probe, OriginFault>, core: &mut Core) {
@@ -524,6 +525,7 @@ impl JobFile {
         until <= now
     }
 }
+
 
 /// What the part is pinned to while the origin has not said what it serves.
 pub(super) fn unknown_version(len: u64) -> Version {

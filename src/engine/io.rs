@@ -4,9 +4,9 @@
 //! Bytes never pass here: the brain sees ranges, ids, values of 32 bytes, and reports.
 
 mod fault;
+mod probe;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use peer_proto::content::{ByteRange, ContentId, Hash, PieceIndex};
 use peer_proto::digest::Digest;
@@ -19,8 +19,9 @@ use peer_proto::version::Version;
 use peer_proto::wire::{Frame, ListPart};
 
 pub use self::fault::{LeaseFault, LocalFault, LocalFaultKind, OriginFault, SealFault, Severity};
+pub use self::probe::Probe;
 pub use super::stored::{FilePhase, StoredFile, StoredJob, Times, Validation};
-use crate::job::{Caller, Effective, FileId, JobChange, JobId, JobSpec, PeerFlags, Rates, Wish};
+use crate::job::{Caller, Effective, FileId, JobChange, JobId, JobSpec, PeerFlags, Rates, Remote, Wish};
 use crate::record::{RecordId, RecordSummary, Scope};
 
 /// Now, as a value: only `clock.rs` reads clocks.
@@ -53,28 +54,13 @@ pub struct PartFound {
     pub runs: Vec<PieceRun>,
 }
 
-/// What the origin answered to a probe.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Probe {
-    /// What it serves now.
-    pub version: Version,
-    /// Whether it answers range requests (learned, or advertised and not yet disproved).
-    pub ranges: bool,
-    /// Strong digests it stated for the whole representation over https on every hop (TRUST-11).
-    pub digests: Vec<Digest>,
-    /// Whether the answer may be shared with others (no `private`, no `no-store`; LOCAL-1).
-    pub public: bool,
-    /// From question to answer.
-    pub round_trip: Duration,
-}
-
 /// Where a lease's bytes come from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LeaseSource {
     /// The origin, under the pinned version.
     Origin {
-        /// The job's URL.
-        url: String,
+        /// Where, and what is sent with the question.
+        remote: Arc<Remote>,
         /// Answers of any other version end the lease with [`Severity::VersionChanged`].
         pinned: Version,
     },
@@ -456,8 +442,8 @@ pub enum Effect {
         id: EffectId,
         /// For which file.
         file: FileId,
-        /// The URL.
-        url: String,
+        /// Where, and what is sent with the question.
+        remote: Arc<Remote>,
     },
     /// Start a lease. Answered by exactly one [`Input::LeaseEnded`].
     StartLease(Lease),

@@ -314,7 +314,7 @@ impl JobFile {
             id,
             file: self.file(),
             span,
-            source: LeaseSource::Origin { url: self.wish.remote.url.clone(), pinned },
+            source: LeaseSource::Origin { remote: self.wish.remote.clone(), pinned },
             accept: Accept::Certain { check: self.claims.trusted.clone() },
         }));
         let to_end = pieces.is_none();

@@ -135,7 +135,7 @@ impl Node {
         let Some(id) = self.probes.remove(&number) else { return };
         let fault = |message: &str| {
             let severity = Severity::Transient { retry_after: None };
-            Err(OriginFault { severity, message: message.into(), status: None })
+            Err(OriginFault { severity, message: message.into(), status: None, redirect: None })
         };
         let outcome = match answer {
             Answer::Says { version, round_trip } => Ok(Probe {
@@ -144,6 +144,8 @@ impl Node {
                 digests: Vec::new(),
                 public: true,
                 round_trip,
+                final_url: String::new(),
+                headers: Vec::new(),
             }),
             Answer::Refused => fault("connection refused"),
             Answer::Silence => fault("no answer"),

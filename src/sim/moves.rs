@@ -236,7 +236,12 @@ impl Node {
         let LeaseSource::Origin { pinned, .. } = &running.lease.source else { return };
         if !pinned.is_same(&says) {
             let message = "the origin serves another version".into();
-            let fault = OriginFault { severity: Severity::VersionChanged, message, status: Some(200) };
+            let fault = OriginFault {
+                severity: Severity::VersionChanged,
+                message,
+                status: Some(200),
+                redirect: None,
+            };
             self.end_lease(id, Err(LeaseFault::Origin(fault)));
         }
     }
@@ -394,5 +399,5 @@ fn fault_of(running: Option<&Running>, end: FlowEnd) -> LeaseFault {
         FlowEnd::Broken | FlowEnd::Cancelled | FlowEnd::Complete => (None, "the body broke off", None),
     };
     let severity = Severity::Transient { retry_after };
-    LeaseFault::Origin(OriginFault { severity, message: message.into(), status })
+    LeaseFault::Origin(OriginFault { severity, message: message.into(), status, redirect: None })
 }

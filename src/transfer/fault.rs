@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 
 use crate::disk::DiskError;
 use crate::engine::io::{LeaseFault, LocalFault, LocalFaultKind, OriginFault, Severity};
-use crate::origin::{OriginError, OriginSeverity};
+use crate::origin::{Fault, OriginError, OriginSeverity, RedirectFault};
 
 /// A failure of this machine's files.
 pub(super) fn local(error: &DiskError) -> LocalFault {
@@ -36,7 +36,16 @@ pub(super) fn origin(error: &OriginError) -> OriginFault {
         OriginSeverity::VersionChanged => Severity::VersionChanged,
         OriginSeverity::NoRanges => Severity::NoRanges,
     };
-    OriginFault { severity, message: error.to_string(), status: error.status() }
+    let redirect = match error.fault() {
+        Fault::Redirect(RedirectFault::Refused { target, .. }) => Some(target.clone()),
+        _ => None,
+    };
+    OriginFault { severity, message: error.to_string(), status: error.status(), redirect }
+}
+
+/// A wish that no origin can be asked for.
+pub(super) fn unaskable(error: &dyn std::error::Error) -> OriginFault {
+    OriginFault { severity: Severity::Fatal, message: error.to_string(), status: None, redirect: None }
 }
 
 /// An effect that asks for what cannot be: our own fault, said instead of panicking.

@@ -43,9 +43,9 @@ use crate::clock::Clock;
 use crate::disk::RealFiles;
 use crate::engine::io::{
     Accept, EffectId, Input, Lease, LeaseFault, LeaseId, LeaseSource, OriginFault, Probe, ServeFrom, ServeId,
-    ServeOutcome, Severity, Span,
+    ServeOutcome, Span,
 };
-use crate::job::FileId;
+use crate::job::{FileId, Remote};
 use crate::origin::Origin;
 use crate::store::JobStore;
 use crate::swarm::Swarm;
@@ -98,30 +98,28 @@ impl Transfer {
     }
 
     /// Asks the origin what it serves now. Answered by [`Input::Probed`].
-    pub fn probe(&self, id: EffectId, url: String) {
+    pub fn probe(&self, id: EffectId, remote: Arc<Remote>) {
         let this = self.clone();
         self.spawn(async move {
             // An origin that says nothing does not hold up the end of the node.
-            let asked = this.inner.stop.run_until_cancelled(this.ask_origin(&url)).await;
+            let asked = this.inner.stop.run_until_cancelled(this.ask_origin(&remote)).await;
             if let Some(outcome) = asked {
                 this.tell(Input::Probed { id, outcome }).await;
             }
         });
     }
 
-    async fn ask_origin(&self, url: &str) -> Result<Probe, OriginFault> {
-        let url = crate::origin::parse_url(url).map_err(|error| OriginFault {
-            severity: Severity::Fatal,
-            message: error.to_string(),
-            status: None,
-        })?;
-        let answer = self.inner.parts.origin.probe(&url).await.map_err(|error| fault::origin(&error))?;
+    async fn ask_origin(&self, remote: &Remote) -> Result<Probe, OriginFault> {
+        let (origin, url) = origin_lease::asker(&self.inner.parts.origin, remote)?;
+        let answer = origin.probe(&url).await.map_err(|error| fault::origin(&error))?;
         Ok(Probe {
             version: answer.version,
             ranges: answer.ranges,
             digests: answer.digests,
             public: answer.public,
             round_trip: answer.round_trip,
+            final_url: answer.final_url.into(),
+            headers: answer.headers,
         })
     }
 
@@ -193,8 +191,8 @@ impl Transfer {
         let len = file_len(&source, &accept, span);
         let mut limit = entry.limit.clone();
         let source = match (source, opened) {
-            (LeaseSource::Origin { url, pinned }, _) => {
-                let opening = OriginSource::open(parts.origin.clone(), &url, pinned, span);
+            (LeaseSource::Origin { remote, pinned }, _) => {
+                let opening = OriginSource::open(&parts.origin, &remote, pinned, span);
                 tokio::select! {
                     biased;
                     source = opening => Source::Origin(Box::new(source?)),

@@ -10,7 +10,8 @@ use peer_proto::version::Version;
 
 use super::fault;
 use crate::engine::io::{LeaseFault, OriginFault, Severity, Span};
-use crate::origin::{Fault, Origin, OriginBody, OriginSpan, Url};
+use crate::job::{Redirects, Remote};
+use crate::origin::{Credentials, Fault, Origin, OriginBody, OriginSpan, RedirectRule, Url};
 
 /// How long the end of a body may take to show once its last byte is here.
 const END_PATIENCE: Duration = Duration::from_millis(500);
@@ -37,18 +38,12 @@ struct Again {
 impl OriginSource {
     /// Asks the origin for a span under the pinned version.
     pub(super) async fn open(
-        origin: Origin,
-        url: &str,
+        origin: &Origin,
+        remote: &Remote,
         pinned: Version,
         span: Span,
     ) -> Result<Self, LeaseFault> {
-        let url = crate::origin::parse_url(url).map_err(|error| {
-            LeaseFault::Origin(OriginFault {
-                severity: Severity::Fatal,
-                message: error.to_string(),
-                status: None,
-            })
-        })?;
+        let (origin, url) = asker(origin, remote).map_err(LeaseFault::Origin)?;
         let (question, left) = match span {
             Span::ToEnd => (OriginSpan::Whole, None),
             // A whole file needs no ranges of the origin.
@@ -118,6 +113,7 @@ impl OriginSource {
                 severity: Severity::Transient { retry_after: None },
                 message: "the origin answered with an empty part".into(),
                 status: None,
+                redirect: None,
             }));
         }
         self.body = again
@@ -127,6 +123,22 @@ impl OriginSource {
             .map_err(|error| failed(&error))?;
         Ok(())
     }
+}
+
+/// The client for a job's requests, with its header lines and its rule for redirects, and the URL to ask.
+pub(super) fn asker(origin: &Origin, remote: &Remote) -> Result<(Origin, Url), OriginFault> {
+    let url = crate::origin::parse_url(&remote.url).map_err(|error| fault::unaskable(&error))?;
+    let redirects = match remote.redirects {
+        Redirects::Follow | Redirects::Report => RedirectRule::Follow,
+        Redirects::Deny => RedirectRule::Refuse,
+    };
+    let origin = origin.with_redirects(redirects);
+    if remote.headers.0.is_empty() {
+        return Ok((origin, url));
+    }
+    let lines = remote.headers.0.iter().map(|header| (header.name.as_str(), header.value.as_str()));
+    let credentials = Credentials::new(&url, lines).map_err(|error| fault::unaskable(&error))?;
+    Ok((origin.with_credentials(credentials), url))
 }
 
 fn failed(error: &crate::origin::OriginError) -> LeaseFault {

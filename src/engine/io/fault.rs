@@ -33,6 +33,8 @@ pub struct OriginFault {
     pub message: String,
     /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
+    /// Where a redirect leads that the job does not follow (HTTP-17). For the owner only: it may hold secrets.
+    pub redirect: Option<String>,
 }
 
 /// Something this machine could not do: no space, no right, a broken disk. Pauses the job; nobody else's fault.

@@ -200,9 +200,14 @@ impl PeerModel {
 }
 
 pub(super) fn transient(message: &str, status: Option<u16>) -> OriginFault {
-    OriginFault { severity: Severity::Transient { retry_after: None }, message: message.into(), status }
+    OriginFault {
+        severity: Severity::Transient { retry_after: None },
+        message: message.into(),
+        status,
+        redirect: None,
+    }
 }
 
 pub(super) fn fatal(message: &str) -> OriginFault {
-    OriginFault { severity: Severity::Fatal, message: message.into(), status: Some(404) }
+    OriginFault { severity: Severity::Fatal, message: message.into(), status: Some(404), redirect: None }
 }

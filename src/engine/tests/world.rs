@@ -428,6 +428,8 @@ impl World {
                 digests: origin.digests.clone(),
                 public: origin.public,
                 round_trip: Duration::from_millis(10),
+                final_url: String::new(),
+                headers: Vec::new(),
             }),
         };
         self.inbox.push_back(Input::Probed { id, outcome });
@@ -444,11 +446,13 @@ impl World {
                 self.origin.leases += 1;
                 let changed = !pinned.is_same(&self.origin.version);
                 let (severity, message) = (Severity::VersionChanged, "changed".to_owned());
-                let changed = changed.then_some(OriginFault { severity, message, status: Some(200) });
+                let changed =
+                    changed.then_some(OriginFault { severity, message, status: Some(200), redirect: None });
                 let no_ranges = (!self.origin.ranges && end.is_some() && at > 0).then(|| OriginFault {
                     severity: Severity::NoRanges,
                     message: "200 to a range".into(),
                     status: Some(200),
+                    redirect: None,
                 });
                 self.origin.fault.clone().or(changed).or(no_ranges).map(LeaseFault::Origin)
             }
