@@ -6,8 +6,11 @@
 mod cache_lease;
 mod fault;
 mod files;
+mod layout;
 mod lease;
 mod origin_lease;
+#[cfg(test)]
+mod origin_lease_tests;
 mod pace;
 mod part_table;
 mod peer_lease;
@@ -42,8 +45,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::disk::RealFiles;
 use crate::engine::io::{
-    Accept, EffectId, Input, Lease, LeaseFault, LeaseId, LeaseSource, OriginFault, Probe, ServeFrom, ServeId,
-    ServeOutcome, Span,
+    Accept, EffectId, Input, Lease, LeaseFault, LeaseId, LeaseSource, ServeFrom, ServeId, ServeOutcome, Span,
 };
 use crate::job::{FileId, Remote};
 use crate::origin::Origin;
@@ -102,25 +104,15 @@ impl Transfer {
         let this = self.clone();
         self.spawn(async move {
             // An origin that says nothing does not hold up the end of the node.
-            let asked = this.inner.stop.run_until_cancelled(this.ask_origin(&remote)).await;
+            let asked = this
+                .inner
+                .stop
+                .run_until_cancelled(origin_lease::probe(&this.inner.parts.origin, &remote))
+                .await;
             if let Some(outcome) = asked {
                 this.tell(Input::Probed { id, outcome }).await;
             }
         });
-    }
-
-    async fn ask_origin(&self, remote: &Remote) -> Result<Probe, OriginFault> {
-        let (origin, url) = origin_lease::asker(&self.inner.parts.origin, remote)?;
-        let answer = origin.probe(&url).await.map_err(|error| fault::origin(&error))?;
-        Ok(Probe {
-            version: answer.version,
-            ranges: answer.ranges,
-            digests: answer.digests,
-            public: answer.public,
-            round_trip: answer.round_trip,
-            final_url: answer.final_url.into(),
-            headers: answer.headers,
-        })
     }
 
     /// Starts a lease. Answered by exactly one [`Input::LeaseEnded`]. For a peer, its blocks are expected from now
@@ -192,7 +184,7 @@ impl Transfer {
         let mut limit = entry.limit.clone();
         let source = match (source, opened) {
             (LeaseSource::Origin { remote, pinned }, _) => {
-                let opening = OriginSource::open(&parts.origin, &remote, pinned, span);
+                let opening = OriginSource::open(&parts.origin, &remote, &pinned, span);
                 tokio::select! {
                     biased;
                     source = opening => Source::Origin(Box::new(source?)),

@@ -1,7 +1,9 @@
-//! Bytes of a lease from the origin.
+//! What an origin serves, and bytes of a lease from it.
 //!
-//! Knows: which question to ask for a span and when the body is all of it. Does not know: HTTP (`origin`), pieces.
+//! Knows: which questions to ask for a span and when a body is all of it. Does not know: HTTP (`origin`), pieces, where
+//! local bytes lie in the remote file (`layout`).
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,30 +11,35 @@ use peer_proto::content::ByteRange;
 use peer_proto::version::Version;
 
 use super::fault;
-use crate::engine::io::{LeaseFault, OriginFault, Severity, Span};
+use super::layout::{Layout, LayoutError};
+use crate::engine::io::{LeaseFault, OriginFault, Probe, Severity, Span};
 use crate::job::{Redirects, Remote};
-use crate::origin::{Credentials, Fault, Origin, OriginBody, OriginSpan, RedirectRule, Url};
+use crate::origin::{
+    Credentials, Fault, Origin, OriginBody, OriginError, OriginSeverity, OriginSpan, RedirectRule, Url,
+};
 
 /// How long the end of a body may take to show once its last byte is here.
 const END_PATIENCE: Duration = Duration::from_millis(500);
 
-/// An open body of the origin.
+/// An open body of the origin, and what follows it.
 pub(super) struct OriginSource {
+    asker: Asker,
     body: OriginBody,
-    /// What is still to come of the span; `None` where only the body's end tells.
-    left: Option<u64>,
-    /// Where the next byte belongs.
+    /// Where the next byte lies in the remote file.
     next: u64,
-    /// Set where one request may bring only the beginning of the span.
-    again: Option<Again>,
+    /// Where the current part ends there; `None` where only the body's end tells.
+    end: Option<u64>,
+    /// The parts after this one.
+    rest: VecDeque<ByteRange>,
 }
 
-/// What is needed to ask for the rest of a span.
-struct Again {
+/// Asks for parts of one version of one remote file.
+struct Asker {
     origin: Origin,
     url: Url,
     pinned: Version,
-    end: u64,
+    /// Whether the local file is made of ranges.
+    is_laid_out: bool,
 }
 
 impl OriginSource {
@@ -40,50 +47,49 @@ impl OriginSource {
     pub(super) async fn open(
         origin: &Origin,
         remote: &Remote,
-        pinned: Version,
+        pinned: &Version,
         span: Span,
     ) -> Result<Self, LeaseFault> {
         let (origin, url) = asker(origin, remote).map_err(LeaseFault::Origin)?;
-        let (question, left) = match span {
-            Span::ToEnd => (OriginSpan::Whole, None),
-            // A whole file needs no ranges of the origin.
-            Span::Range(range) if range.start() == 0 && pinned.len == Some(range.end()) => {
-                (OriginSpan::Whole, Some(range.len()))
-            }
-            Span::Range(range) => (OriginSpan::Range(range), Some(range.len())),
+        let (pinned, layout) = Layout::behind(pinned, &remote.ranges)
+            .map_err(|error| LeaseFault::Origin(fault::unaskable(&error)))?;
+        let is_laid_out = layout.is_some();
+        let mut rest = match (layout, span) {
+            (Some(layout), Span::Range(range)) => layout.remote(range),
+            (Some(layout), Span::ToEnd) => layout.whole().map(|all| layout.remote(all)).unwrap_or_default(),
+            (None, Span::Range(range)) => VecDeque::from([range]),
+            (None, Span::ToEnd) => VecDeque::new(),
         };
-        let body = origin.open(&url, question, Some(&pinned)).await.map_err(|error| failed(&error))?;
-        let (next, end) = match span {
-            Span::ToEnd => (0, 0),
-            Span::Range(range) => (range.start(), range.end()),
-        };
-        let again = left.map(|_| Again { origin, url, pinned, end });
-        Ok(Self { body, left, next, again })
+        let asker = Asker { origin, url, pinned, is_laid_out };
+        let first = rest.pop_front();
+        let body = asker.ask(first).await?;
+        let (next, end) = (first.map_or(0, |part| part.start()), first.map(|part| part.end()));
+        Ok(Self { asker, body, next, end, rest })
     }
 
     /// The next bytes in order; `None` once the span is complete.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, LeaseFault> {
         loop {
-            if self.left == Some(0) {
-                return Ok(None);
+            if self.end == Some(self.next) {
+                let Some(part) = self.rest.pop_front() else { return Ok(None) };
+                self.body = self.asker.ask(Some(part)).await?;
+                (self.next, self.end) = (part.start(), Some(part.end()));
             }
-            let chunk = self.body.next().await.map_err(|error| failed(&error))?;
-            match (chunk, &mut self.left) {
-                (Some(chunk), Some(left)) => {
-                    let len = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
-                    if len > *left {
+            let chunk = self.body.next().await.map_err(|error| self.asker.failed(&error))?;
+            match (chunk, self.end) {
+                (Some(chunk), Some(end)) => {
+                    self.next += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+                    if self.next > end {
                         return Err(fault::broken_rule("an origin's body is no longer than its promise"));
                     }
-                    *left -= len;
-                    self.next += len;
-                    if *left == 0 {
-                        self.end().await?;
+                    if self.next == end {
+                        self.finish().await?;
                     }
                     return Ok(Some(chunk));
                 }
                 (chunk, None) => return Ok(chunk),
                 // The origin answered a beginning of the range, as it may: ask for the rest.
-                (None, Some(_)) => self.ask_again().await?,
+                (None, Some(end)) => self.ask_again(end).await?,
             }
         }
     }
@@ -91,22 +97,21 @@ impl OriginSource {
     /// The last bytes are here. Looks whether the body ends with them, before they are handed out: one that goes on is
     /// of another version than was promised. Only a body that was read to its end lets its connection be used again. An
     /// end that does not show at once is not waited for.
-    async fn end(&mut self) -> Result<(), LeaseFault> {
+    async fn finish(&mut self) -> Result<(), LeaseFault> {
         match tokio::time::timeout(END_PATIENCE, self.body.next()).await {
             Err(_) | Ok(Ok(None)) => Ok(()),
             Ok(Ok(Some(_))) => Err(fault::broken_rule("an origin's body is no longer than its promise")),
             Ok(Err(error)) => match error.fault() {
                 // Every byte that was promised came before that.
                 Fault::Cut { .. } | Fault::TimedOut { .. } => Ok(()),
-                _ => Err(failed(&error)),
+                _ => Err(self.asker.failed(&error)),
             },
         }
     }
 
-    async fn ask_again(&mut self) -> Result<(), LeaseFault> {
+    async fn ask_again(&mut self, end: u64) -> Result<(), LeaseFault> {
         let short = || fault::broken_rule("an origin's body is as long as its promise");
-        let again = self.again.as_ref().ok_or_else(short)?;
-        let rest = ByteRange::new(self.next..again.end).ok_or_else(short)?;
+        let rest = ByteRange::new(self.next..end).ok_or_else(short)?;
         if self.body.start() >= self.next {
             // Nothing came at all: asking for ever helps nobody.
             return Err(LeaseFault::Origin(OriginFault {
@@ -116,17 +121,54 @@ impl OriginSource {
                 redirect: None,
             }));
         }
-        self.body = again
-            .origin
-            .open(&again.url, OriginSpan::Range(rest), Some(&again.pinned))
-            .await
-            .map_err(|error| failed(&error))?;
+        self.body = self.asker.ask(Some(rest)).await?;
         Ok(())
     }
 }
 
+impl Asker {
+    /// Asks for a part of the remote file, or for all of it.
+    async fn ask(&self, part: Option<ByteRange>) -> Result<OriginBody, LeaseFault> {
+        let span = part.map_or(OriginSpan::Whole, OriginSpan::Range);
+        let opening = self.origin.open(&self.url, span, Some(&self.pinned));
+        opening.await.map_err(|error| self.failed(&error))
+    }
+
+    /// A file of ranges is never fetched as one stream from zero (RNG-6).
+    fn failed(&self, error: &OriginError) -> LeaseFault {
+        LeaseFault::Origin(match error.severity() {
+            OriginSeverity::NoRanges if self.is_laid_out => fault::unaskable(&LayoutError::NoRanges),
+            _ => fault::origin(error),
+        })
+    }
+}
+
+/// Asks the origin what it serves now, and says it of the local file.
+pub(super) async fn probe(origin: &Origin, remote: &Remote) -> Result<Probe, OriginFault> {
+    let (origin, url) = asker(origin, remote)?;
+    let answer = origin.probe(&url).await.map_err(|error| fault::origin(&error))?;
+    let layout = Layout::of(&remote.ranges, answer.version.len).map_err(|error| fault::unaskable(&error))?;
+    if layout.is_some() && !answer.ranges {
+        return Err(fault::unaskable(&LayoutError::NoRanges));
+    }
+    // What the origin states of the whole remote file says nothing of parts of it.
+    let (version, digests) = match layout {
+        None => (answer.version, answer.digests),
+        Some(layout) => (layout.local_version(answer.version), Vec::new()),
+    };
+    Ok(Probe {
+        version,
+        ranges: answer.ranges,
+        digests,
+        public: answer.public,
+        round_trip: answer.round_trip,
+        final_url: answer.final_url.into(),
+        headers: answer.headers,
+    })
+}
+
 /// The client for a job's requests, with its header lines and its rule for redirects, and the URL to ask.
-pub(super) fn asker(origin: &Origin, remote: &Remote) -> Result<(Origin, Url), OriginFault> {
+fn asker(origin: &Origin, remote: &Remote) -> Result<(Origin, Url), OriginFault> {
     let url = crate::origin::parse_url(&remote.url).map_err(|error| fault::unaskable(&error))?;
     let redirects = match remote.redirects {
         Redirects::Follow | Redirects::Report => RedirectRule::Follow,
@@ -139,8 +181,4 @@ pub(super) fn asker(origin: &Origin, remote: &Remote) -> Result<(Origin, Url), O
     let lines = remote.headers.0.iter().map(|header| (header.name.as_str(), header.value.as_str()));
     let credentials = Credentials::new(&url, lines).map_err(|error| fault::unaskable(&error))?;
     Ok((origin.with_credentials(credentials), url))
-}
-
-fn failed(error: &crate::origin::OriginError) -> LeaseFault {
-    LeaseFault::Origin(fault::origin(error))
 }
