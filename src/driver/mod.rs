@@ -23,7 +23,7 @@ use crate::engine::event::Event;
 pub use crate::engine::io::JobCommand;
 use crate::engine::io::{Effect, EffectId, Input, LocalFault, Output, StoredJob};
 pub use crate::engine::{PeerView, Totals};
-use crate::job::{Caller, Code, JobId, JobSpec, PeerFlags};
+use crate::job::{Caller, Code, JobId, JobSpec, PeerFlags, Rates};
 use crate::store::{FlagStore, JobStore};
 use crate::swarm::{Swarm, SwarmEvent};
 use crate::transfer::{Transfer, Turns};
@@ -271,10 +271,13 @@ impl Driver {
         let transfer = &self.parts.transfer;
         match effect {
             Effect::PersistJob { id, job } => self.persist(id, *job),
-            Effect::ForgetJob { job } => self.forget(job),
+            Effect::ForgetJob { job } => {
+                transfer.set_rates(Some(job), Rates::default());
+                self.forget(job);
+            }
+            Effect::SetRates { job, rates } => transfer.set_rates(job, rates),
             Effect::OpenPart { id, file, wish } => transfer.open_part(id, file, *wish),
             Effect::ClosePart { file } => transfer.close_part(file),
-            Effect::SetRates { .. } => {}
             Effect::ResetPart { id, file, version } => transfer.reset_part(id, file, version),
             Effect::RecallList { id, record } => transfer.recall_list(id, record),
             Effect::PinPart { file, version } => transfer.pin_part(file, version),

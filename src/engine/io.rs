@@ -445,6 +445,14 @@ pub enum Effect {
         /// Where, and what is sent with the question.
         remote: Arc<Remote>,
     },
+    /// Bytes per second of a job, or of the whole machine where none is named: for leases at work as well as later ones.
+    /// [`Rates::default`] lets go. Not answered.
+    SetRates {
+        /// Whose.
+        job: Option<JobId>,
+        /// How many; from origins counts as WAN, from peers as LAN, from the own cache as neither.
+        rates: Rates,
+    },
     /// Start a lease. Answered by exactly one [`Input::LeaseEnded`].
     StartLease(Lease),
     /// Let a lease end earlier, at this offset (a piece boundary); what lies beyond is somebody else's now.
@@ -510,13 +518,6 @@ pub enum Effect {
         version: Option<Version>,
         /// Who may use it.
         scope: Scope,
-    },
-    /// From now on, take bytes no faster than this. Not answered.
-    SetRates {
-        /// Of which job; of the whole node if absent.
-        job: Option<JobId>,
-        /// The rates.
-        rates: Rates,
     },
     /// Send a control or page frame to a peer. Not answered; a full queue loses the connection.
     Send {

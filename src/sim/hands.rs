@@ -48,6 +48,8 @@ impl Node {
                 self.tell_later(SYNC_TIME, Input::JobPersisted { id, outcome: Ok(()) });
             }
             Effect::ForgetJob { job } => drop(self.jobs.remove(&job)),
+            // The links of the world set the pace.
+            Effect::SetRates { .. } => {}
             Effect::OpenPart { id, file, .. } => self.open_part(id, file),
             Effect::ResetPart { id, file, version } => {
                 self.must_be_idle(file, "a part is emptied");

@@ -13,7 +13,6 @@ use peer_proto::standing::Standing;
 use peer_proto::version::Version;
 use peer_proto::wire::ListPart;
 
-use super::pace::Pace;
 use super::part_table::{NodePart, OpenPart};
 use super::serve::Serving;
 use super::serve_sources::{Asked, PartReader, RecordReader};
@@ -58,9 +57,8 @@ impl Transfer {
             before.closed.cancel();
             blocking(move || before.part.flush().map_err(|error| fault::local(&error))).await?;
         }
-        let (files, clock) = (parts.files, parts.clock);
+        let files = parts.files;
         let journal = parts.jobs.journal_path(file);
-        let pace = wish.limit.map(|limit| Arc::new(Pace::new(limit, clock)));
         let algorithms = followed(&wish);
         let is_delivered_at_once = wish.auto_complete;
         let opened = blocking(move || {
@@ -72,7 +70,6 @@ impl Transfer {
         let part = Arc::new(opened.part);
         let open = OpenPart {
             part: part.clone(),
-            pace,
             algorithms: algorithms.into(),
             next: if is_delivered_at_once { Next::Delivery } else { Next::Waiting },
             closed: self.inner.stop.child_token(),

@@ -5,7 +5,6 @@
 //! bytes come from (`origin_lease`, `peer_lease`) or what is done with a chunk (`sink`).
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -69,7 +68,7 @@ pub(super) struct Pipe {
     pub(super) lease: LeaseId,
     pub(super) limit: watch::Receiver<Limit>,
     pub(super) facts: mpsc::Sender<Input>,
-    pub(super) pace: Option<Arc<Pace>>,
+    pub(super) pace: Option<Pace>,
 }
 
 /// How a lease ended, before it is told.
@@ -147,31 +146,38 @@ impl Pipe {
                     }
                 }
             };
-            let Some(chunk) = chunk else {
+            let Some(mut chunk) = chunk else {
                 drop(feed.send(Feed::End).await);
                 return Ok(());
             };
-            let len = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
-            *received += len;
-            // A sink that is gone has all it wanted, or says itself what is wrong.
-            if feed.send(Feed::Chunk(chunk)).await.is_err() {
-                return Ok(());
+            while !chunk.is_empty() {
+                let len = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+                let slice = self.pace.as_ref().map_or(len, |pace| pace.slice(len));
+                let passes = self.pass(slice, &feed, *received, &mut told, &mut ticks).await;
+                // What has come was received, whether or not it is wanted any more.
+                *received += if passes.is_ok() { slice } else { len };
+                passes?;
+                let slice = chunk.split_to(usize::try_from(slice).unwrap_or(usize::MAX));
+                // A sink that is gone has all it wanted, or says itself what is wrong.
+                if feed.send(Feed::Chunk(slice)).await.is_err() {
+                    *received += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+                    return Ok(());
+                }
             }
-            self.pace(len, &feed, *received, &mut told, &mut ticks).await?;
         }
     }
 
-    /// Waits until the rate allows to read on.
-    async fn pace(
+    /// Waits until the rates let a slice of what has come pass.
+    async fn pass(
         &mut self,
-        len: u64,
+        slice: u64,
         feed: &mpsc::Sender<Feed>,
         received: u64,
         told: &mut u64,
         ticks: &mut tokio::time::Interval,
     ) -> Result<(), LeaseFault> {
         let Some(pace) = self.pace.clone() else { return Ok(()) };
-        let mut taking = std::pin::pin!(pace.take(len));
+        let mut taking = std::pin::pin!(pace.take(slice));
         loop {
             tokio::select! {
                 biased;

@@ -36,6 +36,7 @@ pub use self::fault::local_kind;
 pub use self::files::existing_rule;
 use self::lease::{Ended, Pipe, Source};
 use self::origin_lease::OriginSource;
+use self::pace::{Line, Pace, Paces};
 use self::part_table::{LeaseEntry, OpenPart, Tables};
 use self::peer_lease::PeerSource;
 use self::serve::Serving;
@@ -47,7 +48,7 @@ use crate::disk::RealFiles;
 use crate::engine::io::{
     Accept, EffectId, Input, Lease, LeaseFault, LeaseId, LeaseSource, ServeFrom, ServeId, ServeOutcome, Span,
 };
-use crate::job::{FileId, Remote};
+use crate::job::{FileId, JobId, Rates, Remote};
 use crate::origin::Origin;
 use crate::store::JobStore;
 use crate::swarm::Swarm;
@@ -79,6 +80,7 @@ pub struct Transfer {
 struct Inner {
     parts: TransferParts,
     tables: Arc<Tables>,
+    paces: Paces,
     turns: Turns<FileId>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -90,6 +92,7 @@ impl Transfer {
     pub fn new(parts: TransferParts) -> Self {
         Self {
             inner: Arc::new(Inner {
+                paces: Paces::new(parts.clock),
                 parts,
                 tables: Arc::default(),
                 turns: Turns::default(),
@@ -178,9 +181,10 @@ impl Transfer {
     ) -> Result<Ended, LeaseFault> {
         let Lease { id, file, span, source, accept } = lease;
         let parts = &self.inner.parts;
-        let OpenPart { part, pace, .. } =
+        let OpenPart { part, .. } =
             self.inner.tables.part(file).ok_or_else(|| fault::broken_rule("a lease has an open part"))?;
         let len = file_len(&source, &accept, span);
+        let pace = self.pace(file.job, &source);
         let mut limit = entry.limit.clone();
         let source = match (source, opened) {
             (LeaseSource::Origin { remote, pinned }, _) => {
@@ -209,6 +213,21 @@ impl Transfer {
                 Ok(pipe.run(source, PieceSink::new(sink, geometry, range, accept, limit)?).await)
             }
         }
+    }
+
+    /// What a lease draws from; nothing slows a copy on this machine.
+    fn pace(&self, job: JobId, source: &LeaseSource) -> Option<Pace> {
+        match source {
+            LeaseSource::Origin { .. } => Some(self.inner.paces.of(job, Line::Wan)),
+            LeaseSource::Peer { .. } => Some(self.inner.paces.of(job, Line::Lan)),
+            LeaseSource::Record(_) => None,
+        }
+    }
+
+    /// Sets the rates of a job, or of the whole machine; leases that are at work keep to them at once.
+    /// [`Rates::default`] lets go.
+    pub fn set_rates(&self, job: Option<JobId>, rates: Rates) {
+        self.inner.paces.set(job, rates);
     }
 
     /// Lets a lease end earlier.

@@ -1,75 +1,394 @@
-//! Keeps a job under its bytes per second.
+//! Keeps jobs, and the whole machine, under their bytes per second.
 //!
-//! Knows: one rate, shared by all leases of a job. Does not know: where the bytes come from.
+//! Bytes that have come wait here in slices until every rate they fall under lets them pass; whoever waits does not
+//! read on, and the source slows down. Leases of a job take turns, and so do jobs. Knows: the rates, and who draws
+//! from them. Does not know: who set them and why, what the bytes are.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use peer_proto::time::Instant;
+use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::job::{JobId, Rates};
 
 /// Bytes that were not taken while a source was slow may be caught up for this long.
 const CREDIT: Duration = Duration::from_millis(100);
+/// How long a slice takes at the rate it is cut for.
+const SLICE: Duration = Duration::from_millis(50);
+/// A slice is no shorter, except at the end of what came.
+const SLICE_LEN_MIN: u64 = 256;
+/// A slice is no longer: this much was cut for an old rate when another is set.
+const SLICE_LEN_MAX: u64 = 64 * 1024;
+/// Shares of a byte: what comes in a microsecond at a byte per second.
+const SHARES: u128 = 1_000_000;
 
-/// A rate that several leases draw from, in order of asking.
-#[derive(Debug)]
+/// Which of a job's rates bytes fall under, beside the total.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Line {
+    /// From an origin.
+    Wan,
+    /// From a peer.
+    Lan,
+}
+
+/// All rates that were set.
+pub(super) struct Paces {
+    clock: Clock,
+    machine: Arc<Budget>,
+    jobs: Mutex<BTreeMap<JobId, Arc<Budget>>>,
+    changed: watch::Sender<()>,
+}
+
+/// What one lease draws from.
+#[derive(Clone)]
 pub(super) struct Pace {
     clock: Clock,
-    bytes_per_s: NonZeroU64,
-    /// When everything granted so far will have been paid for.
-    paid: Mutex<Instant>,
+    line: Line,
+    job: Arc<Budget>,
+    machine: Arc<Budget>,
+    changed: watch::Receiver<()>,
+}
+
+impl Paces {
+    pub(super) fn new(clock: Clock) -> Self {
+        let now = clock.monotonic();
+        Self {
+            clock,
+            machine: Arc::new(Budget::new(now)),
+            jobs: Mutex::default(),
+            changed: watch::channel(()).0,
+        }
+    }
+
+    /// Sets the rates of a job, or of the whole machine. Leases that are at work keep to them at once.
+    pub(super) fn set(&self, job: Option<JobId>, rates: Rates) {
+        let now = self.clock.monotonic();
+        match job {
+            None => self.machine.set(rates, now),
+            Some(job) => self.job(job).set(rates, now),
+        }
+        self.changed.send_replace(());
+        self.forget_unlimited();
+    }
+
+    /// What a lease of a job draws from.
+    pub(super) fn of(&self, job: JobId, line: Line) -> Pace {
+        self.forget_unlimited();
+        Pace {
+            clock: self.clock,
+            line,
+            job: self.job(job),
+            machine: self.machine.clone(),
+            changed: self.changed.subscribe(),
+        }
+    }
+
+    fn job(&self, job: JobId) -> Arc<Budget> {
+        let new = || Arc::new(Budget::new(self.clock.monotonic()));
+        lock(&self.jobs).entry(job).or_insert_with(new).clone()
+    }
+
+    /// A job without a limit needs a place only while it has leases: one may be set meanwhile.
+    fn forget_unlimited(&self) {
+        lock(&self.jobs).retain(|_, budget| Arc::strong_count(budget) > 1 || budget.is_limited());
+    }
 }
 
 impl Pace {
-    pub(super) fn new(bytes_per_s: NonZeroU64, clock: Clock) -> Self {
-        Self { clock, bytes_per_s, paid: Mutex::new(clock.monotonic()) }
+    /// How many of the bytes that have come may pass next in one go.
+    pub(super) fn slice(&self, len: u64) -> u64 {
+        let Some(rate) = self.slowest() else { return len };
+        let micros = u128::from(rate.get()) * SLICE.as_micros() / SHARES;
+        len.min(u64::try_from(micros).unwrap_or(u64::MAX).clamp(SLICE_LEN_MIN, SLICE_LEN_MAX))
     }
 
-    /// Waits until these bytes, which have arrived, are within the rate: whoever waits here does not read on, and
-    /// the source slows down.
+    fn slowest(&self) -> Option<NonZeroU64> {
+        self.job.slowest(self.line).into_iter().chain(self.machine.slowest(self.line)).min()
+    }
+
+    /// Waits until these bytes are within all rates they fall under.
     ///
     /// # Cancel safety
-    /// The bytes stay counted: they have arrived.
+    /// Bytes whose turn had come stay counted: they have arrived.
     pub(super) async fn take(&self, bytes: u64) {
-        let until = self.grant(bytes, self.clock.monotonic());
-        self.clock.sleep_until(until).await;
+        let mut changed = self.changed.clone();
+        if self.slowest().is_none() {
+            return;
+        }
+        // One lease of a job at a time stands before the machine's rates, so that jobs share them, not leases.
+        let turn = match self.line {
+            Line::Wan => &self.job.wan_turn,
+            Line::Lan => &self.job.lan_turn,
+        };
+        let _turn = turn.lock().await;
+        let now = self.clock.monotonic();
+        let (of_job, of_machine) =
+            (self.job.take(bytes, self.line, now), self.machine.take(bytes, self.line, now));
+        loop {
+            changed.mark_unchanged();
+            let now = self.clock.monotonic();
+            let wait =
+                self.job.wait(of_job, self.line, now).max(self.machine.wait(of_machine, self.line, now));
+            if wait == Duration::ZERO {
+                return;
+            }
+            tokio::select! {
+                () = self.clock.sleep_until(now.after(wait)) => {}
+                told = changed.changed() => if told.is_err() {
+                    // The table is gone: nothing will change any more.
+                    return self.clock.sleep_until(now.after(wait)).await;
+                }
+            }
+        }
+    }
+}
+
+/// The rates of one owner, and whose turn it is.
+struct Budget {
+    buckets: Mutex<Buckets>,
+    wan_turn: tokio::sync::Mutex<()>,
+    lan_turn: tokio::sync::Mutex<()>,
+}
+
+struct Buckets {
+    total: Bucket,
+    wan: Bucket,
+    lan: Bucket,
+}
+
+/// Places in the queues of a total and of a line.
+#[derive(Clone, Copy)]
+struct Tickets {
+    total: u128,
+    line: u128,
+}
+
+impl Budget {
+    fn new(now: Instant) -> Self {
+        let new = || Bucket::new(now);
+        Self {
+            buckets: Mutex::new(Buckets { total: new(), wan: new(), lan: new() }),
+            wan_turn: tokio::sync::Mutex::default(),
+            lan_turn: tokio::sync::Mutex::default(),
+        }
     }
 
-    /// Counts the bytes and says when the next may be read.
-    fn grant(&self, bytes: u64, now: Instant) -> Instant {
-        let micros = u128::from(bytes) * 1_000_000 / u128::from(self.bytes_per_s.get());
-        let cost = Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
-        let oldest = Instant::from_micros(
-            now.as_micros().saturating_sub(u64::try_from(CREDIT.as_micros()).unwrap_or(u64::MAX)),
-        );
-        let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
-        *paid = (*paid).max(oldest).after(cost);
-        *paid
+    fn set(&self, rates: Rates, now: Instant) {
+        let mut buckets = lock(&self.buckets);
+        buckets.total.set(rates.total, now);
+        buckets.wan.set(rates.wan, now);
+        buckets.lan.set(rates.lan, now);
     }
+
+    fn is_limited(&self) -> bool {
+        let buckets = lock(&self.buckets);
+        [&buckets.total, &buckets.wan, &buckets.lan].into_iter().any(|bucket| bucket.rate.is_some())
+    }
+
+    fn slowest(&self, line: Line) -> Option<NonZeroU64> {
+        let mut buckets = lock(&self.buckets);
+        let total = buckets.total.rate;
+        total.into_iter().chain(buckets.line(line).rate).min()
+    }
+
+    fn take(&self, bytes: u64, line: Line, now: Instant) -> Tickets {
+        let mut buckets = lock(&self.buckets);
+        Tickets { total: buckets.total.take(bytes, now), line: buckets.line(line).take(bytes, now) }
+    }
+
+    fn wait(&self, tickets: Tickets, line: Line, now: Instant) -> Duration {
+        let mut buckets = lock(&self.buckets);
+        buckets.total.wait(tickets.total, now).max(buckets.line(line).wait(tickets.line, now))
+    }
+}
+
+impl Buckets {
+    const fn line(&mut self, line: Line) -> &mut Bucket {
+        match line {
+            Line::Wan => &mut self.wan,
+            Line::Lan => &mut self.lan,
+        }
+    }
+}
+
+/// One rate. What is taken and what has been let through are counted from the beginning, in shares of a byte: a place
+/// in the queue is a number that never changes, however the rate does.
+#[derive(Debug)]
+struct Bucket {
+    rate: Option<NonZeroU64>,
+    at: Instant,
+    taken: u128,
+    through: u128,
+}
+
+impl Bucket {
+    const fn new(now: Instant) -> Self {
+        Self { rate: None, at: now, taken: 0, through: 0 }
+    }
+
+    fn set(&mut self, rate: Option<NonZeroU64>, now: Instant) {
+        self.advance(now);
+        self.rate = rate;
+    }
+
+    /// Takes the last place for these bytes.
+    fn take(&mut self, bytes: u64, now: Instant) -> u128 {
+        self.advance(now);
+        self.taken += u128::from(bytes) * SHARES;
+        self.taken
+    }
+
+    /// How long until a place is reached, if the rate stays.
+    fn wait(&mut self, ticket: u128, now: Instant) -> Duration {
+        self.advance(now);
+        let Some(rate) = self.rate else { return Duration::ZERO };
+        let missing = ticket.saturating_sub(self.through);
+        let micros = missing.div_ceil(u128::from(rate.get()));
+        Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+
+    fn advance(&mut self, now: Instant) {
+        let passed = now.since(self.at).as_micros();
+        self.at = self.at.max(now);
+        match self.rate {
+            None => self.through = self.taken,
+            Some(rate) => {
+                let rate = u128::from(rate.get());
+                let credit = self.taken + rate * CREDIT.as_micros();
+                self.through = (self.through + rate * passed).min(credit);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn two_leases_share_one_rate() {
-        let clock = Clock::start();
-        let pace = Pace::new(NonZeroU64::new(1_000_000).expect("not zero"), clock);
-        let start = clock.monotonic().after(Duration::from_secs(1));
-        let first = pace.grant(500_000, start);
-        let second = pace.grant(500_000, start);
-        assert_eq!(second.since(first), Duration::from_millis(500));
-        assert_eq!(second.since(start), Duration::from_millis(900), "a tenth of a second is caught up");
+    const SECOND: Duration = Duration::from_secs(1);
+    const START: Instant = Instant::from_micros(5_000_000);
+
+    fn rate(bytes_per_s: u64) -> Option<NonZeroU64> {
+        NonZeroU64::new(bytes_per_s)
+    }
+
+    fn at(ms: u64) -> Instant {
+        START.after(Duration::from_millis(ms))
+    }
+
+    fn bucket(bytes_per_s: u64) -> Bucket {
+        let mut bucket = Bucket::new(START);
+        bucket.set(rate(bytes_per_s), START);
+        bucket
     }
 
     #[test]
-    fn idle_time_is_not_saved_up() {
-        let clock = Clock::start();
-        let pace = Pace::new(NonZeroU64::new(1_000).expect("not zero"), clock);
-        let later = clock.monotonic().after(Duration::from_secs(3_600));
-        assert!(pace.grant(1_000, later).since(later) >= Duration::from_millis(900));
+    fn two_leases_share_one_rate_in_the_order_of_asking() {
+        let mut bucket = bucket(1_000_000);
+        let first = bucket.take(500_000, at(0));
+        let second = bucket.take(500_000, at(0));
+        assert_eq!(bucket.wait(first, at(0)), SECOND / 2);
+        assert_eq!(bucket.wait(second, at(0)), SECOND);
+        assert_eq!(bucket.wait(second, at(400)), SECOND * 6 / 10);
+        assert_eq!(bucket.wait(first, at(500)), Duration::ZERO);
+        assert_eq!(bucket.wait(second, at(1_000)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_tenth_of_a_second_is_caught_up_and_idle_time_is_not_saved_up() {
+        let mut bucket = bucket(1_000_000);
+        let ticket = bucket.take(1_000_000, at(3_600_000));
+        assert_eq!(bucket.wait(ticket, at(3_600_000)), SECOND - CREDIT);
+    }
+
+    #[test]
+    fn a_rate_holds_to_the_byte_over_any_number_of_slices() {
+        let mut bucket = bucket(64 * 1024);
+        let (mut now, mut sent) = (at(0), 0);
+        while now < at(100_000) {
+            let ticket = bucket.take(3_277, now);
+            now = now.after(bucket.wait(ticket, now));
+            sent += 3_277;
+        }
+        let wanted = 64 * 1024 * 100;
+        assert!((wanted..=wanted + 2 * 3_277).contains(&sent), "{sent} of {wanted}");
+    }
+
+    #[test]
+    fn a_new_rate_holds_for_those_who_wait_already() {
+        let mut bucket = bucket(1_000);
+        let ticket = bucket.take(100_000, at(0));
+        assert_eq!(bucket.wait(ticket, at(0)), SECOND * 100);
+        bucket.set(rate(99_000), at(1_000));
+        assert_eq!(bucket.wait(ticket, at(1_000)), SECOND);
+        bucket.set(rate(9_900), at(1_500));
+        assert_eq!(bucket.wait(ticket, at(1_500)), SECOND * 5);
+        bucket.set(None, at(1_600));
+        assert_eq!(bucket.wait(ticket, at(1_600)), Duration::ZERO);
+        bucket.set(rate(10), at(1_700));
+        assert_eq!(bucket.wait(ticket, at(1_700)), Duration::ZERO, "what passed has passed");
+    }
+
+    #[tokio::test]
+    async fn bw_6_a_limit_of_the_lan_does_not_slow_the_wan() {
+        let paces = Paces::new(Clock::start());
+        paces.set(None, Rates { lan: rate(1), ..Rates::default() });
+        let (lan, wan) = (paces.of(JobId([1; 16]), Line::Lan), paces.of(JobId([1; 16]), Line::Wan));
+        assert_eq!((lan.slice(u64::MAX), wan.slice(u64::MAX)), (SLICE_LEN_MIN, u64::MAX));
+        let slow = tokio::spawn(async move { lan.take(1_000_000).await });
+        tokio::task::yield_now().await;
+        wan.take(1 << 40).await;
+        assert!(!slow.is_finished());
+        paces.set(None, Rates::default());
+        slow.await.expect("it ends when the limit goes");
+    }
+
+    #[tokio::test]
+    async fn jobs_share_a_machine_evenly_however_many_leases_they_have() {
+        let paces = Paces::new(Clock::start());
+        paces.set(None, Rates { total: rate(2_000_000), ..Rates::default() });
+        let counts = Arc::new(Mutex::new([0_u64; 2]));
+        let mut leases = tokio::task::JoinSet::new();
+        for job in [0, 0, 0, 0, 0, 0, 0, 1_u8] {
+            let (pace, counts) = (paces.of(JobId([job; 16]), Line::Wan), counts.clone());
+            leases.spawn(async move {
+                loop {
+                    pace.take(10_000).await;
+                    lock(&counts)[usize::from(job)] += 1;
+                }
+            });
+        }
+        let both = async {
+            while lock(&counts).iter().sum::<u64>() < 60 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(SECOND * 60, both).await.expect("they go on");
+        let [many, one] = *lock(&counts);
+        assert!(many.abs_diff(one) <= 6, "{many} and {one}");
+    }
+
+    #[tokio::test]
+    async fn a_job_without_limit_and_lease_is_forgotten() {
+        let paces = Paces::new(Clock::start());
+        let job = JobId([1; 16]);
+        let held = || lock(&paces.jobs).len();
+        let pace = paces.of(job, Line::Wan);
+        paces.set(None, Rates::default());
+        assert_eq!(held(), 1, "a limit may be set while it has leases");
+        drop(pace);
+        paces.set(Some(job), Rates { wan: rate(1), ..Rates::default() });
+        assert_eq!(held(), 1);
+        paces.set(Some(job), Rates::default());
+        paces.set(None, Rates::default());
+        assert_eq!(held(), 0);
     }
 }

@@ -10,7 +10,6 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::lease::Limit;
-use super::pace::Pace;
 use crate::disk::RealFiles;
 use crate::disk::part::Part;
 use crate::disk::part::seal::Next;
@@ -24,8 +23,6 @@ pub(super) type NodePart = Part<RealFiles>;
 #[derive(Clone)]
 pub(super) struct OpenPart {
     pub(super) part: Arc<NodePart>,
-    /// The rate the job may take.
-    pub(super) pace: Option<Arc<Pace>>,
     /// Digests the job names: computed while the file comes in.
     pub(super) algorithms: Arc<[Algorithm]>,
     /// What follows its seal.
