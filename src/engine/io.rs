@@ -240,6 +240,12 @@ pub enum Input {
         /// Bytes received so far.
         received: u64,
     },
+    /// Bytes of a lease are here and wait for the rate of their job or machine: its source is not late. At least every
+    /// 100 ms while they wait.
+    LeaseHeld {
+        /// The lease.
+        lease: LeaseId,
+    },
     /// Pieces of a lease were written and agree. Told in batches.
     PiecesStored {
         /// The lease that brought them.

@@ -400,6 +400,23 @@ impl JobFile {
         self.changed = true;
     }
 
+    /// A rate of ours holds back what a source has given: it is not the source that is slow.
+    pub(super) fn held(&mut self, id: LeaseId, core: &Core) {
+        let now = core.time();
+        let Some(lease) = self.leases.get_mut(&id) else { return };
+        lease.moved = now;
+        match lease.giver {
+            Giver::Peer(peer) => {
+                self.peers_speed.excuse(now);
+                if let Some(source) = self.sources.get_mut(&peer) {
+                    source.speed.excuse(now);
+                }
+            }
+            Giver::Origin => self.origin.speed.excuse(now),
+            Giver::Cache => {}
+        }
+    }
+
     fn note_bytes(&mut self, giver: Giver, more: u64, core: &mut Core) {
         match giver {
             Giver::Peer(peer) => {

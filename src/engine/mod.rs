@@ -138,6 +138,12 @@ impl Engine {
                     Heed::Later
                 });
             }
+            Input::LeaseHeld { lease } => {
+                self.with_lease(lease, |job, core| {
+                    job.held(lease, core);
+                    Heed::Later
+                });
+            }
             Input::PiecesStored { lease, run } => {
                 self.with_lease(lease, |file, core| file.pieces_stored(lease, &run, core));
             }

@@ -75,6 +75,8 @@ pub struct Speed {
     /// Since when it has owed bytes without a break; `None` while it owes none.
     owing_since: Option<Instant>,
     last_byte: Option<Instant>,
+    /// When it was last known that what it gives is held back on this side.
+    excused: Option<Instant>,
     usual: u64,
     usual_at: Option<Instant>,
     total: u64,
@@ -143,10 +145,20 @@ impl Speed {
         self.total
     }
 
-    /// For how long it has owed bytes without a break.
+    /// For how long it has owed bytes without a break, and without an excuse.
     #[must_use]
     pub fn owing(&self, now: Instant) -> Duration {
-        self.owing_since.map_or(Duration::ZERO, |since| now.since(since))
+        self.unexcused_since().map_or(Duration::ZERO, |since| now.since(since))
+    }
+
+    fn unexcused_since(&self) -> Option<Instant> {
+        self.owing_since.map(|since| self.excused.map_or(since, |excused| excused.max(since)))
+    }
+
+    /// What it gives is held back on this side: it is judged from now on only, and by the pace it is held to.
+    pub fn excuse(&mut self, now: Instant) {
+        self.excused = Some(now);
+        self.humble(now);
     }
 
     /// Whether it has owed bytes for so long, and gives fewer than so many a second.
@@ -158,7 +170,7 @@ impl Speed {
     /// Whether it owes bytes and is silent, or far below its usual rate: time for a second source.
     #[must_use]
     pub fn is_late(&self, now: Instant) -> bool {
-        let Some(since) = self.owing_since else { return false };
+        let Some(since) = self.unexcused_since() else { return false };
         match self.last_byte {
             None => now.since(since) >= FIRST_BYTE,
             Some(last) if now.since(last.max(since)) >= SILENCE => true,
@@ -172,7 +184,7 @@ impl Speed {
     /// Whether it owes bytes and gave none for so long.
     #[must_use]
     pub fn is_silent(&self, span: Duration, now: Instant) -> bool {
-        let since = self.owing_since.map(|since| self.last_byte.map_or(since, |last| last.max(since)));
+        let since = self.unexcused_since().map(|since| self.last_byte.map_or(since, |last| last.max(since)));
         since.is_some_and(|since| now.since(since) >= span)
     }
 
@@ -329,6 +341,27 @@ mod tests {
         assert!(speed.is_late(at(1_500)));
         speed.owes(false, at(1_500));
         assert!(!speed.is_late(at(9_000)));
+    }
+
+    #[test]
+    fn a_source_that_is_held_back_is_not_late_until_it_is_let_go_and_then_silent() {
+        let mut speed = Speed::default();
+        speed.owes(true, at(0));
+        for step in 1..=20 {
+            speed.add(1_000_000, at(step * 100));
+        }
+        for step in 21..=400 {
+            if step % 50 == 0 {
+                speed.add(100, at(step * 100));
+            }
+            speed.excuse(at(step * 100));
+            let now = at(step * 100 + 99);
+            assert!(!speed.is_late(now) && !speed.is_silent(SILENCE, now), "step {step}");
+            assert!(!speed.trickles(Duration::from_secs(1), u64::MAX, now));
+            assert!(speed.owing(now) < Duration::from_secs(1), "too short to be judged");
+        }
+        assert!(!speed.is_late(at(40_999)));
+        assert!(speed.is_late(at(41_000)), "the excuse does not last");
     }
 
     #[test]

@@ -97,6 +97,14 @@ impl OriginBody {
         matches!(self.state, State::Finished)
     }
 
+    /// From now on the next bytes are at most so many, for whoever takes them slowly: the origin then sees a steady
+    /// reader, not one that is silent for long.
+    pub fn limit_read(&mut self, len: usize) {
+        if let State::Reading { channel, .. } = &self.state {
+            channel.limit_read(len);
+        }
+    }
+
     /// The next bytes, never empty; `None` once the body has ended in good order. Read on until `None`: only then is
     /// the end proved and the connection kept for the next question.
     ///

@@ -140,6 +140,13 @@ impl Channel {
         .await
     }
 
+    /// From here on at most so many bytes of a body are read in one go. A stream of HTTP/2 has a window for that.
+    pub(super) fn limit_read(&self, len: usize) {
+        if !self.is_h2() {
+            self.gate.limit_read(len);
+        }
+    }
+
     /// The next frame of a body that came over this channel.
     pub(super) fn poll_body(
         &mut self,

@@ -1,4 +1,5 @@
-//! Bounds what a head may read: hyper skips any number of interim answers, we do not.
+//! Bounds what a head may read: hyper skips any number of interim answers, we do not. Bounds also what is read of a
+//! body in one go, for readers that take their time.
 //!
 //! Knows: how many bytes may still come before a head is complete. Does not know: what they say.
 
@@ -20,27 +21,41 @@ pub(super) struct Gated {
 
 /// The budget, shared with whoever waits for the head.
 #[derive(Clone, Debug)]
-pub(super) struct Gate(Arc<AtomicUsize>);
+pub(super) struct Gate(Arc<Bounds>);
+
+#[derive(Debug)]
+struct Bounds {
+    /// Bytes the head may still have.
+    head: AtomicUsize,
+    /// Bytes that are read in one go.
+    read: AtomicUsize,
+}
 
 impl Gate {
     /// A gate that lets everything through.
     pub(super) fn new() -> Self {
-        Self(Arc::new(AtomicUsize::new(OPEN)))
+        Self(Arc::new(Bounds { head: AtomicUsize::new(OPEN), read: AtomicUsize::new(OPEN) }))
     }
 
     /// From here on a head is expected: at most `limit` bytes.
     pub(super) fn expect_head(&self, limit: usize) {
-        self.0.store(limit, Ordering::Relaxed);
+        self.0.head.store(limit, Ordering::Relaxed);
+        self.0.read.store(OPEN, Ordering::Relaxed);
+    }
+
+    /// From here on at most so many bytes are read in one go, until the next head is expected.
+    pub(super) fn limit_read(&self, len: usize) {
+        self.0.read.store(len.max(1), Ordering::Relaxed);
     }
 
     /// The head is there: bodies are bounded by whoever reads them.
     pub(super) fn open(&self) {
-        self.0.store(OPEN, Ordering::Relaxed);
+        self.0.head.store(OPEN, Ordering::Relaxed);
     }
 
     /// Whether the budget was spent before the head was complete.
     pub(super) fn is_spent(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
+        self.0.head.load(Ordering::Relaxed) == 0
     }
 }
 
@@ -53,20 +68,23 @@ impl Gated {
 impl AsyncRead for Gated {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let budget = this.gate.0.load(Ordering::Relaxed);
-        if budget == OPEN {
+        let bounds = &this.gate.0;
+        let (budget, most) = (bounds.head.load(Ordering::Relaxed), bounds.read.load(Ordering::Relaxed));
+        if budget == OPEN && most >= buf.remaining() {
             return Pin::new(&mut this.stream).poll_read(cx, buf);
         }
         if budget == 0 {
             // Connection and question are polled by one task, which looks at `is_spent` right after this.
             return Poll::Pending;
         }
-        let space = buf.initialize_unfilled_to(budget.min(buf.remaining()));
+        let space = buf.initialize_unfilled_to(budget.min(most).min(buf.remaining()));
         let mut part = ReadBuf::new(space);
         let outcome = Pin::new(&mut this.stream).poll_read(cx, &mut part);
         let read = part.filled().len();
         buf.advance(read);
-        this.gate.0.store(budget - read, Ordering::Relaxed);
+        if budget != OPEN {
+            bounds.head.store(budget - read, Ordering::Relaxed);
+        }
         outcome
     }
 }

@@ -51,6 +51,14 @@ pub(super) enum Source {
 }
 
 impl Source {
+    /// Says that bytes will be taken in slices of this length. Peers' blocks have their own.
+    fn limit_read(&mut self, len: u64) {
+        match self {
+            Self::Origin(source) => source.limit_read(len),
+            Self::Peer(_) | Self::Cache(_) => {}
+        }
+    }
+
     /// The next bytes, in order; `None` at the good end.
     ///
     /// Not cancel safe: once polled, it is polled to its end or dropped with the source.
@@ -135,6 +143,9 @@ impl Pipe {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut told = 0;
         loop {
+            if let Some(pace) = &self.pace {
+                source.limit_read(pace.slice(u64::MAX));
+            }
             let chunk = {
                 let mut next = std::pin::pin!(source.next());
                 loop {
@@ -183,7 +194,10 @@ impl Pipe {
                 biased;
                 () = &mut taking => return Ok(()),
                 () = stopped(&mut self.limit) => return Err(LeaseFault::Stopped),
-                _ = ticks.tick() => self.tick(feed, received, told).await,
+                _ = ticks.tick() => {
+                    self.tick(feed, received, told).await;
+                    drop(self.facts.send(Input::LeaseHeld { lease: self.lease }).await);
+                }
             }
         }
     }

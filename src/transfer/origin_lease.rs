@@ -67,6 +67,11 @@ impl OriginSource {
         Ok(Self { asker, body, next, end, rest })
     }
 
+    /// From now on the next bytes are at most so many.
+    pub(super) fn limit_read(&mut self, len: u64) {
+        self.body.limit_read(usize::try_from(len).unwrap_or(usize::MAX));
+    }
+
     /// The next bytes in order; `None` once the span is complete.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, LeaseFault> {
         loop {

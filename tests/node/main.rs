@@ -15,6 +15,7 @@ mod interrupted;
 mod ipv6;
 mod lab;
 mod liars;
+mod limits;
 mod office;
 mod on_link;
 mod origin_edges;

@@ -236,6 +236,7 @@ struct Shared {
     requests: Mutex<Vec<Asked>>,
     connections: AtomicUsize,
     sent: AtomicU64,
+    marks: Mutex<Vec<(Instant, u64)>>,
     bytes_per_s: AtomicU64,
     clock: Clock,
     free_at: tokio::sync::Mutex<Instant>,
@@ -278,6 +279,7 @@ impl Scripted {
             requests: Mutex::default(),
             connections: AtomicUsize::new(0),
             sent: AtomicU64::new(0),
+            marks: Mutex::default(),
             bytes_per_s: AtomicU64::new(0),
             clock: Clock::start(),
             free_at: tokio::sync::Mutex::new(Instant::ZERO),
@@ -301,6 +303,11 @@ impl Scripted {
     /// Bytes handed to the socket so far, heads included (before TLS).
     pub(crate) fn sent(&self) -> u64 {
         self.shared.sent.load(Ordering::Relaxed)
+    }
+
+    /// When so many bytes had been handed to the socket, one entry for each hand-over.
+    pub(crate) fn marks(&self) -> Vec<(Instant, u64)> {
+        self.shared.marks.lock().unwrap().clone()
     }
 
     /// Everything that was asked so far.
@@ -425,7 +432,8 @@ async fn send(stream: &mut dyn Duplex, bytes: &[u8], shared: &Shared) -> Option<
         let count = u64::try_from(part.len()).unwrap();
         wait_for_turn(count, shared).await;
         stream.write_all(part).await.ok()?;
-        shared.sent.fetch_add(count, Ordering::Relaxed);
+        let sent = shared.sent.fetch_add(count, Ordering::Relaxed) + count;
+        shared.marks.lock().unwrap().push((shared.clock.monotonic(), sent));
     }
     stream.flush().await.ok()
 }
