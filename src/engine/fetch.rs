@@ -3,7 +3,6 @@
 //! Knows: the order probe, version, plan, seal, and what a job waits for. Does not know: which range goes where
 //! (`plan`).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use peer_proto::digest::Algorithm;
@@ -525,7 +524,6 @@ impl JobFile {
         until <= now
     }
 }
-
 
 /// What the part is pinned to while the origin has not said what it serves.
 pub(super) fn unknown_version(len: u64) -> Version {

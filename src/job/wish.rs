@@ -4,6 +4,7 @@
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use peer_proto::digest::Digest;
 
@@ -13,7 +14,7 @@ use super::{Existing, FileSpec, JobSpec, PeerFlags, Priority, Remote};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Wish {
     /// Where it is at the origin.
-    pub remote: Remote,
+    pub remote: Arc<Remote>,
     /// Other URLs of the same bytes, to be tried when the first says no.
     pub mirrors: Vec<String>,
     /// Where it goes: an absolute path whose folder exists.
@@ -46,7 +47,7 @@ impl Wish {
         };
         let rates = [spec.rates.total, spec.rates.wan, spec.rates.lan];
         Self {
-            remote,
+            remote: Arc::new(remote),
             mirrors: file.mirrors.clone(),
             destination: file.destination.clone(),
             digests: file.digests.clone(),

@@ -81,7 +81,6 @@ impl Node {
             }
             // Every byte is counted again when it is opened: nothing is held open here.
             Effect::ClosePart { file } => self.must_be_idle(file, "a part is closed"),
-            Effect::SetRates { .. } => {}
             Effect::DropPart { id, file, .. } => {
                 self.parts.remove(&file);
                 self.tell_later(SYNC_TIME, Input::PartDropped { id });

@@ -5,7 +5,7 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use nearbits::job::{JobSpec, JobState};
+use nearbits::job::{JobSpec, JobState, Rates};
 use peer_proto::time::Instant;
 
 use super::lab::{LabNode, wish};
@@ -29,9 +29,9 @@ async fn bw_5_an_origin_sees_the_rate_of_the_job_and_one_connection_for_it() {
     let limit = 1_500_000;
     let origin = Scripted::serve(Site::new(Payload::new(41, 512 << 20))).await;
     let node = LabNode::start(&[]).await;
-    let limit_bytes_per_s = NonZeroU64::new(limit);
+    let rates = Rates { total: NonZeroU64::new(limit), ..Rates::default() };
     let wish = wish(origin.url("/payload.bin"), node.path("payload.bin"), Vec::new());
-    let job = node.submit(JobSpec { limit_bytes_per_s, ..wish }).await;
+    let job = node.submit(JobSpec { rates, ..wish }).await;
     node.until(|| rate(&origin.marks()).is_some(), "the origin sends").await;
     let seen = rate(&origin.marks()).unwrap();
     assert!(seen.abs_diff(limit) <= limit / 20, "{seen} bytes/s at the origin for {limit}");
