@@ -18,7 +18,7 @@ use super::part::Part;
 use crate::engine::event::Event;
 use crate::engine::io::{
     Effect, EffectId, Input, LocalFault, LocalFaultKind, OriginFault, Output, Probe, SealFault, SealedFile,
-    Severity,
+    Severity, Standing,
 };
 use crate::job::{FileId, JobState};
 use crate::record::RecordId;
@@ -62,9 +62,7 @@ impl Node {
                 self.parts.get_mut(&file).into_iter().for_each(|part| part.version = Some(version.clone()));
             }
             Effect::Restand { file, first, count, standing } => {
-                let pieces = first.0..first.0.saturating_add(count);
-                let (part, library) = (self.parts.get_mut(&file), &self.spec.library);
-                part.into_iter().for_each(|part| part.restand(pieces.clone(), standing, library));
+                self.restand(file, first.0..first.0.saturating_add(count), standing);
             }
             Effect::Probe { id, .. } => {
                 let number = self.number();
@@ -113,6 +111,12 @@ impl Node {
                 self.out.extend(self.serves.get(&id).copied().map(HostOutput::Cancel))
             }
             Effect::Tell(event) => self.heard(event),
+        }
+    }
+
+    fn restand(&mut self, file: FileId, pieces: std::ops::Range<u32>, standing: Standing) {
+        if let Some(part) = self.parts.get_mut(&file) {
+            part.restand(pieces, standing, &self.spec.library);
         }
     }
 
