@@ -21,6 +21,9 @@ use super::serve::Serving;
 use crate::job::{Effective, FileId, JobId, PeerFlags};
 use crate::record::{RecordId, RecordSummary};
 
+/// Sealed files that stay open, of all jobs.
+const SEALED_OPEN_MAX: usize = 32;
+
 /// What an engine is made with.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -81,6 +84,8 @@ pub(super) struct Core {
     pub(super) events: VecDeque<(PeerId, SessionEvent)>,
     /// Files to be looked at.
     pub(super) dirty: BTreeSet<FileId>,
+    /// Sealed files that stay open until their owner takes them.
+    pub(super) sealed_open: BTreeSet<FileId>,
     /// Whether turns are to be given anew.
     pub(super) requeue: bool,
     pub(super) askers: BTreeMap<EffectId, Asker>,
@@ -104,6 +109,7 @@ impl Core {
             effects: VecDeque::new(),
             events: VecDeque::new(),
             dirty: BTreeSet::new(),
+            sealed_open: BTreeSet::new(),
             requeue: false,
             askers: BTreeMap::new(),
             leases: BTreeMap::new(),
@@ -148,6 +154,12 @@ impl Core {
 
     pub(super) fn serve_id(&mut self) -> ServeId {
         ServeId(self.number())
+    }
+
+    /// Whether a sealed file may stay open: few do, the others are opened again when they are taken.
+    pub(super) fn keep_open(&mut self, file: FileId) -> bool {
+        let may = self.sealed_open.len() < SEALED_OPEN_MAX;
+        may && self.sealed_open.insert(file)
     }
 
     fn number(&mut self) -> u64 {

@@ -134,6 +134,9 @@ pub struct FileView {
     pub sha256: Option<String>,
     /// What the application said of it.
     pub validation: Validation,
+    /// The header block of the origin's last answer, for the owner only (FILE-19); empty until one came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
 }
 
 /// Why a job stands in an error state.

@@ -3,6 +3,7 @@
 //! Knows: the order probe, version, plan, seal, and what a job waits for. Does not know: which range goes where
 //! (`plan`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use peer_proto::digest::Algorithm;
@@ -11,7 +12,7 @@ use peer_proto::version::Version;
 
 use super::core::Core;
 use super::event::Failure;
-use super::file::{JobFile, Stage};
+use super::file::{JobFile, QUICK_RETRIES, Stage};
 use super::io::{
     Effect, EffectId, LocalFault, OriginFault, Probe, SealFault, SealedFile, Severity, Standing,
 };
@@ -194,8 +195,14 @@ impl JobFile {
                     self.origin.reach = Reach::Away;
                 }
                 self.origin.failure = Some(Failure::Transient);
+                if self.origin.breaker.failures() > QUICK_RETRIES && self.next_mirror(&fault, core) {
+                    return;
+                }
             }
             Severity::Fatal => {
+                if self.next_mirror(&fault, core) {
+                    return;
+                }
                 self.origin.reach = Reach::Dead;
                 self.origin.failure = Some(Failure::Fatal);
             }
@@ -214,6 +221,19 @@ impl JobFile {
             }
         }
         self.origin.fault = fault.into();
+    }
+
+    /// Goes on from another URL of the same bytes, if there is one that was not tried since the job was resumed.
+    fn next_mirror(&mut self, fault: &OriginFault, core: &mut Core) -> bool {
+        let Some(url) = self.wish.mirrors.get(self.mirror).cloned() else { return false };
+        self.mirror += 1;
+        self.stop_where(core, super::lease::OpenLease::is_from_origin);
+        let why = format!("another URL of the file is asked, the {}. mirror", self.mirror);
+        self.why.note(Chosen::Origin, why, fault.message.clone(), core.time());
+        Arc::make_mut(&mut self.wish.remote).url = url;
+        self.origin = OriginSide::default();
+        self.wake_at(core.time());
+        true
     }
 
     /// Whether bytes of several answers of the origin may be put together: only then is an interrupted body continued.
@@ -272,6 +292,12 @@ impl JobFile {
             return;
         }
         let fits = self.len == wanted.len;
+        if fits && self.mirror > 0 && self.is_named() {
+            // The same bytes by another name, says the job; the digest decides in the end.
+            self.pinned = Some(wanted.clone());
+            core.effect(Effect::PinPart { file: self.file(), version: wanted });
+            return;
+        }
         if fits && is_unknown(pinned) && self.pieces.certain().is_empty() {
             // What is held rests on peers' proofs and words alone: it belongs to this version as to any other.
             self.pinned = Some(wanted.clone());

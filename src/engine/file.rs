@@ -30,13 +30,13 @@ use super::step::{self, Trigger};
 use super::swarm::Swarm;
 use super::trouble::Trouble;
 use super::why::{Chosen, Why};
-use crate::job::{Code, Context, FileId, JobError, JobState, PeerFlags, Wish};
+use crate::job::{Code, Context, FileId, JobError, JobState, PeerFlags, Redirects, Wish};
 use crate::record::Scope;
 
 /// Failures in a row after which tries are the job's retry delay apart.
-const QUICK_RETRIES: u32 = 2;
+pub(super) const QUICK_RETRIES: u32 = 2;
 
-/// How far a file has come. Each stage but `New`, `Fetching`, `Sealed` and `Delivered` waits for one answer.
+/// How far a file has come. Each stage but `New`, `Fetching` and `Sealed` waits for one answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Stage {
     /// Nothing is open yet.
@@ -51,9 +51,7 @@ pub(super) enum Stage {
     Sealed,
     /// It is being renamed.
     Delivering,
-    /// It has its final name; the job is to be written down with it.
-    Delivered,
-    /// Its part is being removed: it is delivered, or given up and its leases end first.
+    /// Its part is being let go of after delivery, or removed.
     Dropping,
     /// Nothing is left to do.
     Over,
@@ -80,6 +78,8 @@ pub(super) enum Aim {
 pub(super) struct JobFile {
     pub(super) id: FileId,
     pub(super) wish: Wish,
+    /// How many of its other URLs were tried.
+    pub(super) mirror: usize,
     pub(super) state: JobState,
     pub(super) stage: Stage,
     pub(super) reason: String,
@@ -132,6 +132,8 @@ pub(super) struct JobFile {
     pub(super) changed: bool,
     pub(super) announce: bool,
     pub(super) told_at: Option<Instant>,
+    /// Whether it was sealed when it was let go of.
+    is_kept_whole: bool,
     /// Whether the engine counts it among those that are over.
     pub(super) is_listed: bool,
     /// When the file got its final name.
@@ -153,7 +155,7 @@ impl JobFile {
             claims: Claims::new(&wish.digests),
             recall: Recall::default(),
             swarm: None,
-            wish,
+            mirror: 0,
             state: JobState::Queued,
             stage: Stage::New,
             reason: String::new(),
@@ -163,10 +165,12 @@ impl JobFile {
             origin_only: kept.origin_only,
             trouble: None,
             status: None,
-            private: kept.private,
+            // What a job's own header lines open is not for others (PEER-39).
+            private: kept.private || !wish.remote.headers.0.is_empty(),
             restarts: kept.restarts,
             restarted: VecDeque::new(),
             waiting: None,
+            wish,
             why: Why::new(kept.decisions.clone(), kept.memory.began.unwrap_or(now)),
             origin: OriginSide { probe: kept.memory.probe.clone(), ..OriginSide::default() },
             pieces: Pieces::default(),
@@ -191,6 +195,7 @@ impl JobFile {
             changed: false,
             announce: false,
             told_at: None,
+            is_kept_whole: false,
             is_listed: false,
             delivered_at: None,
             wake: Instant::NEVER,
@@ -208,7 +213,10 @@ impl JobFile {
         row.phase = match (self.stage, self.state) {
             (_, JobState::Acknowledged) => FilePhase::Delivered,
             (_, JobState::Error) => FilePhase::Failed,
-            (Stage::Sealed | Stage::Delivering, _) => FilePhase::Whole,
+            (Stage::Sealed | Stage::Delivering, _) | (Stage::Dropping, JobState::Transferred) => {
+                FilePhase::Whole
+            }
+            (Stage::Over, _) if self.is_kept_whole => FilePhase::Whole,
             // A file that is opened only to be delivered was whole before.
             (Stage::New | Stage::Opening | Stage::Fetching | Stage::Sealing, _)
                 if self.aim == Aim::DeliveryAsIs
@@ -238,6 +246,13 @@ impl JobFile {
         }
         row.decisions = self.why.log().clone();
         row.memory.probe.clone_from(&self.origin.probe);
+    }
+
+    /// The URL that redirects led to, where it becomes the file's remote name (HTTP-17).
+    pub(super) fn reported_url(&self) -> Option<String> {
+        let reports = self.wish.remote.redirects == Redirects::Report && self.mirror == 0;
+        let probe = self.origin.probe.as_ref().filter(|_| reports)?;
+        (!probe.final_url.is_empty()).then(|| probe.final_url.clone())
     }
 
     /// What went wrong, as the job's error.
@@ -293,7 +308,7 @@ impl JobFile {
             return;
         }
         match (self.stage, self.aim) {
-            (Stage::Over | Stage::Delivering | Stage::Delivered | Stage::Dropping, _) => {}
+            (Stage::Over | Stage::Delivering | Stage::Dropping, _) => {}
             (_, Aim::Removal) => self.remove(core),
             (_, Aim::Park) => self.park_now(core),
             (Stage::New, _) if self.runs() => self.open(core),
@@ -324,6 +339,9 @@ impl JobFile {
             self.trigger(Trigger::Sealed);
             (self.reason, self.failure, self.status) = (String::new(), None, None);
             self.unsaved = !self.delivers();
+            if !self.delivers() && !core.keep_open(self.id) {
+                self.aim_at(Aim::Park, core);
+            }
         }
         if self.state == JobState::Transferred && self.delivers() {
             self.deliver(core);
@@ -349,6 +367,7 @@ impl JobFile {
             if self.stage != Stage::New {
                 core.effect(Effect::ClosePart { file: self.file() });
             }
+            self.is_kept_whole = self.stage == Stage::Sealed;
             self.stage = Stage::Over;
         }
     }
@@ -414,9 +433,7 @@ impl JobFile {
         match outcome {
             Ok(()) => {
                 self.keep(core);
-                self.stage = Stage::Delivered;
-                self.trigger(Trigger::Delivered);
-                self.unsaved = true;
+                self.drop_part(core);
             }
             Err(fault) => {
                 // JOB-14: it stays whole and safe; an automatic completion has nobody to repeat it.
@@ -466,20 +483,14 @@ impl JobFile {
         });
     }
 
-    /// The job is written down with this file's final name: what is left of its part may go.
-    pub(super) fn recorded(&mut self, core: &mut Core) {
-        if self.stage == Stage::Delivered {
-            self.drop_part(core);
-        }
-    }
-
     /// Part and journal are gone.
     pub(super) fn dropped(&mut self, core: &mut Core) {
         if self.stage != Stage::Dropping {
             return;
         }
         self.stage = Stage::Over;
-        if self.state == JobState::Acknowledged {
+        if self.aim != Aim::Removal && self.trigger(Trigger::Delivered) {
+            self.unsaved = true;
             self.sealed = None;
             self.delivered_at = Some(core.time());
             self.say_unsaid(core);

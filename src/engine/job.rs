@@ -131,11 +131,7 @@ impl Job {
         match job.state {
             JobState::Acknowledged => job.stage = Stage::Over,
             JobState::Cancelled => job.stage = Stage::Leaving,
-            // What was waited for may have ended while nobody looked (JOB-T12, T13).
-            JobState::Connecting | JobState::Transferring | JobState::TransientError => {
-                job.state = JobState::Queued;
-            }
-            JobState::Queued | JobState::Suspended | JobState::Error | JobState::Transferred => {}
+            state => job.state = as_found(state),
         }
         // A completion that was cut short by the end of the process goes on.
         if job.state == JobState::Transferred && job.spec.auto_complete {
@@ -157,7 +153,7 @@ impl Job {
             id: self.id,
             spec: self.spec.clone(),
             owner: self.owner,
-            state: self.state,
+            state: if self.stage == Stage::Recording { JobState::Acknowledged } else { self.state },
             embedded: self.embedded,
             has_run: self.has_run,
             error: self.error.clone(),
@@ -237,11 +233,15 @@ impl Job {
         let Ok(next) = self.state.after(cause) else { return false };
         if next != self.state {
             self.clocks.tick(self.state, core.time());
+            // What a restart makes the same of need not be written down anew.
+            let is_kept = as_found(next) == as_found(self.state);
             self.state = next;
             if next == JobState::Transferred {
                 self.times.transferred_unix_ms = Some(core.now.wall_unix_ms);
             }
+            let unsaved = self.unsaved;
             self.touch(core);
+            self.unsaved = unsaved || !is_kept;
             core.requeue = true;
         }
         true
@@ -256,6 +256,7 @@ impl Job {
 
     /// Keeps the last error for the life of the job (JOB-29 Δ).
     fn note_error(&mut self, error: JobError) {
+        self.unsaved = true;
         self.error = Some(error.following(self.error.as_ref()));
     }
 
@@ -284,6 +285,13 @@ impl Job {
             let Some(row) = self.rows.get_mut(usize::from(file.id.index)) else { continue };
             let before = row.stored;
             file.write_to(row);
+            if let Some(url) = file.reported_url()
+                && let Some(spec) = self.spec.files.get_mut(usize::from(file.id.index))
+                && spec.url != url
+            {
+                spec.url = url;
+                self.unsaved = true;
+            }
             if row.stored > before {
                 self.clocks.progressed();
                 self.changed = true;
@@ -300,6 +308,7 @@ impl Job {
         }
         for id in over {
             core.peers.forget_file(id);
+            core.sealed_open.remove(&id);
             if let Some(file) = files.remove(&id) {
                 self.absorb(&file);
             }
@@ -323,7 +332,7 @@ impl Job {
         }
         let states = || self.live(files).map(|file| file.state);
         let is = |wanted: JobState| states().any(|state| state == wanted);
-        let busy = is(JobState::Transferring) || is(JobState::Transferred);
+        let busy = is(JobState::Transferring);
         if busy || is(JobState::Connecting) || is(JobState::Queued) {
             if self.state == JobState::TransientError {
                 self.cause(Cause::RetryDue, core);
@@ -373,9 +382,9 @@ impl Job {
 
     /// All is delivered: that is written down before the last traces of it go.
     fn acknowledge(&mut self, core: &mut Core) {
-        self.cause(Cause::Complete, core);
         self.stage = Stage::Recording;
         (self.turn, self.unsaved) = (Turn::None, true);
+        self.touch(core);
     }
 
     /// What a failed file's row says, as the job's error.
@@ -409,7 +418,6 @@ impl Job {
         &mut self,
         id: EffectId,
         outcome: Result<(), LocalFault>,
-        files: &mut Files,
         core: &mut Core,
     ) -> bool {
         if self.waiting != Some(id) {
@@ -431,15 +439,11 @@ impl Job {
                 return false;
             }
             (Stage::Recording, _) => {
+                self.cause(Cause::Complete, core);
                 self.stage = Stage::Over;
-                self.announce = true;
                 self.tell_taken(core);
-                self.live_mut(files).for_each(|file| file.recorded(core));
             }
-            (_, Ok(())) => {
-                // Only what the saved state calls delivered loses its journal.
-                self.live_mut(files).for_each(|file| file.recorded(core));
-            }
+            (_, Ok(())) => {}
             // It goes on all the same, and says so.
             (_, Err(fault)) => self.note = format!("not written down: {}", fault.message),
         }
@@ -456,6 +460,14 @@ impl Job {
             JobState::TransientError => Some(Failure::Transient),
             _ => None,
         }
+    }
+}
+
+/// What a restart makes of a state: what was waited for may have ended while nobody looked (JOB-T12, T13).
+const fn as_found(state: JobState) -> JobState {
+    match state {
+        JobState::Connecting | JobState::Transferring | JobState::TransientError => JobState::Queued,
+        _ => state,
     }
 }
 

@@ -81,7 +81,7 @@ impl Engine {
 
     pub(super) fn persisted(&mut self, id: JobId, effect: EffectId, outcome: Result<(), LocalFault>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.persisted(effect, outcome, &mut self.files, &mut self.core) {
+        if job.persisted(effect, outcome, &mut self.core) {
             self.touched.insert(id);
         } else {
             self.jobs.remove(&id);

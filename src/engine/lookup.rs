@@ -39,7 +39,8 @@ const DIGESTS_ASKED_MAX: usize = 3;
 impl JobFile {
     /// Whether this job takes bytes from peers: both permissions, and a digest that names the bytes (level 3).
     pub(super) fn wants_peers(&self, core: &Core) -> bool {
-        (core.flags.client || Mutant::TakesUnasked.lives()) && self.wish.flags.client && self.is_named()
+        let may = (core.flags.client || Mutant::TakesUnasked.lives()) && self.wish.flags.client;
+        may && !self.origin_only && self.is_named()
     }
 
     /// What peers are asked for: the root if it is known, else every other digest.

@@ -346,6 +346,7 @@ impl Engine {
         self.touched.insert(id.job);
         if file.stage == Stage::Over && !std::mem::replace(&mut file.is_listed, true) {
             self.core.peers.forget_file(id);
+            self.core.sealed_open.remove(&id);
             self.ended_files.push_back(id);
         }
         while self.ended_files.len() > ENDED_FILES_MAX {

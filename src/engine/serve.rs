@@ -421,7 +421,7 @@ impl Shelf<'_> {
             let on_its_way = match job.delivered_at {
                 // The cache takes it in by itself.
                 Some(at) => self.core.time().since(at) < KEPT_WITHIN,
-                None => matches!(job.stage, Stage::Delivering | Stage::Delivered | Stage::Dropping),
+                None => matches!(job.stage, Stage::Delivering | Stage::Dropping),
             };
             is_it && on_its_way
         })

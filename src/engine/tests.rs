@@ -1,11 +1,14 @@
 //! The engine against scripted hands in virtual time.
 
 mod chaos;
+mod desk;
 mod flow;
 mod groups;
+mod jobs;
 mod models;
 mod recall;
 mod serving;
 mod sources;
 mod trust;
+mod turns;
 mod world;

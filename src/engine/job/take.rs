@@ -40,7 +40,7 @@ impl Job {
         for file in self.live_mut(files) {
             match file.stage {
                 FileStage::Sealed => file.aim_at(Aim::DeliveryAsIs, core),
-                FileStage::Delivering | FileStage::Delivered | FileStage::Dropping | FileStage::Over => {}
+                FileStage::Delivering | FileStage::Dropping | FileStage::Over => {}
                 _ => file.park(core),
             }
         }
@@ -60,7 +60,7 @@ impl Job {
         let mut working = 0;
         for file in self.live(files) {
             match file.stage {
-                FileStage::Delivered | FileStage::Over => {}
+                FileStage::Over => {}
                 FileStage::Sealed if file.aim == Aim::Whole && file.failure.is_some() => {
                     self.taking.failed = Some(file.error(core));
                 }
@@ -160,10 +160,8 @@ impl Job {
 /// Gives a file up, wherever it stands.
 fn remove(file: &mut JobFile, core: &mut Core) {
     match file.stage {
-        // It has its name already, or is about to: it is told so.
-        FileStage::Delivering => {}
-        FileStage::Delivered => file.recorded(core),
-        FileStage::Dropping | FileStage::Over => {}
+        // It has its name already, or is about to.
+        FileStage::Delivering | FileStage::Dropping | FileStage::Over => {}
         _ if file.aim == Aim::Removal => {}
         _ => file.aim_at(Aim::Removal, core),
     }

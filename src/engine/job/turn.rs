@@ -90,10 +90,7 @@ impl Job {
     pub(super) fn park_all(&mut self, files: &mut Files, core: &mut Core) {
         let keeps_whole = self.state == JobState::Transferred;
         for file in self.live_mut(files) {
-            let is_over = matches!(
-                file.stage,
-                FileStage::Delivering | FileStage::Delivered | FileStage::Dropping | FileStage::Over
-            );
+            let is_over = matches!(file.stage, FileStage::Delivering | FileStage::Dropping | FileStage::Over);
             let stays = keeps_whole && file.stage == FileStage::Sealed;
             if !is_over && !stays && file.aim != Aim::Removal {
                 file.park(core);

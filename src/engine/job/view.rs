@@ -74,6 +74,7 @@ impl Job {
             blake3: row.blake3.clone(),
             sha256: row.sha256.clone(),
             validation: row.validation,
+            headers: row.memory.probe.as_ref().map(|probe| probe.headers.clone()).unwrap_or_default(),
         })
         .collect()
     }

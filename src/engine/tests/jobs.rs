@@ -1,0 +1,483 @@
+//! Jobs by BITS' rules: several files, completion, cancellation, errors, timers, ownership.
+
+use std::time::Duration;
+
+use super::desk::{Desk, LEN, Manner, job, url, wish};
+use super::models::ME;
+use crate::engine::event::Event;
+use crate::engine::io::{FilePhase, JobCommand, Validation};
+use crate::job::{Caller, Code, Header, Headers, JobChange, JobSpec, JobState, Policy};
+
+const SECOND: Duration = Duration::from_secs(1);
+const OTHER: Caller = Caller { uid: 1_001, is_administrator: false };
+const ROOT: Caller = Caller { uid: 0, is_administrator: true };
+
+fn phases(desk: &Desk, number: u8) -> Vec<FilePhase> {
+    desk.files(job(number)).into_iter().map(|file| file.phase).collect()
+}
+
+#[test]
+fn job_t1_a_job_that_is_not_started_waits_suspended() {
+    let mut desk = Desk::new();
+    desk.submit_as(job(1), wish(&["a"]), ME, false);
+    desk.run_for(5 * SECOND);
+    assert_eq!((desk.state(job(1)), desk.probes.len()), (JobState::Suspended, 0));
+    desk.command(job(1), JobCommand::Resume);
+    desk.run_for(3 * SECOND);
+    assert_eq!(desk.state(job(1)), JobState::Transferred);
+}
+
+#[test]
+fn job_t3_a_job_without_files_is_not_resumed() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&[]));
+    desk.command(job(1), JobCommand::Resume);
+    assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::Empty));
+    assert_eq!(desk.state(job(1)), JobState::Suspended);
+    let files = wish(&["a"]).files;
+    desk.command(
+        job(1),
+        JobCommand::Change(Box::new(JobChange { add_files: files, ..JobChange::default() })),
+    );
+    desk.command(job(1), JobCommand::Resume);
+    desk.run_for(3 * SECOND);
+    assert_eq!(desk.state(job(1)), JobState::Transferred);
+}
+
+#[test]
+fn job_12_complete_gives_every_file_its_name_and_nothing_has_it_before() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&["a", "b", "c"]));
+    desk.run_for(5 * SECOND);
+    assert_eq!((desk.state(job(1)), desk.delivered.len()), (JobState::Transferred, 0));
+    desk.command(job(1), JobCommand::Complete);
+    desk.run_for(SECOND);
+    assert_eq!((desk.state(job(1)), desk.delivered.len()), (JobState::Acknowledged, 3));
+    assert!(desk.events.contains(&Event::JobTaken { job: job(1), is_partial: false }));
+    assert!(desk.open.is_empty() && desk.removed.is_empty(), "{:?} {:?}", desk.open, desk.removed);
+}
+
+#[test]
+fn job_13_an_early_complete_keeps_what_is_whole_and_removes_the_rest() {
+    let mut desk = Desk::with(|config| config.queue.files_at_once = 1);
+    desk.submit(job(1), wish(&["a", "b", "c", "d", "e"]));
+    // The third is on its way.
+    desk.run_for(Duration::from_millis(2_600));
+    desk.command(job(1), JobCommand::Complete);
+    desk.run_for(SECOND);
+    assert_eq!(desk.state(job(1)), JobState::Acknowledged);
+    assert_eq!(desk.delivered, ["/out/a", "/out/b"].map(std::path::PathBuf::from));
+    assert_eq!(desk.removed.len(), 3, "{:?}", desk.removed);
+    assert!(desk.events.contains(&Event::JobTaken { job: job(1), is_partial: true }));
+}
+
+#[test]
+fn job_14_a_rename_that_fails_leaves_the_job_transferred_and_complete_can_be_repeated() {
+    let mut desk = Desk::new();
+    desk.taken.insert("/out/b".into());
+    desk.submit(job(1), wish(&["a", "b"]));
+    desk.run_for(5 * SECOND);
+    desk.command(job(1), JobCommand::Complete);
+    desk.run_for(SECOND);
+    let view = desk.view(job(1));
+    assert_eq!(
+        (view.state, phases(&desk, 1)),
+        (JobState::Transferred, vec![FilePhase::Delivered, FilePhase::Whole])
+    );
+    assert!(view.reason.contains("/out/b already exists"), "{}", view.reason);
+    assert_eq!(view.error.map(|error| (error.code, error.file)), Some((Code::AccessDenied, Some(1))));
+    desk.taken.clear();
+    desk.command(job(1), JobCommand::Complete);
+    desk.run_for(SECOND);
+    assert_eq!((desk.state(job(1)), desk.delivered.len()), (JobState::Acknowledged, 2));
+}
+
+#[test]
+fn job_18_cancel_removes_parts_of_every_file_open_or_not() {
+    let mut desk = Desk::with(|config| config.queue.files_at_once = 1);
+    desk.submit(job(1), wish(&["a", "b", "c"]));
+    desk.run_for(Duration::from_millis(1_600));
+    desk.command(job(1), JobCommand::Suspend);
+    desk.run_for(SECOND);
+    assert!(desk.open.is_empty(), "a stopped job holds nothing open: {:?}", desk.open);
+    desk.command(job(1), JobCommand::Cancel);
+    desk.run_for(SECOND);
+    assert_eq!((desk.state(job(1)), desk.removed.len()), (JobState::Cancelled, 3));
+    assert!(desk.delivered.is_empty() && desk.stored.is_empty());
+}
+
+#[test]
+fn job_t28_nothing_happens_to_a_job_that_is_over() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&["a"]));
+    desk.command(job(1), JobCommand::Cancel);
+    desk.run_for(SECOND);
+    for command in [JobCommand::Suspend, JobCommand::Resume, JobCommand::Complete, JobCommand::Cancel] {
+        desk.events.clear();
+        desk.command(job(1), command);
+        assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::InvalidState));
+    }
+    assert_eq!(desk.state(job(1)), JobState::Cancelled);
+}
+
+#[test]
+fn job_t22_files_may_be_added_to_a_transferred_job() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&["a"]));
+    desk.run_for(3 * SECOND);
+    let files = wish(&["b"]).files;
+    desk.command(
+        job(1),
+        JobCommand::Change(Box::new(JobChange { add_files: files, ..JobChange::default() })),
+    );
+    desk.run_for(SECOND);
+    assert_eq!(desk.state(job(1)), JobState::Transferred);
+    desk.command(job(1), JobCommand::Resume);
+    desk.run_for(3 * SECOND);
+    assert_eq!((desk.state(job(1)), desk.view(job(1)).files_transferred), (JobState::Transferred, 2));
+    assert_eq!(desk.given[&url("a")], LEN, "what is whole is not fetched again");
+}
+
+#[test]
+fn job_t34_a_whole_job_is_suspended_and_resumed_without_network_traffic() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&["a"]));
+    desk.run_for(3 * SECOND);
+    let probes = desk.probes.len();
+    desk.command(job(1), JobCommand::Suspend);
+    desk.run_for(SECOND);
+    assert_eq!(desk.state(job(1)), JobState::Suspended);
+    desk.command(job(1), JobCommand::Resume);
+    desk.run_for(SECOND);
+    assert_eq!((desk.state(job(1)), desk.probes.len()), (JobState::Transferred, probes));
+    desk.command(job(1), JobCommand::Complete);
+    desk.run_for(SECOND);
+    assert_eq!(desk.delivered.len(), 1);
+}
+
+#[test]
+fn job_5_a_broken_file_does_not_hold_up_the_others_and_ends_in_an_error_that_names_it() {
+    let mut desk = Desk::new();
+    desk.manners.insert(url("b"), Manner::Missing);
+    desk.submit(job(1), wish(&["a", "b", "c"]));
+    desk.run_for(10 * SECOND);
+    let view = desk.view(job(1));
+    assert_eq!(view.state, JobState::Error, "{}", view.reason);
+    assert_eq!(phases(&desk, 1), [FilePhase::Whole, FilePhase::Failed, FilePhase::Whole]);
+    assert_eq!(view.reason, "file 1: 404 Not Found");
+    let error = view.error.expect("kept");
+    assert_eq!((error.code, error.file, view.error_count), (Code::Http(404), Some(1), 1));
+    assert!(desk.open.is_empty(), "{:?}", desk.open);
+    // JOB-6, 23: repaired by another name and resumed; what is whole is not fetched again.
+    let change = JobChange { url: Some((1, url("b2"))), ..JobChange::default() };
+    desk.command(job(1), JobCommand::Change(Box::new(change)));
+    desk.command(job(1), JobCommand::Resume);
+    desk.run_for(5 * SECOND);
+    assert_eq!((desk.state(job(1)), desk.given[&url("a")]), (JobState::Transferred, LEN));
+    // JOB-29: the last error stays readable.
+    assert!(desk.view(job(1)).error.is_some());
+}
+
+#[test]
+fn job_23_complete_on_an_error_keeps_the_finished_files() {
+    let mut desk = Desk::new();
+    desk.manners.insert(url("b"), Manner::Missing);
+    desk.submit(job(1), wish(&["a", "b"]));
+    desk.run_for(10 * SECOND);
+    desk.command(job(1), JobCommand::Complete);
+    desk.run_for(SECOND);
+    assert_eq!((desk.state(job(1)), desk.delivered.len()), (JobState::Acknowledged, 1));
+}
+
+#[test]
+fn file_13_a_prefix_is_replaced_in_every_file_and_finished_ones_are_not_fetched_again() {
+    let mut desk = Desk::with(|config| config.queue.files_at_once = 1);
+    desk.manners.insert(url("b"), Manner::Away);
+    desk.submit(job(1), wish(&["a", "b"]));
+    desk.run_for(5 * SECOND);
+    let prefix = ("http://o.test/".to_owned(), "http://other.test/".to_owned());
+    let change = JobChange { replace_prefix: Some(prefix), ..JobChange::default() };
+    desk.command(job(1), JobCommand::Change(Box::new(change)));
+    desk.command(job(1), JobCommand::Resume);
+    desk.run_for(5 * SECOND);
+    assert_eq!((desk.state(job(1)), desk.given[&url("a")]), (JobState::Transferred, LEN));
+    assert_eq!(desk.given["http://other.test/b"], LEN);
+}
+
+#[test]
+fn job_t6_and_lim_1_after_two_quick_tries_a_job_waits_for_its_retry_delay() {
+    let mut desk = Desk::new();
+    desk.manners.insert(url("a"), Manner::Away);
+    desk.submit(job(1), JobSpec { retry_delay_s: 600, ..wish(&["a"]) });
+    desk.run_for(10 * SECOND);
+    assert_eq!((desk.state(job(1)), desk.probes.len()), (JobState::TransientError, 3));
+    assert_eq!(desk.view(job(1)).reason, "cannot connect");
+    desk.skip(400 * SECOND);
+    assert_eq!(desk.probes.len(), 3, "the delay is at least three quarters of what was said");
+    desk.skip(200 * SECOND);
+    assert_eq!(desk.probes.len(), 4);
+    desk.manners.clear();
+    desk.skip(600 * SECOND);
+    desk.run_for(5 * SECOND);
+    assert_eq!(desk.state(job(1)), JobState::Transferred);
+}
+
+#[test]
+fn job_t15_resume_tries_at_once() {
+    let mut desk = Desk::new();
+    desk.manners.insert(url("a"), Manner::Away);
+    desk.submit(job(1), wish(&["a"]));
+    desk.run_for(10 * SECOND);
+    let probes = desk.probes.len();
+    desk.manners.clear();
+    desk.command(job(1), JobCommand::Resume);
+    desk.run_for(3 * SECOND);
+    assert_eq!((desk.state(job(1)), desk.probes.len()), (JobState::Transferred, probes + 1));
+}
+
+#[test]
+fn job_t13_a_network_that_comes_up_ends_every_wait() {
+    use crate::engine::io::Input;
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&["a"]));
+    desk.run_for(Duration::from_millis(300));
+    desk.tell(Input::NetworkChanged { up: false });
+    let view = desk.view(job(1));
+    assert_eq!((view.state, view.error_count), (JobState::TransientError, 0), "JOB-31: not counted");
+    assert_eq!(view.error.map(|error| error.code), Some(Code::NetworkDisconnected));
+    desk.skip(2_000 * SECOND);
+    assert_eq!(desk.state(job(1)), JobState::TransientError, "JOB-26: not retried on the timer");
+    desk.tell(Input::NetworkChanged { up: true });
+    desk.run_for(3 * SECOND);
+    assert_eq!(desk.state(job(1)), JobState::Transferred);
+}
+
+#[test]
+fn job_t14_and_lim_2_no_progress_for_long_enough_is_an_error() {
+    let mut desk = Desk::new();
+    desk.manners.insert(url("a"), Manner::Away);
+    desk.submit(job(1), JobSpec { no_progress_s: 1_000, retry_delay_s: 300, ..wish(&["a"]) });
+    desk.run_for(10 * SECOND);
+    desk.skip(900 * SECOND);
+    assert_eq!(desk.state(job(1)), JobState::TransientError);
+    desk.skip(200 * SECOND);
+    let view = desk.view(job(1));
+    assert_eq!((view.state, view.error.map(|error| error.code)), (JobState::Error, Some(Code::NoProgress)));
+    assert!(view.reason.contains("cannot connect"), "{}", view.reason);
+}
+
+#[test]
+fn job_24_without_a_no_progress_timeout_the_first_error_is_final() {
+    for (no_progress_s, retry_delay_s) in [(0, 5), (10, 600)] {
+        let mut desk = Desk::new();
+        desk.manners.insert(url("a"), Manner::Away);
+        desk.submit(job(1), JobSpec { no_progress_s, retry_delay_s, ..wish(&["a"]) });
+        desk.run_for(SECOND);
+        assert_eq!((desk.state(job(1)), desk.probes.len()), (JobState::Error, 1));
+    }
+}
+
+#[test]
+fn job_t29_and_lim_3_time_at_work_is_bounded_and_resume_gives_it_anew() {
+    let mut desk = Desk::new();
+    desk.manners.insert(url("a"), Manner::Gives(100_000));
+    desk.submit(job(1), JobSpec { max_time_s: Some(4), ..wish(&["a"]) });
+    desk.run_for(2 * SECOND);
+    desk.command(job(1), JobCommand::Suspend);
+    desk.skip(100 * SECOND);
+    desk.command(job(1), JobCommand::Resume);
+    desk.run_for(3 * SECOND);
+    assert_eq!(desk.state(job(1)), JobState::Transferring, "a pause does not count, and Resume begins anew");
+    desk.run_for(2 * SECOND);
+    let view = desk.view(job(1));
+    assert_eq!(view.state, JobState::Error);
+    assert_eq!(view.error.map(|error| error.code), Some(Code::MaxDownloadTimeout));
+}
+
+#[test]
+fn job_t27_a_job_that_nobody_touches_for_ninety_days_is_cancelled() {
+    let day = Duration::from_secs(24 * 60 * 60);
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&["a"]));
+    desk.run_for(3 * SECOND);
+    desk.skip(89 * day);
+    assert_eq!(desk.state(job(1)), JobState::Transferred);
+    desk.command(
+        job(1),
+        JobCommand::Change(Box::new(JobChange {
+            description: Some("touched".into()),
+            ..JobChange::default()
+        })),
+    );
+    desk.skip(89 * day);
+    assert_eq!(desk.state(job(1)), JobState::Transferred, "JOB-34: a property change counts");
+    desk.skip(2 * day);
+    desk.run_for(SECOND);
+    assert_eq!((desk.state(job(1)), desk.removed.len()), (JobState::Cancelled, 1));
+}
+
+#[test]
+fn d47_what_the_wall_clock_does_plays_no_role() {
+    for leap_days in [-400, 400] {
+        let mut desk = Desk::new();
+        desk.manners.insert(url("b"), Manner::Away);
+        desk.submit(job(1), wish(&["a"]));
+        desk.submit(job(2), wish(&["b"]));
+        desk.run_for(5 * SECOND);
+        desk.wall_ms += leap_days * 24 * 60 * 60 * 1_000;
+        desk.run_for(5 * SECOND);
+        let mut desk = desk.restarted();
+        desk.run_for(5 * SECOND);
+        assert_eq!(desk.state(job(1)), JobState::Transferred);
+        assert_eq!(desk.state(job(2)), JobState::TransientError);
+    }
+}
+
+#[test]
+fn job_32_everything_of_a_job_survives_a_restart() {
+    let mut desk = Desk::with(|config| config.queue.files_at_once = 1);
+    let description = "what it is for".to_owned();
+    desk.submit(job(1), JobSpec { description, ..wish(&["a", "b"]) });
+    desk.run_for(Duration::from_millis(1_600));
+    let before = desk.view(job(1));
+    assert_eq!(before.files_transferred, 1);
+    let mut desk = desk.restarted();
+    desk.run_for(3 * SECOND);
+    let view = desk.view(job(1));
+    assert_eq!((view.state, view.files_transferred), (JobState::Transferred, 2));
+    assert_eq!((view.owner, view.times.created_unix_ms), (ME.uid, before.times.created_unix_ms));
+    let again = desk.given.values().sum::<u64>();
+    assert!(again < 2 * LEN - LEN, "{again} bytes were fetched after it");
+    desk.command(job(1), JobCommand::Complete);
+    desk.run_for(SECOND);
+    assert_eq!((desk.state(job(1)), desk.delivered.len()), (JobState::Acknowledged, 2));
+}
+
+#[test]
+fn a_transferred_job_found_on_disk_stays_so_and_is_delivered_after_its_bytes_were_looked_at() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&["a", "b"]));
+    desk.run_for(4 * SECOND);
+    let mut desk = desk.restarted();
+    desk.run_for(SECOND);
+    assert_eq!((desk.state(job(1)), desk.open.len(), desk.probes.len()), (JobState::Transferred, 0, 0));
+    desk.command(job(1), JobCommand::Complete);
+    desk.run_for(SECOND);
+    assert_eq!((desk.state(job(1)), desk.delivered.len()), (JobState::Acknowledged, 2));
+}
+
+#[test]
+fn auto_complete_delivers_each_file_as_soon_as_it_is_whole() {
+    let mut desk = Desk::with(|config| config.queue.files_at_once = 1);
+    desk.submit(job(1), JobSpec { auto_complete: true, ..wish(&["a", "b"]) });
+    desk.run_for(Duration::from_millis(1_600));
+    assert_eq!((desk.state(job(1)), desk.delivered.len()), (JobState::Transferring, 1));
+    desk.run_for(3 * SECOND);
+    assert_eq!((desk.state(job(1)), desk.delivered.len()), (JobState::Acknowledged, 2));
+}
+
+#[test]
+fn val_3_an_invalid_file_from_the_origin_is_an_error_and_resume_fetches_it_again() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&["a", "b"]));
+    desk.run_for(4 * SECOND);
+    desk.command(job(1), JobCommand::Validate { file: 1, valid: false });
+    desk.run_for(SECOND);
+    let view = desk.view(job(1));
+    assert_eq!((view.state, view.stored), (JobState::Error, LEN));
+    assert_eq!(view.error.map(|error| (error.code, error.file)), Some((Code::ValidationFailed, Some(1))));
+    assert_eq!(desk.files(job(1))[1].validation, Validation::Invalid);
+    desk.command(job(1), JobCommand::Resume);
+    desk.run_for(3 * SECOND);
+    assert_eq!((desk.state(job(1)), desk.given[&url("b")]), (JobState::Transferred, 2 * LEN));
+}
+
+#[test]
+fn val_2_nothing_is_said_of_a_file_that_is_not_whole() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&["a"]));
+    desk.run_for(Duration::from_millis(300));
+    desk.command(job(1), JobCommand::Validate { file: 0, valid: true });
+    assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::Pending));
+    desk.command(job(1), JobCommand::Validate { file: 3, valid: true });
+    assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::FileNotAvailable));
+    desk.run_for(3 * SECOND);
+    desk.command(job(1), JobCommand::Validate { file: 0, valid: true });
+    assert_eq!(desk.files(job(1))[0].validation, Validation::Valid);
+}
+
+#[test]
+fn sec_1_and_d37_another_users_verbs_are_refused_and_an_administrators_are_not() {
+    let mut desk = Desk::new();
+    desk.submit_as(job(1), wish(&["a"]), ME, false);
+    for command in [
+        JobCommand::Resume,
+        JobCommand::Suspend,
+        JobCommand::Complete,
+        JobCommand::Cancel,
+        JobCommand::Take,
+        JobCommand::Validate { file: 0, valid: true },
+        JobCommand::Change(Box::new(JobChange { name: Some("mine".into()), ..JobChange::default() })),
+    ] {
+        desk.events.clear();
+        desk.command_as(job(1), command.clone(), OTHER);
+        assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::AccessDenied), "{command:?}");
+    }
+    assert_eq!((desk.state(job(1)), desk.view(job(1)).name), (JobState::Suspended, "job".into()));
+    desk.command_as(job(1), JobCommand::Resume, ROOT);
+    desk.run_for(3 * SECOND);
+    assert_eq!((desk.state(job(1)), desk.view(job(1)).owner), (JobState::Transferred, ME.uid));
+}
+
+#[test]
+fn sec_6_an_administrator_takes_a_job_over_without_its_secrets() {
+    let mut desk = Desk::new();
+    let secret = Header { name: "Authorization".into(), value: "Bearer x".into() };
+    desk.submit_as(job(1), JobSpec { headers: Headers(vec![secret]), ..wish(&["a"]) }, ME, false);
+    desk.command(job(1), JobCommand::Take);
+    assert_eq!(
+        desk.refusal().map(|(code, _)| code),
+        Some(Code::AccessDenied),
+        "its owner is no administrator"
+    );
+    desk.command_as(job(1), JobCommand::Take, ROOT);
+    let stored = desk.engine.stored_job(job(1)).expect("known");
+    assert_eq!((stored.owner, stored.spec.headers), (ROOT.uid, Headers::default()));
+}
+
+#[test]
+fn lim_7_and_8_one_job_too_many_is_refused_and_others_are_not_affected() {
+    let policy = Policy { jobs_per_user: Some(2), jobs_per_machine: Some(3), ..Policy::default() };
+    let mut desk = Desk::with(|config| config.policy = policy.over(&Policy::default()));
+    for number in 1..=2 {
+        desk.submit(job(number), wish(&["a"]));
+    }
+    desk.submit(job(3), wish(&["a"]));
+    assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::TooManyJobsPerUser));
+    desk.submit_as(job(4), wish(&["b"]), OTHER, true);
+    assert!(desk.engine.job_view(job(4)).is_some());
+    desk.submit_as(job(5), wish(&["b"]), Caller { uid: 1_002, is_administrator: false }, true);
+    assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::TooManyJobsPerMachine));
+    desk.submit_as(job(6), wish(&["c"]), ROOT, true);
+    assert!(desk.engine.job_view(job(6)).is_some(), "administrators are exempt");
+    // LIM-27: those that wait to be completed count until they are.
+    desk.run_for(10 * SECOND);
+    desk.command(job(1), JobCommand::Complete);
+    desk.command_as(job(6), JobCommand::Complete, ROOT);
+    desk.run_for(SECOND);
+    desk.submit(job(7), wish(&["d"]));
+    assert!(desk.engine.job_view(job(7)).is_some());
+}
+
+#[test]
+fn lim_9_a_set_of_too_many_files_adds_none() {
+    let policy = Policy { files_per_job: Some(2), ..Policy::default() };
+    let mut desk = Desk::with(|config| config.policy = policy.over(&Policy::default()));
+    desk.submit(job(1), wish(&["a", "b", "c"]));
+    assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::TooManyFilesInJob));
+    desk.submit(job(2), wish(&["a"]));
+    let add_files = wish(&["b", "c"]).files;
+    desk.command(job(2), JobCommand::Change(Box::new(JobChange { add_files, ..JobChange::default() })));
+    assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::TooManyFilesInJob));
+    assert_eq!(desk.view(job(2)).files_total, 1);
+}

@@ -1,0 +1,113 @@
+//! Whose turn it is, in virtual time (SCHED-1..5).
+
+use std::time::Duration;
+
+use super::desk::{Desk, Manner, job, url, wish};
+use crate::engine::io::JobCommand;
+use crate::engine::queue::QueueConfig;
+use crate::job::{JobChange, JobSpec, JobState, Priority};
+
+const SECOND: Duration = Duration::from_secs(1);
+const ONE: QueueConfig = QueueConfig { background_at_once: 1, slice_s: 5, files_at_once: 4 };
+
+fn with_priority(priority: Priority, name: &str) -> JobSpec {
+    JobSpec { priority, ..wish(&[name]) }
+}
+
+#[test]
+fn job_t8_a_foreground_job_stops_background_jobs_at_once_and_they_go_on_where_they_were() {
+    let mut desk = Desk::new();
+    desk.manners.insert(url("slow"), Manner::Gives(100_000));
+    desk.submit(job(1), with_priority(Priority::Normal, "slow"));
+    desk.run_for(2 * SECOND);
+    assert_eq!(desk.state(job(1)), JobState::Transferring);
+    desk.submit(job(2), with_priority(Priority::Foreground, "quick"));
+    let before = desk.given[&url("slow")];
+    desk.run_for(Duration::from_millis(500));
+    assert_eq!((desk.state(job(1)), desk.state(job(2))), (JobState::Queued, JobState::Transferring));
+    let while_it_ran = desk.given[&url("slow")] - before;
+    assert!(while_it_ran <= 2_000, "{while_it_ran} bytes");
+    desk.run_for(20 * SECOND);
+    assert_eq!((desk.state(job(1)), desk.state(job(2))), (JobState::Transferred, JobState::Transferred));
+    let twice = desk.given[&url("slow")] - super::desk::LEN;
+    assert!(twice <= 65_536, "{twice} bytes twice");
+}
+
+#[test]
+fn job_t7_and_sched_4_equal_jobs_share_by_slices() {
+    let mut desk = Desk::with(|config| config.queue = ONE);
+    for number in 1..=3 {
+        let name = format!("f{number}");
+        desk.manners.insert(url(&name), Manner::Gives(20_000));
+        desk.submit(job(number), with_priority(Priority::Normal, &name));
+    }
+    desk.run_for(45 * SECOND);
+    let shares: Vec<u64> = (1..=3).map(|number| desk.given[&url(&format!("f{number}"))]).collect();
+    let (least, most) = (shares.iter().min().expect("three"), shares.iter().max().expect("three"));
+    assert!(most - least <= most / 10, "{shares:?}");
+    let states: Vec<_> = (1..=3).map(|number| desk.state(job(number))).collect();
+    assert_eq!(states.iter().filter(|state| **state == JobState::Queued).count(), 2, "{states:?}");
+}
+
+#[test]
+fn sched_2_a_lower_level_waits_until_the_higher_ones_are_done() {
+    let mut desk = Desk::with(|config| config.queue = QueueConfig { background_at_once: 4, ..ONE });
+    desk.submit(job(1), with_priority(Priority::Low, "low"));
+    desk.submit(job(2), with_priority(Priority::High, "high"));
+    desk.run_for(Duration::from_millis(500));
+    assert_eq!((desk.state(job(1)), desk.state(job(2))), (JobState::Queued, JobState::Transferring));
+    desk.run_for(5 * SECOND);
+    assert_eq!((desk.state(job(1)), desk.state(job(2))), (JobState::Transferred, JobState::Transferred));
+}
+
+#[test]
+fn one_dead_origin_does_not_hold_up_the_queue() {
+    let mut desk = Desk::with(|config| config.queue = ONE);
+    desk.manners.insert(url("dead"), Manner::Away);
+    desk.submit(job(1), with_priority(Priority::High, "dead"));
+    desk.submit(job(2), with_priority(Priority::Low, "alive"));
+    desk.run_for(10 * SECOND);
+    assert_eq!((desk.state(job(1)), desk.state(job(2))), (JobState::TransientError, JobState::Transferred));
+}
+
+#[test]
+fn one_dead_file_does_not_hold_up_the_others_of_its_job() {
+    let mut desk = Desk::with(|config| config.queue.files_at_once = 1);
+    desk.manners.insert(url("b"), Manner::Away);
+    desk.submit(job(1), wish(&["a", "b", "c", "d"]));
+    desk.run_for(10 * SECOND);
+    let view = desk.view(job(1));
+    assert_eq!((view.state, view.files_transferred), (JobState::TransientError, 3), "{}", view.reason);
+}
+
+#[test]
+fn a_priority_that_is_changed_counts_at_once() {
+    let mut desk = Desk::with(|config| config.queue = ONE);
+    for (number, name) in [(1, "a"), (2, "b")] {
+        desk.manners.insert(url(name), Manner::Gives(50_000));
+        desk.submit(job(number), with_priority(Priority::Normal, name));
+    }
+    desk.run_for(SECOND);
+    assert_eq!((desk.state(job(1)), desk.state(job(2))), (JobState::Transferring, JobState::Queued));
+    let change = JobChange { priority: Some(Priority::High), ..JobChange::default() };
+    desk.command(job(2), JobCommand::Change(Box::new(change)));
+    desk.run_for(SECOND);
+    assert_eq!((desk.state(job(1)), desk.state(job(2))), (JobState::Queued, JobState::Transferring));
+}
+
+#[test]
+fn three_hundred_jobs_hold_few_files_open() {
+    let mut desk = Desk::new();
+    for number in 0..300_u16 {
+        let mut id = [9; 16];
+        id[..2].copy_from_slice(&number.to_be_bytes());
+        let names: Vec<String> = (0..20).map(|file| format!("j{number}-{file}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let root = crate::job::Caller { uid: 0, is_administrator: true };
+        desk.submit_as(crate::job::JobId(id), wish(&names), root, true);
+    }
+    desk.run_for(5 * SECOND);
+    assert!((1..=64).contains(&desk.open.len()), "{}", desk.open.len());
+    let running = desk.engine.job_views().iter().filter(|view| view.state.is_active()).count();
+    assert_eq!(running, 4);
+}
