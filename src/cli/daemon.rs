@@ -9,8 +9,7 @@ use super::exit::{Exit, Stop};
 use super::place::{self, SOCKET_NAME};
 use super::{get, reach, say, show, signals};
 use crate::config::Config;
-use crate::job::Policy;
-use crate::node::{FolderError, Node, NodeConfig, NodeError, NodeKind, OriginConfig, QueueConfig};
+use crate::node::{FolderError, Node, NodeConfig, NodeError, NodeKind, OriginConfig, Policy, QueueConfig};
 
 pub(super) async fn run(args: DaemonArgs) -> Result<Exit, Stop> {
     let file = match &args.config {

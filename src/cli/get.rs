@@ -16,8 +16,7 @@ use super::{place, say, signals, summary, wish};
 use crate::clock::Clock;
 use crate::control::api::{JobId, JobSpec, JobState, JobView, Submit, Verb};
 use crate::control::client::{Client, ClientError};
-use crate::job::Policy;
-use crate::node::{NodeConfig, NodeKind, OriginConfig, PeerAddress, QueueConfig};
+use crate::node::{NodeConfig, NodeKind, OriginConfig, PeerAddress, Policy, QueueConfig};
 
 /// How often a node that went away is replaced by another one.
 const HOLDERS_MAX: u32 = 50;

@@ -366,7 +366,12 @@ impl Driver {
             tell_kept
         });
         let work = self.persisting.queue(key, async move {
-            let outcome = match tokio::task::spawn_blocking(move || jobs.save(job.id, &job)).await {
+            let outcome = match tokio::task::spawn_blocking(move || {
+                let files = u16::try_from(job.files.len()).unwrap_or(u16::MAX);
+                jobs.save(job.id, files, &job)
+            })
+            .await
+            {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => Err(LocalFault {
                     kind: crate::transfer::local_kind(error.kind()),

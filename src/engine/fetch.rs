@@ -12,7 +12,7 @@ use peer_proto::version::Version;
 
 use super::core::Core;
 use super::event::Failure;
-use super::file::{JobFile, QUICK_RETRIES, Stage};
+use super::file::{JobFile, Stage};
 use super::io::{
     Effect, EffectId, LocalFault, OriginFault, Probe, SealFault, SealedFile, Severity, Standing,
 };
@@ -20,7 +20,7 @@ use super::mutant::Mutant;
 use super::pace::{Breaker, Lanes, Speed};
 use super::piece_set::PieceSet;
 use super::step::Trigger;
-use super::trouble::Trouble;
+use super::trouble::{QUICK_RETRIES, Trouble};
 use super::why::Chosen;
 use crate::job::Priority;
 

@@ -4,7 +4,6 @@
 //! (`job`), how gaps are filled (`fetch`, `plan`, `lease`), who may be believed (`claims`).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use peer_proto::content::Geometry;
 use peer_proto::digest::{Algorithm, Digest};
@@ -16,9 +15,7 @@ use super::claims::Claims;
 use super::core::Core;
 use super::event::{BytesBySource, Failure};
 use super::fetch::OriginSide;
-use super::io::{
-    Effect, EffectId, FilePhase, LeaseId, LocalFault, LocalFaultKind, PartFound, SealedFile, StoredFile,
-};
+use super::io::{Effect, EffectId, FilePhase, LeaseId, LocalFault, PartFound, SealedFile, StoredFile};
 use super::lease::{Giver, OpenLease, PeerSource, Share};
 use super::look::Looks;
 use super::mutant::Mutant;
@@ -28,13 +25,10 @@ use super::recall::Recall;
 use super::repair::Repair;
 use super::step::{self, Trigger};
 use super::swarm::Swarm;
-use super::trouble::Trouble;
-use super::why::{Chosen, Why};
+use super::trouble::{Trouble, local_failure};
+use super::why::Why;
 use crate::job::{Code, Context, FileId, JobError, JobState, PeerFlags, Redirects, Wish};
 use crate::record::Scope;
-
-/// Failures in a row after which tries are the job's retry delay apart.
-pub(super) const QUICK_RETRIES: u32 = 2;
 
 /// How far a file has come. Each stage but `New`, `Fetching` and `Sealed` waits for one answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -131,7 +125,8 @@ pub(super) struct JobFile {
     pub(super) permission: PeerFlags,
     pub(super) changed: bool,
     pub(super) announce: bool,
-    pub(super) told_at: Option<Instant>,
+    /// Why something of its part is still on the disk, though it was to be removed.
+    pub(super) left_over: Option<String>,
     /// Whether it was sealed when it was let go of.
     is_kept_whole: bool,
     /// Whether the engine counts it among those that are over.
@@ -194,7 +189,7 @@ impl JobFile {
             permission,
             changed: false,
             announce: false,
-            told_at: None,
+            left_over: None,
             is_kept_whole: false,
             is_listed: false,
             delivered_at: None,
@@ -483,11 +478,12 @@ impl JobFile {
         });
     }
 
-    /// Part and journal are gone.
-    pub(super) fn dropped(&mut self, core: &mut Core) {
+    /// Part and journal are gone, or what is left of them cannot be removed.
+    pub(super) fn dropped(&mut self, outcome: Result<(), LocalFault>, core: &mut Core) {
         if self.stage != Stage::Dropping {
             return;
         }
+        self.left_over = outcome.err().map(|fault| fault.message);
         self.stage = Stage::Over;
         if self.aim != Aim::Removal && self.trigger(Trigger::Delivered) {
             self.unsaved = true;
@@ -532,73 +528,10 @@ impl JobFile {
         core.dirty.insert(self.id);
     }
 
-    /// Something of this machine failed.
-    pub(super) fn local_trouble(&mut self, fault: LocalFault, core: &mut Core) {
-        if fault.kind == LocalFaultKind::NoSpace {
-            let jitter = core.chance.below(256);
-            self.local.fail(jitter, core.time());
-            self.stop_all(core);
-            self.fail_for_now(fault.into(), core);
-        } else {
-            self.fail(local_failure(fault.kind), fault.into(), core);
-        }
-    }
-
-    /// Waits to try again.
-    pub(super) fn fail_for_now(&mut self, trouble: Trouble, core: &mut Core) {
-        if self.runs() {
-            if self.reason != trouble.text {
-                self.announce = true;
-            }
-            self.note_trouble(Failure::Transient, trouble);
-            if self.state != JobState::TransientError {
-                self.trigger(Trigger::FailedForNow);
-                self.wait_to_retry(core);
-                self.unsaved = true;
-            }
-        }
-    }
-
-    /// Stops for good, until somebody resumes it.
-    pub(super) fn fail(&mut self, failure: Failure, trouble: Trouble, core: &mut Core) {
-        if self.trigger(Trigger::Failed) {
-            self.why.note(Chosen::Nobody, trouble.text.clone(), String::new(), core.time());
-            self.note_trouble(failure, trouble);
-            self.leave_swarm(core);
-            self.stop_all(core);
-            self.unsaved = true;
-        }
-    }
-
-    fn note_trouble(&mut self, failure: Failure, trouble: Trouble) {
-        (self.failure, self.status) = (Some(failure), trouble.status);
-        self.trouble = Some((trouble.code, trouble.context));
-        self.reason = trouble.text;
-    }
-
-    /// After two quick ones, tries are the job's retry delay apart (LIM-1, JOB-27).
-    fn wait_to_retry(&mut self, core: &mut Core) {
-        if self.origin.breaker.failures() > QUICK_RETRIES {
-            let delay = Duration::from_secs(self.wish.retry_delay_s);
-            // Machines that failed together do not come back together (SCHED-11).
-            let early = delay / 1_024 * core.chance.below(256);
-            self.origin.breaker.wait_until(core.time().after(delay.saturating_sub(early)));
-        }
-    }
-
     /// The digests a seal found, in words for people.
     pub(super) fn note_seal(&mut self, sealed: &SealedFile) {
         self.blake3 = Some(sealed.content.root.to_string());
         let sha256 = sealed.digests.iter().find(|digest| digest.algorithm() == Algorithm::Sha256);
         self.sha256 = sha256.map(Digest::to_hex);
-    }
-}
-
-/// What kind of failure a local fault is to the owner.
-pub(super) const fn local_failure(kind: LocalFaultKind) -> Failure {
-    match kind {
-        LocalFaultKind::NoSpace => Failure::Transient,
-        LocalFaultKind::Denied | LocalFaultKind::NotFound => Failure::Denied,
-        LocalFaultKind::Io => Failure::Fatal,
     }
 }

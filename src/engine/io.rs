@@ -279,10 +279,12 @@ pub enum Input {
         /// Whether the file has its final name, durably.
         outcome: Result<(), LocalFault>,
     },
-    /// Answer to [`Effect::DropPart`]: part and journal are gone.
+    /// Answer to [`Effect::DropPart`].
     PartDropped {
         /// The effect.
         id: EffectId,
+        /// Whether part and journal are gone.
+        outcome: Result<(), LocalFault>,
     },
     /// A peer is connected on an encrypted channel that proved its id.
     PeerConnected {

@@ -18,10 +18,10 @@ pub(super) use self::turn::Turn;
 use super::core::Core;
 use super::event::{Event, Failure, SourceShare};
 use super::explain::Decision;
-use super::file::{Aim, JobFile, Stage as FileStage, local_failure};
+use super::file::{Aim, JobFile, Stage as FileStage};
 use super::io::{Effect, EffectId, FilePhase, LocalFault, StoredFile, StoredJob, Times};
 use super::lease::Share;
-use super::trouble::Trouble;
+use super::trouble::{Trouble, local_failure};
 use crate::job::{Cause, Code, Context, FileId, JobError, JobId, JobSpec, JobState, Wish};
 
 /// The files that are on their way, of all jobs.
@@ -301,6 +301,7 @@ impl Job {
                 over.push(file.id);
                 if file.aim == Aim::Removal {
                     self.taking.cleared.insert(file.id.index);
+                    self.taking.left_over = self.taking.left_over.take().or_else(|| file.left_over.take());
                     let (origin_only, validation) = (row.origin_only, row.validation);
                     *row = StoredFile { origin_only, validation, ..StoredFile::default() };
                 }

@@ -298,7 +298,7 @@ impl Engine {
             Input::PartReset { outcome, .. } => file.part_reset(outcome, core),
             Input::Sealed { outcome, .. } => file.seal_ended(outcome, core),
             Input::Delivered { outcome, .. } => file.delivered(outcome, core),
-            Input::PartDropped { .. } => file.dropped(core),
+            Input::PartDropped { outcome, .. } => file.dropped(outcome, core),
             Input::ListRecalled { list, .. } => file.list_recalled(list),
             _ => {}
         }
@@ -398,7 +398,7 @@ fn effect_of(input: &Input) -> Option<EffectId> {
         | Input::Probed { id, .. }
         | Input::Sealed { id, .. }
         | Input::Delivered { id, .. }
-        | Input::PartDropped { id }
+        | Input::PartDropped { id, .. }
         | Input::ListRecalled { id, .. }
         | Input::ListRead { id, .. } => Some(*id),
         _ => None,

@@ -1,9 +1,20 @@
-//! What went wrong with a file, under BITS' name, and where.
+//! What went wrong with a file, under BITS' name, and what follows: a wait, or the end.
 //!
-//! Knows: which name a fault of the origin, of this machine or of the bytes has. Does not know: what follows from it.
+//! Knows: which name a fault of the origin, of this machine or of the bytes has, how long tries are apart. Does not know:
+//! the file's job.
 
+use std::time::Duration;
+
+use super::core::Core;
+use super::event::Failure;
+use super::file::JobFile;
 use super::io::{LocalFault, LocalFaultKind, OriginFault, Severity};
-use crate::job::{Code, Context};
+use super::step::Trigger;
+use super::why::Chosen;
+use crate::job::{Code, Context, JobState};
+
+/// Failures in a row after which tries are the job's retry delay apart.
+pub(super) const QUICK_RETRIES: u32 = 2;
 
 /// A fault in words and by name.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -63,5 +74,70 @@ impl From<LocalFault> for Trouble {
             LocalFaultKind::Io => Code::IoDevice,
         };
         Self { code, context: Context::LocalFile, status: None, text: fault.message }
+    }
+}
+
+impl JobFile {
+    /// Something of this machine failed.
+    pub(super) fn local_trouble(&mut self, fault: LocalFault, core: &mut Core) {
+        if fault.kind == LocalFaultKind::NoSpace {
+            let jitter = core.chance.below(256);
+            self.local.fail(jitter, core.time());
+            self.stop_all(core);
+            self.fail_for_now(fault.into(), core);
+        } else {
+            self.fail(local_failure(fault.kind), fault.into(), core);
+        }
+    }
+
+    /// Waits to try again.
+    pub(super) fn fail_for_now(&mut self, trouble: Trouble, core: &mut Core) {
+        if self.runs() {
+            if self.reason != trouble.text {
+                self.announce = true;
+            }
+            self.note_trouble(Failure::Transient, trouble);
+            if self.state != JobState::TransientError {
+                self.trigger(Trigger::FailedForNow);
+                self.wait_to_retry(core);
+                self.unsaved = true;
+            }
+        }
+    }
+
+    /// Stops for good, until somebody resumes it.
+    pub(super) fn fail(&mut self, failure: Failure, trouble: Trouble, core: &mut Core) {
+        if self.trigger(Trigger::Failed) {
+            self.why.note(Chosen::Nobody, trouble.text.clone(), String::new(), core.time());
+            self.note_trouble(failure, trouble);
+            self.leave_swarm(core);
+            self.stop_all(core);
+            self.unsaved = true;
+        }
+    }
+
+    pub(super) fn note_trouble(&mut self, failure: Failure, trouble: Trouble) {
+        (self.failure, self.status) = (Some(failure), trouble.status);
+        self.trouble = Some((trouble.code, trouble.context));
+        self.reason = trouble.text;
+    }
+
+    /// After two quick ones, tries are the job's retry delay apart (LIM-1, JOB-27).
+    fn wait_to_retry(&mut self, core: &mut Core) {
+        if self.origin.breaker.failures() > QUICK_RETRIES {
+            let delay = Duration::from_secs(self.wish.retry_delay_s);
+            // Machines that failed together do not come back together (SCHED-11).
+            let early = delay / 1_024 * core.chance.below(256);
+            self.origin.breaker.wait_until(core.time().after(delay.saturating_sub(early)));
+        }
+    }
+}
+
+/// What kind of failure a local fault is to the owner.
+pub(super) const fn local_failure(kind: LocalFaultKind) -> Failure {
+    match kind {
+        LocalFaultKind::NoSpace => Failure::Transient,
+        LocalFaultKind::Denied | LocalFaultKind::NotFound => Failure::Denied,
+        LocalFaultKind::Io => Failure::Fatal,
     }
 }

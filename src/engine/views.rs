@@ -8,10 +8,6 @@ use super::file::JobFile;
 use super::peers::Peer;
 use super::why::{OriginStand, PeerStand, Scenery};
 use peer_proto::peer::PeerId;
-use std::time::Duration;
-
-/// Changes of progress are told at most this often for each job.
-const TELL_EVERY: Duration = Duration::from_millis(100);
 
 impl JobFile {
     pub(super) fn stored_bytes(&self) -> u64 {

@@ -26,6 +26,7 @@ pub use crate::engine::event::{BytesBySource, Event, Failure, FileView, JobView,
 pub use crate::engine::explain::Decision;
 pub use crate::engine::io::JobCommand;
 pub use crate::engine::queue::QueueConfig;
+pub use crate::job::Policy;
 pub use crate::origin::{OriginConfig, UrlError, parse_url};
 pub use crate::store::FolderError;
 use crate::store::StateFolder;

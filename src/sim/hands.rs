@@ -49,7 +49,6 @@ impl Node {
             }
             Effect::ForgetJob { job } => drop(self.jobs.remove(&job)),
             // The links of the world set the pace.
-            Effect::SetRates { .. } => {}
             Effect::OpenPart { id, file, .. } => self.open_part(id, file),
             Effect::ResetPart { id, file, version } => {
                 self.must_be_idle(file, "a part is emptied");
@@ -77,11 +76,11 @@ impl Node {
                 self.must_be_idle(file, "a file is delivered");
                 self.tell_later(SYNC_TIME, Input::Delivered { id, outcome: Ok(()) });
             }
-            // Every byte is counted again when it is opened: nothing is held open here.
             Effect::ClosePart { file } => self.must_be_idle(file, "a part is closed"),
+            Effect::SetRates { .. } => {}
             Effect::DropPart { id, file, .. } => {
                 self.parts.remove(&file);
-                self.tell_later(SYNC_TIME, Input::PartDropped { id });
+                self.tell_later(SYNC_TIME, Input::PartDropped { id, outcome: Ok(()) });
             }
             Effect::Keep { sealed, .. } => self.keep(&sealed),
             Effect::Send { peer, frame } => match wire_len(&frame) {

@@ -81,11 +81,12 @@ impl<F: Files> JobStore<F> {
         self.job_folder(file.job).join(format!("{}.journal", file.index))
     }
 
-    /// Makes a job durable: when this returns, it survives everything. Three syncs the first time, two afterwards.
+    /// Makes a job of so many files durable: when this returns, it survives everything. Three syncs the first time, two
+    /// afterwards.
     ///
     /// # Errors
     /// [`JobStoreError`]; the job is then as it was before.
-    pub fn save<J: Serialize>(&self, id: JobId, job: &J) -> Result<(), JobStoreError> {
+    pub fn save<J: Serialize>(&self, id: JobId, files: u16, job: &J) -> Result<(), JobStoreError> {
         let unwritable = |reason: String| JobStoreError::Unwritable { id, reason };
         let bytes = serde_json::to_vec_pretty(job).map_err(|error| unwritable(error.to_string()))?;
         if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > JOB_LEN_MAX {
@@ -99,14 +100,9 @@ impl<F: Files> JobStore<F> {
             }
             Err(error) => return Err(at("create", &folder)(error)),
         };
-        if is_new {
-            // The journal's name becomes durable together with the job's; it is filled in place later.
-            let journal = self.journal_path(FileId { job: id, index: 0 });
-            match self.files.create_new(&journal, 0o600) {
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(at("create", &journal)(error)),
-            }
+        let last = self.journal_path(FileId { job: id, index: files.saturating_sub(1) });
+        if files > 0 && (is_new || self.files.stat(&last).is_err()) {
+            (0..files).try_for_each(|index| self.name_journal(FileId { job: id, index }))?;
         }
         let (fresh, path) = (folder.join(JOB_NEW), folder.join(JOB));
         drop(self.files.remove(&fresh));
@@ -119,6 +115,16 @@ impl<F: Files> JobStore<F> {
             self.files.sync_folder(&self.folder).map_err(at("sync", &self.folder))?;
         }
         Ok(())
+    }
+
+    /// The journal's name becomes durable together with the job's; it is filled in place later.
+    fn name_journal(&self, file: FileId) -> Result<(), JobStoreError> {
+        let journal = self.journal_path(file);
+        match self.files.create_new(&journal, 0o600) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(at("create", &journal)(error)),
+        }
     }
 
     /// Reads every job. What a process left that stopped before its job was durable is removed; a job that cannot be

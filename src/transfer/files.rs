@@ -221,10 +221,11 @@ impl Transfer {
                 };
                 dropped.map_err(|error| fault::local(&error))
             });
-            if let Err(error) = dropped.await {
+            let outcome = dropped.await;
+            if let Err(error) = &outcome {
                 tracing::warn!(job = %file.job, %error, "something of a job stays on disk");
             }
-            this.tell(Input::PartDropped { id }).await;
+            this.tell(Input::PartDropped { id, outcome }).await;
         });
     }
 

@@ -49,7 +49,7 @@ fn d44_t27_no_space_or_an_error_at_any_operation_is_said_and_the_job_goes_on_lat
 fn d44_a_full_disk_is_named_as_such_and_nothing_stored_is_lost() {
     let files = machine();
     folder::prepare(&files, Path::new(STATE)).unwrap();
-    jobs(&files).save(JOB, &"the job").unwrap();
+    jobs(&files).save(JOB, 1, &"the job").unwrap();
     let part = open_part(&files).unwrap().part;
     part.reset(&version()).unwrap();
     fetch(&part, 0, Standing::Certain).unwrap();
@@ -72,7 +72,7 @@ fn d45_after_a_failed_sync_nothing_is_believed_until_it_was_written_again() {
     for n in 0..files.operations() {
         let files = machine();
         folder::prepare(&files, Path::new(STATE)).unwrap();
-        jobs(&files).save(JOB, &"the job").unwrap();
+        jobs(&files).save(JOB, 1, &"the job").unwrap();
         let part = open_part(&files).unwrap().part;
         part.reset(&version()).unwrap();
         files.fail_at(n, Fault::Error(EIO));
@@ -106,7 +106,7 @@ fn d45_after_a_failed_sync_nothing_is_believed_until_it_was_written_again() {
 fn d45_bytes_that_changed_under_a_failed_sync_are_gaps() {
     let files = machine();
     folder::prepare(&files, Path::new(STATE)).unwrap();
-    jobs(&files).save(JOB, &"the job").unwrap();
+    jobs(&files).save(JOB, 1, &"the job").unwrap();
     let part = open_part(&files).unwrap().part;
     part.reset(&version()).unwrap();
     (0..3).for_each(|piece| fetch(&part, piece, Standing::Certain).unwrap());
@@ -128,7 +128,7 @@ fn a_digest_that_differs_because_the_disk_rotted_says_so() {
     let files = machine();
     folder::prepare(&files, Path::new(STATE)).unwrap();
     let part = {
-        jobs(&files).save(JOB, &"the job").unwrap();
+        jobs(&files).save(JOB, 1, &"the job").unwrap();
         open_part(&files).unwrap().part
     };
     part.reset(&version()).unwrap();

@@ -22,7 +22,7 @@ fn journal() -> PathBuf {
 fn with_two_pieces(standing: Standing) -> MemoryFiles {
     let files = machine();
     folder::prepare(&files, Path::new(STATE)).unwrap();
-    jobs(&files).save(JOB, &"the job").unwrap();
+    jobs(&files).save(JOB, 1, &"the job").unwrap();
     let part = open_part(&files).unwrap().part;
     part.reset(&version()).unwrap();
     for piece in [0, 1] {
@@ -105,8 +105,8 @@ fn d42_a_damaged_job_is_set_aside_once_and_the_others_go_on() {
     folder::prepare(&files, Path::new(STATE)).unwrap();
     let store = jobs(&files);
     let other = nearbits::job::JobId([8; 16]);
-    store.save(JOB, &"one").unwrap();
-    store.save(other, &"two").unwrap();
+    store.save(JOB, 1, &"one").unwrap();
+    store.save(other, 1, &"two").unwrap();
     files.rot(&PathBuf::from(STATE).join("jobs").join(JOB.to_string()).join("job.json"), 0, 0xff);
     let loaded = store.load_all::<String>().unwrap();
     assert_eq!(loaded.jobs, ["two"]);

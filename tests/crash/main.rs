@@ -8,5 +8,7 @@
 mod cached;
 mod faults;
 mod journals;
+mod office;
+mod queue;
 mod reference;
 mod sweeps;

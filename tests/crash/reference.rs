@@ -119,7 +119,7 @@ pub(crate) fn live(files: &MemoryFiles, told: &mut Told) -> Result<(), Box<dyn E
             told.finished = true;
             return Ok(());
         }
-        store.save(JOB, &"the job")?;
+        store.save(JOB, 1, &"the job")?;
         told.accepted = true;
     }
     let opened = open_part(files)?;

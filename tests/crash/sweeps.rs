@@ -133,7 +133,7 @@ fn a_small_job_makes_at_most_six_syncs() {
     let count = || files.count(Operation::Sync) + files.count(Operation::SyncFolder);
     let before = count();
     let store = jobs(&files);
-    store.save(JOB, &"the job").unwrap();
+    store.save(JOB, 1, &"the job").unwrap();
     let part = open_part(&files).unwrap().part;
     part.reset(&version()).unwrap();
     (0..3).for_each(|piece| fetch(&part, piece, Standing::Certain).unwrap());

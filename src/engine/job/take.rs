@@ -25,6 +25,8 @@ pub(super) struct Taking {
     is_partial: bool,
     /// What kept a file from its final name.
     failed: Option<JobError>,
+    /// Why something of a removed file is still on the disk (JOB-15).
+    pub(super) left_over: Option<String>,
     /// Files that are removed.
     pub(super) cleared: BTreeSet<u16>,
 }
@@ -132,7 +134,11 @@ impl Job {
         if self.stage == Stage::Leaving {
             self.stage = Stage::Over;
             self.announce = true;
-            core.effect(Effect::ForgetJob { job: self.id });
+            match self.taking.left_over.take() {
+                // It stays written down as cancelled: the next start tries again.
+                Some(why) => self.note = format!("cancelled; something of it is still on the disk: {why}"),
+                None => core.effect(Effect::ForgetJob { job: self.id }),
+            }
         } else {
             self.acknowledge(core);
         }
@@ -142,6 +148,9 @@ impl Job {
     pub(super) fn tell_taken(&mut self, core: &mut Core) {
         let taking = std::mem::take(&mut self.taking);
         if taking.is_asked {
+            if let Some(why) = taking.left_over {
+                self.note = format!("completed; something of it is still on the disk: {why}");
+            }
             let event = Event::JobTaken { job: self.id, is_partial: taking.is_partial };
             core.effect(Effect::Tell(event));
         }

@@ -22,7 +22,7 @@ fn noise(chance: &mut Chance) -> Input {
     let first = PieceIndex(chance.below(3) * 2_000_000_000);
     match chance.below(12) {
         0 => Input::JobPersisted { id: EffectId(id.0 + 1_000_000), outcome: Ok(()) },
-        1 => Input::PartDropped { id: EffectId(id.0 + 1_000_000) },
+        1 => Input::PartDropped { id: EffectId(id.0 + 1_000_000), outcome: Ok(()) },
         2 => Input::Delivered { id: EffectId(id.0 + 1_000_000), outcome: Err(io) },
         3 => Input::Progress { lease, received: u64::from(chance.below(5)) },
         4 => Input::ListRead { id: EffectId(id.0 + 1_000_000), values: None },

@@ -272,7 +272,7 @@ impl Desk {
                 if !self.delivered.contains(&destination) {
                     self.removed.push(destination);
                 }
-                self.inbox.push_back(Input::PartDropped { id });
+                self.inbox.push_back(Input::PartDropped { id, outcome: Ok(()) });
             }
             Effect::ResetPart { id, file, .. } => {
                 self.disk.insert(file, BTreeSet::new());

@@ -183,7 +183,7 @@ fn cancel_leaves_nothing_and_late_facts_are_harmless() {
     assert!(world.effects.iter().any(|name| name == "ForgetJob"));
     for lease in 0..200 {
         world.tell(Input::LeaseEnded { lease: LeaseId(lease), received: 1, len: None, outcome: Ok(()) });
-        world.tell(Input::PartDropped { id: EffectId(lease) });
+        world.tell(Input::PartDropped { id: EffectId(lease), outcome: Ok(()) });
     }
     world.command(JobCommand::Resume);
     assert!(matches!(world.events.last(), Some(Event::CommandRefused { .. })));

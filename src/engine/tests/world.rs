@@ -2,8 +2,9 @@
 //!
 //! Bytes are modelled by the values of pieces: what a piece "is" is its value, so lies are other values.
 
+mod hands;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -305,134 +306,6 @@ impl World {
                 Output::WaitUntil(_) => return,
             }
         }
-    }
-
-    fn perform(&mut self, effect: Effect) {
-        let mut name = Name(String::new());
-        let _ = write!(name, "{effect:?}");
-        self.effects.push(name.0);
-        match effect {
-            Effect::PersistJob { id, .. } => {
-                self.inbox.push_back(Input::JobPersisted { id, outcome: Ok(()) })
-            }
-            Effect::OpenPart { id, .. } => {
-                let outcome = self.open_fault.take().map_or_else(|| Ok(self.found.clone()), Err);
-                self.inbox.push_back(Input::PartOpened { id, outcome });
-            }
-            Effect::ResetPart { id, version, .. } => {
-                self.version = Some(version);
-                assert!(self.leases.is_empty(), "a part is emptied only when nobody writes to it");
-                self.resets += 1;
-                self.disk.clear();
-                let outcome = self.reset_fault.take().map_or(Ok(()), Err);
-                self.inbox.push_back(Input::PartReset { id, outcome });
-            }
-            Effect::PinPart { version, .. } => {
-                self.version = Some(version);
-                self.pins += 1;
-            }
-            Effect::Probe { id, .. } => self.probe(id),
-            Effect::StartLease(lease) => self.start(lease),
-            Effect::TrimLease { lease, end } => {
-                if let Some(run) = self.leases.get_mut(&lease) {
-                    run.end = run.end.map(|before| before.min(end));
-                }
-            }
-            Effect::StopLease { lease } => self.end(lease, Err(LeaseFault::Stopped)),
-            Effect::Seal { id, len, .. } => self.seal(id, len),
-            Effect::Deliver { id, .. } => {
-                let outcome = self.deliver_fault.take().map_or(Ok(()), Err);
-                self.delivered += u32::from(outcome.is_ok());
-                self.inbox.push_back(Input::Delivered { id, outcome });
-            }
-            Effect::DropPart { id, .. } => {
-                assert!(self.leases.is_empty(), "a part goes only when nobody writes to it");
-                self.inbox.push_back(Input::PartDropped { id });
-            }
-            Effect::Keep { scope, .. } => {
-                self.kept += 1;
-                self.kept_scope = Some(scope);
-            }
-            Effect::Send { peer, frame } => self.receive(peer, frame),
-            Effect::Disconnect { peer, .. } => {
-                self.disconnected.push(peer);
-                self.lose_later(peer);
-            }
-            Effect::RecallList { id, .. } => {
-                let list = self.cache.as_ref().map(|(list, _)| Arc::clone(list));
-                self.inbox.push_back(Input::ListRecalled { id, list });
-            }
-            Effect::ReadList { id, .. } => {
-                self.inbox.push_back(Input::ListRead { id, values: self.truth.page(0) });
-            }
-            Effect::Serve { id, peer, request, from, .. } => self.serves.push((id, peer, request, from)),
-            Effect::StopServe { id } => {
-                self.inbox.push_back(Input::ServeEnded { id, sent: 0, outcome: ServeOutcome::PeerGone });
-            }
-            Effect::Tell(event) => {
-                if let Event::JobChanged(view) = &event
-                    && self.states.last() != Some(&view.state)
-                {
-                    self.states.push(view.state);
-                }
-                self.events.push(event);
-            }
-            Effect::ClosePart { .. } => {
-                assert!(self.leases.is_empty(), "a part is closed only when nobody writes to it");
-                self.found = self.left_on_disk();
-            }
-            Effect::Restand { first, count, standing, .. } => {
-                let pieces = first.0..first.0 + count;
-                self.standings.extend(pieces.map(|piece| (piece, standing)));
-            }
-            Effect::ForgetJob { .. } | Effect::SetRates { .. } => {}
-        }
-    }
-
-    /// What somebody finds who opens the part that is closed now.
-    fn left_on_disk(&self) -> PartFound {
-        let runs = self.disk.iter().map(|(piece, value)| PieceRun {
-            first: PieceIndex(*piece),
-            values: vec![*value],
-            standing: self.standings.get(piece).copied().unwrap_or(Standing::Certain),
-        });
-        PartFound {
-            version: self.version.clone().or_else(|| self.found.version.clone()),
-            runs: runs.collect(),
-        }
-    }
-
-    fn lose_later(&mut self, peer: PeerId) {
-        self.peers.remove(&peer);
-        self.leases_of(peer).into_iter().for_each(|lease| self.end(lease, Err(LeaseFault::PeerLost)));
-        self.inbox.push_back(Input::PeerLost { peer });
-    }
-
-    /// A silent origin speaks again, and answers what it was asked.
-    pub(super) fn origin_speaks(&mut self) {
-        self.origin.silent = false;
-        std::mem::take(&mut self.unanswered).into_iter().for_each(|id| self.probe(id));
-    }
-
-    fn probe(&mut self, id: EffectId) {
-        self.origin.probes += 1;
-        if self.origin.silent {
-            return self.unanswered.push(id);
-        }
-        let origin = &self.origin;
-        let outcome = match &origin.fault {
-            Some(fault) => Err(fault.clone()),
-            None => Ok(Probe {
-                version: origin.version.clone(),
-                ranges: origin.ranges,
-                digests: origin.digests.clone(),
-                public: origin.public,
-                round_trip: Duration::from_millis(10),
-                final_url: String::new(),
-                headers: Vec::new(),
-            }),
-        };
-        self.inbox.push_back(Input::Probed { id, outcome });
     }
 
     fn start(&mut self, lease: Lease) {
