@@ -9,6 +9,7 @@ use super::exit::{Exit, Stop};
 use super::place::{self, SOCKET_NAME};
 use super::{get, reach, say, show, signals};
 use crate::config::Config;
+use crate::config::policy::POLICY_FILE;
 use crate::node::{FolderError, Node, NodeConfig, NodeError, NodeKind, OriginConfig, Policy, QueueConfig};
 
 pub(super) async fn run(args: DaemonArgs) -> Result<Exit, Stop> {
@@ -68,7 +69,8 @@ fn config(args: &DaemonArgs, file: &Config) -> Result<NodeConfig, Stop> {
         flags,
         origin: OriginConfig { extra_ca: file.origin.extra_ca.clone(), ..OriginConfig::default() },
         queue: QueueConfig::default(),
-        policy: Policy::default(),
+        policy_file: POLICY_FILE.into(),
+        preference: Policy::default(),
         kind: NodeKind::Daemon,
     })
 }

@@ -106,7 +106,7 @@ impl From<ClientError> for Stop {
                 ProblemKind::Denied => Exit::Denied,
                 ProblemKind::NotFound => Exit::NotFound,
                 ProblemKind::Busy | ProblemKind::Transient => Exit::Transient,
-                ProblemKind::Fatal => Exit::Fatal,
+                ProblemKind::Conflict | ProblemKind::Fatal => Exit::Fatal,
             },
         };
         Self::new(exit, error.to_string())

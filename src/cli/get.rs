@@ -14,6 +14,7 @@ use super::progress::Progress;
 use super::reach::{self, Host, Reached};
 use super::{place, say, signals, summary, wish};
 use crate::clock::Clock;
+use crate::config::policy::POLICY_FILE;
 use crate::control::api::{JobId, JobSpec, JobState, JobView, Submit, Verb};
 use crate::control::client::{Client, ClientError};
 use crate::node::{NodeConfig, NodeKind, OriginConfig, PeerAddress, Policy, QueueConfig};
@@ -136,7 +137,7 @@ impl Get {
             }
             self.warn_if_flags_are_off(client).await?;
         }
-        let submitted = client.submit(&Submit { spec: self.spec.clone(), adopt: true }).await?;
+        let submitted = client.submit(&Submit { spec: self.spec.clone(), adopt: true, start: true }).await?;
         *job = Some(submitted.id);
         let mut events = client.follow(submitted.id).await?;
         let mut is_fresh = submitted.adopted;
@@ -329,7 +330,8 @@ fn config(args: &GetArgs) -> Result<NodeConfig, Stop> {
         flags: Some(crate::control::api::PeerFlags::BOTH),
         origin: OriginConfig { extra_ca: args.extra_ca.clone(), ..OriginConfig::default() },
         queue: QueueConfig::default(),
-        policy: Policy::default(),
+        policy_file: POLICY_FILE.into(),
+        preference: Policy::default(),
         kind: NodeKind::Embedded,
     })
 }

@@ -116,7 +116,7 @@ pub(super) async fn job(command: JobCommand) -> Result<Exit, Stop> {
     let client = reach::running(&one.ask.place).await?;
     let mut view = find(&client, &one.id).await?;
     if let Some(verb) = verb {
-        view = client.command(view.id, verb).await?;
+        view = client.command(view.id, verb).await?.job;
     }
     if one.ask.json {
         return print_json(&view);

@@ -3,6 +3,8 @@
 //! Knows: the keys of `nearbits.toml` (`docs/config.md` describes each) and how to say what is wrong with a file.
 //! Does not know: what the parts do with their values.
 
+pub mod policy;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -96,22 +98,32 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], with the line and, for an unknown key, its name and the names there are.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(&text).map_err(|(line, message)| ConfigError::Wrong {
-            path: path.to_owned(),
-            line,
-            message,
-        })
+        let text = read(path)?;
+        Self::parse(&text).map_err(|(line, message)| ConfigError::wrong(path, line, message))
     }
 
     fn parse(text: &str) -> Result<Self, (usize, String)> {
-        toml::from_str(text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            let message = error.message().replace('\n', " ");
-            (before.matches('\n').count() + 1, message)
-        })
+        parse(text)
     }
+}
+
+impl ConfigError {
+    fn wrong(path: &Path, line: usize, message: String) -> Self {
+        Self::Wrong { path: path.to_owned(), line, message }
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
+}
+
+/// Reads a whole file's text; an error comes with its line, from one.
+fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, (usize, String)> {
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let message = error.message().replace('\n', " ");
+        (before.matches('\n').count() + 1, message)
+    })
 }
 
 #[cfg(test)]

@@ -5,24 +5,37 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /v1/status` | [`Status`] |
-//! | `GET /v1/jobs`, `GET /v1/jobs/{id}` | [`JobView`]s, one of them |
+//! | `GET /v1/jobs` with [`ListJobs`] | [`JobView`]s: one's own, or everybody's for an administrator |
 //! | `POST /v1/jobs` [`Submit`] | [`Submitted`] |
-//! | `POST /v1/jobs/{id}/command` [`Command`] | [`JobView`] |
+//! | `GET /v1/jobs/{id}`, `PATCH /v1/jobs/{id}` [`JobChange`] | [`JobView`] |
+//! | `GET /v1/jobs/{id}/spec` | [`JobSpec`], header lines for its owner only |
+//! | `GET /v1/jobs/{id}/files` | [`FileView`]s |
+//! | `POST /v1/jobs/{id}/files/{index}/validation` [`Verdict`] | [`FileView`] |
+//! | `POST /v1/jobs/{id}/command` [`Command`] | [`CommandDone`] |
 //! | `GET /v1/jobs/{id}/events` | server-sent events: a [`JobView`] now and at every change |
 //! | `GET /v1/jobs/{id}/why` | [`Decision`]s |
+//! | `GET /v1/events?since=ID` | server-sent events: [`Notice`]s of all jobs the caller may see |
+//! | `GET /v1/policy` | [`PolicyShown`] |
+//! | `GET /v1/explain/{code}` | [`Explanation`] |
 //! | `GET /v1/peers`, `POST /v1/peers` [`AddPeer`] | [`PeerRow`]s; nothing |
 //! | `GET /v1/records` | [`RecordRow`]s |
 //! | `GET /v1/flags`, `PUT /v1/flags` [`PeerFlags`] | [`PeerFlags`] |
 //!
 //! Errors come as [`Problem`] under a status that fits. Verbs that change something need
-//! `Content-Type: application/json`.
+//! `Content-Type: application/json`. `docs/api.md` has examples.
+
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::engine::event::{BytesBySource, Event, Failure, JobView, SourceShare};
+pub use crate::engine::event::{
+    BytesBySource, Event, Failure, FilePhase, FileView, JobView, SourceShare, Times, Validation,
+};
 pub use crate::engine::explain::Decision;
 pub use crate::job::{
-    Caller, Existing, FileSpec, JobChange, JobId, JobSpec, JobState, PeerFlags, Priority, Rates,
+    Caller, Class, Code, Context, Existing, Explanation, FileSpec, Header, Headers, JobChange, JobError,
+    JobId, JobSpec, JobState, NotifyFlags, PeerFlags, PolicyRow, PolicySource, Priority, Rates, Redirects,
+    RemoteRange, explain,
 };
 pub use crate::record::{Holding, RecordSummary, Scope};
 
@@ -76,8 +89,17 @@ pub struct Totals {
 pub struct Submit {
     /// What is wanted.
     pub spec: JobSpec,
-    /// Whether an unfinished job with the same URL, destination, digests and flags is taken up instead of a new one.
+    /// Whether an unfinished job of the same user with the same URL, destination, digests and flags is taken up instead of
+    /// a new one. Default no.
+    #[serde(default)]
     pub adopt: bool,
+    /// Whether a new job begins at once; it is suspended otherwise, as BITS makes jobs (JOB-3). Default yes.
+    #[serde(default = "yes")]
+    pub start: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// A wish that was taken.
@@ -109,6 +131,123 @@ pub enum Verb {
     Complete,
     /// Give up; nothing is left of it.
     Cancel,
+    /// Make it the caller's own; administrators only (SEC-6).
+    Take,
+}
+
+/// How a command came out.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct CommandDone {
+    /// The job after it.
+    pub job: JobView,
+    /// Whether files that were not whole were given up by a completion.
+    pub partial: bool,
+    /// What the success has to say under BITS' names: `BG_S_PARTIAL_COMPLETE`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+}
+
+/// What an application says of a file that is whole (VAL-2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verdict {
+    /// Whether it is what it should be. What is not is removed, and fetched again from the origin if a byte of it came
+    /// from a peer; else the job is in error.
+    pub valid: bool,
+}
+
+/// Which jobs are listed.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListJobs {
+    /// Those of all users; administrators only. Default no.
+    pub all: bool,
+    /// Only those with this name; `*` stands for any letters, `?` for any one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Only those in this state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<JobState>,
+}
+
+/// What an administrator and a user said of jobs, and what holds (POL-20).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PolicyShown {
+    /// One per key.
+    pub rows: Vec<PolicyRow>,
+    /// The administrator's file; it need not be there.
+    pub file: PathBuf,
+    /// What is wrong with it as it is now, in one line; then what it said before still holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// Something that happened to a job, for whoever listens at `/v1/events` (NOTIFY-2, 12). Which of them are raised the
+/// job's [`NotifyFlags`] say; that a job is there and that it is over is raised unless they are disabled.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "event")]
+pub enum Notice {
+    /// A job was handed in, and is durable.
+    #[serde(rename = "job.created")]
+    JobCreated {
+        /// The job.
+        job: Box<JobView>,
+    },
+    /// Bytes came, or files, properties or the state changed: not more often than the job's `notify-interval-ms` says,
+    /// and not for the change into ERROR or TRANSFERRED.
+    #[serde(rename = "job.changed")]
+    JobChanged {
+        /// The job.
+        job: Box<JobView>,
+    },
+    /// All its files are whole.
+    #[serde(rename = "job.transferred")]
+    JobTransferred {
+        /// The job.
+        job: Box<JobView>,
+    },
+    /// It went into ERROR.
+    #[serde(rename = "job.error")]
+    JobError {
+        /// The job.
+        job: Box<JobView>,
+    },
+    /// It was completed or cancelled.
+    #[serde(rename = "job.over")]
+    JobOver {
+        /// The job.
+        job: Box<JobView>,
+    },
+    /// One of its files is whole.
+    #[serde(rename = "file.transferred")]
+    FileTransferred {
+        /// The job.
+        job: JobId,
+        /// The file.
+        file: Box<FileView>,
+    },
+    /// What happened before this is not known any more, to the caller or to the node: this is what is there now.
+    #[serde(rename = "reset")]
+    Reset {
+        /// All jobs the caller may see.
+        jobs: Vec<JobView>,
+    },
+}
+
+impl Notice {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::JobCreated { .. } => "job.created",
+            Self::JobChanged { .. } => "job.changed",
+            Self::JobTransferred { .. } => "job.transferred",
+            Self::JobError { .. } => "job.error",
+            Self::JobOver { .. } => "job.over",
+            Self::FileTransferred { .. } => "file.transferred",
+            Self::Reset { .. } => "reset",
+        }
+    }
 }
 
 /// A peer to keep trying.
@@ -167,6 +306,9 @@ pub struct Problem {
     pub error: String,
     /// What kind of failure: the command's exit code follows from it.
     pub kind: ProblemKind,
+    /// BITS' name for it, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
 }
 
 /// Kinds of refusal.
@@ -179,6 +321,8 @@ pub enum ProblemKind {
     Denied,
     /// No such job or path.
     NotFound,
+    /// The job's present state does not allow it.
+    Conflict,
     /// The node is leaving: another one may take the state folder.
     Busy,
     /// May pass by itself: no space, for example.
@@ -195,6 +339,7 @@ impl ProblemKind {
             Self::Usage => 400,
             Self::Denied => 403,
             Self::NotFound => 404,
+            Self::Conflict => 409,
             Self::Busy | Self::Transient => 503,
             Self::Fatal => 500,
         }
@@ -205,7 +350,14 @@ impl Problem {
     /// A problem of this kind.
     #[must_use]
     pub fn new(kind: ProblemKind, error: impl Into<String>) -> Self {
-        Self { error: error.into(), kind }
+        Self { error: error.into(), kind, code: None }
+    }
+
+    /// The same under a name of BITS.
+    #[must_use]
+    pub const fn with_code(mut self, code: Code) -> Self {
+        self.code = Some(code);
+        self
     }
 }
 

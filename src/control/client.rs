@@ -1,6 +1,6 @@
 //! Asking a node through its control socket.
 //!
-//! Knows: one request per connection, and the stream of a job's events. Does not know: which socket is the right
+//! Knows: one request per connection, and the streams of events. Does not know: which socket is the right
 //! one.
 
 use std::io;
@@ -16,15 +16,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::api::{
-    AddPeer, Command, Decision, JobId, JobView, PeerFlags, PeerRow, Problem, ProblemKind, RecordRow, Status,
-    Submit, Submitted, Verb,
+    AddPeer, Command, CommandDone, Decision, Explanation, FileView, JobChange, JobId, JobSpec, JobView,
+    ListJobs, Notice, PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind, RecordRow, Status, Submit,
+    Submitted, Verb, Verdict,
 };
 use super::socket;
 
 /// Largest answer that is read.
 const ANSWER_LEN_MAX: usize = 64 * 1024 * 1024;
-/// Largest single event.
-const EVENT_LEN_MAX: usize = 4 * 1024 * 1024;
+/// Largest single event: a reset has all jobs in it.
+const EVENT_LEN_MAX: usize = 16 * 1024 * 1024;
 /// Time for a whole answer; events are not bound by it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -110,7 +111,7 @@ impl Client {
         self.read("/v1/status").await
     }
 
-    /// All jobs.
+    /// The caller's own jobs.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -118,7 +119,105 @@ impl Client {
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn jobs(&self) -> Result<Vec<JobView>, ClientError> {
-        self.read("/v1/jobs").await
+        self.jobs_where(&ListJobs::default()).await
+    }
+
+    /// Some jobs.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; refused if those of all users are asked for by somebody who is no administrator.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn jobs_where(&self, wanted: &ListJobs) -> Result<Vec<JobView>, ClientError> {
+        let mut query = url::form_urlencoded::Serializer::new(String::from("/v1/jobs?"));
+        query.append_pair("all", if wanted.all { "true" } else { "false" });
+        if let Some(name) = &wanted.name {
+            query.append_pair("name", name);
+        }
+        if let Some(state) = wanted.state {
+            query.append_pair("state", state.name());
+        }
+        self.read(&query.finish()).await
+    }
+
+    /// What a job is made of. Its header lines are there for its owner only.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn spec(&self, id: JobId) -> Result<JobSpec, ClientError> {
+        self.read(&format!("/v1/jobs/{id}/spec")).await
+    }
+
+    /// The files of a job, in their order.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn files(&self, id: JobId) -> Result<Vec<FileView>, ClientError> {
+        self.read(&format!("/v1/jobs/{id}/files")).await
+    }
+
+    /// Changes a job: all of it, or nothing. The job as it is then.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// The change may or may not have been made.
+    pub async fn change(&self, id: JobId, change: &JobChange) -> Result<JobView, ClientError> {
+        self.write(Method::PATCH, &format!("/v1/jobs/{id}"), change).await
+    }
+
+    /// Says whether a file is what it should be. The file as it is then.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// It may or may not have been said.
+    pub async fn validate(&self, id: JobId, file: u16, valid: bool) -> Result<FileView, ClientError> {
+        let path = format!("/v1/jobs/{id}/files/{file}/validation");
+        self.write(Method::POST, &path, &Verdict { valid }).await
+    }
+
+    /// What the administrator and the configuration say of jobs.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn policy(&self) -> Result<PolicyShown, ClientError> {
+        self.read("/v1/policy").await
+    }
+
+    /// What a code means, such as `BG_E_NOT_FOUND` or `0x80200001`.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn explain(&self, code: &str) -> Result<Explanation, ClientError> {
+        let code: String = url::form_urlencoded::byte_serialize(code.as_bytes()).collect();
+        self.read(&format!("/v1/explain/{code}")).await
+    }
+
+    /// What the node can be asked, as an OpenAPI document.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn openapi(&self) -> Result<serde_json::Value, ClientError> {
+        self.read("/v1/openapi.json").await
     }
 
     /// One job.
@@ -216,7 +315,7 @@ impl Client {
     ///
     /// # Cancel safety
     /// It may or may not have been done.
-    pub async fn command(&self, id: JobId, verb: Verb) -> Result<JobView, ClientError> {
+    pub async fn command(&self, id: JobId, verb: Verb) -> Result<CommandDone, ClientError> {
         self.write(Method::POST, &format!("/v1/jobs/{id}/command"), &Command { command: verb }).await
     }
 
@@ -228,8 +327,30 @@ impl Client {
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn follow(&self, id: JobId) -> Result<JobEvents, ClientError> {
-        let body = self.ask(Method::GET, &format!("/v1/jobs/{id}/events"), Bytes::new()).await?;
-        Ok(JobEvents { client: self.clone(), body, held: BytesMut::new() })
+        Ok(JobEvents { lines: self.listen(&format!("/v1/jobs/{id}/events")).await? })
+    }
+
+    /// Follows all jobs the caller may see. After the event with the id `since` nothing is left out; without it, or if the
+    /// node does not remember that far back, the first one is [`Notice::Reset`].
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn events(&self, since: Option<&str>) -> Result<Notices, ClientError> {
+        let path = match since {
+            Some(id) => url::form_urlencoded::Serializer::new(String::from("/v1/events?"))
+                .append_pair("since", id)
+                .finish(),
+            None => "/v1/events".into(),
+        };
+        Ok(Notices { lines: self.listen(&path).await? })
+    }
+
+    async fn listen(&self, path: &str) -> Result<Lines, ClientError> {
+        let body = self.ask(Method::GET, path, Bytes::new()).await?;
+        Ok(Lines { client: self.clone(), body, held: BytesMut::new() })
     }
 
     async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
@@ -305,9 +426,7 @@ impl Client {
 /// The events of one job, as they come.
 #[derive(Debug)]
 pub struct JobEvents {
-    client: Client,
-    body: Incoming,
-    held: BytesMut,
+    lines: Lines,
 }
 
 impl JobEvents {
@@ -319,27 +438,99 @@ impl JobEvents {
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn next(&mut self) -> Result<Option<JobView>, ClientError> {
+        let event = self.lines.next().await?;
+        if event.name == "end" {
+            return Ok(None);
+        }
+        serde_json::from_str(&event.data).map(Some).map_err(|source| self.lines.client.unreadable(source))
+    }
+}
+
+/// The events of all jobs, as they come.
+#[derive(Debug)]
+pub struct Notices {
+    lines: Lines,
+}
+
+/// An event and the id to come back with.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Noticed {
+    /// Its id: what comes after it is to be had with [`Client::events`].
+    pub id: String,
+    /// What happened.
+    pub notice: Notice,
+}
+
+impl Notices {
+    /// The next event. An event may come twice, after a reset or a return.
+    ///
+    /// # Errors
+    /// [`ClientError::Gone`] if the node went away.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn next(&mut self) -> Result<Noticed, ClientError> {
+        let event = self.lines.next().await?;
+        let notice = serde_json::from_str(&event.data);
+        Ok(Noticed { id: event.id, notice: notice.map_err(|source| self.lines.client.unreadable(source))? })
+    }
+}
+
+/// A stream of server-sent events.
+#[derive(Debug)]
+struct Lines {
+    client: Client,
+    body: Incoming,
+    held: BytesMut,
+}
+
+/// One of them.
+#[derive(Default)]
+struct Sent {
+    id: String,
+    name: String,
+    data: String,
+}
+
+impl Lines {
+    async fn next(&mut self) -> Result<Sent, ClientError> {
+        // Bytes of `held` that hold no end of an event.
+        let mut seen = 0;
         loop {
-            if let Some(end) = self.held.windows(2).position(|pair| pair == b"\n\n") {
-                let event = self.held.split_to(end + 2);
-                match event.strip_prefix(b"data: ") {
-                    Some(json) => {
-                        let view =
-                            serde_json::from_slice(json).map_err(|source| self.client.unreadable(source))?;
-                        return Ok(Some(view));
-                    }
-                    None if event.starts_with(b"event: end") => return Ok(None),
-                    // A comment that keeps the line alive.
-                    None => continue,
+            if let Some(end) = self.held[seen..].windows(2).position(|pair| pair == b"\n\n") {
+                let event = self.held.split_to(seen + end + 2);
+                seen = 0;
+                let sent = Sent::parse(&String::from_utf8_lossy(&event));
+                // What has neither name nor data is a comment that keeps the line alive.
+                if sent.name.is_empty() && sent.data.is_empty() {
+                    continue;
                 }
+                return Ok(sent);
             }
             if self.held.len() > EVENT_LEN_MAX {
                 return Err(self.client.gone());
             }
+            seen = self.held.len().saturating_sub(1);
             let Some(Ok(frame)) = self.body.frame().await else { return Err(self.client.gone()) };
             if let Ok(bytes) = frame.into_data() {
                 self.held.extend_from_slice(&bytes);
             }
         }
+    }
+}
+
+impl Sent {
+    fn parse(text: &str) -> Self {
+        let mut sent = Self::default();
+        for line in text.lines() {
+            match line.split_once(':').map(|(field, value)| (field, value.strip_prefix(' ').unwrap_or(value)))
+            {
+                Some(("id", value)) => value.clone_into(&mut sent.id),
+                Some(("event", value)) => value.clone_into(&mut sent.name),
+                Some(("data", value)) => value.clone_into(&mut sent.data),
+                _ => {}
+            }
+        }
+        sent
     }
 }

@@ -5,11 +5,11 @@
 use tokio::sync::broadcast;
 
 use super::api::{
-    Decision, Event, Failure, Holding, JobId, JobSpec, JobView, Kind, PeerFlags, PeerRow, Problem,
-    ProblemKind, RecordRow, RecordSummary, Scope, Status, Totals, Verb,
+    Caller, Code, Decision, Event, Failure, FileView, Holding, JobId, JobSpec, JobView, Kind, PeerFlags,
+    PeerRow, PolicyShown, Problem, ProblemKind, RecordRow, RecordSummary, Scope, Status, Totals, Verb,
 };
 use super::server::Desk;
-use crate::driver::{Gone, Handle, JobCommand, PeerView, RequestError};
+use crate::driver::{Done, Gone, Handle, JobCommand, PeerView, PolicyState, RequestError};
 use crate::telemetry;
 
 /// A running node and what it was started as.
@@ -35,17 +35,39 @@ impl From<Gone> for Problem {
 
 impl From<RequestError> for Problem {
     fn from(error: RequestError) -> Self {
-        let kind = match &error {
-            RequestError::NoSuchJob(_) => ProblemKind::NotFound,
-            RequestError::Gone(_) => ProblemKind::Busy,
-            RequestError::Refused { failure, .. } => match failure {
-                Some(Failure::Denied) => ProblemKind::Denied,
+        let text = error.to_string();
+        match error {
+            RequestError::NoSuchJob(_) => Self::new(ProblemKind::NotFound, text).with_code(Code::NotFound),
+            RequestError::Gone(_) => Self::new(ProblemKind::Busy, text),
+            RequestError::Refused { failure, code, .. } => {
+                Self::new(kind(failure, code), text).with_code(code)
+            }
+        }
+    }
+}
 
-                Some(Failure::Fatal | Failure::Integrity) => ProblemKind::Fatal,
-                Some(Failure::Transient) | None => ProblemKind::Transient,
-            },
-        };
-        Self::new(kind, error.to_string())
+/// What kind of refusal a code is; where it does not say, what kind of failure it was.
+const fn kind(failure: Option<Failure>, code: Code) -> ProblemKind {
+    match code {
+        Code::NotFound => ProblemKind::NotFound,
+        Code::AccessDenied => ProblemKind::Denied,
+        Code::InvalidArgument
+        | Code::StringTooLong
+        | Code::InvalidRange
+        | Code::OverlappingRanges
+        | Code::MaxDownloadSizeInvalidValue
+        | Code::UnsupportedJobConfiguration
+        | Code::FileNotAvailable => ProblemKind::Usage,
+        Code::InvalidState
+        | Code::Empty
+        | Code::Pending
+        | Code::ReadOnlyProperty
+        | Code::ReadOnlyPropertyAfterResume => ProblemKind::Conflict,
+        _ => match failure {
+            Some(Failure::Denied) => ProblemKind::Denied,
+            Some(Failure::Fatal | Failure::Integrity) => ProblemKind::Fatal,
+            Some(Failure::Transient) | None => ProblemKind::Transient,
+        },
     }
 }
 
@@ -56,6 +78,7 @@ impl From<Verb> for JobCommand {
             Verb::Resume => Self::Resume,
             Verb::Complete => Self::Complete,
             Verb::Cancel => Self::Cancel,
+            Verb::Take => Self::Take,
         }
     }
 }
@@ -137,17 +160,29 @@ impl Desk for NodeDesk {
         Ok(self.handle.decisions(id).await?)
     }
 
-    async fn find(&self, spec: &JobSpec) -> Result<Option<JobId>, Problem> {
-        Ok(self.handle.unfinished(spec).await?)
+    async fn files(&self, id: JobId) -> Result<Option<Vec<FileView>>, Problem> {
+        Ok(self.handle.files(id).await?)
     }
 
-    async fn submit(&self, spec: JobSpec) -> Result<JobId, Problem> {
-        Ok(self.handle.submit(spec).await?)
+    async fn spec(&self, id: JobId) -> Result<Option<JobSpec>, Problem> {
+        Ok(self.handle.spec(id).await?)
     }
 
-    async fn command(&self, id: JobId, verb: Verb) -> Result<(), Problem> {
-        self.handle.command(id, verb.into()).await?;
-        Ok(())
+    async fn find(&self, spec: &JobSpec, by: Caller) -> Result<Option<JobId>, Problem> {
+        Ok(self.handle.unfinished_of(spec, by.uid).await?)
+    }
+
+    async fn submit(&self, spec: JobSpec, by: Caller, start: bool) -> Result<JobId, Problem> {
+        Ok(self.handle.submit_as(spec, by, start).await?)
+    }
+
+    async fn command(&self, id: JobId, command: JobCommand, by: Caller) -> Result<Done, Problem> {
+        Ok(self.handle.command_as(id, command, by).await?)
+    }
+
+    async fn policy(&self) -> Result<PolicyShown, Problem> {
+        let PolicyState { rows, file, problem } = self.handle.policy().await?;
+        Ok(PolicyShown { rows, file, problem })
     }
 
     async fn peers(&self) -> Result<Vec<PeerRow>, Problem> {

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::control::api::{JobState, Kind, Priority, Totals};
+use crate::control::api::{JobState, Kind, Priority, ProblemKind, Submit, Totals};
 use crate::control::client::{Client, ClientError};
 
 #[derive(Clone)]
@@ -56,22 +56,37 @@ impl Desk for Fake {
         Ok(None)
     }
 
-    async fn find(&self, spec: &JobSpec) -> Result<Option<JobId>, Problem> {
-        let jobs = self.jobs.lock().expect("no panics under the lock");
-        Ok(jobs.iter().find(|(_, known)| known == spec).map(|(view, _)| view.id))
+    async fn files(&self, _: JobId) -> Result<Option<Vec<FileView>>, Problem> {
+        Ok(None)
     }
 
-    async fn submit(&self, spec: JobSpec) -> Result<JobId, Problem> {
+    async fn spec(&self, id: JobId) -> Result<Option<JobSpec>, Problem> {
+        let jobs = self.jobs.lock().expect("no panics under the lock");
+        Ok(jobs.iter().find(|(view, _)| view.id == id).map(|(_, spec)| spec.clone()))
+    }
+
+    async fn find(&self, spec: &JobSpec, by: Caller) -> Result<Option<JobId>, Problem> {
+        let jobs = self.jobs.lock().expect("no panics under the lock");
+        let is_it = |(view, known): &&(JobView, JobSpec)| known == spec && view.owner == by.uid;
+        Ok(jobs.iter().find(is_it).map(|(view, _)| view.id))
+    }
+
+    async fn submit(&self, spec: JobSpec, by: Caller, _: bool) -> Result<JobId, Problem> {
         tokio::task::yield_now().await;
         let mut jobs = self.jobs.lock().expect("no panics under the lock");
         let id = JobId([u8::try_from(jobs.len()).expect("few jobs"); 16]);
-        jobs.push((view(id, &spec), spec));
+        jobs.push((JobView { owner: by.uid, ..view(id, &spec) }, spec));
         Ok(id)
     }
 
-    async fn command(&self, id: JobId, verb: Verb) -> Result<(), Problem> {
-        self.change(id, if verb == Verb::Cancel { JobState::Cancelled } else { JobState::Suspended });
-        Ok(())
+    async fn command(&self, id: JobId, command: JobCommand, _: Caller) -> Result<Done, Problem> {
+        let is_over = command == JobCommand::Cancel;
+        self.change(id, if is_over { JobState::Cancelled } else { JobState::Suspended });
+        Ok(Done::Wholly)
+    }
+
+    async fn policy(&self) -> Result<PolicyShown, Problem> {
+        Ok(PolicyShown { rows: Vec::new(), file: "/p".into(), problem: None })
     }
 
     async fn peers(&self) -> Result<Vec<PeerRow>, Problem> {
@@ -165,7 +180,7 @@ async fn local_6_changing_verbs_need_json() {
 #[tokio::test]
 async fn equal_wishes_handed_in_at_once_meet_in_one_job() {
     let open = open().await;
-    let submit = Submit { spec: spec(), adopt: true };
+    let submit = Submit { spec: spec(), adopt: true, start: true };
     let answers = futures::future::join_all((0..8).map(|_| open.client.submit(&submit))).await;
     let ids: Vec<JobId> = answers.into_iter().map(|answer| answer.expect("taken").id).collect();
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
@@ -175,7 +190,7 @@ async fn equal_wishes_handed_in_at_once_meet_in_one_job() {
 #[tokio::test]
 async fn a_follower_sees_the_job_now_its_changes_and_its_end() {
     let open = open().await;
-    let id = open.client.submit(&Submit { spec: spec(), adopt: false }).await.expect("taken").id;
+    let id = open.client.submit(&Submit { spec: spec(), adopt: false, start: true }).await.expect("taken").id;
     let mut events = open.client.follow(id).await.expect("the job is there");
     let first = events.next().await.expect("alive").expect("the job as it stands");
     assert_eq!((first.state, open.server.followers()), (JobState::Queued, 1));
@@ -190,7 +205,7 @@ async fn a_follower_sees_the_job_now_its_changes_and_its_end() {
 #[tokio::test]
 async fn a_leaving_node_ends_its_followers_and_takes_its_socket_away() {
     let open = open().await;
-    let id = open.client.submit(&Submit { spec: spec(), adopt: false }).await.expect("taken").id;
+    let id = open.client.submit(&Submit { spec: spec(), adopt: false, start: true }).await.expect("taken").id;
     let mut events = open.client.follow(id).await.expect("the job is there");
     events.next().await.expect("alive").expect("the job as it stands");
     open.server.stop().await;

@@ -3,6 +3,7 @@
 //! Knows: how to ask the driver and how to wait for a job. Does not know: how anything is decided.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use peer_proto::peer::PeerId;
@@ -15,7 +16,7 @@ use crate::engine::event::{Event, Failure, FileView, JobView};
 use crate::engine::explain::Decision;
 use crate::engine::io::JobCommand;
 use crate::engine::{Engine, PeerView, Totals};
-use crate::job::{Caller, Code, FileSpec, JobId, JobSpec, JobState, PeerFlags};
+use crate::job::{Caller, Code, FileSpec, JobId, JobSpec, JobState, PeerFlags, PolicyRow};
 use crate::record::RecordSummary;
 use crate::swarm::{PeerAddress, Swarm};
 
@@ -28,6 +29,21 @@ pub struct Handle {
     pub(super) files: RealFiles,
     /// The user whose node this is.
     pub(super) own: Caller,
+    /// The administrator's file.
+    pub(super) policy_file: PathBuf,
+    /// What is wrong with it.
+    pub(super) policy_problem: Arc<Mutex<Option<String>>>,
+}
+
+/// What holds for jobs, and how the administrator's file stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PolicyState {
+    /// What holds, key by key, and who said so.
+    pub rows: Vec<PolicyRow>,
+    /// The administrator's file; it need not be there.
+    pub file: PathBuf,
+    /// What is wrong with it as it is now, in one line; then what it said before still holds.
+    pub problem: Option<String>,
 }
 
 /// The node has been shut down.
@@ -241,19 +257,20 @@ impl Handle {
         self.read(Engine::job_views).await
     }
 
-    /// An unfinished job with this URL, destination, digests and flags: the same wish, handed in before. Whoever
-    /// forbids peers now does not get a job back that was allowed them.
+    /// An unfinished job of this user with this URL, destination, digests and flags: the same wish, handed in before.
+    /// Whoever forbids peers now does not get a job back that was allowed them.
     ///
     /// # Errors
     /// [`Gone`].
     ///
     /// # Cancel safety
     /// Dropping it loses nothing.
-    pub async fn unfinished(&self, spec: &JobSpec) -> Result<Option<JobId>, Gone> {
+    pub async fn unfinished_of(&self, spec: &JobSpec, owner: u32) -> Result<Option<JobId>, Gone> {
         let wanted = spec.clone();
         let is_it = move |known: &JobSpec| known.files == wanted.files && known.flags == wanted.flags;
         self.read(move |engine| {
-            let open = engine.job_views().into_iter().filter(|view| !view.state.is_final());
+            let views = engine.job_views().into_iter();
+            let open = views.filter(|view| view.owner == owner && !view.state.is_final());
             open.map(|view| view.id).find(|id| engine.stored_job(*id).is_some_and(|job| is_it(&job.spec)))
         })
         .await
@@ -326,6 +343,19 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::SetFlags { flags, reply }).await?;
         answer.await.map_err(|_| Gone)?
+    }
+
+    /// What administrator and user said of jobs (POL-20).
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn policy(&self) -> Result<PolicyState, Gone> {
+        let rows = self.read(|engine| engine.policy().rows()).await?;
+        let problem = self.policy_problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(PolicyState { rows, file: self.policy_file.clone(), problem })
     }
 
     /// Keeps trying a peer at this address, as if it had been configured.

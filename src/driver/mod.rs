@@ -7,6 +7,7 @@ mod handle;
 mod spans;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use peer_proto::time::Instant;
@@ -14,7 +15,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::handle::{Done, Gone, Handle, RequestError};
+pub use self::handle::{Done, Gone, Handle, PolicyState, RequestError};
 use self::spans::Spans;
 use crate::clock::Clock;
 use crate::disk::{Files, RealFiles};
@@ -72,6 +73,8 @@ pub struct DriverParts {
     pub flags: FlagStore<RealFiles>,
     /// The file system, to look at destinations.
     pub files: RealFiles,
+    /// Where the administrator's file is, for whoever asks.
+    pub policy_file: PathBuf,
     /// The time.
     pub clock: Clock,
     /// What the hands report.
@@ -115,6 +118,8 @@ impl Driver {
             swarm: parts.swarm.clone(),
             files: parts.files,
             own: Caller { uid: parts.files.uid(), is_administrator: true },
+            policy_file: parts.policy_file.clone(),
+            policy_problem: Arc::default(),
         };
         let driver = Self {
             parts,

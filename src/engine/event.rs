@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::stored::{FilePhase, Times, Validation};
+pub use super::stored::{FilePhase, Times, Validation};
 use crate::job::{Code, JobError, JobId, JobState, Priority, RemoteRange};
 
 /// Bytes by where they came from. The sum counts bytes fetched twice twice; `discarded` counts them once more.

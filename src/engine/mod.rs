@@ -71,7 +71,7 @@ use look::Heed;
 use mutant::Mutant;
 use serve::Shelf;
 
-use crate::job::{FileId, JobId, PeerFlags};
+use crate::job::{Effective, FileId, JobId, PeerFlags};
 use crate::record::RecordSummary;
 
 /// Jobs that are over and still shown, with their decisions; older ones are forgotten.
@@ -242,6 +242,12 @@ impl Engine {
     #[must_use]
     pub const fn flags(&self) -> PeerFlags {
         self.core.flags
+    }
+
+    /// What holds for jobs.
+    #[must_use]
+    pub const fn policy(&self) -> &Effective {
+        &self.core.config.policy
     }
 
     /// Bytes since the start.

@@ -14,8 +14,8 @@ use std::str::FromStr;
 use peer_proto::digest::{Digest, bytes_from_hex};
 use serde::{Deserialize, Serialize};
 
-pub use queue::error::{Code, Context, JobError};
-pub use queue::policy::{Effective, JobCounts, Maker, Policy, PolicyRow};
+pub use queue::error::{Class, Code, Context, Explanation, JobError, explain};
+pub use queue::policy::{Effective, JobCounts, Maker, Policy, PolicyRow, Source as PolicySource};
 pub use queue::spec::{
     Change as JobChange, FileSpec, Limits, Moment, NotifyFlags, Spec as JobSpec, SpecError,
 };

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::config::policy::POLICY_FILE;
 use crate::engine::queue::QueueConfig;
 use crate::job::{PeerFlags, Policy};
 use crate::origin::OriginConfig;
@@ -38,8 +39,11 @@ pub struct NodeConfig {
     pub origin: OriginConfig,
     /// How jobs share it.
     pub queue: QueueConfig,
-    /// What the administrator allows.
-    pub policy: Policy,
+    /// The administrator's file, which says what jobs may have (`docs/config.md`). It need not be there; it is read again
+    /// when it changes.
+    pub policy_file: PathBuf,
+    /// What this node's user prefers where the administrator says nothing.
+    pub preference: Policy,
     /// For whose sake it runs.
     pub kind: NodeKind,
 }
@@ -60,7 +64,8 @@ impl NodeConfig {
             flags: Some(PeerFlags::BOTH),
             origin: OriginConfig::default(),
             queue: QueueConfig::default(),
-            policy: Policy::default(),
+            policy_file: POLICY_FILE.into(),
+            preference: Policy::default(),
             kind: NodeKind::Embedded,
         }
     }

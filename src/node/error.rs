@@ -5,6 +5,7 @@
 use peer_proto::group::TokenFault;
 
 use crate::cache::CacheError;
+use crate::config::ConfigError;
 use crate::origin::OriginConfigError;
 use crate::store::FolderError;
 use crate::store::jobs::JobStoreError;
@@ -28,6 +29,9 @@ pub enum NodeError {
     /// The settings for origins.
     #[error(transparent)]
     Origin(#[from] OriginConfigError),
+    /// The administrator's file.
+    #[error(transparent)]
+    Policy(#[from] ConfigError),
     /// Listening for peers.
     #[error("{0}")]
     Swarm(#[from] SwarmError),

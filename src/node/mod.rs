@@ -21,7 +21,7 @@ use crate::cache::Cache;
 pub use crate::control::BindError;
 pub use crate::control::server::ControlServer;
 use crate::disk::RealFiles;
-pub use crate::driver::{Done, Gone, Handle, PeerView, RequestError, Totals};
+pub use crate::driver::{Done, Gone, Handle, PeerView, PolicyState, RequestError, Totals};
 pub use crate::engine::event::{BytesBySource, Event, Failure, FileView, JobView, SourceShare};
 pub use crate::engine::explain::Decision;
 pub use crate::engine::io::JobCommand;

@@ -12,11 +12,12 @@ use tokio_util::sync::CancellationToken;
 use super::{Node, NodeConfig, NodeError, NodeKind, idle, membership};
 use crate::cache::Cache;
 use crate::clock::{self, Clock};
+use crate::config::policy;
 use crate::disk::RealFiles;
 use crate::driver::{Driver, DriverParts};
 use crate::engine::io::{Input, StoredJob};
 use crate::engine::{Engine, EngineConfig, GroupConfig};
-use crate::job::{PeerFlags, Policy};
+use crate::job::PeerFlags;
 use crate::origin::Origin;
 use crate::store::index::INDEXED_FROM;
 use crate::store::{FlagStore, Index, JobStore, StateFolder};
@@ -42,9 +43,11 @@ struct Known {
 
 pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
     let clock = Clock::start();
-    let state_dir = config.state_dir.clone();
-    let known =
-        tokio::task::spawn_blocking(move || read(state_dir)).await.map_err(|_| NodeError::Broken)??;
+    let (state_dir, policy_file) = (config.state_dir.clone(), config.policy_file.clone());
+    let reading = move || Ok((policy::load(&policy_file)?, read(state_dir)?));
+    let (policy, known) = tokio::task::spawn_blocking(reading)
+        .await
+        .unwrap_or_else(|_| Err::<_, NodeError>(NodeError::Broken))?;
     let origin = Origin::new(config.origin)?;
     let flags = config.flags.or_else(|| known.flags.load()).unwrap_or(usual_flags(config.kind));
     let mut seed = [0; 32];
@@ -72,7 +75,7 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         expects_peers,
         group,
         queue: config.queue.bounded(),
-        policy: config.policy.over(&Policy::default()),
+        policy: policy.over(&config.preference),
     };
     let engine = Engine::new(engine_config, clock.now());
     let records = known.cache.records();
@@ -94,6 +97,7 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         jobs: known.jobs,
         flags: known.flags,
         files: RealFiles,
+        policy_file: config.policy_file,
         clock,
         facts,
         tell,

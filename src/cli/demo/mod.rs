@@ -153,7 +153,7 @@ impl Fetch<'_> {
 }
 
 async fn follow(node: &DemoNode, spec: JobSpec, line: &Line) -> Result<JobView, Stop> {
-    let id = node.client.submit(&Submit { spec, adopt: false }).await?.id;
+    let id = node.client.submit(&Submit { spec, adopt: false, start: true }).await?.id;
     let mut events = node.client.follow(id).await?;
     while let Some(view) = events.next().await? {
         line.show(&view);

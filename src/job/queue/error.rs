@@ -153,7 +153,7 @@ impl JobError {
 }
 
 /// What is known of a code, for people who met it in a log.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Explanation {
     /// Its name.

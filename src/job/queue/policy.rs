@@ -207,6 +207,17 @@ pub struct PolicyRow {
     pub effect: String,
 }
 
+impl PolicyError {
+    /// The key that is wrong.
+    #[must_use]
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::OutOfBounds { key, .. } => key,
+            Self::UserNotBelowMachine { .. } => "jobs-per-user",
+        }
+    }
+}
+
 impl Policy {
     /// Whether these values mean something.
     ///

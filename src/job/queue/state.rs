@@ -131,6 +131,22 @@ impl State {
         Self::Cancelled,
     ];
 
+    /// Its name as it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Connecting => "connecting",
+            Self::Transferring => "transferring",
+            Self::Suspended => "suspended",
+            Self::Error => "error",
+            Self::TransientError => "transient-error",
+            Self::Transferred => "transferred",
+            Self::Acknowledged => "acknowledged",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     /// Whether nothing can happen to the job any more.
     #[must_use]
     pub const fn is_final(self) -> bool {
