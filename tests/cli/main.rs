@@ -11,4 +11,5 @@ mod destinations;
 mod get;
 mod killed;
 mod sim;
+mod storm;
 mod support;

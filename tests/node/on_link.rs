@@ -30,7 +30,7 @@ pub(crate) fn spec(office: &Office, name: &str, origin: &PlainOrigin, digest: Di
 }
 
 async fn submit(client: &Client, spec: JobSpec) -> JobId {
-    client.submit(&Submit { spec, adopt: false }).await.expect("a good wish").id
+    client.submit(&Submit { spec, adopt: false, start: true }).await.expect("a good wish").id
 }
 
 /// Follows a job until `is_so`, or until it is final.
