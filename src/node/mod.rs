@@ -8,6 +8,7 @@ mod door;
 mod error;
 mod idle;
 mod membership;
+mod network;
 mod start;
 
 use std::time::Duration;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Node, NodeConfig, NodeError, NodeKind, idle, membership};
+use super::{Node, NodeConfig, NodeError, NodeKind, idle, membership, network};
 use crate::cache::Cache;
 use crate::clock::{self, Clock};
 use crate::config::policy;
@@ -88,6 +88,7 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         facts: tell.clone(),
         clock,
     });
+    let network = network::run(tell.clone(), stop.clone());
     let (driver, handle) = Driver::new(DriverParts {
         engine,
         transfer: transfer.clone(),
@@ -109,7 +110,7 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         .collect();
     tracing::info!(peer = %handle.peer_id(), started_unix_ms = clock::wall_unix_ms(), "node started");
     let driver = tokio::spawn(driver.run(facts, stop.clone()));
-    let idle = idle_task(config.kind, &known.cache, &transfer, &stop);
+    let idle = idle_task(config.kind, &known.cache, &transfer, &stop, network);
     guard.disarm();
     Ok(Node {
         handle,
@@ -137,12 +138,16 @@ fn idle_task(
     cache: &Cache<RealFiles>,
     transfer: &Transfer,
     stop: &CancellationToken,
+    network: impl Future<Output = ()> + Send + 'static,
 ) -> JoinHandle<()> {
-    match kind {
-        NodeKind::Daemon => tokio::spawn(idle::run(cache.clone(), transfer.clone(), stop.clone())),
-        // A node that lives for one job leaves copying to whoever has the time.
-        NodeKind::Embedded => tokio::spawn(async {}),
-    }
+    let copies = idle::run(cache.clone(), transfer.clone(), stop.clone());
+    tokio::spawn(async move {
+        match kind {
+            NodeKind::Daemon => drop(tokio::join!(copies, network)),
+            // A node that lives for one job leaves copying to whoever has the time.
+            NodeKind::Embedded => network.await,
+        }
+    })
 }
 
 /// A swarm that listens.

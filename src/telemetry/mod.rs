@@ -54,6 +54,13 @@ pub fn rss_bytes() -> Option<u64> {
     pages.checked_mul(page_len)
 }
 
+/// Whether any link of this machine but the loopback is up and has an address; `None` where the system does not say.
+#[must_use]
+pub fn has_link() -> Option<bool> {
+    let links = if_addrs::get_if_addrs().ok()?;
+    Some(links.iter().any(|link| !link.is_loopback() && link.is_oper_up()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

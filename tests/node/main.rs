@@ -25,5 +25,7 @@ mod origin_heads;
 mod origin_jobs;
 mod origin_script;
 mod plain_origin;
+mod queue;
 mod recall;
 mod together;
+mod unplugged;

@@ -114,6 +114,16 @@ impl Office {
         shown[0]["ifindex"].as_u64().expect("an index")
     }
 
+    /// Takes a machine's cable out, or puts it back in.
+    pub(crate) fn plug(&self, machine: u8, is_in: bool) {
+        let name = self.machine(machine);
+        let state = if is_in { "up" } else { "down" };
+        ip(&format!("-n {name} link set eth0 {state}")).expect("our own interface");
+        if is_in {
+            ip(&format!("-n {name} route add default via 10.99.0.254")).expect("the system forgot it");
+        }
+    }
+
     /// Unplugs a machine, and plugs it in again under another IPv4 address and no other.
     pub(crate) fn replug(&self, machine: u8, address: Ipv4Addr) {
         let name = self.machine(machine);

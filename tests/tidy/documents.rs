@@ -52,15 +52,21 @@ fn every_rule_that_a_document_calls_done_has_a_test_of_its_name() {
     report("promises without a test", &wrong);
 }
 
-/// The ids a test's name begins with: `d13_t17_endless_heads…` proves `d13` and `t17`, `trust_3_…` proves `trust_3`.
+/// The ids a test's name begins with: `d13_t17_endless_heads…` proves `d13` and `t17`, `trust_3_and_job_t8_…` proves
+/// `trust_3` and `job_t8`.
 fn leading_ids(test: &str) -> BTreeSet<String> {
     let mut ids = BTreeSet::new();
     let mut words = test.split('_').peekable();
     while let Some(word) = words.next() {
         let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+        let is_row = |word: &str| word.strip_prefix('t').is_some_and(is_number);
+        if word == "and" {
+            continue;
+        }
         if word.len() > 1 && word.is_char_boundary(1) && is_number(&word[1..]) {
             ids.insert(word.to_owned());
-        } else if let Some(number) = words.next_if(|next| is_number(next)) {
+        } else if let Some(number) = words.next_if(|next| is_number(next) || (word == "job" && is_row(next)))
+        {
             ids.insert(format!("{word}_{number}"));
         } else {
             break;
@@ -69,7 +75,7 @@ fn leading_ids(test: &str) -> BTreeSet<String> {
     ids
 }
 
-/// Ids such as `TRUST-3`, `D05` or `T14` in the text, each once, in order.
+/// Ids such as `TRUST-3`, `JOB-T8`, `D05` or `T14` in the text, each once, in order.
 fn rule_ids(text: &str) -> BTreeSet<String> {
     text.split(|character: char| !(character.is_ascii_alphanumeric() || character == '-'))
         .filter(|word| {
@@ -77,6 +83,8 @@ fn rule_ids(text: &str) -> BTreeSet<String> {
             let rest = &word[letters..];
             match rest.strip_prefix('-') {
                 Some(number) => {
+                    let number =
+                        if word.starts_with("JOB-") { number.trim_start_matches('T') } else { number };
                     letters >= 2 && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
                 }
                 None => letters == 1 && !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()),
