@@ -170,6 +170,15 @@ pub struct ListJobs {
     pub state: Option<JobState>,
 }
 
+/// From where on events are wanted.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Since {
+    /// The id of the last event that was seen. The header `Last-Event-ID` comes before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+}
+
 /// What an administrator and a user said of jobs, and what holds (POL-20).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PolicyShown {

@@ -27,20 +27,19 @@ pub(super) fn one_job<D: Desk>(
     first: JobView,
     changes: broadcast::Receiver<Event>,
 ) -> Response {
-    stream(&door.clone(), async move |lines| follow(&door, first, changes, lines).await)
+    let follower = door.follower();
+    stream(move |lines| async move {
+        let _follower = follower;
+        follow(&door, first, changes, lines).await;
+    })
 }
 
 /// An answer whose lines a task writes, until it ends or nobody reads any more.
-pub(super) fn stream<D: Desk, W: Future<Output = ()> + Send + 'static>(
-    door: &Door<D>,
+pub(super) fn stream<W: Future<Output = ()> + Send + 'static>(
     write: impl FnOnce(mpsc::Sender<Line>) -> W,
 ) -> Response {
     let (lines, mut waiting) = mpsc::channel(EVENTS_WAITING_MAX);
-    let (follower, writing) = (door.follower(), write(lines));
-    tokio::spawn(async move {
-        let _follower = follower;
-        writing.await;
-    });
+    tokio::spawn(write(lines));
     let stream = futures::stream::poll_fn(move |context| waiting.poll_recv(context));
     ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(stream)).into_response()
 }

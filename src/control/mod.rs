@@ -6,6 +6,9 @@
 pub mod api;
 pub mod client;
 pub mod desk;
+pub mod events;
+#[cfg(test)]
+mod fake;
 mod follow;
 mod glob;
 pub mod server;

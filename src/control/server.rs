@@ -21,6 +21,7 @@ use super::api::{
     Caller, Decision, Event, FileView, JobId, JobSpec, JobView, PeerFlags, PeerRow, PolicyShown, Problem,
     RecordRow, Status,
 };
+use super::events::Events;
 use super::socket::ControlSocket;
 use super::verbs;
 use crate::driver::{Done, JobCommand};
@@ -87,6 +88,7 @@ pub trait Desk: Clone + Send + Sync + 'static {
 /// What the door knows beside its desk.
 pub(super) struct Door<D> {
     pub(super) desk: D,
+    pub(super) events: Arc<Events>,
     pub(super) stop: CancellationToken,
     /// One wish at a time, so that two equal ones meet in one job.
     pub(super) submitting: tokio::sync::Mutex<()>,
@@ -136,19 +138,25 @@ pub struct ControlServer {
 }
 
 impl ControlServer {
-    /// Serves `desk` at this socket until [`stop`](Self::stop).
+    /// Serves `desk` and its events at this socket until [`stop`](Self::stop).
     #[must_use]
-    pub fn start<D: Desk>(socket: ControlSocket, desk: D) -> Self {
-        Self::start_for(socket, desk, admit)
+    pub fn start<D: Desk>(socket: ControlSocket, desk: D, events: Arc<Events>) -> Self {
+        Self::start_for(socket, desk, events, admit)
     }
 
     /// The same with another idea of who may come in.
-    pub(crate) fn start_for<D: Desk>(socket: ControlSocket, desk: D, admit: Admit) -> Self {
+    pub(crate) fn start_for<D: Desk>(
+        socket: ControlSocket,
+        desk: D,
+        events: Arc<Events>,
+        admit: Admit,
+    ) -> Self {
         let stop = CancellationToken::new();
         let followers = Arc::new(AtomicUsize::new(0));
         let handed_in = HandedIn::default();
         let door = Arc::new(Door {
             desk,
+            events,
             stop: stop.clone(),
             submitting: tokio::sync::Mutex::new(()),
             followers: Arc::clone(&followers),

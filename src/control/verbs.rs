@@ -18,11 +18,11 @@ use serde::de::DeserializeOwned;
 
 use super::api::{
     AddPeer, Caller, Code, Command, CommandDone, Decision, Explanation, FileView, JobChange, JobId, JobSpec,
-    JobView, ListJobs, PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind, RecordRow, Status, Submit,
-    Submitted, Verdict, explain,
+    JobView, ListJobs, PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind, RecordRow, Since, Status,
+    Submit, Submitted, Verdict, explain,
 };
 use super::server::{Desk, Door};
-use super::{follow, glob};
+use super::{events, follow, glob};
 use crate::driver::{Done, JobCommand};
 
 /// Bytes of a request's body.
@@ -43,6 +43,7 @@ pub(super) fn router<D: Desk>(door: Arc<Door<D>>) -> Router {
         .route("/v1/jobs/{id}/command", post(command::<D>))
         .route("/v1/jobs/{id}/events", get(job_events::<D>))
         .route("/v1/jobs/{id}/why", get(why::<D>))
+        .route("/v1/events", get(all_events::<D>))
         .route("/v1/policy", get(policy::<D>))
         .route("/v1/explain/{code}", get(explained))
         .route("/v1/peers", get(peers::<D>).post(add_peer::<D>))
@@ -261,6 +262,18 @@ async fn job_events<D: Desk>(
     let changes = door.desk.changes();
     let first = visible(&door, &id, by).await?;
     Ok(follow::one_job(door, first, changes))
+}
+
+/// A browser that comes back names the last event it had in a header, beside the address it began with.
+async fn all_events<D: Desk>(
+    State(door): AnyDoor<D>,
+    Extension(by): By,
+    wanted: Result<Query<Since>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let Query(Since { since }) = wanted.map_err(|error| refusal(ProblemKind::Usage, error.body_text()))?;
+    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    Ok(events::all_jobs(door, by, last.or(since.as_deref())))
 }
 
 async fn policy<D: Desk>(State(door): AnyDoor<D>) -> Answer<PolicyShown> {

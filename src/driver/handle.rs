@@ -215,11 +215,7 @@ impl Handle {
     pub async fn files(&self, job: JobId) -> Result<Option<Vec<FileView>>, Gone> {
         let views = self.read(move |engine| engine.file_views(job)).await?;
         Ok(views.map(|mut views| {
-            for view in &mut views {
-                if let Ok(place) = paths::parse(&view.destination) {
-                    view.temp_path = place.part_path(&job.to_string());
-                }
-            }
+            views.iter_mut().for_each(|view| place(job, view));
             views
         }))
     }
@@ -422,6 +418,13 @@ impl Handle {
 
     async fn ask(&self, request: Request) -> Result<(), Gone> {
         self.requests.send(request).await.map_err(|_| Gone)
+    }
+}
+
+/// Says where a file's bytes are until it is delivered.
+pub(super) fn place(job: JobId, file: &mut FileView) {
+    if let Ok(place) = paths::parse(&file.destination) {
+        file.temp_path = place.part_path(&job.to_string());
     }
 }
 

@@ -322,7 +322,10 @@ impl Driver {
         }
     }
 
-    fn tell(&mut self, event: Event) {
+    fn tell(&mut self, mut event: Event) {
+        if let Event::FileTransferred { job, file } = &mut event {
+            handle::place(*job, file);
+        }
         match &event {
             Event::JobAccepted { job } => {
                 if let Some(reply) = self.submitters.remove(job) {
@@ -346,6 +349,7 @@ impl Driver {
                 let done = if *is_partial { Done::InPart } else { Done::Wholly };
                 self.completed(*job, &Ok(done));
             }
+            Event::FileTransferred { job, file } => tracing::debug!(%job, file = file.index, "file is whole"),
             Event::JobChanged(view) => {
                 self.spans.told(view);
                 tracing::debug!(job = %view.id, state = ?view.state, stored = view.stored, reason = view.reason);

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 pub use super::stored::{FilePhase, Times, Validation};
-use crate::job::{Code, JobError, JobId, JobState, Priority, RemoteRange};
+use crate::job::{Code, JobError, JobId, JobState, NotifyFlags, Priority, RemoteRange};
 
 /// Bytes by where they came from. The sum counts bytes fetched twice twice; `discarded` counts them once more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -93,6 +93,12 @@ pub struct JobView {
     /// When what happened.
     #[serde(default)]
     pub times: Times,
+    /// Which events somebody is told of (NOTIFY-1).
+    #[serde(default)]
+    pub notify: NotifyFlags,
+    /// Milliseconds between two events of changes (LIM-6).
+    #[serde(default)]
+    pub notify_interval_ms: u32,
 }
 
 /// A file of a job as it stands.
@@ -175,6 +181,14 @@ pub enum Event {
     },
     /// A job changed its state or its progress (at most ten times a second and job).
     JobChanged(Box<JobView>),
+    /// A file of a job is whole (NOTIFY-2). Told before what follows from it for the job (NOTIFY-4); after a restart it may
+    /// be told again.
+    FileTransferred {
+        /// Which job.
+        job: JobId,
+        /// The file.
+        file: Box<FileView>,
+    },
     /// A completion was carried out: every whole file has its final name.
     JobTaken {
         /// Which job.

@@ -224,8 +224,7 @@ impl Job {
     }
 
     fn is_whole(&self) -> bool {
-        let is_there = |row: &StoredFile| matches!(row.phase, FilePhase::Whole | FilePhase::Delivered);
-        !self.rows.is_empty() && self.rows.iter().all(is_there)
+        !self.rows.is_empty() && self.rows.iter().all(|row| row.phase.is_whole())
     }
 
     /// Makes a row of BITS' table hold; `false` if there is none.
@@ -280,10 +279,10 @@ impl Job {
 
     /// Notes what became of its files, and lets go of those that are over.
     fn gather(&mut self, files: &mut Files, core: &mut Core) {
-        let mut over = Vec::new();
+        let (mut over, mut whole) = (Vec::new(), Vec::new());
         for file in self.live_mut(files) {
             let Some(row) = self.rows.get_mut(usize::from(file.id.index)) else { continue };
-            let before = row.stored;
+            let (before, was_whole) = (row.stored, row.phase.is_whole());
             file.write_to(row);
             if let Some(url) = file.reported_url()
                 && let Some(spec) = self.spec.files.get_mut(usize::from(file.id.index))
@@ -291,6 +290,9 @@ impl Job {
             {
                 spec.url = url;
                 self.unsaved = true;
+            }
+            if row.phase.is_whole() && !was_whole {
+                whole.push(file.id.index);
             }
             if row.stored > before {
                 self.clocks.progressed();
@@ -306,6 +308,9 @@ impl Job {
                     *row = StoredFile { origin_only, validation, ..StoredFile::default() };
                 }
             }
+        }
+        for file in whole.into_iter().filter_map(|index| self.file_view(index)) {
+            core.effect(Effect::Tell(Event::FileTransferred { job: self.id, file: Box::new(file) }));
         }
         for id in over {
             core.peers.forget_file(id);

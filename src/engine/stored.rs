@@ -80,6 +80,14 @@ pub enum FilePhase {
     Delivered,
 }
 
+impl FilePhase {
+    /// Whether every byte of it is there and exact.
+    #[must_use]
+    pub const fn is_whole(self) -> bool {
+        matches!(self, Self::Whole | Self::Delivered)
+    }
+}
+
 /// What the application says of a file (VAL-2 Δ).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -3,8 +3,9 @@
 //! Knows: which desk stands behind the door. Does not know: what is said there.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use super::{Node, NodeKind};
+use super::{Handle, Node, NodeKind};
 use crate::control::api::Kind;
 use crate::control::desk::NodeDesk;
 use crate::control::server::ControlServer;
@@ -20,10 +21,16 @@ impl Node {
     /// # Cancel safety
     /// Dropping it may leave a socket under a temporary name beside `path`.
     pub async fn open_door(&self, path: &Path) -> Result<ControlServer, BindError> {
-        let kind = match self.kind() {
-            NodeKind::Embedded => Kind::Embedded,
-            NodeKind::Daemon => Kind::Daemon,
-        };
-        Ok(ControlServer::start(ControlSocket::bind(path).await?, NodeDesk::new(self.handle(), kind)))
+        let socket = ControlSocket::bind(path).await?;
+        Ok(ControlServer::start(socket, desk(self.handle(), self.kind()), Arc::clone(&self.events)))
     }
+}
+
+/// What stands behind the door.
+pub(super) fn desk(handle: Handle, kind: NodeKind) -> NodeDesk {
+    let kind = match kind {
+        NodeKind::Embedded => Kind::Embedded,
+        NodeKind::Daemon => Kind::Daemon,
+    };
+    NodeDesk::new(handle, kind)
 }

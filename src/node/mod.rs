@@ -11,6 +11,7 @@ mod membership;
 mod network;
 mod start;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -20,6 +21,7 @@ pub use self::config::{NodeConfig, NodeKind};
 pub use self::error::NodeError;
 use crate::cache::Cache;
 pub use crate::control::BindError;
+use crate::control::events::Events;
 pub use crate::control::server::ControlServer;
 use crate::disk::RealFiles;
 pub use crate::driver::{Done, Gone, Handle, PeerView, PolicyState, RequestError, Totals};
@@ -46,6 +48,9 @@ pub struct Node {
     driver: JoinHandle<()>,
     swarm: JoinHandle<()>,
     idle: JoinHandle<()>,
+    /// What its doors tell of all jobs, and who hears of it.
+    events: Arc<Events>,
+    hearing: JoinHandle<()>,
     cache: Cache<RealFiles>,
     /// Held for its lock.
     folder: StateFolder,
@@ -102,7 +107,7 @@ impl Node {
     /// # Cancel safety
     /// Dropping it ends the node less tidily: pieces not yet in the journals are fetched again.
     pub async fn shutdown(self) {
-        let Self { handle, transfer, stop, driver, swarm, idle, cache, folder, .. } = self;
+        let Self { handle, transfer, stop, driver, swarm, idle, hearing, cache, folder, .. } = self;
         stop.cancel();
         drop(handle);
         // A part that broke has said so; here only its end matters.
@@ -110,6 +115,7 @@ impl Node {
         transfer.shut_down().await;
         drop(swarm.await);
         drop(idle.await);
+        drop(hearing.await);
         // What the index lacks is read from the records at the next start.
         drop(tokio::task::spawn_blocking(move || cache.flush()).await);
         drop(transfer);

@@ -9,10 +9,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Node, NodeConfig, NodeError, NodeKind, idle, membership, network};
+use super::{Node, NodeConfig, NodeError, NodeKind, door, idle, membership, network};
 use crate::cache::Cache;
 use crate::clock::{self, Clock};
 use crate::config::policy;
+use crate::control::events::Events;
 use crate::disk::RealFiles;
 use crate::driver::{Driver, DriverParts};
 use crate::engine::io::{Input, StoredJob};
@@ -109,6 +110,7 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         .chain(known.stored.into_iter().map(Box::new).map(Input::JobFound))
         .collect();
     tracing::info!(peer = %handle.peer_id(), started_unix_ms = clock::wall_unix_ms(), "node started");
+    let (events, hearing) = Events::start(door::desk(handle.clone(), config.kind), stop.clone());
     let driver = tokio::spawn(driver.run(facts, stop.clone()));
     let idle = idle_task(config.kind, &known.cache, &transfer, &stop, network);
     guard.disarm();
@@ -120,6 +122,8 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         driver,
         swarm: swarm_task,
         idle,
+        events,
+        hearing,
         cache: known.cache,
         folder: known.folder,
     })

@@ -21,7 +21,6 @@ impl Job {
         let first = self.spec.files.first();
         let only = self.rows.first().filter(|_| self.rows.len() == 1);
         let sum = |of: fn(&BytesBySource) -> u64| self.rows.iter().map(|row| of(&row.bytes)).sum();
-        let is_there = |phase| matches!(phase, FilePhase::Whole | FilePhase::Delivered);
         let lens: Option<Vec<u64>> = self.rows.iter().map(|row| row.len).collect();
         JobView {
             id: self.id,
@@ -36,7 +35,7 @@ impl Job {
             error: self.error.clone(),
             error_count: self.error_count,
             files_total: self.rows.len(),
-            files_transferred: self.rows.iter().filter(|row| is_there(row.phase)).count(),
+            files_transferred: self.rows.iter().filter(|row| row.phase.is_whole()).count(),
             len: lens.filter(|lens| !lens.is_empty()).map(|lens| lens.iter().sum()),
             stored: self.rows.iter().map(|row| row.stored).sum(),
             bytes: BytesBySource {
@@ -51,13 +50,20 @@ impl Job {
             sha256: only.and_then(|row| row.sha256.clone()),
             trust: self.live(files).next().map(|file| file.trust_text(core)).unwrap_or_default(),
             times: self.times,
+            notify: self.spec.notify,
+            notify_interval_ms: self.spec.notify_interval_ms,
         }
     }
 
     /// Its files as they stand, in their order. Where their bytes are until then is for those to say who know paths.
     pub(in crate::engine) fn file_views(&self) -> Vec<FileView> {
-        let rows = (0_u16..).zip(self.rows.iter().zip(&self.spec.files));
-        rows.map(|(index, (row, spec))| FileView {
+        (0_u16..).map_while(|index| self.file_view(index)).collect()
+    }
+
+    /// One of them.
+    pub(super) fn file_view(&self, index: u16) -> Option<FileView> {
+        let (row, spec) = (self.rows.get(usize::from(index))?, self.spec.files.get(usize::from(index))?);
+        Some(FileView {
             index,
             url: spec.url.clone(),
             destination: spec.destination.clone(),
@@ -76,7 +82,6 @@ impl Job {
             validation: row.validation,
             headers: row.memory.probe.as_ref().map(|probe| probe.headers.clone()).unwrap_or_default(),
         })
-        .collect()
     }
 
     /// Why it stands where it stands, for people; empty if there is nothing to say.

@@ -1,0 +1,171 @@
+//! A desk that remembers, for tests of the door.
+//!
+//! Knows: jobs that change when a test says so. Does not know: nodes.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use super::ControlSocket;
+use super::api::{
+    Caller, Decision, Event, FileView, JobId, JobSpec, JobState, JobView, Kind, PeerFlags, PeerRow,
+    PolicyShown, Priority, Problem, ProblemKind, RecordRow, Status, Totals,
+};
+use super::client::Client;
+use super::events::Events;
+use super::server::{ControlServer, Desk};
+use crate::driver::{Done, JobCommand};
+
+#[derive(Clone)]
+pub(super) struct Fake {
+    jobs: Arc<Mutex<Vec<(JobView, JobSpec)>>>,
+    flags: Arc<Mutex<PeerFlags>>,
+    told: broadcast::Sender<Event>,
+}
+
+impl Fake {
+    pub(super) fn new() -> Self {
+        Self { jobs: Arc::default(), flags: Arc::default(), told: broadcast::channel(4).0 }
+    }
+
+    pub(super) fn change(&self, id: JobId, state: JobState) {
+        let mut jobs = self.jobs.lock().expect("no panics under the lock");
+        let (view, _) = jobs.iter_mut().find(|(view, _)| view.id == id).expect("the job is there");
+        view.state = state;
+        if state == JobState::Transferred {
+            view.times.transferred_unix_ms = Some(1);
+        }
+        let _ = self.told.send(Event::JobChanged(Box::new(view.clone())));
+    }
+}
+
+impl Fake {
+    /// Tells that a job was taken.
+    pub(super) fn accept(&self, job: JobId) {
+        let _ = self.told.send(Event::JobAccepted { job });
+    }
+}
+
+impl Desk for Fake {
+    async fn status(&self) -> Result<Status, Problem> {
+        Ok(Status {
+            peer_id: "12D3KooW".into(),
+            listen: Vec::new(),
+            flags: *self.flags.lock().expect("no panics under the lock"),
+            totals: Totals::default(),
+            rss_bytes: 0,
+            kind: Kind::Embedded,
+            version: "0".into(),
+        })
+    }
+
+    async fn jobs(&self) -> Result<Vec<JobView>, Problem> {
+        let jobs = self.jobs.lock().expect("no panics under the lock");
+        Ok(jobs.iter().map(|(view, _)| view.clone()).collect())
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<JobView>, Problem> {
+        Ok(self.jobs().await?.into_iter().find(|view| view.id == id))
+    }
+
+    async fn why(&self, _: JobId) -> Result<Option<Vec<Decision>>, Problem> {
+        Ok(None)
+    }
+
+    async fn files(&self, _: JobId) -> Result<Option<Vec<FileView>>, Problem> {
+        Ok(None)
+    }
+
+    async fn spec(&self, id: JobId) -> Result<Option<JobSpec>, Problem> {
+        let jobs = self.jobs.lock().expect("no panics under the lock");
+        Ok(jobs.iter().find(|(view, _)| view.id == id).map(|(_, spec)| spec.clone()))
+    }
+
+    async fn find(&self, spec: &JobSpec, by: Caller) -> Result<Option<JobId>, Problem> {
+        let jobs = self.jobs.lock().expect("no panics under the lock");
+        let is_it = |(view, known): &&(JobView, JobSpec)| known == spec && view.owner == by.uid;
+        Ok(jobs.iter().find(is_it).map(|(view, _)| view.id))
+    }
+
+    async fn submit(&self, spec: JobSpec, by: Caller, _: bool) -> Result<JobId, Problem> {
+        tokio::task::yield_now().await;
+        let mut jobs = self.jobs.lock().expect("no panics under the lock");
+        let id = JobId([u8::try_from(jobs.len()).expect("few jobs"); 16]);
+        jobs.push((JobView { owner: by.uid, ..view(id, &spec) }, spec));
+        Ok(id)
+    }
+
+    async fn command(&self, id: JobId, command: JobCommand, _: Caller) -> Result<Done, Problem> {
+        let is_over = command == JobCommand::Cancel;
+        self.change(id, if is_over { JobState::Cancelled } else { JobState::Suspended });
+        Ok(Done::Wholly)
+    }
+
+    async fn policy(&self) -> Result<PolicyShown, Problem> {
+        Ok(PolicyShown { rows: Vec::new(), file: "/p".into(), problem: None })
+    }
+
+    async fn peers(&self) -> Result<Vec<PeerRow>, Problem> {
+        Ok(Vec::new())
+    }
+
+    async fn add_peer(&self, address: String) -> Result<(), Problem> {
+        Err(Problem::new(ProblemKind::Usage, format!("{address} is not an address")))
+    }
+
+    async fn records(&self) -> Result<Vec<RecordRow>, Problem> {
+        Ok(Vec::new())
+    }
+
+    async fn flags(&self) -> Result<PeerFlags, Problem> {
+        Ok(*self.flags.lock().expect("no panics under the lock"))
+    }
+
+    async fn set_flags(&self, flags: PeerFlags) -> Result<(), Problem> {
+        *self.flags.lock().expect("no panics under the lock") = flags;
+        Ok(())
+    }
+
+    fn changes(&self) -> broadcast::Receiver<Event> {
+        self.told.subscribe()
+    }
+}
+
+pub(super) fn spec() -> JobSpec {
+    JobSpec {
+        flags: PeerFlags::BOTH,
+        priority: Priority::Foreground,
+        auto_complete: true,
+        ..JobSpec::for_file("http://origin.test/a", "/tmp/a")
+    }
+}
+
+pub(super) fn view(id: JobId, spec: &JobSpec) -> JobView {
+    let file = spec.files.first().expect("one");
+    JobView {
+        id,
+        url: file.url.clone(),
+        destination: file.destination.clone(),
+        state: JobState::Queued,
+        ..JobView::default()
+    }
+}
+
+pub(super) struct Open {
+    pub(super) fake: Fake,
+    pub(super) server: ControlServer,
+    pub(super) client: Client,
+    _folder: tempfile::TempDir,
+}
+
+pub(super) async fn open() -> Open {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let socket = ControlSocket::bind(&folder.path().join("control.sock")).await.expect("a fresh path");
+    let path = socket.path().to_owned();
+    let fake = Fake::new();
+    let (events, _) = Events::start(fake.clone(), CancellationToken::new());
+    let server = ControlServer::start(socket, fake.clone(), events);
+    let client = Client::reach(&path).await.expect("it listens");
+    Open { fake, server, client, _folder: folder }
+}
