@@ -69,6 +69,7 @@ fn file(index: u16) -> Event {
         blake3: None,
         sha256: None,
         validation: crate::control::api::Validation::Unknown,
+        headers: Vec::new(),
     };
     Event::FileTransferred { job: JOB, file: Box::new(file) }
 }

@@ -265,6 +265,7 @@ impl Job {
         self.gather(files, core);
         match self.stage {
             Stage::Open => {
+                self.keep_to_size(files, core);
                 self.follow_files(files, core);
                 self.keep_time(files, core);
                 self.staff(files, core);
@@ -325,6 +326,29 @@ impl Job {
     pub(super) fn absorb(&mut self, file: &JobFile) {
         for share in file.shares.values() {
             add_share(&mut self.shares, share);
+        }
+    }
+
+    /// FILE-24: no more bytes than were allowed, as far as lengths tell and what came.
+    fn keep_to_size(&mut self, files: &mut Files, core: &mut Core) {
+        let Some(most) = self.spec.max_size.filter(|_| self.state.is_active()) else { return };
+        let known = |row: &StoredFile| row.len.unwrap_or(0).max(row.stored);
+        let sum: u64 = self.rows.iter().map(known).fold(0, u64::saturating_add);
+        if sum > most {
+            let message =
+                format!("its files have {sum} bytes, and it may take {most}: allow more, or fetch fewer");
+            let now = core.now.wall_unix_ms;
+            self.note_error(JobError::new(
+                Code::MaxDownloadSizeLimitReached,
+                Context::RemoteFile,
+                message.clone(),
+                now,
+            ));
+            self.note = message;
+            self.error_count += 1;
+            self.cause(Cause::Failed, core);
+            self.turn = Turn::None;
+            self.park_all(files, core);
         }
     }
 

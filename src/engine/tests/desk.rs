@@ -350,7 +350,8 @@ impl Desk {
     fn move_bytes(&mut self) {
         let mut open: BTreeMap<String, Vec<LeaseId>> = BTreeMap::new();
         for (id, run) in &self.leases {
-            open.entry(self.urls[&run.lease.file].clone()).or_default().push(*id);
+            let LeaseSource::Origin { remote, .. } = &run.lease.source else { continue };
+            open.entry(remote.url.clone()).or_default().push(*id);
         }
         for (url, leases) in open {
             match self.manner(&url) {
@@ -367,9 +368,10 @@ impl Desk {
     }
 
     fn give(&mut self, id: LeaseId, bytes: u64, url: &str) {
-        let list = Self::content(url);
         let Some(run) = self.leases.get_mut(&id) else { return };
         let (before, file) = (run.at, run.lease.file);
+        // Mirrors have the same bytes.
+        let list = Self::content(&self.urls[&file]);
         run.at = (run.at + bytes).min(run.end);
         let (at, end) = (run.at, run.end);
         let Span::Range(range) = run.lease.span else { return };

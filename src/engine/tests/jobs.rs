@@ -481,3 +481,36 @@ fn lim_9_a_set_of_too_many_files_adds_none() {
     assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::TooManyFilesInJob));
     assert_eq!(desk.view(job(2)).files_total, 1);
 }
+
+#[test]
+fn file_24_a_job_takes_no_more_bytes_than_it_may() {
+    let mut desk = Desk::with(|config| config.queue.files_at_once = 1);
+    desk.submit(job(1), JobSpec { max_size: Some(LEN + 1), ..wish(&["a", "b"]) });
+    desk.run_for(5 * SECOND);
+    let view = desk.view(job(1));
+    assert_eq!(view.state, JobState::Error, "{}", view.reason);
+    assert_eq!(view.error.map(|error| error.code), Some(Code::MaxDownloadSizeLimitReached));
+    assert!(desk.given[&url("a")] == LEN && desk.given.get(&url("b")).is_none_or(|bytes| *bytes < LEN / 4));
+    assert!(desk.open.is_empty());
+    let mut desk = Desk::new();
+    desk.submit(job(1), JobSpec { max_size: Some(2 * LEN), ..wish(&["a", "b"]) });
+    desk.run_for(5 * SECOND);
+    assert_eq!(desk.state(job(1)), JobState::Transferred);
+}
+
+#[test]
+fn file_16_mirrors_are_tried_when_the_first_url_says_no_or_nothing() {
+    for manner in [Manner::Missing, Manner::Away] {
+        let mut desk = Desk::new();
+        desk.manners.insert(url("a"), manner);
+        desk.manners.insert(url("m1"), Manner::Missing);
+        let mut spec = wish(&["a"]);
+        spec.files[0].mirrors = vec![url("m1"), url("m2")];
+        desk.submit(job(1), spec);
+        desk.run_for(15 * SECOND);
+        let view = desk.view(job(1));
+        assert_eq!(view.state, JobState::Transferred, "{manner:?}: {}", view.reason);
+        assert_eq!(desk.given.values().sum::<u64>(), LEN);
+        assert_eq!(view.url, url("a"), "its remote name stays");
+    }
+}
