@@ -129,6 +129,9 @@ pub(super) struct DaemonArgs {
     /// Read this configuration file (docs/config.md).
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+    /// Read the administrator's limits for jobs here (docs/config.md) [default: /etc/nearbits/policy.toml].
+    #[arg(long, value_name = "FILE")]
+    pub(super) policy: Option<PathBuf>,
     /// Listen for peers here: ip:port or [v6%interface]:port. May be repeated [default: every address, a free port].
     #[arg(long, value_name = "ADDR", value_parser = crate::node::parse_listen)]
     pub(super) listen: Vec<SocketAddr>,

@@ -2,6 +2,8 @@
 //!
 //! Knows: how configuration file and command line come together. Does not know: what the node does.
 
+use std::path::Path;
+
 use tokio_util::sync::CancellationToken;
 
 use super::args::DaemonArgs;
@@ -10,7 +12,7 @@ use super::place::{self, SOCKET_NAME};
 use super::{get, reach, say, show, signals};
 use crate::config::Config;
 use crate::config::policy::POLICY_FILE;
-use crate::node::{FolderError, Node, NodeConfig, NodeError, NodeKind, OriginConfig, Policy, QueueConfig};
+use crate::node::{FolderError, Node, NodeConfig, NodeError, NodeKind, OriginConfig};
 
 pub(super) async fn run(args: DaemonArgs) -> Result<Exit, Stop> {
     let file = match &args.config {
@@ -68,9 +70,10 @@ fn config(args: &DaemonArgs, file: &Config) -> Result<NodeConfig, Stop> {
         static_peers: get::peers(&peers)?,
         flags,
         origin: OriginConfig { extra_ca: file.origin.extra_ca.clone(), ..OriginConfig::default() },
-        queue: QueueConfig::default(),
-        policy_file: POLICY_FILE.into(),
-        preference: Policy::default(),
+        queue: file.jobs.queue(),
+        rates: file.jobs.rates,
+        policy_file: place::absolute(args.policy.as_deref().unwrap_or(Path::new(POLICY_FILE)))?,
+        preference: file.jobs.preference(),
         kind: NodeKind::Daemon,
     })
 }

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::policy::POLICY_FILE;
 use crate::control::api::{JobId, JobSpec, JobState, JobView, Submit, Verb};
 use crate::control::client::{Client, ClientError};
-use crate::node::{NodeConfig, NodeKind, OriginConfig, PeerAddress, Policy, QueueConfig};
+use crate::node::{NodeConfig, NodeKind, OriginConfig, PeerAddress, Policy, QueueConfig, Rates};
 
 /// How often a node that went away is replaced by another one.
 const HOLDERS_MAX: u32 = 50;
@@ -330,6 +330,7 @@ fn config(args: &GetArgs) -> Result<NodeConfig, Stop> {
         flags: Some(crate::control::api::PeerFlags::BOTH),
         origin: OriginConfig { extra_ca: args.extra_ca.clone(), ..OriginConfig::default() },
         queue: QueueConfig::default(),
+        rates: Rates::default(),
         policy_file: POLICY_FILE.into(),
         preference: Policy::default(),
         kind: NodeKind::Embedded,

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::PeerFlags;
+use crate::job::{PeerFlags, Policy, Rates};
+use crate::node::QueueConfig;
 use crate::swarm::parse_listen;
 
 /// Everything a configuration file may say. What it does not say stays at its default; what the command line says
@@ -32,6 +33,8 @@ pub struct Config {
     pub peers: PeersConfig,
     /// How origins are asked.
     pub origin: OriginSection,
+    /// How jobs share the node, and what they may have.
+    pub jobs: JobsSection,
 }
 
 /// How peers are found and met.
@@ -66,6 +69,92 @@ pub struct OriginSection {
     /// A PEM file with certificates of authorities to trust beside the system's. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra_ca: Option<PathBuf>,
+}
+
+/// How jobs share the node, and what they may have where the administrator's file says nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct JobsSection {
+    /// Background jobs that run at once, 1 to 64. Default 4.
+    pub background_at_once: u16,
+    /// Seconds a background job runs while others of its priority wait, at least 1. Default 300 (SCHED-4).
+    pub slice_s: u32,
+    /// Files of one job on their way at once, 1 to 16. Default 4.
+    pub files_at_once: u16,
+    /// Bytes per second of all jobs together: `total`, `wan` for origins, `lan` for peers. Default without limits.
+    pub rates: Rates,
+    /// Days without any activity after which a job is given up, 1 to 999. Default 90 (POL-10).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inactivity_days: Option<u16>,
+    /// Seconds a job may connect and transfer in all, at least 1. Default 7 776 000 (POL-11).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_download_s: Option<u64>,
+    /// Jobs of all users together, at least 1. Default 300 (POL-12).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jobs_per_machine: Option<u32>,
+    /// Jobs of one user, fewer than of all together. Default 60 (POL-13).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jobs_per_user: Option<u32>,
+    /// Files of a job, 1 to 65 536. Default 200 (POL-14).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files_per_job: Option<u32>,
+    /// Ranges of a file, 1 to 65 536. Default 500 (POL-15).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ranges_per_file: Option<u32>,
+}
+
+impl Default for JobsSection {
+    fn default() -> Self {
+        let QueueConfig { background_at_once, slice_s, files_at_once } = QueueConfig::default();
+        Self {
+            background_at_once,
+            slice_s,
+            files_at_once,
+            rates: Rates::default(),
+            inactivity_days: None,
+            max_download_s: None,
+            jobs_per_machine: None,
+            jobs_per_user: None,
+            files_per_job: None,
+            ranges_per_file: None,
+        }
+    }
+}
+
+impl JobsSection {
+    /// How jobs share the node.
+    #[must_use]
+    pub const fn queue(&self) -> QueueConfig {
+        let Self { background_at_once, slice_s, files_at_once, .. } = *self;
+        QueueConfig { background_at_once, slice_s, files_at_once }
+    }
+
+    /// What jobs may have where the administrator's file says nothing.
+    #[must_use]
+    pub const fn preference(&self) -> Policy {
+        Policy {
+            inactivity_days: self.inactivity_days,
+            max_download_s: self.max_download_s,
+            jobs_per_machine: self.jobs_per_machine,
+            jobs_per_user: self.jobs_per_user,
+            files_per_job: self.files_per_job,
+            ranges_per_file: self.ranges_per_file,
+        }
+    }
+
+    /// The key that is out of its bounds, and what they are.
+    fn fault(&self) -> Option<(&'static str, String)> {
+        let counts = [
+            ("background-at-once", u32::from(self.background_at_once), 64),
+            ("slice-s", self.slice_s, u32::MAX),
+            ("files-at-once", u32::from(self.files_at_once), 16),
+        ];
+        let wrong = counts.into_iter().find(|(_, value, most)| !(1..=*most).contains(value));
+        if let Some((key, value, most)) = wrong {
+            return Some((key, format!("{key} is {value}; it may be 1 to {most}")));
+        }
+        self.preference().check().err().map(|error| (error.key(), error.to_string()))
+    }
 }
 
 /// Why a configuration file cannot be used, in one line.
@@ -103,7 +192,11 @@ impl Config {
     }
 
     fn parse(text: &str) -> Result<Self, (usize, String)> {
-        parse(text)
+        let config: Self = parse(text)?;
+        match config.jobs.fault() {
+            Some((key, message)) => Err((line_of(text, key), message)),
+            None => Ok(config),
+        }
     }
 }
 
@@ -115,6 +208,12 @@ impl ConfigError {
 
 fn read(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
+}
+
+/// The line of a key that occurs once, from one.
+fn line_of(text: &str, key: &str) -> usize {
+    let is_it = |line: &str| line.split('=').next().is_some_and(|name| name.trim() == key);
+    text.lines().position(is_it).unwrap_or_default() + 1
 }
 
 /// Reads a whole file's text; an error comes with its line, from one.
@@ -153,6 +252,24 @@ mod tests {
         assert_eq!(config.flags, Some(PeerFlags::BOTH));
         assert!(config.state_dir.is_some() && config.control.is_some() && config.origin.extra_ca.is_some());
         assert_eq!(config.peers.static_peers.len(), 2);
+        assert_eq!(config.jobs.queue(), QueueConfig::default());
+        assert_eq!(config.jobs.preference().inactivity_days, Some(30));
+        assert!(config.jobs.rates.total.is_some() && config.jobs.rates.wan.is_some());
+    }
+
+    #[test]
+    fn a_number_out_of_its_bounds_is_refused_with_its_line() {
+        for (text, named) in [
+            ("[jobs]\n\nbackground-at-once = 65\n", "background-at-once is 65; it may be 1 to 64"),
+            ("[jobs]\n\nslice-s=0\n", "slice-s is 0; it may be 1 to 4294967295"),
+            ("[jobs]\n\n  files-at-once = 17", "files-at-once is 17; it may be 1 to 16"),
+            ("[jobs]\n\ninactivity-days = 0\n", "inactivity-days is 0; it may be 1 to 999"),
+            ("[jobs]\n\nrates = { total = 0 }\n", "nonzero"),
+        ] {
+            let (line, message) = Config::parse(text).unwrap_err();
+            assert_eq!(line, 3, "{text}: {message}");
+            assert!(message.contains(named), "{message}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::{ConfigError, parse, read};
+use super::{ConfigError, line_of, parse, read};
 use crate::job::Policy;
 
 /// Where it is if nobody says otherwise.
@@ -27,17 +27,24 @@ pub fn load(path: &Path) -> Result<Policy, ConfigError> {
 
 fn policy(text: &str) -> Result<Policy, (usize, String)> {
     let policy: Policy = parse(text)?;
-    policy.check().map_err(|error| {
-        let key = error.key();
-        let at = text.lines().position(|line| line.split('=').next().is_some_and(|name| name.trim() == key));
-        (at.unwrap_or_default() + 1, error.to_string())
-    })?;
+    policy.check().map_err(|error| (line_of(text, error.key()), error.to_string()))?;
     Ok(policy)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_example_in_the_document_is_a_whole_policy() {
+        let text = include_str!("../../docs/config.md");
+        let example = text.split("```toml\n").nth(2).and_then(|rest| rest.split("```").next());
+        let policy = policy(example.expect("docs/config.md has an example")).expect("it is valid");
+        let json = serde_json::to_value(&policy).expect("plain values");
+        // One row of `policy show` for each key that there is.
+        let rows = policy.over(&Policy::default()).rows();
+        assert_eq!(json.as_object().map(serde_json::Map::len), Some(rows.len()));
+    }
 
     #[test]
     fn pol_20_a_wrong_value_is_refused_with_its_line_and_bounds() {

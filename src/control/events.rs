@@ -4,7 +4,7 @@
 //! by their ids (NOTIFY-12). Does not know: how a job is carried out, who is let in.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,6 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::response::Response;
 use tokio::sync::{broadcast, mpsc, watch};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::time::{DelayQueue, delay_queue};
 
@@ -62,11 +61,14 @@ enum After {
 }
 
 impl Events {
-    /// Events of the node behind `desk`, from now on, until `stop`; and the task that hears of them.
+    /// Events of the node behind `desk`, from now on; and what hears of them until `stop`, to be spawned.
     ///
     /// # Cancel safety
-    /// The task loses nothing that a listener is not told to ask for again.
-    pub fn start<D: Desk>(desk: D, stop: CancellationToken) -> (Arc<Self>, JoinHandle<()>) {
+    /// Without the second nobody hears of anything any more.
+    pub fn of<D: Desk>(
+        desk: D,
+        stop: CancellationToken,
+    ) -> (Arc<Self>, impl Future<Output = ()> + Send + 'static) {
         let events = Arc::new(Self::new());
         let raiser = Raiser {
             events: Arc::clone(&events),
@@ -75,10 +77,10 @@ impl Events {
             jobs: BTreeMap::new(),
             quiet: DelayQueue::new(),
         };
-        let task = tokio::spawn(async move {
+        let hearing = async move {
             stop.run_until_cancelled(raiser.run()).await;
-        });
-        (events, task)
+        };
+        (events, hearing)
     }
 
     fn new() -> Self {

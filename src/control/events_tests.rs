@@ -157,7 +157,9 @@ fn notify_12_what_is_kept_is_bounded_in_number_and_in_bytes() {
     }
     assert_eq!((ring.entries.len(), ring.bytes), (KEPT_MAX, 2 * KEPT_MAX));
     let large = Entry { json: "x".repeat(KEPT_BYTES_MAX / 2).into(), ..small };
-    (0..3).for_each(|_| drop(ring.push(large.clone())));
+    for _ in 0..3 {
+        ring.push(large.clone());
+    }
     assert_eq!((ring.entries.len(), ring.bytes), (2, KEPT_BYTES_MAX));
 }
 
@@ -239,7 +241,8 @@ async fn sec_1_nobody_hears_of_the_jobs_of_others() {
     let fake = Fake::new();
     let mine = Caller { uid: 4_242, is_administrator: false };
     let stop = CancellationToken::new();
-    let (events, _) = Events::start(fake.clone(), stop.clone());
+    let (events, hearing) = Events::of(fake.clone(), stop.clone());
+    tokio::spawn(hearing);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let socket = ControlSocket::bind(&folder.path().join("control.sock")).await.expect("a fresh path");
     let path = socket.path().to_owned();

@@ -164,7 +164,8 @@ pub(super) async fn open() -> Open {
     let socket = ControlSocket::bind(&folder.path().join("control.sock")).await.expect("a fresh path");
     let path = socket.path().to_owned();
     let fake = Fake::new();
-    let (events, _) = Events::start(fake.clone(), CancellationToken::new());
+    let (events, hearing) = Events::of(fake.clone(), CancellationToken::new());
+    tokio::spawn(hearing);
     let server = ControlServer::start(socket, fake.clone(), events);
     let client = Client::reach(&path).await.expect("it listens");
     Open { fake, server, client, _folder: folder }

@@ -16,7 +16,7 @@ use crate::engine::event::{Event, Failure, FileView, JobView};
 use crate::engine::explain::Decision;
 use crate::engine::io::JobCommand;
 use crate::engine::{Engine, PeerView, Totals};
-use crate::job::{Caller, Code, FileSpec, JobId, JobSpec, JobState, PeerFlags, PolicyRow};
+use crate::job::{Caller, Code, Effective, FileSpec, JobId, JobSpec, JobState, PeerFlags, PolicyRow};
 use crate::record::RecordSummary;
 use crate::swarm::{PeerAddress, Swarm};
 
@@ -352,6 +352,25 @@ impl Handle {
         let rows = self.read(|engine| engine.policy().rows()).await?;
         let problem = self.policy_problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Ok(PolicyState { rows, file: self.policy_file.clone(), problem })
+    }
+
+    /// The administrator's file was read anew: what holds now, or what is wrong with it, in one line.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Cancel safety
+    /// Dropping it may or may not have changed what holds.
+    pub(crate) async fn policy_read(&self, outcome: Result<Effective, String>) -> Result<(), Gone> {
+        let problem = match outcome {
+            Ok(policy) => {
+                self.ask(Request::SetPolicy(Box::new(policy))).await?;
+                None
+            }
+            Err(problem) => Some(problem),
+        };
+        *self.policy_problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+        Ok(())
     }
 
     /// Keeps trying a peer at this address, as if it had been configured.

@@ -24,7 +24,7 @@ use crate::engine::event::Event;
 pub use crate::engine::io::JobCommand;
 use crate::engine::io::{Effect, EffectId, Input, LocalFault, Output, StoredJob};
 pub use crate::engine::{PeerView, Totals};
-use crate::job::{Caller, Code, JobId, JobSpec, PeerFlags, Rates};
+use crate::job::{Caller, Code, Effective, JobId, JobSpec, PeerFlags, Rates};
 use crate::store::{FlagStore, JobStore};
 use crate::swarm::{Swarm, SwarmEvent};
 use crate::transfer::{Transfer, Turns};
@@ -51,6 +51,8 @@ pub(crate) enum Request {
     Command { job: JobId, command: JobCommand, by: Caller, reply: CommandReply },
     /// Other flags of the computer.
     SetFlags { flags: PeerFlags, reply: oneshot::Sender<Result<(), RequestError>> },
+    /// What the administrator allows now.
+    SetPolicy(Box<Effective>),
     /// A look at the engine.
     Read(Box<dyn FnOnce(&Engine) + Send>),
 }
@@ -224,6 +226,7 @@ impl Driver {
                 self.hear(Input::FlagsChanged(flags));
                 self.keep_flags(flags, reply);
             }
+            Request::SetPolicy(policy) => self.hear(Input::PolicyChanged(policy)),
             Request::Read(question) => question(&self.parts.engine),
         }
     }

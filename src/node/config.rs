@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::config::policy::POLICY_FILE;
 use crate::engine::queue::QueueConfig;
-use crate::job::{PeerFlags, Policy};
+use crate::job::{PeerFlags, Policy, Rates};
 use crate::origin::OriginConfig;
 use crate::swarm::PeerAddress;
 
@@ -39,6 +39,8 @@ pub struct NodeConfig {
     pub origin: OriginConfig,
     /// How jobs share it.
     pub queue: QueueConfig,
+    /// Bytes per second of all its jobs together.
+    pub rates: Rates,
     /// The administrator's file, which says what jobs may have (`docs/config.md`). It need not be there; it is read again
     /// when it changes.
     pub policy_file: PathBuf,
@@ -64,6 +66,7 @@ impl NodeConfig {
             flags: Some(PeerFlags::BOTH),
             origin: OriginConfig::default(),
             queue: QueueConfig::default(),
+            rates: Rates::default(),
             policy_file: POLICY_FILE.into(),
             preference: Policy::default(),
             kind: NodeKind::Embedded,

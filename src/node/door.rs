@@ -34,3 +34,7 @@ pub(super) fn desk(handle: Handle, kind: NodeKind) -> NodeDesk {
     };
     NodeDesk::new(handle, kind)
 }
+
+#[cfg(test)]
+#[path = "door_tests.rs"]
+mod tests;

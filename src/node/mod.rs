@@ -9,6 +9,7 @@ mod error;
 mod idle;
 mod membership;
 mod network;
+mod policy;
 mod start;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use self::config::{NodeConfig, NodeKind};
 pub use self::error::NodeError;
@@ -29,7 +31,7 @@ pub use crate::engine::event::{BytesBySource, Event, Failure, FileView, JobView,
 pub use crate::engine::explain::Decision;
 pub use crate::engine::io::JobCommand;
 pub use crate::engine::queue::QueueConfig;
-pub use crate::job::Policy;
+pub use crate::job::{Policy, Rates};
 pub use crate::origin::{OriginConfig, UrlError, parse_url};
 pub use crate::store::FolderError;
 use crate::store::StateFolder;
@@ -47,10 +49,10 @@ pub struct Node {
     stop: CancellationToken,
     driver: JoinHandle<()>,
     swarm: JoinHandle<()>,
-    idle: JoinHandle<()>,
-    /// What its doors tell of all jobs, and who hears of it.
+    /// What it does beside its jobs.
+    tasks: TaskTracker,
+    /// What its doors tell of all jobs.
     events: Arc<Events>,
-    hearing: JoinHandle<()>,
     cache: Cache<RealFiles>,
     /// Held for its lock.
     folder: StateFolder,
@@ -107,15 +109,14 @@ impl Node {
     /// # Cancel safety
     /// Dropping it ends the node less tidily: pieces not yet in the journals are fetched again.
     pub async fn shutdown(self) {
-        let Self { handle, transfer, stop, driver, swarm, idle, hearing, cache, folder, .. } = self;
+        let Self { handle, transfer, stop, driver, swarm, tasks, cache, folder, .. } = self;
         stop.cancel();
         drop(handle);
         // A part that broke has said so; here only its end matters.
         drop(driver.await);
         transfer.shut_down().await;
         drop(swarm.await);
-        drop(idle.await);
-        drop(hearing.await);
+        tasks.wait().await;
         // What the index lacks is read from the records at the next start.
         drop(tokio::task::spawn_blocking(move || cache.flush()).await);
         drop(transfer);

@@ -2,24 +2,26 @@
 //!
 //! Knows: what each part is given. Does not know: what happens once they run.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
+use peer_proto::peer::PeerId;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::{Node, NodeConfig, NodeError, NodeKind, door, idle, membership, network};
+use super::{Node, NodeConfig, NodeError, NodeKind, door, idle, membership, network, policy};
 use crate::cache::Cache;
 use crate::clock::{self, Clock};
-use crate::config::policy;
 use crate::control::events::Events;
 use crate::disk::RealFiles;
 use crate::driver::{Driver, DriverParts};
 use crate::engine::io::{Input, StoredJob};
 use crate::engine::{Engine, EngineConfig, GroupConfig};
-use crate::job::PeerFlags;
+use crate::job::{PeerFlags, Policy};
 use crate::origin::Origin;
+use crate::record::RecordSummary;
 use crate::store::index::INDEXED_FROM;
 use crate::store::{FlagStore, Index, JobStore, StateFolder};
 use crate::swarm::{Swarm, SwarmConfig, SwarmEvent};
@@ -40,45 +42,26 @@ struct Known {
     stored: Vec<StoredJob>,
     flags: FlagStore<RealFiles>,
     group: Option<GroupConfig>,
+    policy: Policy,
+    /// Which file that was.
+    stamp: Option<policy::Stamp>,
 }
 
 pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
     let clock = Clock::start();
     let (state_dir, policy_file) = (config.state_dir.clone(), config.policy_file.clone());
-    let reading = move || Ok((policy::load(&policy_file)?, read(state_dir)?));
-    let (policy, known) = tokio::task::spawn_blocking(reading)
-        .await
-        .unwrap_or_else(|_| Err::<_, NodeError>(NodeError::Broken))?;
-    let origin = Origin::new(config.origin)?;
-    let flags = config.flags.or_else(|| known.flags.load()).unwrap_or(usual_flags(config.kind));
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(NodeError::Random)?;
-
+    let reading = move || read(&state_dir, &policy_file);
+    let mut known = tokio::task::spawn_blocking(reading).await.map_err(|_| NodeError::Broken)??;
+    let origin = Origin::new(config.origin.clone())?;
     let stop = CancellationToken::new();
     // Whoever drops this future half-way leaves nothing running.
     let guard = stop.clone().drop_guard();
-    let expects_peers = config.mdns || !config.static_peers.is_empty();
-    let swarm_config = SwarmConfig {
-        identity_seed: *known.folder.identity_seed(),
-        listen: config.listen,
-        mdns: config.mdns,
-        static_peers: config.static_peers,
-    };
-    let Met { swarm, task: swarm_task, events: swarm_events, early } = meet(swarm_config, &stop).await?;
+    let identity_seed = *known.folder.identity_seed();
+    let Met { swarm, task: swarm_task, events: swarm_events, early } =
+        meet(identity_seed, &config, &stop).await?;
 
     let (tell, facts) = mpsc::channel(FACTS_WAITING_MAX);
-    let (embedded, me, group) = (config.kind == NodeKind::Embedded, swarm.peer_id(), known.group);
-    let engine_config = EngineConfig {
-        me,
-        seed,
-        flags,
-        embedded,
-        expects_peers,
-        group,
-        queue: config.queue.bounded(),
-        policy: policy.over(&config.preference),
-    };
-    let engine = Engine::new(engine_config, clock.now());
+    let engine = engine(&config, &mut known, swarm.peer_id(), clock)?;
     let records = known.cache.records();
     let transfer = Transfer::new(TransferParts {
         origin,
@@ -99,20 +82,26 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         jobs: known.jobs,
         flags: known.flags,
         files: RealFiles,
-        policy_file: config.policy_file,
+        policy_file: config.policy_file.clone(),
         clock,
         facts,
         tell,
     });
-    let facts = records
-        .into_iter()
-        .map(Input::RecordHeld)
-        .chain(known.stored.into_iter().map(Box::new).map(Input::JobFound))
-        .collect();
+    let facts = facts_of(records, known.stored);
     tracing::info!(peer = %handle.peer_id(), started_unix_ms = clock::wall_unix_ms(), "node started");
-    let (events, hearing) = Events::start(door::desk(handle.clone(), config.kind), stop.clone());
+    let (events, hearing) = Events::of(door::desk(handle.clone(), config.kind), stop.clone());
+    let follower = policy::Follower::new(config.policy_file, known.stamp, config.preference, handle.clone());
+    let tasks = TaskTracker::new();
+    tasks.spawn(hearing);
+    tasks.spawn(follower.run(stop.clone()));
+    tasks.spawn(network);
+    // A node that lives for one job leaves copying to whoever has the time.
+    if config.kind == NodeKind::Daemon {
+        tasks.spawn(idle::run(known.cache.clone(), transfer.clone(), stop.clone()));
+    }
+    tasks.close();
+    transfer.set_rates(None, config.rates);
     let driver = tokio::spawn(driver.run(facts, stop.clone()));
-    let idle = idle_task(config.kind, &known.cache, &transfer, &stop, network);
     guard.disarm();
     Ok(Node {
         handle,
@@ -121,12 +110,34 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         stop,
         driver,
         swarm: swarm_task,
-        idle,
+        tasks,
         events,
-        hearing,
         cache: known.cache,
         folder: known.folder,
     })
+}
+
+/// The brain, which knows nothing yet but who it is and what it may.
+fn engine(config: &NodeConfig, known: &mut Known, me: PeerId, clock: Clock) -> Result<Engine, NodeError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(NodeError::Random)?;
+    let engine_config = EngineConfig {
+        me,
+        seed,
+        flags: config.flags.or_else(|| known.flags.load()).unwrap_or(usual_flags(config.kind)),
+        embedded: config.kind == NodeKind::Embedded,
+        expects_peers: config.mdns || !config.static_peers.is_empty(),
+        group: known.group.take(),
+        queue: config.queue.bounded(),
+        policy: known.policy.over(&config.preference),
+    };
+    Ok(Engine::new(engine_config, clock.now()))
+}
+
+/// What is known at the start: records before the jobs that may use them.
+fn facts_of(records: Vec<RecordSummary>, jobs: Vec<StoredJob>) -> Vec<Input> {
+    let jobs = jobs.into_iter().map(Box::new).map(Input::JobFound);
+    records.into_iter().map(Input::RecordHeld).chain(jobs).collect()
 }
 
 /// The computer's flags where nobody chose any: as in BITS for a machine, all for whoever embeds a node.
@@ -137,23 +148,6 @@ const fn usual_flags(kind: NodeKind) -> PeerFlags {
     }
 }
 
-fn idle_task(
-    kind: NodeKind,
-    cache: &Cache<RealFiles>,
-    transfer: &Transfer,
-    stop: &CancellationToken,
-    network: impl Future<Output = ()> + Send + 'static,
-) -> JoinHandle<()> {
-    let copies = idle::run(cache.clone(), transfer.clone(), stop.clone());
-    tokio::spawn(async move {
-        match kind {
-            NodeKind::Daemon => drop(tokio::join!(copies, network)),
-            // A node that lives for one job leaves copying to whoever has the time.
-            NodeKind::Embedded => network.await,
-        }
-    })
-}
-
 /// A swarm that listens.
 struct Met {
     swarm: Swarm,
@@ -162,7 +156,17 @@ struct Met {
     early: Vec<SwarmEvent>,
 }
 
-async fn meet(config: SwarmConfig, stop: &CancellationToken) -> Result<Met, NodeError> {
+async fn meet(
+    identity_seed: [u8; 32],
+    config: &NodeConfig,
+    stop: &CancellationToken,
+) -> Result<Met, NodeError> {
+    let config = SwarmConfig {
+        identity_seed,
+        listen: config.listen.clone(),
+        mdns: config.mdns,
+        static_peers: config.static_peers.clone(),
+    };
     let (tell, mut events) = mpsc::channel(SWARM_EVENTS_WAITING_MAX);
     let listen_count = config.listen.len();
     let (swarm, task) = Swarm::start(config, tell, stop.clone())?;
@@ -186,9 +190,10 @@ async fn listening(events: &mut mpsc::Receiver<SwarmEvent>, count: usize) -> Vec
     early
 }
 
-/// Takes the state folder and reads what it holds. Blocks.
-fn read(state_dir: PathBuf) -> Result<Known, NodeError> {
-    let folder = StateFolder::open(&state_dir)?;
+/// Takes the state folder and reads what it holds, and what the administrator says. Blocks.
+fn read(state_dir: &Path, policy_file: &Path) -> Result<Known, NodeError> {
+    let (policy, stamp) = policy::read(policy_file)?;
+    let folder = StateFolder::open(state_dir)?;
     let jobs = folder.jobs();
     let loaded = jobs.load_all()?;
     let cache = Cache::open(
@@ -200,5 +205,5 @@ fn read(state_dir: PathBuf) -> Result<Known, NodeError> {
         tracing::warn!("{note}");
     }
     let group = membership::read(&folder, clock::wall_unix_ms())?;
-    Ok(Known { flags: folder.flags(), group, folder, cache, jobs, stored: loaded.jobs })
+    Ok(Known { flags: folder.flags(), group, folder, cache, jobs, stored: loaded.jobs, policy, stamp })
 }

@@ -1,14 +1,12 @@
 //! What an administrator may say of all jobs of a machine, and what holds in the end.
 //!
-//! Knows: the values of POL-7 in its simple form, POL-10..15, HTTP-18's switch, their bounds and precedence, who is
-//! exempt (LIM-7..10). Does not know: files (`config` reads them), who is an administrator, which hour it is.
+//! Knows: the values of POL-10..15, their bounds and precedence, who is exempt (LIM-7..10). Does not know: files
+//! (`config` reads them), who is an administrator.
 
 use std::fmt;
-use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::Rates;
 use super::error::Code;
 use super::spec::{FILES_MAX, Limits, RANGES_MAX};
 
@@ -36,55 +34,6 @@ pub struct Policy {
     /// Ranges of a file, 1 to 65 536. Default 500 (POL-15, LIM-10).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ranges_per_file: Option<u32>,
-    /// What background jobs may take from origins. Default without a limit (POL-7).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_bandwidth: Option<MaxBandwidth>,
-    /// Whether a job may ask origins that cannot prove who they are. Default refused. Only a policy can allow it: what
-    /// a user prefers has no effect (HTTP-18, 41).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub insecure_tls: Option<InsecureTls>,
-}
-
-/// A limit for background jobs, from origins only, by the hour of local time (POL-7, BW-5, 6).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
-pub struct MaxBandwidth {
-    /// The first hour of the limit, 0 to 23. Default 8.
-    pub from_hour: u8,
-    /// The first hour after it, 0 to 23. Default 17. Earlier than the first one: the limit goes on over midnight; the
-    /// same: it holds all day.
-    pub to_hour: u8,
-    /// Kilobits per second in these hours, at most 4 294 967 200. 0 stops background jobs. Default 1 000.
-    pub inside_kbit_per_s: u64,
-    /// The same outside of these hours. Default without a limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub outside_kbit_per_s: Option<u64>,
-}
-
-impl Default for MaxBandwidth {
-    fn default() -> Self {
-        Self { from_hour: 8, to_hour: 17, inside_kbit_per_s: 1_000, outside_kbit_per_s: None }
-    }
-}
-
-/// What background jobs may take now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Background {
-    /// Nothing (JOB-T20).
-    Blocked,
-    /// This much, all of them together.
-    Limited(Rates),
-}
-
-/// Whether a job may ask origins that cannot prove who they are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum InsecureTls {
-    /// A job that wants this is kept, and its wish has no effect.
-    #[default]
-    Refused,
-    /// It is done.
-    Allowed,
 }
 
 /// Who said what holds.
@@ -125,10 +74,6 @@ pub struct Effective {
     pub files_per_job: Value<u32>,
     /// Ranges of a file.
     pub ranges_per_file: Value<u32>,
-    /// What background jobs may take from origins; no limit if absent.
-    pub max_bandwidth: Value<Option<MaxBandwidth>>,
-    /// Whether a job may ask origins that cannot prove who they are.
-    pub insecure_tls: Value<InsecureTls>,
 }
 
 /// For whom a limit is asked.
@@ -233,14 +178,7 @@ impl Policy {
             ("files-per-job", self.files_per_job.map(u64::from), 1, u64::from(FILES_MAX)),
             ("ranges-per-file", self.ranges_per_file.map(u64::from), 1, u64::from(RANGES_MAX)),
         ];
-        let limit = self.max_bandwidth;
-        let bandwidth = [
-            ("from-hour", limit.map(|limit| u64::from(limit.from_hour)), 0, 23),
-            ("to-hour", limit.map(|limit| u64::from(limit.to_hour)), 0, 23),
-            ("inside-kbit-per-s", limit.map(|limit| limit.inside_kbit_per_s), 0, KBIT_PER_S_MAX),
-            ("outside-kbit-per-s", limit.and_then(|limit| limit.outside_kbit_per_s), 0, KBIT_PER_S_MAX),
-        ];
-        for (key, value, least, most) in bounds.into_iter().chain(bandwidth) {
+        for (key, value, least, most) in bounds {
             if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
                 return Err(PolicyError::OutOfBounds { key, value, least, most });
             }
@@ -259,7 +197,6 @@ impl Policy {
         let limits = Limits::default();
         let files = limits.files_per_job.unwrap_or(FILES_MAX);
         let ranges = limits.ranges_per_file.unwrap_or(RANGES_MAX);
-        let limit = first(self.max_bandwidth.map(Some), preference.max_bandwidth.map(Some), None);
         Effective {
             inactivity_days: first(self.inactivity_days, preference.inactivity_days, 90),
             max_download_s: first(self.max_download_s, preference.max_download_s, 7_776_000),
@@ -267,8 +204,6 @@ impl Policy {
             jobs_per_user: first(self.jobs_per_user, preference.jobs_per_user, 60),
             files_per_job: first(self.files_per_job, preference.files_per_job, files),
             ranges_per_file: first(self.ranges_per_file, preference.ranges_per_file, ranges),
-            max_bandwidth: limit,
-            insecure_tls: first(self.insecure_tls, None, InsecureTls::default()),
         }
     }
 }
@@ -317,29 +252,10 @@ impl Effective {
         of_job.map_or(self.max_download_s, |value| Value { value, source: Source::Job })
     }
 
-    /// What background jobs may take from origins at an hour of local time, 0 to 23. Foreground jobs know no such limit
-    /// (BW-1).
-    #[must_use]
-    pub fn background_at(&self, hour: u8) -> Background {
-        self.max_bandwidth.value.map_or(Background::Limited(Rates::default()), |limit| limit.at(hour))
-    }
-
     /// Every row of `policy show` (POL-20).
     #[must_use]
     pub fn rows(&self) -> Vec<PolicyRow> {
-        let bandwidth = self.max_bandwidth.value.map_or("unlimited".to_owned(), |limit| limit.to_string());
-        let insecure = match self.insecure_tls.value {
-            InsecureTls::Refused => ("refused", "origins must prove who they are, whatever a job says"),
-            InsecureTls::Allowed => ("allowed", "a job may ask origins that cannot prove who they are"),
-        };
         vec![
-            PolicyRow {
-                id: "POL-7".to_owned(),
-                name: "max-bandwidth".to_owned(),
-                value: bandwidth,
-                source: self.max_bandwidth.source,
-                effect: "what background jobs take from origins together, by the hour".to_owned(),
-            },
             row(
                 "POL-10",
                 "inactivity-days",
@@ -356,12 +272,6 @@ impl Effective {
             row("POL-13", "jobs-per-user", self.jobs_per_user, EXEMPT),
             row("POL-14", "files-per-job", self.files_per_job, EXEMPT),
             row("POL-15", "ranges-per-file", self.ranges_per_file, EXEMPT),
-            row(
-                "HTTP-18",
-                "insecure-tls",
-                Value { value: insecure.0, source: self.insecure_tls.source },
-                insecure.1,
-            ),
         ]
     }
 }
@@ -376,38 +286,6 @@ fn row<T: fmt::Display>(id: &str, name: &str, held: Value<T>, effect: &str) -> P
     }
 }
 
-impl MaxBandwidth {
-    /// What holds at an hour, 0 to 23.
-    #[must_use]
-    pub fn at(&self, hour: u8) -> Background {
-        let is_inside = if self.from_hour < self.to_hour {
-            (self.from_hour..self.to_hour).contains(&hour)
-        } else {
-            hour >= self.from_hour || hour < self.to_hour
-        };
-        let kbit_per_s = if is_inside { Some(self.inside_kbit_per_s) } else { self.outside_kbit_per_s };
-        match kbit_per_s {
-            None => Background::Limited(Rates::default()),
-            Some(0) => Background::Blocked,
-            Some(kbit_per_s) => {
-                let bytes_per_s = kbit_per_s.max(KBIT_PER_S_MIN).saturating_mul(BYTES_PER_KBIT);
-                Background::Limited(Rates { wan: NonZeroU64::new(bytes_per_s), ..Rates::default() })
-            }
-        }
-    }
-}
-
-impl fmt::Display for MaxBandwidth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { from_hour, to_hour, inside_kbit_per_s, outside_kbit_per_s } = self;
-        write!(f, "{inside_kbit_per_s} kbit/s from {from_hour} to {to_hour} h, then ")?;
-        match outside_kbit_per_s {
-            Some(outside) => write!(f, "{outside} kbit/s"),
-            None => f.write_str("unlimited"),
-        }
-    }
-}
-
 impl TooManyJobs {
     /// BITS' code for it.
     #[must_use]
@@ -419,11 +297,6 @@ impl TooManyJobs {
     }
 }
 
-/// BITS' bound, in kilobits per second.
-const KBIT_PER_S_MAX: u64 = 4_294_967_200;
-/// What less than this, but not nothing, behaves like (BW-5).
-const KBIT_PER_S_MIN: u64 = 2;
-const BYTES_PER_KBIT: u64 = 125;
 const EXEMPT: &str = "more are refused, except from administrators";
 
 #[cfg(test)]

@@ -18,7 +18,6 @@ fn pol_10_to_15_have_the_defaults_of_bits() {
     assert_eq!((held.inactivity_days.value, held.max_download_s.value), (90, 7_776_000));
     assert_eq!((held.jobs_per_machine.value, held.jobs_per_user.value), (300, 60));
     assert_eq!((held.files_per_job.value, held.ranges_per_file.value), (200, 500));
-    assert_eq!((held.max_bandwidth.value, held.insecure_tls.value), (None, InsecureTls::Refused));
     assert!(held.rows().iter().all(|row| row.source == Source::Default));
 }
 
@@ -31,15 +30,6 @@ fn a_policy_comes_before_a_preference_and_that_before_the_default() {
     assert_eq!(held.files_per_job, Value { value: 7, source: Source::Policy });
     assert_eq!(held.ranges_per_file, Value { value: 3, source: Source::Preference });
     assert_eq!(held.jobs_per_machine, Value { value: 300, source: Source::Default });
-}
-
-#[test]
-fn http_18_only_a_policy_allows_origins_that_cannot_prove_who_they_are() {
-    let allowed = parse("insecure-tls = \"allowed\"");
-    let held = Policy::default().over(&allowed).insecure_tls;
-    assert_eq!(held, Value { value: InsecureTls::Refused, source: Source::Default });
-    let held = allowed.over(&Policy::default()).insecure_tls;
-    assert_eq!(held, Value { value: InsecureTls::Allowed, source: Source::Policy });
 }
 
 #[test]
@@ -61,10 +51,6 @@ fn pol_10_to_15_values_have_bounds() {
         ("files-per-job = 65537", "files-per-job"),
         ("ranges-per-file = 0", "ranges-per-file"),
         ("ranges-per-file = 65537", "ranges-per-file"),
-        ("max-bandwidth = { from-hour = 24 }", "from-hour"),
-        ("max-bandwidth = { to-hour = 24 }", "to-hour"),
-        ("max-bandwidth = { inside-kbit-per-s = 4294967201 }", "inside-kbit-per-s"),
-        ("max-bandwidth = { outside-kbit-per-s = 4294967201 }", "outside-kbit-per-s"),
     ];
     for (text, named) in wrong {
         match parse(text).check() {
@@ -72,7 +58,7 @@ fn pol_10_to_15_values_have_bounds() {
             other => panic!("{text}: {other:?}"),
         }
     }
-    let fine = "inactivity-days = 999\nfiles-per-job = 1\nmax-bandwidth = { inside-kbit-per-s = 0 }";
+    let fine = "inactivity-days = 999\nfiles-per-job = 1";
     assert_eq!(parse(fine).check(), Ok(()));
     assert_eq!(Policy::default().check(), Ok(()));
 }
@@ -88,8 +74,9 @@ fn pol_13_a_user_has_fewer_jobs_than_the_machine() {
 #[test]
 fn an_unknown_key_of_a_policy_is_refused() {
     assert!(toml::from_str::<Policy>("jobs-per-machines = 7").is_err());
-    assert!(toml::from_str::<Policy>("max-bandwidth = { from = 7 }").is_err());
-    assert!(toml::from_str::<Policy>("insecure-tls = true").is_err());
+    // What has no effect yet is not taken either.
+    assert!(toml::from_str::<Policy>("max-bandwidth = {}").is_err());
+    assert!(toml::from_str::<Policy>("insecure-tls = \"allowed\"").is_err());
 }
 
 #[test]
@@ -114,37 +101,8 @@ fn lim_7_to_10_administrators_are_exempt() {
 }
 
 #[test]
-fn pol_7_background_jobs_are_limited_at_the_origin_by_the_hour() {
-    let wan = |bytes| Background::Limited(Rates { wan: NonZeroU64::new(bytes), ..Rates::default() });
-    let unlimited = Background::Limited(Rates::default());
-    let day = alone("max-bandwidth = {}");
-    assert_eq!(
-        [7, 8, 16, 17].map(|hour| day.background_at(hour)),
-        [unlimited, wan(125_000), wan(125_000), unlimited]
-    );
-    let night = alone(
-        "max-bandwidth = { from-hour = 22, to-hour = 6, inside-kbit-per-s = 0, outside-kbit-per-s = 8 }",
-    );
-    let blocked = Background::Blocked;
-    assert_eq!(
-        [21, 22, 0, 5, 6].map(|hour| night.background_at(hour)),
-        [wan(1_000), blocked, blocked, blocked, wan(1_000)]
-    );
-    let always = alone("max-bandwidth = { from-hour = 3, to-hour = 3, inside-kbit-per-s = 16 }");
-    assert_eq!([2, 3, 23].map(|hour| always.background_at(hour)), [wan(2_000); 3]);
-    assert_eq!(alone("").background_at(12), unlimited);
-}
-
-#[test]
-fn bw_5_a_limit_under_2_kbit_per_s_is_2() {
-    let held = alone("max-bandwidth = { inside-kbit-per-s = 1 }");
-    let wanted = Rates { wan: NonZeroU64::new(250), ..Rates::default() };
-    assert_eq!(held.background_at(12), Background::Limited(wanted));
-}
-
-#[test]
 fn pol_20_every_value_has_a_row_with_its_rule_source_and_effect() {
-    let policy = parse("jobs-per-user = 5\ninsecure-tls = \"allowed\"\nmax-bandwidth = {}");
+    let policy = parse("jobs-per-user = 5");
     let rows = policy.over(&parse("files-per-job = 9")).rows();
     let of = |name: &str| {
         let row = rows.iter().find(|row| row.name == name).unwrap_or_else(|| panic!("{name}"));
@@ -153,11 +111,8 @@ fn pol_20_every_value_has_a_row_with_its_rule_source_and_effect() {
     assert_eq!(of("jobs-per-user"), ("POL-13", "5", Source::Policy));
     assert_eq!(of("files-per-job"), ("POL-14", "9", Source::Preference));
     assert_eq!(of("inactivity-days"), ("POL-10", "90", Source::Default));
-    assert_eq!(of("insecure-tls"), ("HTTP-18", "allowed", Source::Policy));
-    let limit = "1000 kbit/s from 8 to 17 h, then unlimited";
-    assert_eq!(of("max-bandwidth"), ("POL-7", limit, Source::Policy));
     let full = "inactivity-days = 1\nmax-download-s = 1\njobs-per-machine = 2\njobs-per-user = 1
-        files-per-job = 1\nranges-per-file = 1\nmax-bandwidth = {}\ninsecure-tls = \"refused\"";
+        files-per-job = 1\nranges-per-file = 1";
     let keys = toml::from_str::<toml::Table>(full).unwrap();
     let shown = parse(full).over(&Policy::default()).rows();
     assert_eq!(shown.len(), keys.len());
