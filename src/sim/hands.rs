@@ -9,6 +9,7 @@ use std::time::Duration;
 use peer_proto::content::Geometry;
 use peer_proto::digest::{Algorithm, Digest};
 use peer_proto::time::Instant;
+use peer_proto::version::Version;
 use simnet::{Answer, HostOutput, OriginId};
 
 use super::content::TRUTH;
@@ -48,15 +49,8 @@ impl Node {
                 self.tell_later(SYNC_TIME, Input::JobPersisted { id, outcome: Ok(()) });
             }
             Effect::ForgetJob { job } => drop(self.jobs.remove(&job)),
-            // The links of the world set the pace.
             Effect::OpenPart { id, file, .. } => self.open_part(id, file),
-            Effect::ResetPart { id, file, version } => {
-                self.must_be_idle(file, "a part is emptied");
-                let mut part = Part::new(self.spec.room);
-                part.version = Some(version);
-                self.parts.insert(file, part);
-                self.tell_later(SYNC_TIME, Input::PartReset { id, outcome: Ok(()) });
-            }
+            Effect::ResetPart { id, file, version } => self.reset_part(id, file, version),
             Effect::PinPart { file, version } => {
                 self.parts.get_mut(&file).into_iter().for_each(|part| part.version = Some(version.clone()));
             }
@@ -77,6 +71,7 @@ impl Node {
                 self.tell_later(SYNC_TIME, Input::Delivered { id, outcome: Ok(()) });
             }
             Effect::ClosePart { file } => self.must_be_idle(file, "a part is closed"),
+            // The links of the world set the pace.
             Effect::SetRates { .. } => {}
             Effect::DropPart { id, file, .. } => {
                 self.parts.remove(&file);
@@ -111,6 +106,14 @@ impl Node {
             }
             Effect::Tell(event) => self.heard(event),
         }
+    }
+
+    fn reset_part(&mut self, id: EffectId, file: FileId, version: Version) {
+        self.must_be_idle(file, "a part is emptied");
+        let mut part = Part::new(self.spec.room);
+        part.version = Some(version);
+        self.parts.insert(file, part);
+        self.tell_later(SYNC_TIME, Input::PartReset { id, outcome: Ok(()) });
     }
 
     fn restand(&mut self, file: FileId, pieces: std::ops::Range<u32>, standing: Standing) {

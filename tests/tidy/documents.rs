@@ -94,13 +94,20 @@ fn rule_ids(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Names of all functions of the workspace, those inside `proptest!` included.
+/// Names of all functions of the workspace, those inside `proptest!` and those that are rows of a table included.
 fn test_names() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for source in Source::all(&["src", "peer-proto", "simnet", "tests"]) {
         for line in source.text.lines() {
-            let Some((_, rest)) = line.split_once("fn ") else { continue };
-            names.insert(rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect());
+            let name = |rest: &str| -> String {
+                rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
+            };
+            if let Some((_, rest)) = line.split_once("fn ") {
+                names.insert(name(rest));
+            } else if line.trim_start().starts_with("job_t") && line.contains(": ") {
+                // A row of the table of `src/job/queue/state_tests.rs`, each a test of its own.
+                names.insert(name(line.trim_start()));
+            }
         }
     }
     names

@@ -9,7 +9,7 @@ use super::{Files, Job, Stage};
 use crate::engine::core::Core;
 use crate::engine::event::Event;
 use crate::engine::file::{Aim, JobFile, Stage as FileStage};
-use crate::engine::io::{Effect, FilePhase};
+use crate::engine::io::{Effect, FilePhase, StoredFile, Validation};
 use crate::engine::job::Turn;
 use crate::job::{Cause, Code, Context, JobError, JobState};
 
@@ -144,8 +144,10 @@ impl Job {
         }
     }
 
-    /// Says how a completion came out, to whoever asked for it.
+    /// Says how a completion came out, to whoever asked for it. What nobody said anything against is valid now (JOB-17).
     pub(super) fn tell_taken(&mut self, core: &mut Core) {
+        let is_taken = |row: &&mut StoredFile| row.phase == FilePhase::Delivered;
+        self.rows.iter_mut().filter(is_taken).for_each(|row| row.validation = Validation::Valid);
         let taking = std::mem::take(&mut self.taking);
         if taking.is_asked {
             if let Some(why) = taking.left_over {

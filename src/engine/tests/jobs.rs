@@ -45,7 +45,7 @@ fn job_t3_a_job_without_files_is_not_resumed() {
 }
 
 #[test]
-fn job_12_complete_gives_every_file_its_name_and_nothing_has_it_before() {
+fn job_12_and_job_t23_and_job_17_and_file_9_complete_gives_every_file_its_name_and_nothing_has_it_before() {
     let mut desk = Desk::new();
     desk.submit(job(1), wish(&["a", "b", "c"]));
     desk.run_for(5 * SECOND);
@@ -54,6 +54,8 @@ fn job_12_complete_gives_every_file_its_name_and_nothing_has_it_before() {
     desk.run_for(SECOND);
     assert_eq!((desk.state(job(1)), desk.delivered.len()), (JobState::Acknowledged, 3));
     assert!(desk.events.contains(&Event::JobTaken { job: job(1), is_partial: false }));
+    let is_valid = |file: &crate::engine::event::FileView| file.validation == Validation::Valid;
+    assert!(desk.files(job(1)).iter().all(is_valid), "JOB-17: nobody said anything against them");
     assert!(desk.open.is_empty() && desk.removed.is_empty(), "{:?} {:?}", desk.open, desk.removed);
 }
 
@@ -93,7 +95,7 @@ fn job_14_a_rename_that_fails_leaves_the_job_transferred_and_complete_can_be_rep
 }
 
 #[test]
-fn job_18_cancel_removes_parts_of_every_file_open_or_not() {
+fn job_18_and_job_t26_and_job_t17_cancel_removes_parts_of_every_file_open_or_not() {
     let mut desk = Desk::with(|config| config.queue.files_at_once = 1);
     desk.submit(job(1), wish(&["a", "b", "c"]));
     desk.run_for(Duration::from_millis(1_600));
@@ -156,7 +158,8 @@ fn job_t34_a_whole_job_is_suspended_and_resumed_without_network_traffic() {
 }
 
 #[test]
-fn job_5_a_broken_file_does_not_hold_up_the_others_and_ends_in_an_error_that_names_it() {
+fn job_5_and_job_6_and_job_29_and_job_t11_a_broken_file_does_not_hold_up_the_others_and_ends_in_an_error_that_names_it()
+ {
     let mut desk = Desk::new();
     desk.manners.insert(url("b"), Manner::Missing);
     desk.submit(job(1), wish(&["a", "b", "c"]));
@@ -190,7 +193,7 @@ fn job_23_complete_on_an_error_keeps_the_finished_files() {
 }
 
 #[test]
-fn file_13_a_prefix_is_replaced_in_every_file_and_finished_ones_are_not_fetched_again() {
+fn file_13_and_file_14_a_prefix_is_replaced_in_every_file_and_finished_ones_are_not_fetched_again() {
     let mut desk = Desk::with(|config| config.queue.files_at_once = 1);
     desk.manners.insert(url("b"), Manner::Away);
     desk.submit(job(1), wish(&["a", "b"]));
@@ -205,7 +208,7 @@ fn file_13_a_prefix_is_replaced_in_every_file_and_finished_ones_are_not_fetched_
 }
 
 #[test]
-fn job_t6_and_lim_1_after_two_quick_tries_a_job_waits_for_its_retry_delay() {
+fn job_t6_and_job_t12_and_lim_1_and_job_27_after_two_quick_tries_a_job_waits_for_its_retry_delay() {
     let mut desk = Desk::new();
     desk.manners.insert(url("a"), Manner::Away);
     desk.submit(job(1), JobSpec { retry_delay_s: 600, ..wish(&["a"]) });
@@ -236,7 +239,7 @@ fn job_t15_resume_tries_at_once() {
 }
 
 #[test]
-fn job_t13_a_network_that_comes_up_ends_every_wait() {
+fn job_t13_and_job_t18_and_job_26_and_job_31_a_network_that_comes_up_ends_every_wait() {
     use crate::engine::io::Input;
     let mut desk = Desk::new();
     desk.submit(job(1), wish(&["a"]));
@@ -267,7 +270,7 @@ fn job_t14_and_lim_2_no_progress_for_long_enough_is_an_error() {
 }
 
 #[test]
-fn job_24_without_a_no_progress_timeout_the_first_error_is_final() {
+fn job_24_and_job_25_without_a_no_progress_timeout_the_first_error_is_final() {
     for (no_progress_s, retry_delay_s) in [(0, 5), (10, 600)] {
         let mut desk = Desk::new();
         desk.manners.insert(url("a"), Manner::Away);
@@ -295,7 +298,7 @@ fn job_t29_and_lim_3_time_at_work_is_bounded_and_resume_gives_it_anew() {
 }
 
 #[test]
-fn job_t27_a_job_that_nobody_touches_for_ninety_days_is_cancelled() {
+fn job_t27_and_job_34_and_lim_4_a_job_that_nobody_touches_for_ninety_days_is_cancelled() {
     let day = Duration::from_secs(24 * 60 * 60);
     let mut desk = Desk::new();
     desk.submit(job(1), wish(&["a"]));
@@ -317,7 +320,7 @@ fn job_t27_a_job_that_nobody_touches_for_ninety_days_is_cancelled() {
 }
 
 #[test]
-fn d47_what_the_wall_clock_does_plays_no_role() {
+fn d47_t28_and_lim_25_what_the_wall_clock_does_plays_no_role() {
     for leap_days in [-400, 400] {
         let mut desk = Desk::new();
         desk.manners.insert(url("b"), Manner::Away);
@@ -334,7 +337,7 @@ fn d47_what_the_wall_clock_does_plays_no_role() {
 }
 
 #[test]
-fn job_32_everything_of_a_job_survives_a_restart() {
+fn job_32_and_file_8_everything_of_a_job_survives_a_restart() {
     let mut desk = Desk::with(|config| config.queue.files_at_once = 1);
     let description = "what it is for".to_owned();
     desk.submit(job(1), JobSpec { description, ..wish(&["a", "b"]) });
@@ -377,7 +380,7 @@ fn auto_complete_delivers_each_file_as_soon_as_it_is_whole() {
 }
 
 #[test]
-fn val_3_an_invalid_file_from_the_origin_is_an_error_and_resume_fetches_it_again() {
+fn val_3_and_job_t32_an_invalid_file_from_the_origin_is_an_error_and_resume_fetches_it_again() {
     let mut desk = Desk::new();
     desk.submit(job(1), wish(&["a", "b"]));
     desk.run_for(4 * SECOND);
@@ -407,7 +410,7 @@ fn val_2_nothing_is_said_of_a_file_that_is_not_whole() {
 }
 
 #[test]
-fn sec_1_and_d37_another_users_verbs_are_refused_and_an_administrators_are_not() {
+fn sec_1_d37_t23_another_users_verbs_are_refused_and_an_administrators_are_not() {
     let mut desk = Desk::new();
     desk.submit_as(job(1), wish(&["a"]), ME, false);
     for command in [
@@ -446,7 +449,8 @@ fn sec_6_an_administrator_takes_a_job_over_without_its_secrets() {
 }
 
 #[test]
-fn lim_7_and_8_one_job_too_many_is_refused_and_others_are_not_affected() {
+fn d39_t25_and_lim_7_and_lim_8_and_lim_26_and_lim_27_and_pol_12_one_job_too_many_is_refused_and_others_are_not_affected()
+ {
     let policy = Policy { jobs_per_user: Some(2), jobs_per_machine: Some(3), ..Policy::default() };
     let mut desk = Desk::with(|config| config.policy = policy.over(&Policy::default()));
     for number in 1..=2 {
@@ -470,7 +474,7 @@ fn lim_7_and_8_one_job_too_many_is_refused_and_others_are_not_affected() {
 }
 
 #[test]
-fn lim_9_a_set_of_too_many_files_adds_none() {
+fn d39_and_lim_9_and_pol_14_and_file_4_a_set_of_too_many_files_adds_none() {
     let policy = Policy { files_per_job: Some(2), ..Policy::default() };
     let mut desk = Desk::with(|config| config.policy = policy.over(&Policy::default()));
     desk.submit(job(1), wish(&["a", "b", "c"]));
@@ -513,4 +517,128 @@ fn file_16_mirrors_are_tried_when_the_first_url_says_no_or_nothing() {
         assert_eq!(desk.given.values().sum::<u64>(), LEN);
         assert_eq!(view.url, url("a"), "its remote name stays");
     }
+}
+
+#[test]
+fn job_1_and_job_9_jobs_are_told_apart_by_their_ids_alone() {
+    let mut desk = Desk::new();
+    desk.submit_as(job(1), wish(&["a"]), ME, false);
+    desk.submit_as(job(2), wish(&["b"]), ME, false);
+    assert_eq!(desk.view(job(1)).name, desk.view(job(2)).name);
+    desk.command(job(2), JobCommand::Cancel);
+    assert_eq!(desk.state(job(1)), JobState::Suspended);
+    desk.command(job(3), JobCommand::Resume);
+    assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::NotFound));
+}
+
+#[test]
+fn job_22_and_job_30_errors_are_counted_when_they_end_a_transfer_and_never_go_down() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), JobSpec { retry_delay_s: 5, ..wish(&["a"]) });
+    desk.run_for(Duration::from_millis(400));
+    desk.manners.insert(url("a"), Manner::Away);
+    desk.run_for(10 * SECOND);
+    let counted = desk.view(job(1)).error_count;
+    assert!(counted >= 1 && desk.state(job(1)) == JobState::TransientError, "{counted}");
+    desk.run_for(20 * SECOND);
+    assert!(desk.view(job(1)).error_count > counted, "again on every failed retry");
+    desk.manners.clear();
+    desk.run_for(10 * SECOND);
+    let view = desk.view(job(1));
+    assert_eq!(view.state, JobState::Transferred);
+    assert!(view.error_count > counted);
+    let error = view.error.expect("kept for the life of the job");
+    assert!(error.count >= 1 && error.first_unix_ms <= error.last_unix_ms);
+}
+
+#[test]
+fn job_28_progress_begins_the_no_progress_time_anew() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), JobSpec { no_progress_s: 100, retry_delay_s: 20, ..wish(&["a"]) });
+    for _ in 0..3 {
+        desk.manners.insert(url("a"), Manner::Away);
+        desk.run_for(5 * SECOND);
+        desk.run_for(60 * SECOND);
+        assert_eq!(desk.state(job(1)), JobState::TransientError);
+        desk.manners.insert(url("a"), Manner::Gives(70_000));
+        desk.command(job(1), JobCommand::Resume);
+        desk.run_for(Duration::from_millis(2_500));
+        assert_eq!(desk.state(job(1)), JobState::Transferring);
+    }
+}
+
+#[test]
+fn job_35_times_say_when_it_was_made_changed_and_whole() {
+    let mut desk = Desk::new();
+    desk.submit_as(job(1), wish(&["a"]), ME, false);
+    let made = desk.view(job(1)).times;
+    assert_eq!((made.created_unix_ms, made.transferred_unix_ms), (made.modified_unix_ms, None));
+    desk.run_for(SECOND);
+    desk.command(
+        job(1),
+        JobCommand::Change(Box::new(JobChange { name: Some("n".into()), ..JobChange::default() })),
+    );
+    let changed = desk.view(job(1)).times;
+    assert_eq!(changed.modified_unix_ms - made.modified_unix_ms, 1_000);
+    desk.command(job(1), JobCommand::Resume);
+    desk.run_for(3 * SECOND);
+    let whole = desk.view(job(1)).times;
+    assert!(whole.transferred_unix_ms.is_some_and(|at| at > changed.modified_unix_ms));
+    assert_eq!(whole.created_unix_ms, made.created_unix_ms);
+}
+
+#[test]
+fn job_36_and_file_18_sums_are_unknown_while_one_length_is_and_count_every_file() {
+    let mut desk = Desk::with(|config| config.queue.files_at_once = 1);
+    desk.submit(job(1), wish(&["a", "b"]));
+    desk.run_for(Duration::from_millis(500));
+    let view = desk.view(job(1));
+    assert_eq!((view.len, view.files_total, view.files_transferred), (None, 2, 0));
+    assert!(view.stored > 0 && view.bytes.origin >= view.stored);
+    desk.run_for(4 * SECOND);
+    let view = desk.view(job(1));
+    assert_eq!((view.len, view.stored, view.files_transferred), (Some(2 * LEN), 2 * LEN, 2));
+    let of_files: u64 = desk.files(job(1)).iter().map(|file| file.bytes.origin).sum();
+    assert_eq!((view.bytes.origin, of_files), (2 * LEN, 2 * LEN));
+    assert!(desk.files(job(1)).iter().all(|file| !file.from_peer));
+}
+
+#[test]
+fn job_t30_and_sched_3_a_toggled_permission_queues_a_job_and_it_goes_on() {
+    use crate::engine::io::Input;
+    use crate::job::PeerFlags;
+    let mut desk = Desk::new();
+    desk.submit(job(1), JobSpec { flags: PeerFlags::BOTH, ..wish(&["a"]) });
+    desk.run_for(Duration::from_millis(300));
+    assert_eq!(desk.state(job(1)), JobState::Transferring);
+    desk.events.clear();
+    desk.tell(Input::FlagsChanged(PeerFlags::BOTH));
+    let is_queued = |event: &Event| matches!(event, Event::JobChanged(view) if !matches!(view.state, JobState::Transferring));
+    assert!(desk.events.iter().any(is_queued), "it was queued, and had its turn again");
+    desk.run_for(3 * SECOND);
+    assert_eq!((desk.state(job(1)), desk.given[&url("a")] < LEN + 2 * 65_536), (JobState::Transferred, true));
+}
+
+#[test]
+fn job_t2_and_job_t4_and_job_t5_and_job_t9_a_job_runs_through_its_states_in_order() {
+    let mut desk = Desk::new();
+    desk.submit_as(job(1), wish(&["a"]), ME, false);
+    desk.command(job(1), JobCommand::Resume);
+    desk.run_for(3 * SECOND);
+    let mut states: Vec<JobState> = Vec::new();
+    for event in &desk.events {
+        if let Event::JobChanged(view) = event
+            && states.last() != Some(&view.state)
+        {
+            states.push(view.state);
+        }
+    }
+    let wanted = [
+        JobState::Suspended,
+        JobState::Queued,
+        JobState::Connecting,
+        JobState::Transferring,
+        JobState::Transferred,
+    ];
+    assert_eq!(states, wanted);
 }

@@ -96,7 +96,7 @@ fn a_priority_that_is_changed_counts_at_once() {
 }
 
 #[test]
-fn three_hundred_jobs_hold_few_files_open() {
+fn sched_9_three_hundred_jobs_hold_few_files_open() {
     let mut desk = Desk::new();
     for number in 0..300_u16 {
         let mut id = [9; 16];
