@@ -5,11 +5,25 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use super::args::Limit;
+
 /// Reads a rate in bytes per second: a number with `k`, `M`, `G` (1000) or `Ki`, `Mi`, `Gi` (1024), such as `2.5M`.
 pub(super) fn parse_rate(text: &str) -> Result<NonZeroU64, String> {
     let bad = || format!("{text:?} is not a rate: write bytes per second, such as 500k, 2.5M or 1Gi");
-    let number = text.trim_end_matches(|character: char| character.is_ascii_alphabetic() || character == '/');
-    let unit: u64 = match text[number.len()..].trim_end_matches("/s").trim_end_matches('B') {
+    parse_count(text.trim_end_matches("/s")).and_then(NonZeroU64::new).ok_or_else(bad)
+}
+
+/// Reads a rate, or `none`.
+pub(super) fn parse_limit(text: &str) -> Result<Limit, String> {
+    if text == "none" {
+        return Ok(Limit(None));
+    }
+    parse_rate(text).map(|rate| Limit(Some(rate)))
+}
+
+fn parse_count(text: &str) -> Option<u64> {
+    let number = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
+    let unit: u64 = match text[number.len()..].trim_end_matches('B') {
         "" => 1,
         "k" | "K" => 1_000,
         "M" => 1_000_000,
@@ -17,19 +31,18 @@ pub(super) fn parse_rate(text: &str) -> Result<NonZeroU64, String> {
         "Ki" => 1 << 10,
         "Mi" => 1 << 20,
         "Gi" => 1 << 30,
-        _ => return Err(bad()),
+        _ => return None,
     };
     let (whole, part) = number.split_once('.').unwrap_or((number, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if whole.is_empty() || part.len() > 9 || !digits(whole) || !digits(part) {
-        return Err(bad());
+        return None;
     }
-    let whole: u64 = whole.parse().map_err(|_| bad())?;
-    let scale = 10_u64.pow(u32::try_from(part.len()).map_err(|_| bad())?);
-    let part: u64 = if part.is_empty() { 0 } else { part.parse().map_err(|_| bad())? };
+    let whole: u64 = whole.parse().ok()?;
+    let scale = 10_u64.pow(u32::try_from(part.len()).ok()?);
+    let part: u64 = if part.is_empty() { 0 } else { part.parse().ok()? };
     let fraction = u128::from(part) * u128::from(unit) / u128::from(scale);
-    let rate = whole.checked_mul(unit).and_then(|rate| rate.checked_add(u64::try_from(fraction).ok()?));
-    rate.and_then(NonZeroU64::new).ok_or_else(bad)
+    whole.checked_mul(unit)?.checked_add(u64::try_from(fraction).ok()?)
 }
 
 /// Bytes with a unit of 1024 and one decimal, such as `64.0 MiB`.
@@ -53,6 +66,38 @@ pub(super) fn rate(count: u64, span: Duration) -> String {
     let micros = span.as_micros().max(1);
     let tenths = u128::from(count) * 10 / micros;
     format!("{}.{} MB/s", tenths / 10, tenths % 10)
+}
+
+/// Whole seconds in the largest unit that has none left over, such as `10 min` or `14 days`.
+pub(super) fn span(seconds: u64) -> String {
+    for (unit, len) in [("days", 86_400), ("h", 3_600), ("min", 60)] {
+        if seconds >= 2 * len && seconds.is_multiple_of(len) {
+            return format!("{} {unit}", seconds / len);
+        }
+    }
+    format!("{seconds} s")
+}
+
+/// A moment in milliseconds since 1970, as RFC 3339 writes it, in UTC and whole seconds.
+pub(super) fn moment(unix_ms: i64) -> String {
+    let seconds = unix_ms.div_euclid(1_000);
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Days are counted from the first of March of year 0, so that a leap day is the last of its year: eras have 400
+    // years and 146 097 days.
+    let day = days + 719_468;
+    let (era, of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let date = of_year - (153 * month + 2) / 5 + 1;
+    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    format!(
+        "{:04}-{month:02}-{date:02}T{:02}:{:02}:{:02}Z",
+        year + era * 400 + later,
+        second / 3_600,
+        second / 60 % 60,
+        second % 60
+    )
 }
 
 #[cfg(test)]
@@ -84,5 +129,35 @@ mod tests {
             assert_eq!(bytes(count), text);
         }
         assert_eq!(rate(10_000_000, Duration::from_secs(1)), "10.0 MB/s");
+    }
+
+    #[test]
+    fn a_limit_may_be_none() {
+        assert_eq!(parse_limit("none"), Ok(Limit(None)));
+        assert_eq!(parse_limit("2k"), Ok(Limit(NonZeroU64::new(2_000))));
+        assert!(parse_limit("no").is_err());
+    }
+
+    #[test]
+    fn moments_are_written_as_rfc_3339_does() {
+        for (unix_ms, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (951_782_400_000, "2000-02-29T00:00:00Z"),
+            (1_709_251_199_999, "2024-02-29T23:59:59Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00Z"),
+            (1_795_959_245_678, "2026-11-29T13:34:05Z"),
+        ] {
+            assert_eq!(moment(unix_ms), text);
+        }
+    }
+
+    #[test]
+    fn spans_are_written_in_the_unit_they_were_thought_in() {
+        for (seconds, text) in
+            [(0, "0 s"), (60, "60 s"), (600, "10 min"), (5, "5 s"), (1_209_600, "14 days"), (7_200, "2 h")]
+        {
+            assert_eq!(span(seconds), text);
+        }
     }
 }

@@ -2,10 +2,17 @@
 //!
 //! Knows: commands, flags and their help. Does not know: what commands do.
 
+mod job;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(super) use job::{
+    AddArgs, FileCommand, JobCommand, Limit, ListArgs, OneJob, Ranges, SetArgs, SettingArgs, SomeJobs,
+    ValidateArgs, WaitArgs, WatchArgs, WhyArgs,
+};
 
 /// Fetches files from neighbours and from their origin, every byte proved.
 #[derive(Parser, Debug)]
@@ -32,9 +39,12 @@ pub(super) enum Command {
     /// The computer's half of the permissions.
     #[command(subcommand)]
     Flags(FlagsCommand),
-    /// The running node's jobs.
+    /// Jobs: files that the running node fetches in the background, through restarts and lost networks.
     #[command(subcommand)]
     Job(JobCommand),
+    /// The files of a job.
+    #[command(subcommand)]
+    File(FileCommand),
     /// Show it all on this machine: a slow origin and five nodes that share a file.
     Demo(DemoArgs),
     /// Try out in a simulated world what many nodes would do: a scenario file, lived through in virtual time.
@@ -181,32 +191,6 @@ pub(super) enum FlagsCommand {
     },
 }
 
-#[derive(Subcommand, Debug)]
-pub(super) enum JobCommand {
-    /// List them.
-    List(AskArgs),
-    /// Show one.
-    Show(OneJob),
-    /// Say why its ranges came from where they came.
-    Why(OneJob),
-    /// Stop it for now; what was fetched stays.
-    Suspend(OneJob),
-    /// Let it go on.
-    Resume(OneJob),
-    /// Deliver its sealed file.
-    Complete(OneJob),
-    /// Give it up; nothing is left of it.
-    Cancel(OneJob),
-}
-
-#[derive(Args, Debug)]
-pub(super) struct OneJob {
-    /// The job's 32 hexadecimal digits, or enough of the first ones.
-    pub(super) id: String,
-    #[command(flatten)]
-    pub(super) ask: AskArgs,
-}
-
 #[derive(Args, Debug)]
 pub(super) struct DemoArgs {
     /// How large the file is.
@@ -257,5 +241,24 @@ mod tests {
     fn the_command_line_is_well_formed() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_every_argument_is_explained() {
+        use clap::CommandFactory;
+        fn look(command: &clap::Command, path: &str, silent: &mut Vec<String>) {
+            let path = format!("{path} {}", command.get_name());
+            if command.get_about().is_none() {
+                silent.push(path.clone());
+            }
+            let is_silent = |arg: &&clap::Arg| !arg.is_hide_set() && arg.get_help().is_none();
+            silent.extend(
+                command.get_arguments().filter(is_silent).map(|arg| format!("{path} {}", arg.get_id())),
+            );
+            command.get_subcommands().for_each(|inner| look(inner, &path, silent));
+        }
+        let mut silent = Vec::new();
+        look(&Cli::command(), "", &mut silent);
+        assert!(silent.is_empty(), "{silent:?}");
     }
 }

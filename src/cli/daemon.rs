@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::DaemonArgs;
 use super::exit::{Exit, Stop};
 use super::place::{self, SOCKET_NAME};
-use super::{get, reach, say, show, signals};
+use super::{get, reach, say, signals, words};
 use crate::config::Config;
 use crate::config::policy::POLICY_FILE;
 use crate::node::{FolderError, Node, NodeConfig, NodeError, NodeKind, OriginConfig};
@@ -42,7 +42,7 @@ pub(super) async fn run(args: DaemonArgs) -> Result<Exit, Stop> {
     if !(flags.client && flags.server) {
         say::line(format_args!(
             "flags: {} — `nearbits flags set client,server` lets jobs use peers and serve them",
-            show::flags_text(flags)
+            words::flags_text(flags)
         ));
     }
     tokio::select! {
@@ -58,7 +58,7 @@ pub(super) async fn run(args: DaemonArgs) -> Result<Exit, Stop> {
 
 fn config(args: &DaemonArgs, file: &Config) -> Result<NodeConfig, Stop> {
     let flags = match &args.flags {
-        Some(text) => Some(show::parse_flags(text)?),
+        Some(text) => Some(words::parse_flags(text).map_err(Stop::usage)?),
         None => file.flags,
     };
     let listen = [&args.listen, &file.peers.listen].into_iter().find(|list| !list.is_empty());

@@ -109,7 +109,12 @@ impl From<ClientError> for Stop {
                 ProblemKind::Conflict | ProblemKind::Fatal => Exit::Fatal,
             },
         };
-        Self::new(exit, error.to_string())
+        // The name under which `nearbits explain` tells more.
+        let name = match &error {
+            ClientError::Refused(Problem { code: Some(code), .. }) => format!(" ({})", code.name()),
+            _ => String::new(),
+        };
+        Self::new(exit, format!("{error}{name}"))
     }
 }
 

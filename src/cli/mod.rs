@@ -11,6 +11,7 @@ mod daemon;
 mod demo;
 mod exit;
 mod get;
+mod job;
 mod place;
 mod progress;
 mod reach;
@@ -19,7 +20,9 @@ mod show;
 mod signals;
 mod sim;
 mod summary;
+mod table;
 mod wish;
+mod words;
 
 use std::process::ExitCode;
 
@@ -85,7 +88,8 @@ async fn carry_out(command: Command) -> Result<Exit, Stop> {
         Command::Peer(command) => show::peer(command).await,
         Command::Cache(command) => show::cache(command).await,
         Command::Flags(command) => show::flags(command).await,
-        Command::Job(command) => show::job(command).await,
+        Command::Job(command) => job::run(command).await,
+        Command::File(command) => job::file(command).await,
         Command::Demo(args) => demo::run(&args).await,
         Command::Sim(args) => sim::run(args).await,
     }

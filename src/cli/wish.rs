@@ -17,7 +17,11 @@ use crate::node::parse_url;
 pub(super) fn spec(args: &GetArgs) -> Result<JobSpec, Stop> {
     parse_url(&args.url).map_err(|error| Stop::usage(error.to_string()))?;
     let limit = args.limit.as_deref().map(amount::parse_rate).transpose().map_err(Stop::usage)?;
-    let destination = destination(&args.url, args.output.as_deref())?;
+    let destination = match &args.output {
+        Some(path) => destination(&args.url, path)?,
+        None => destination(&args.url, Path::new("."))
+            .map_err(|stop| Stop::usage(format!("{} (-o PATH)", stop.line)))?,
+    };
     Ok(JobSpec {
         flags: if args.no_peers { PeerFlags::NONE } else { PeerFlags::BOTH },
         priority: Priority::Foreground,
@@ -46,21 +50,18 @@ fn digests(args: &GetArgs) -> Result<Vec<Digest>, Stop> {
         .collect()
 }
 
-/// Where the file goes: the named file, or the URL's last part in the named folder or in the current one.
-fn destination(url: &str, named: Option<&Path>) -> Result<PathBuf, Stop> {
-    let (folder, file) = match named {
-        Some(path) if path.is_dir() => (path, None),
-        Some(path) if path.as_os_str().is_empty() => return Err(Stop::usage("--output is empty")),
-        Some(path) => (path, Some(path)),
-        None => (Path::new("."), None),
-    };
-    if let Some(file) = file {
-        return place::absolute(file);
+/// Where the file goes: the named file, or the URL's last part in the named folder.
+pub(super) fn destination(url: &str, named: &Path) -> Result<PathBuf, Stop> {
+    if named.as_os_str().is_empty() {
+        return Err(Stop::usage("the destination is empty: name a file or a folder"));
+    }
+    if !named.is_dir() && !named.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return place::absolute(named);
     }
     let name = name_in(url).ok_or_else(|| {
-        Stop::usage(format!("{url} does not end in a file name: say where the file goes with -o PATH"))
+        Stop::usage(format!("{url} does not end in a file name: name the file it goes to, not only a folder"))
     })?;
-    place::absolute(&folder.join(name))
+    place::absolute(&named.join(name))
 }
 
 /// The last part of a URL's path, if it is a plain file name. A server's idea of a name is never asked for.

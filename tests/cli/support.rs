@@ -34,6 +34,12 @@ impl Ran {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
+    /// The objects of `--json`, one a line.
+    pub(crate) fn json_lines(&self) -> Vec<serde_json::Value> {
+        let lines = self.out.lines().map(serde_json::from_str);
+        lines.collect::<Result<_, _>>().unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
     /// Its one line of error, with the exit code it must have.
     pub(crate) fn error_line(&self, code: i32) -> &str {
         assert_eq!(self.code, code, "{self:?}");
@@ -122,6 +128,19 @@ impl Home {
         command
     }
 
+    /// A command to the node on this home's `state`.
+    pub(crate) async fn say(&self, args: &[&str]) -> Ran {
+        let state = self.text("state");
+        run(self.path(), &[args, &["--state-dir", &state]].concat()).await
+    }
+
+    /// The id that a `job add` prints.
+    pub(crate) async fn add(&self, args: &[&str]) -> String {
+        let ran = self.say(&[&["job", "add"], args].concat()).await;
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+        ran.out.trim().to_owned()
+    }
+
     /// Names in the folder that begin like this.
     pub(crate) fn names(&self, start: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.path()).expect("the folder is there");
@@ -160,7 +179,7 @@ pub(crate) enum Twist {
     Gzip,
 }
 
-/// An HTTP origin with one file at `/file.bin`; everything else is 404.
+/// An HTTP origin with one file, at `/file.bin` and at `/…/file.bin`; everything else is 404.
 pub(crate) struct Origin {
     address: SocketAddr,
     sent: Arc<AtomicU64>,
@@ -202,6 +221,16 @@ impl Origin {
         format!("http://{}/file.bin", self.address)
     }
 
+    /// The same file under another name.
+    pub(crate) fn url_in(&self, folder: &str) -> String {
+        format!("http://{}/{folder}/file.bin", self.address)
+    }
+
+    /// Where there is no file.
+    pub(crate) fn missing_url(&self) -> String {
+        format!("http://{}/missing", self.address)
+    }
+
     /// Body bytes that went out.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Ordering::SeqCst)
@@ -232,7 +261,7 @@ async fn serve(
             held.extend_from_slice(&more[..len]);
         }
         let request = String::from_utf8_lossy(&std::mem::take(&mut held)).to_lowercase();
-        if !request.contains(" /file.bin ") {
+        if !request.contains("/file.bin ") {
             stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await?;
             continue;
         }

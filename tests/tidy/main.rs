@@ -84,6 +84,7 @@ const KEPT_CRATES: &[(&str, &[&str])] = &[
     ("hyper_util", &["origin", "control"]),
     ("axum", &["control"]),
     ("clap", &["cli"]),
+    ("csv", &["cli"]),
     ("indicatif", &["cli"]),
     ("comfy_table", &["cli"]),
     ("anyhow", &["cli", "main"]),

@@ -1,0 +1,78 @@
+//! Jobs of a running node: made, looked at, changed, waited for.
+//!
+//! Knows: which command does what; how a job is told from others. Does not know: how a job comes along.
+
+mod add;
+mod change;
+mod files;
+mod find;
+mod list;
+mod set;
+mod show;
+mod sources;
+mod verbs;
+mod wait;
+mod watch;
+mod why;
+
+use super::amount;
+use super::args::{FileCommand, JobCommand};
+use super::exit::{Exit, Stop};
+use crate::control::api::{JobState, JobView, Verb};
+
+pub(super) async fn run(command: JobCommand) -> Result<Exit, Stop> {
+    match command {
+        JobCommand::Add(args) => add::run(*args).await,
+        JobCommand::List(args) => list::run(&args).await,
+        JobCommand::Show(one) => show::run(&one).await,
+        JobCommand::Set(args) => set::run(*args).await,
+        JobCommand::Take(some) => verbs::run(&some, Verb::Take).await,
+        JobCommand::Suspend(some) => verbs::run(&some, Verb::Suspend).await,
+        JobCommand::Resume(some) => verbs::run(&some, Verb::Resume).await,
+        JobCommand::Complete(some) => verbs::run(&some, Verb::Complete).await,
+        JobCommand::Cancel(some) => verbs::run(&some, Verb::Cancel).await,
+        JobCommand::Wait(args) => wait::run(&args).await,
+        JobCommand::Watch(args) => watch::run(&args).await,
+        JobCommand::Why(args) => why::run(&args).await,
+    }
+}
+
+pub(super) async fn file(command: FileCommand) -> Result<Exit, Stop> {
+    match command {
+        FileCommand::List(one) => files::list(&one).await,
+        FileCommand::Validate(args) => files::validate(&args).await,
+    }
+}
+
+/// The digits by which people know a job.
+fn short(view: &JobView) -> String {
+    view.id.to_string().chars().take(8).collect()
+}
+
+/// The job in a line about it: its first digits and its name.
+fn called(view: &JobView) -> String {
+    format!("{} {}", short(view), view.name)
+}
+
+/// Why it stands where it stands; empty if there is nothing to say.
+fn reason(view: &JobView) -> &str {
+    let is_stuck = matches!(view.state, JobState::Error | JobState::TransientError);
+    match &view.error {
+        Some(error) if is_stuck && view.reason.is_empty() => &error.message,
+        _ => &view.reason,
+    }
+}
+
+/// The same behind what was said already.
+fn because(view: &JobView) -> String {
+    let reason = reason(view);
+    if reason.is_empty() { String::new() } else { format!(", {reason}") }
+}
+
+/// What is there of what is wanted.
+fn stored(view: &JobView) -> String {
+    match view.len {
+        Some(len) => format!("{} of {}", amount::bytes(view.stored), amount::bytes(len)),
+        None => amount::bytes(view.stored),
+    }
+}

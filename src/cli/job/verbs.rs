@@ -1,0 +1,73 @@
+//! Suspend, resume, complete, cancel, take: one word for one job or for many.
+//!
+//! Knows: what is said of each, and which exit code follows. Does not know: when a command holds; the node says that.
+
+use serde::Serialize;
+
+use super::called;
+use super::find::find;
+use crate::cli::args::SomeJobs;
+use crate::cli::exit::{Exit, Stop};
+use crate::cli::{reach, say, table};
+use crate::control::api::{Code, CommandDone, JobView, Verb};
+use crate::control::client::Client;
+
+/// A job after a command, as JSON: the job, and what a completion left out.
+#[derive(Serialize)]
+struct Done<'a> {
+    #[serde(flatten)]
+    job: &'a JobView,
+    partial: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<Code>,
+}
+
+/// Commands every job in turn. What is refused of one does not keep the others; the first refusal is the exit code.
+pub(super) async fn run(some: &SomeJobs, verb: Verb) -> Result<Exit, Stop> {
+    let client = reach::running(&some.ask.place).await?;
+    let mut exit = Exit::Done;
+    for text in &some.jobs {
+        let came_out = match command(&client, text, verb).await {
+            Ok(done) => told(&done, verb, some.ask.json)?,
+            Err(stop) if some.jobs.len() == 1 => return Err(stop),
+            Err(stop) => {
+                eprintln!("nearbits: {text}: {}", stop.line);
+                stop.exit
+            }
+        };
+        if exit == Exit::Done {
+            exit = came_out;
+        }
+    }
+    Ok(exit)
+}
+
+async fn command(client: &Client, text: &str, verb: Verb) -> Result<CommandDone, Stop> {
+    let id = find(client, text).await?.id;
+    Ok(client.command(id, verb).await?)
+}
+
+fn told(done: &CommandDone, verb: Verb, is_json: bool) -> Result<Exit, Stop> {
+    let exit = if done.partial { Exit::Partial } else { Exit::Done };
+    if is_json {
+        table::json_line(&Done { job: &done.job, partial: done.partial, code: done.code })?;
+    } else {
+        say::line(format_args!("{}: {}", called(&done.job), sentence(done, verb)));
+    }
+    Ok(exit)
+}
+
+fn sentence(done: &CommandDone, verb: Verb) -> String {
+    let JobView { state, files_total, files_transferred, owner, .. } = &done.job;
+    match verb {
+        Verb::Suspend => format!("{}; what was fetched stays", state.name()),
+        Verb::Resume => state.name().to_owned(),
+        Verb::Complete if done.partial => format!(
+            "{}, in part: {files_transferred} of {files_total} files have their final names, the others are given up",
+            state.name()
+        ),
+        Verb::Complete => format!("{}: all files have their final names", state.name()),
+        Verb::Cancel => format!("{}; nothing is left of it", state.name()),
+        Verb::Take => format!("belongs to user {owner} now; its header lines are removed"),
+    }
+}

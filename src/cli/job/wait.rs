@@ -1,0 +1,108 @@
+//! `job wait`: until nothing more happens by itself.
+//!
+//! Knows: when a job is settled, and which exit code that is. Does not know: how it gets there.
+
+use std::time::Duration;
+
+use super::find::find_all;
+use super::{because, called};
+use crate::cli::args::WaitArgs;
+use crate::cli::exit::{Exit, Stop};
+use crate::cli::{reach, say, signals, table};
+use crate::control::api::{Class, Code, JobState, JobView};
+use crate::control::client::Client;
+
+pub(super) async fn run(args: &WaitArgs) -> Result<Exit, Stop> {
+    let client = reach::running(&args.ask.place).await?;
+    let jobs = find_all(&client, &args.jobs).await?;
+    let all = async {
+        let mut exit = Exit::Done;
+        // One after the other: all are through when the slowest is.
+        for job in &jobs {
+            let (view, came_out) = settled(&client, job).await?;
+            told(&view, args.ask.json)?;
+            if exit == Exit::Done {
+                exit = came_out;
+            }
+        }
+        Ok(exit)
+    };
+    let patience = args.timeout.map(Duration::from_secs);
+    tokio::select! {
+        exit = all => exit,
+        () = over(patience) => {
+            let line = format!("not settled after {} s; the jobs go on", args.timeout.unwrap_or_default());
+            Err(Stop::new(Exit::Transient, line))
+        }
+        () = signals::interrupted() => Err(Stop::new(Exit::Interrupted, "interrupted; the jobs go on")),
+    }
+}
+
+/// Follows one job until it is settled.
+async fn settled(client: &Client, job: &JobView) -> Result<(JobView, Exit), Stop> {
+    let delivers_itself = client.spec(job.id).await?.auto_complete;
+    let mut events = client.follow(job.id).await?;
+    while let Some(view) = events.next().await? {
+        if let Some(exit) = outcome(&view, delivers_itself) {
+            return Ok((view, exit));
+        }
+    }
+    Err(Stop::new(Exit::Fatal, format!("{}: the node stopped telling of the job", called(job))))
+}
+
+async fn over(patience: Option<Duration>) {
+    match patience {
+        Some(patience) => tokio::time::sleep(patience).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn told(view: &JobView, is_json: bool) -> Result<(), Stop> {
+    if is_json {
+        return table::json_line(view);
+    }
+    say::line(format_args!("{}: {}{}", called(view), view.state.name(), because(view)));
+    Ok(())
+}
+
+/// How a job came out for whoever waits for it; `None` while it goes on by itself. A failure that may pass is waited
+/// for: the node tries again.
+pub(super) fn outcome(view: &JobView, delivers_itself: bool) -> Option<Exit> {
+    match view.state {
+        JobState::Acknowledged => Some(Exit::Done),
+        JobState::Transferred => (!delivers_itself).then_some(Exit::Done),
+        JobState::Suspended | JobState::Cancelled => Some(Exit::Partial),
+        JobState::Error => Some(match view.error.as_ref().map(|error| error.code) {
+            Some(Code::Http(404 | 410)) => Exit::NotFound,
+            // It was tried for as long as it may be, and may pass all the same.
+            Some(code) if matches!(code.class(), Class::Transient | Class::Waits) => Exit::Transient,
+            _ => Exit::of_failed(view.failure, &view.reason),
+        }),
+        JobState::Queued | JobState::Connecting | JobState::Transferring | JobState::TransientError => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::api::{Context, Failure, JobError};
+
+    #[test]
+    fn the_exit_code_says_how_a_job_came_out() {
+        let of = |state, at_once| outcome(&JobView { state, ..JobView::default() }, at_once);
+        assert_eq!(of(JobState::Transferred, false), Some(Exit::Done));
+        assert_eq!(of(JobState::Transferred, true), None, "it is about to be delivered");
+        assert_eq!(of(JobState::Acknowledged, true), Some(Exit::Done));
+        assert_eq!(of(JobState::Cancelled, false), Some(Exit::Partial));
+        assert_eq!(of(JobState::TransientError, false), None, "it is tried again");
+        let failed = |failure, code: Option<Code>| {
+            let error = code.map(|code| JobError::new(code, Context::RemoteFile, String::new(), 0));
+            let state = JobState::Error;
+            outcome(&JobView { state, failure: Some(failure), error, ..JobView::default() }, false)
+        };
+        assert_eq!(failed(Failure::Fatal, Some(Code::Http(404))), Some(Exit::NotFound));
+        assert_eq!(failed(Failure::Integrity, Some(Code::ValidationFailed)), Some(Exit::Integrity));
+        assert_eq!(failed(Failure::Fatal, Some(Code::ConnectFailure)), Some(Exit::Transient));
+        assert_eq!(failed(Failure::Denied, None), Some(Exit::Denied));
+    }
+}

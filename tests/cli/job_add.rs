@@ -1,0 +1,186 @@
+//! Jobs that are made at the command line: from pairs, lists, tables.
+//!
+//! Knows: `job add`. Does not know: how jobs come along.
+
+use crate::support::{Daemon, Home, Origin, payload, sha256};
+
+const LEN: usize = 200_000;
+
+/// A daemon, an origin with a file, and the file.
+async fn stage() -> (Home, Daemon, Origin, Vec<u8>) {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let file = payload(LEN);
+    let origin = Origin::start(file.clone()).await;
+    (home, daemon, origin, file)
+}
+
+#[tokio::test]
+async fn cli_2_a_job_is_made_fetched_and_delivered_where_it_belongs() {
+    let (home, daemon, origin, file) = stage().await;
+    std::fs::create_dir(home.join("folder")).unwrap();
+    // A relative name, a folder, and a folder that is not there yet.
+    let (one, two, three) = (origin.url(), origin.url_in("b"), origin.url_in("c"));
+    let pairs = [&one, "plain", &two, "folder", &three, "new/"];
+    let more = ["--create-dirs", "--auto-complete", "--sha256", &sha256(&file)];
+    let ran = home.say(&[&["job", "add"], &pairs[..], &more[..]].concat()).await;
+    assert!(ran.error_line(2).contains("for one file"), "{ran:?}");
+    let id = home.add(&[&pairs[..], &more[..2]].concat()).await;
+    assert_eq!(id.len(), 32, "the id and nothing else: {id}");
+    let waited = home.say(&["job", "wait", &id]).await;
+    assert_eq!(waited.code, 0, "{waited:?}");
+    for name in ["plain", "folder/file.bin", "new/file.bin"] {
+        assert_eq!(std::fs::read(home.join(name)).unwrap(), file, "{name}");
+    }
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn cli_1_a_suspended_job_begins_when_it_is_told_to() {
+    let (home, daemon, origin, _) = stage().await;
+    let id = home.add(&[&origin.url(), "f", "--suspended", "--name", "update"]).await;
+    let shown = home.say(&["job", "show", &id[..8], "--json"]).await.json();
+    assert_eq!((&shown["state"], &shown["name"]), (&"suspended".into(), &"update".into()));
+    assert_eq!(home.say(&["job", "resume", "update"]).await.code, 0);
+    assert_eq!(home.say(&["job", "wait", "update"]).await.code, 0);
+    assert!(!home.join("f").exists(), "it waits to be completed");
+    assert_eq!(home.say(&["job", "complete", "update"]).await.code, 0);
+    assert_eq!(std::fs::metadata(home.join("f")).unwrap().len(), 200_000);
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn file_4_of_a_job_all_files_are_taken_or_none() {
+    let (home, daemon, origin, _) = stage().await;
+    let ran = home.say(&["job", "add", &origin.url(), "f", &origin.url_in("b"), "f"]).await;
+    assert!(ran.error_line(2).contains("the same destination"), "{ran:?}");
+    assert_eq!(home.say(&["job", "list", "--json"]).await.json(), serde_json::json!([]));
+    // The same of files that are added later.
+    let id = home.add(&[&origin.url(), "f", "--suspended"]).await;
+    let ran =
+        home.say(&["job", "add", "--to", &id, &origin.url_in("b"), "g", &origin.url_in("c"), "f"]).await;
+    assert_ne!(ran.code, 0, "{ran:?}");
+    assert_eq!(home.say(&["file", "list", &id, "--json"]).await.json().as_array().unwrap().len(), 1);
+    assert_eq!(home.add(&["--to", &id, &origin.url_in("b"), "g", &origin.url_in("c"), "h"]).await, id);
+    let files = home.say(&["file", "list", &id, "--json"]).await.json();
+    let names = files.as_array().unwrap().iter().map(|file| file["destination"].as_str().unwrap().to_owned());
+    assert_eq!(names.collect::<Vec<_>>(), ["f", "g", "h"].map(|name| home.text(name)));
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn cli_3_a_list_file_has_a_pair_a_line() {
+    let (home, daemon, origin, file) = stage().await;
+    let text = format!("# two files\n{} one\n\n{} two words\n", origin.url(), origin.url_in("b"));
+    std::fs::write(home.join("list"), text).unwrap();
+    let id = home.add(&["--file-list", "list", "--auto-complete"]).await;
+    assert_eq!(home.say(&["job", "wait", &id]).await.code, 0);
+    assert_eq!(std::fs::read(home.join("two words")).unwrap(), file);
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn rng_1_ranges_make_a_file_of_parts() {
+    let (home, daemon, origin, file) = stage().await;
+    let ran = home.say(&["job", "add", &origin.url(), "f", "--ranges", "0:10,5:10"]).await;
+    assert!(ran.error_line(2).contains("BG_E_OVERLAPPING_RANGES"), "{ran:?}");
+    let id = home.add(&[&origin.url(), "f", "--ranges", "150000:eof,1000:2000", "--auto-complete"]).await;
+    assert_eq!(home.say(&["job", "wait", &id]).await.code, 0);
+    assert_eq!(std::fs::read(home.join("f")).unwrap(), [&file[150_000..], &file[1_000..3_000]].concat());
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn cli_39_a_table_is_one_job_of_many_files() {
+    let (home, daemon, origin, file) = stage().await;
+    let digest = sha256(&file);
+    let text = format!(
+        "Source,Destination,Digest\n{},one,{digest}\n{},\"two, too\",\n",
+        origin.url(),
+        origin.url_in("b")
+    );
+    std::fs::write(home.join("table.csv"), text).unwrap();
+    let added = home.say(&["job", "add", "--csv", "table.csv", "--auto-complete", "--json"]).await.json();
+    assert_eq!(added["files"], 2, "{added}");
+    assert_eq!(home.say(&["job", "wait", added["id"].as_str().unwrap()]).await.code, 0);
+    assert_eq!(std::fs::read(home.join("two, too")).unwrap(), file);
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn cli_39_a_table_is_a_job_a_line_and_a_bad_line_does_not_keep_the_others() {
+    let (home, daemon, origin, file) = stage().await;
+    let text = format!(
+        "{},one,{}\n{},missing/folder/two\n{},three\n",
+        origin.url(),
+        "0".repeat(64),
+        origin.url_in("b"),
+        origin.url_in("c")
+    );
+    std::fs::write(home.join("table.csv"), text).unwrap();
+    let ran = home.say(&["job", "add", "--csv", "table.csv", "--per-line", "--auto-complete"]).await;
+    assert_eq!((ran.code, ran.out.lines().count()), (3, 2), "{ran:?}");
+    assert!(ran.err.starts_with("nearbits: table.csv:2: "), "{ran:?}");
+    let ids: Vec<&str> = ran.out.lines().collect();
+    // The digest of the first one is wrong.
+    let waited = home.say(&["job", "wait", ids[0]]).await;
+    assert_eq!(waited.code, 8, "{waited:?}");
+    assert_eq!(home.say(&["job", "wait", ids[1]]).await.code, 0);
+    assert_eq!(std::fs::read(home.join("three")).unwrap(), file);
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn a_mirror_is_asked_when_the_url_says_no() {
+    let (home, daemon, origin, file) = stage().await;
+    let mirror = origin.url();
+    let args =
+        [&origin.missing_url(), "f", "--mirror", &mirror, "--sha256", &sha256(&file), "--auto-complete"];
+    let id = home.add(&args).await;
+    let waited = home.say(&["job", "wait", &id]).await;
+    assert_eq!(waited.code, 0, "{waited:?}");
+    assert_eq!(std::fs::read(home.join("f")).unwrap(), file);
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn lim_2_a_job_that_may_not_try_again_is_in_error_at_once() {
+    let (home, daemon, _, _) = stage().await;
+    let id = home.add(&["http://127.0.0.1:1/f", "f", "--no-progress-timeout", "0"]).await;
+    let waited = home.say(&["job", "wait", &id, "--timeout", "60"]).await;
+    assert!(waited.code == 4 && waited.out.contains(": error, http://127.0.0.1:1: "), "{waited:?}");
+    let shown = home.say(&["job", "show", &id, "--json"]).await.json();
+    assert_eq!((&shown["state"], &shown["error"]["code"]), (&"error".into(), &"BG_E_CONNECT_FAILURE".into()));
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_an_add_is_one_line() {
+    let (home, daemon, origin, _) = stage().await;
+    std::fs::write(home.join("headers"), "X-Secret s3cr3t\n").unwrap();
+    let url = origin.url();
+    for (args, code, says) in [
+        (vec![], 2, "no file is named"),
+        (vec![url.as_str()], 2, "only one half"),
+        (vec!["ftp://a.test/f", "f"], 2, "ftp"),
+        (vec![&url, "f", "--limit", "fast"], 2, "is not a rate"),
+        (vec![&url, "f", "--priority", "urgent"], 2, "urgent"),
+        (vec![&url, "f", "--ranges", "1-2"], 2, "OFFSET:LENGTH"),
+        (vec![&url, "f", "--peers", "all"], 2, "no flags"),
+        (vec![&url, "f", "--notify", "often"], 2, "no event"),
+        (vec![&url, "f", "--sha256", "abc"], 2, "--sha256"),
+        (vec![&url, "f", "--digest", "md5:abc"], 2, "ALGORITHM:HEX"),
+        (vec![&url, "f", "--header-file", "headers"], 2, "line 1"),
+        (vec![&url, "f", "--header-file", "none"], 2, "cannot be read"),
+        (vec!["--file-list", "none"], 2, "cannot be read"),
+        (vec!["--csv", "none", "--per-line", "--suspended", &url, "f"], 2, "cannot be used with"),
+        (vec!["--to", "none", &url, "f"], 7, "job list"),
+        (vec![&url, "missing/f"], 6, "missing"),
+        (vec!["http://127.0.0.1:1/", "."], 2, "file name"),
+    ] {
+        let ran = home.say(&[&["job", "add"], &args[..]].concat()).await;
+        assert!(ran.error_line(code).contains(says), "{args:?}: {ran:?}");
+        assert!(!ran.err.contains("s3cr3t") && ran.out.is_empty(), "{ran:?}");
+    }
+    daemon.kill().await;
+}

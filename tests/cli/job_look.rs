@@ -1,0 +1,113 @@
+//! Looking at jobs: `job list`, `job show`, `job why`, `file list`.
+//!
+//! Knows: what people and programs read of jobs. Does not know: how jobs come along.
+
+use crate::support::{Daemon, Home, Origin, payload};
+
+fn names(jobs: &serde_json::Value) -> Vec<&str> {
+    jobs.as_array().unwrap().iter().map(|job| job["name"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn cli_6_cli_36_jobs_are_listed_by_state_and_by_pattern() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    for name in ["alpha", "beta", "gamma"] {
+        home.add(&["http://127.0.0.1:9/f", name, "--suspended", "--name", name]).await;
+    }
+    home.say(&["job", "cancel", "beta"]).await;
+    let list = async |more: &[&str]| home.say(&[&["job", "list", "--json"], more].concat()).await.json();
+    assert_eq!(names(&list(&["--state", "SUSPENDED", "--name", "[a-b]*"]).await), ["alpha"]);
+    assert_eq!(names(&list(&["--name", "*a*m*", "--all-users"]).await), ["gamma"]);
+    assert_eq!(names(&list(&[]).await), ["alpha", "beta", "gamma"], "in the order they were made");
+    assert_eq!(names(&list(&["--state", "cancelled"]).await), ["beta"]);
+    let table = home.say(&["job", "list", "--all-users"]).await;
+    for word in ["owner", "alpha", "suspended", "normal", "0/1"] {
+        assert!(table.out.contains(word), "{word}: {}", table.out);
+    }
+    assert_eq!(home.say(&["job", "list", "--name", "z*"]).await.out.trim(), "no job is like this");
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn cli_7_cli_9_cli_10_a_job_is_shown_with_all_that_is_known_of_it() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let file = payload(100_000);
+    let origin = Origin::start(file.clone()).await;
+    let url = origin.url();
+    let args = [&url, "f", "--name", "update", "--description", "for Tuesday", "--peers", "client"];
+    let ran = home.say(&[&["job", "add"], &args[..]].concat()).await;
+    assert!(ran.code == 0 && ran.err.contains("nearbits flags set"), "{ran:?}");
+    assert_eq!(home.say(&["job", "wait", "update"]).await.code, 0);
+    let shown = home.say(&["job", "show", "update", "--json"]).await.json();
+    assert_eq!(
+        (&shown["state"], &shown["len"], &shown["stored"]),
+        (&"transferred".into(), &100_000.into(), &100_000.into())
+    );
+    assert_eq!((&shown["files-total"], &shown["files-transferred"]), (&1.into(), &1.into()));
+    assert_eq!(shown["spec"]["description"], "for Tuesday");
+    assert_eq!(shown["spec"]["flags"], serde_json::json!({"client": true, "server": false}));
+    assert_eq!(shown["files"][0]["phase"], "whole");
+    for time in ["created-unix-ms", "modified-unix-ms", "transferred-unix-ms"] {
+        assert!(shown["times"][time].as_i64().unwrap() > 1_700_000_000_000, "{time}");
+    }
+    let text = home.say(&["job", "show", "update"]).await.out;
+    for words in ["for Tuesday", "transferred", "retry delay", "10 min", "14 days", "f", "Z"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn cli_11_an_error_is_shown_with_its_code_and_what_to_do() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let origin = Origin::start(payload(10)).await;
+    let id = home.add(&[&origin.missing_url(), "f"]).await;
+    assert_eq!(home.say(&["job", "wait", &id]).await.code, 7);
+    let shown = home.say(&["job", "show", &id, "--json"]).await.json();
+    assert_eq!(
+        (&shown["error"]["code"], &shown["error"]["status"]),
+        (&"BG_E_HTTP_ERROR_404".into(), &404.into())
+    );
+    assert_eq!(shown["error-count"], 1);
+    assert!(shown["advice"].as_str().unwrap().contains("URL"), "{shown}");
+    let text = home.say(&["job", "show", &id]).await.out;
+    assert!(text.contains("BG_E_HTTP_ERROR_404 (0x80190194)") && text.contains("what to do"), "{text}");
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn why_tells_who_was_asked_and_which_half_of_a_permission_was_missing() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let file = payload(100_000);
+    let origin = Origin::start(file.clone()).await;
+    let id = home.add(&[&origin.url(), "f", &origin.url_in("b"), "g"]).await;
+    assert_eq!(home.say(&["job", "wait", &id]).await.code, 0);
+    let text = home.say(&["job", "why", &id]).await.out;
+    assert!(text.contains("the job allows none, the computer none: none holds"), "{text}");
+    assert!(text.contains("file 1: ") && text.contains(" origin: "), "{text}");
+    let decisions = home.say(&["job", "why", &id, "--file", "1", "--json"]).await.json();
+    let decisions = decisions.as_array().unwrap();
+    assert!(!decisions.is_empty() && decisions.iter().all(|made| made["file"] == 1), "{decisions:?}");
+    let ran = home.say(&["job", "why", &id, "--file", "2"]).await;
+    assert!(ran.error_line(7).contains("2 files"), "{ran:?}");
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn cli_25_files_are_listed_with_where_their_bytes_are() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let id = home.add(&["http://127.0.0.1:9/a", "f", "http://127.0.0.1:9/b", "g", "--suspended"]).await;
+    let files = home.say(&["file", "list", &id, "--json"]).await.json();
+    assert_eq!((&files[1]["index"], &files[1]["url"]), (&1.into(), &"http://127.0.0.1:9/b".into()));
+    let temp = files[1]["temp-path"].as_str().unwrap();
+    assert!(temp.starts_with(home.path().to_str().unwrap()) && !temp.ends_with("/g"), "{temp}");
+    assert_eq!((&files[1]["validation"], &files[1]["from-peer"]), (&"unknown".into(), &false.into()));
+    let text = home.say(&["file", "list", &id]).await.out;
+    assert!(text.contains("waiting") && text.contains("http://127.0.0.1:9/b"), "{text}");
+    daemon.kill().await;
+}

@@ -1,0 +1,104 @@
+//! Commands to jobs: suspend, resume, complete, cancel, take, and verdicts on files.
+//!
+//! Knows: exit codes and what is left on the disk. Does not know: states' table.
+
+use crate::support::{Daemon, Home, Origin, payload};
+
+#[tokio::test]
+async fn cli_4_cli_37_several_jobs_are_commanded_at_once() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let origin = Origin::slow(payload(20_000_000), 100_000).await;
+    for name in ["a", "b"] {
+        home.add(&[&origin.url(), name, "--name", name]).await;
+    }
+    let ran = home.say(&["job", "suspend", "a", "b", "--json"]).await;
+    let states: Vec<_> = ran.json_lines().iter().map(|job| job["state"].clone()).collect();
+    assert_eq!(states, ["suspended", "suspended"], "{ran:?}");
+    // Suspending what is suspended is no error (CLI-37); what is not there does not keep the others.
+    let ran = home.say(&["job", "resume", "a", "nobody", "b"]).await;
+    assert_eq!((ran.code, ran.out.lines().count(), ran.err.lines().count()), (7, 2, 1), "{ran:?}");
+    let ran = home.say(&["job", "cancel", "a", "b"]).await;
+    assert!(ran.code == 0 && ran.out.contains("nothing is left of it"), "{ran:?}");
+    assert_eq!(home.names(".").len(), 0, "{:?}", home.names("."));
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn cli_31_a_name_that_fits_several_jobs_is_refused_with_their_ids() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let one = home.add(&["http://127.0.0.1:9/f", "f", "--suspended", "--name", "update"]).await;
+    let two = home.add(&["http://127.0.0.1:9/f", "g", "--suspended", "--name", "update"]).await;
+    let ran = home.say(&["job", "cancel", "update"]).await;
+    let line = ran.error_line(2);
+    assert!(line.contains(&one[..8]) && line.contains(&two[..8]), "{line}");
+    assert_eq!(home.say(&["job", "cancel", &one[..10]]).await.code, 0);
+    // The other one is the only one now that is not over.
+    assert_eq!(home.say(&["job", "cancel", "update"]).await.code, 0);
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn job_12_a_completion_in_part_is_told_and_has_its_own_exit_code() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let origin = Origin::start(payload(50_000)).await;
+    let id = home.add(&[&origin.url(), "good", &origin.missing_url(), "bad", "--name", "two"]).await;
+    assert_eq!(home.say(&["job", "wait", &id]).await.code, 7);
+    let ran = home.say(&["job", "complete", &id, "--json"]).await;
+    assert_eq!(ran.code, 3, "{ran:?}");
+    let done = &ran.json_lines()[0];
+    assert_eq!((&done["partial"], &done["code"]), (&true.into(), &"BG_S_PARTIAL_COMPLETE".into()), "{done}");
+    assert_eq!(done["state"], "acknowledged");
+    assert!(home.join("good").exists() && !home.join("bad").exists());
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn job_t28_a_job_that_is_over_takes_no_command() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let id = home.add(&["http://127.0.0.1:9/f", "f", "--suspended"]).await;
+    assert_eq!(home.say(&["job", "cancel", &id]).await.code, 0);
+    for verb in ["resume", "suspend", "complete", "cancel"] {
+        let ran = home.say(&["job", verb, &id]).await;
+        assert!(ran.error_line(5).contains("(BG_E_INVALID_STATE)"), "{verb}: {ran:?}");
+    }
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn cli_25_val_2_a_verdict_on_a_file_counts() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let origin = Origin::start(payload(50_000)).await;
+    let id = home.add(&[&origin.url(), "f"]).await;
+    assert_eq!(home.say(&["job", "wait", &id]).await.code, 0);
+    let ran = home.say(&["file", "validate", &id, "0"]).await;
+    assert!(ran.error_line(2).contains("--valid"), "{ran:?}");
+    let ran = home.say(&["file", "validate", &id, "7", "--valid"]).await;
+    assert!(ran.error_line(2).contains("BG_E_FILE_NOT_AVAILABLE"), "{ran:?}");
+    let file = home.say(&["file", "validate", &id, "0", "--valid", "--json"]).await.json();
+    assert_eq!(file["validation"], "valid");
+    // All of it came from the origin: fetching it again would give the same.
+    let ran = home.say(&["file", "validate", &id, "0", "--invalid"]).await;
+    assert!(ran.code == 0 && ran.out.contains("invalid and removed; the job is error"), "{ran:?}");
+    assert_eq!(home.say(&["job", "resume", &id]).await.code, 0);
+    assert_eq!(home.say(&["job", "wait", &id]).await.code, 0);
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn cli_24_sec_6_a_job_that_is_taken_loses_its_header_lines() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    std::fs::write(home.join("headers"), "X-Token: s3cr3t\n").unwrap();
+    let id = home.add(&["http://127.0.0.1:9/f", "f", "--suspended", "--header-file", "headers"]).await;
+    // The daemon's own user is an administrator.
+    let ran = home.say(&["job", "take", &id]).await;
+    assert!(ran.code == 0 && ran.out.contains("belongs to user"), "{ran:?}");
+    let shown = home.say(&["job", "show", &id, "--json"]).await.json();
+    assert_eq!(shown["spec"]["headers"], serde_json::json!([]));
+    daemon.kill().await;
+}
