@@ -45,6 +45,11 @@ pub(super) enum Command {
     /// The files of a job.
     #[command(subcommand)]
     File(FileCommand),
+    /// What an administrator says of all jobs.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Say what an error code means and what to do about it; needs no running node.
+    Explain(ExplainArgs),
     /// Show it all on this machine: a slow origin and five nodes that share a file.
     Demo(DemoArgs),
     /// Try out in a simulated world what many nodes would do: a scenario file, lived through in virtual time.
@@ -189,6 +194,21 @@ pub(super) enum FlagsCommand {
         #[command(flatten)]
         ask: AskArgs,
     },
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum PolicyCommand {
+    /// Show every value that holds, who said so, and what follows from it.
+    Show(AskArgs),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ExplainArgs {
+    /// Its name, such as BG_E_INVALID_STATE or only invalid_state, or its number, such as 0x80200002.
+    pub(super) code: String,
+    /// Print JSON instead of lines.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Args, Debug)]

@@ -13,6 +13,7 @@ mod exit;
 mod get;
 mod job;
 mod place;
+mod policy;
 mod progress;
 mod reach;
 mod say;
@@ -90,6 +91,8 @@ async fn carry_out(command: Command) -> Result<Exit, Stop> {
         Command::Flags(command) => show::flags(command).await,
         Command::Job(command) => job::run(command).await,
         Command::File(command) => job::file(command).await,
+        Command::Policy(command) => policy::show(command).await,
+        Command::Explain(args) => policy::explain_code(&args),
         Command::Demo(args) => demo::run(&args).await,
         Command::Sim(args) => sim::run(args).await,
     }

@@ -15,6 +15,7 @@ mod job_set;
 mod job_verbs;
 mod job_wait;
 mod killed;
+mod manual;
 mod sim;
 mod storm;
 mod support;
