@@ -54,6 +54,10 @@ pub(super) enum Command {
     Demo(DemoArgs),
     /// Try out in a simulated world what many nodes would do: a scenario file, lived through in virtual time.
     Sim(SimArgs),
+    /// Print what a shell needs to complete commands: `nearbits completions bash > /etc/bash_completion.d/nearbits`.
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write all of them: `nearbits man /usr/local/share/man/man1`.
+    Man(ManArgs),
 }
 
 /// Where the state is, and who is asked.
@@ -209,6 +213,19 @@ pub(super) struct ExplainArgs {
     /// Print JSON instead of lines.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct CompletionsArgs {
+    /// The shell that is to complete commands.
+    #[arg(value_enum)]
+    pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ManArgs {
+    /// Write all pages into this folder, which is made if it is missing [default: the first page, on standard output].
+    pub(super) dir: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

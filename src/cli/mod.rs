@@ -12,6 +12,7 @@ mod demo;
 mod exit;
 mod get;
 mod job;
+mod manual;
 mod place;
 mod policy;
 mod progress;
@@ -95,6 +96,8 @@ async fn carry_out(command: Command) -> Result<Exit, Stop> {
         Command::Explain(args) => policy::explain_code(&args),
         Command::Demo(args) => demo::run(&args).await,
         Command::Sim(args) => sim::run(args).await,
+        Command::Completions(args) => Ok(manual::completions(&args)),
+        Command::Man(args) => manual::man(&args),
     }
 }
 

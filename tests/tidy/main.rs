@@ -84,6 +84,8 @@ const KEPT_CRATES: &[(&str, &[&str])] = &[
     ("hyper_util", &["origin", "control"]),
     ("axum", &["control"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("csv", &["cli"]),
     ("indicatif", &["cli"]),
     ("comfy_table", &["cli"]),
