@@ -36,7 +36,8 @@ fn mixed(name: &str) -> u64 {
 /// The file of a name: up to 300 KiB, some of them empty.
 fn content(name: &str) -> Vec<u8> {
     let number = mixed(name);
-    let len = if number % 23 == 0 { 0 } else { usize::try_from(number >> 20).expect("64 bits") % 300_000 };
+    let len =
+        if number.is_multiple_of(23) { 0 } else { usize::try_from(number >> 20).expect("64 bits") % 300_000 };
     (0..len)
         .map(|at| u8::try_from((at * 31 + at / 251 * 7 + at / 65_536 + name.len()) % 256).unwrap())
         .collect()
@@ -220,7 +221,7 @@ async fn a_storm_of_jobs_survives_kills_and_a_shaky_origin() {
     judge(&mut storm, &known, files).await;
     let end = rss(&storm.daemon);
     let mib = |bytes: u64| bytes / (1 << 20);
-    println!(
+    eprintln!(
         "{jobs} jobs of {files} files, {kills} kills, {} requests: RSS {} MiB before, {} at most, {} at the end",
         origin.asked.load(Ordering::Relaxed),
         mib(before),
@@ -233,20 +234,17 @@ async fn a_storm_of_jobs_survives_kills_and_a_shaky_origin() {
 }
 
 async fn wait_for(storm: &mut Storm, enough: usize) {
-    let began = std::time::Instant::now();
-    let mut last = (0, began);
+    let mut last = (0, 0_u32);
     loop {
         let settled = storm.settled().await;
         if settled >= enough {
             return;
         }
         if settled > last.0 {
-            last = (settled, std::time::Instant::now());
+            last = (settled, 0);
         }
-        assert!(
-            last.1.elapsed() < Duration::from_secs(120),
-            "nothing settles any more at {settled} of {enough}"
-        );
+        last.1 += 1;
+        assert!(last.1 < 1_200, "nothing settles any more at {settled} of {enough}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
