@@ -27,6 +27,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 pub use crate::engine::event::{
     BytesBySource, Event, Failure, FilePhase, FileView, JobView, SourceShare, Times, Validation,
@@ -40,7 +41,7 @@ pub use crate::job::{
 pub use crate::record::{Holding, RecordSummary, Scope};
 
 /// The node as it stands.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// Its identity.
     pub peer_id: String,
@@ -59,7 +60,7 @@ pub struct Status {
 }
 
 /// What kind of process holds the state folder.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// `nearbits daemon`.
@@ -69,7 +70,7 @@ pub enum Kind {
 }
 
 /// Sums over all jobs and peers since the node started.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Totals {
     /// Payload bytes from origins.
     pub origin_bytes: u64,
@@ -84,7 +85,7 @@ pub struct Totals {
 }
 
 /// A wish.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Submit {
     /// What is wanted.
@@ -103,7 +104,7 @@ const fn yes() -> bool {
 }
 
 /// A wish that was taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Submitted {
     /// The job that works on it.
     pub id: JobId,
@@ -112,7 +113,7 @@ pub struct Submitted {
 }
 
 /// Something done to a job.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Command {
     /// What.
@@ -120,7 +121,7 @@ pub struct Command {
 }
 
 /// What may be done to a job.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verb {
     /// Stop for now.
@@ -136,7 +137,7 @@ pub enum Verb {
 }
 
 /// How a command came out.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct CommandDone {
     /// The job after it.
     pub job: JobView,
@@ -148,7 +149,7 @@ pub struct CommandDone {
 }
 
 /// What an application says of a file that is whole (VAL-2).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Verdict {
     /// Whether it is what it should be. What is not is removed, and fetched again from the origin if a byte of it came
@@ -157,8 +158,9 @@ pub struct Verdict {
 }
 
 /// Which jobs are listed.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ListJobs {
     /// Those of all users; administrators only. Default no.
     pub all: bool,
@@ -171,8 +173,9 @@ pub struct ListJobs {
 }
 
 /// From where on events are wanted.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Since {
     /// The id of the last event that was seen. The header `Last-Event-ID` comes before it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -180,11 +183,12 @@ pub struct Since {
 }
 
 /// What an administrator and a user said of jobs, and what holds (POL-20).
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PolicyShown {
     /// One per key.
     pub rows: Vec<PolicyRow>,
     /// The administrator's file; it need not be there.
+    #[schema(value_type = String)]
     pub file: PathBuf,
     /// What is wrong with it as it is now, in one line; then what it said before still holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -193,7 +197,7 @@ pub struct PolicyShown {
 
 /// Something that happened to a job, for whoever listens at `/v1/events` (NOTIFY-2, 12). Which of them are raised the
 /// job's [`NotifyFlags`] say; that a job is there and that it is over is raised unless they are disabled.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event")]
 pub enum Notice {
     /// A job was handed in, and is durable.
@@ -260,15 +264,16 @@ impl Notice {
 }
 
 /// A peer to keep trying.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddPeer {
     /// `ip:port`, `[v6%scope]:port`, or a multiaddress.
+    #[schema(example = "192.0.2.7:7411")]
     pub address: String,
 }
 
 /// A peer as the node sees it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PeerRow {
     /// Who, if its channel proved it.
     pub peer: String,
@@ -288,7 +293,7 @@ pub struct PeerRow {
 }
 
 /// A record of the cache.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RecordRow {
     /// Its name.
     pub id: String,
@@ -309,7 +314,7 @@ pub struct RecordRow {
 }
 
 /// Why a request was refused, in one line.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// What is wrong and what to do.
     pub error: String,
@@ -321,7 +326,7 @@ pub struct Problem {
 }
 
 /// Kinds of refusal.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProblemKind {
     /// The request is malformed: a bad URL, a relative path.

@@ -11,6 +11,7 @@ pub mod events;
 mod fake;
 mod follow;
 mod glob;
+mod openapi;
 pub mod server;
 mod socket;
 mod verbs;

@@ -18,11 +18,11 @@ use serde::de::DeserializeOwned;
 
 use super::api::{
     AddPeer, Caller, Code, Command, CommandDone, Decision, Explanation, FileView, JobChange, JobId, JobSpec,
-    JobView, ListJobs, PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind, RecordRow, Since, Status,
-    Submit, Submitted, Verdict, explain,
+    JobView, ListJobs, Notice, PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind, RecordRow, Since,
+    Status, Submit, Submitted, Verdict, explain,
 };
 use super::server::{Desk, Door};
-use super::{events, follow, glob};
+use super::{events, follow, glob, openapi};
 use crate::driver::{Done, JobCommand};
 
 /// Bytes of a request's body.
@@ -46,6 +46,7 @@ pub(super) fn router<D: Desk>(door: Arc<Door<D>>) -> Router {
         .route("/v1/events", get(all_events::<D>))
         .route("/v1/policy", get(policy::<D>))
         .route("/v1/explain/{code}", get(explained))
+        .route("/v1/openapi.json", get(openapi::document))
         .route("/v1/peers", get(peers::<D>).post(add_peer::<D>))
         .route("/v1/records", get(records::<D>))
         .route("/v1/flags", get(flags::<D>).put(set_flags::<D>))
@@ -140,11 +141,30 @@ async fn visible<D: Desk>(door: &Door<D>, id: &str, by: Caller) -> Result<JobVie
     }
 }
 
-async fn status<D: Desk>(State(door): AnyDoor<D>) -> Answer<Status> {
+#[utoipa::path(
+    get,
+    path = "/v1/status",
+    tag = "node",
+    responses(
+        (status = 200, description = "The node as it stands", body = Status),
+        (status = "default", description = "Refused, and why", body = Problem),
+    ),
+)]
+pub(super) async fn status<D: Desk>(State(door): AnyDoor<D>) -> Answer<Status> {
     Ok(Json(door.desk.status().await?))
 }
 
-async fn jobs<D: Desk>(
+#[utoipa::path(
+    get,
+    path = "/v1/jobs",
+    tag = "jobs",
+    params(ListJobs),
+    responses(
+        (status = 200, description = "The jobs", body = Vec<JobView>),
+        (status = "default", description = "Refused, and why", body = Problem),
+    ),
+)]
+pub(super) async fn jobs<D: Desk>(
     State(door): AnyDoor<D>,
     Extension(by): By,
     wanted: Result<Query<ListJobs>, QueryRejection>,
@@ -162,11 +182,35 @@ async fn jobs<D: Desk>(
     Ok(Json(views))
 }
 
-async fn job<D: Desk>(State(door): AnyDoor<D>, Extension(by): By, Path(id): Path<String>) -> Answer<JobView> {
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}",
+    tag = "jobs",
+    params(("id" = JobId, Path, description = "The job")),
+    responses(
+        (status = 200, description = "The job", body = JobView),
+        (status = "default", description = "Refused, and why", body = Problem),
+    ),
+)]
+pub(super) async fn job<D: Desk>(
+    State(door): AnyDoor<D>,
+    Extension(by): By,
+    Path(id): Path<String>,
+) -> Answer<JobView> {
     Ok(Json(visible(&door, &id, by).await?))
 }
 
-async fn spec<D: Desk>(
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}/spec",
+    tag = "jobs",
+    params(("id" = JobId, Path, description = "The job")),
+    responses(
+        (status = 200, description = "What it is made of; header lines for its owner only", body = JobSpec),
+        (status = "default", description = "Refused, and why", body = Problem),
+    ),
+)]
+pub(super) async fn spec<D: Desk>(
     State(door): AnyDoor<D>,
     Extension(by): By,
     Path(id): Path<String>,
@@ -176,7 +220,17 @@ async fn spec<D: Desk>(
     Ok(Json(spec.shown(owner == by.uid)))
 }
 
-async fn files<D: Desk>(
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}/files",
+    tag = "jobs",
+    params(("id" = JobId, Path, description = "The job")),
+    responses(
+        (status = 200, description = "Its files, in their order", body = Vec<FileView>),
+        (status = "default", description = "Refused, and why", body = Problem),
+    ),
+)]
+pub(super) async fn files<D: Desk>(
     State(door): AnyDoor<D>,
     Extension(by): By,
     Path(id): Path<String>,
@@ -185,7 +239,17 @@ async fn files<D: Desk>(
     door.desk.files(id).await?.map(Json).ok_or_else(|| no_such_job(id))
 }
 
-async fn why<D: Desk>(
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}/why",
+    tag = "jobs",
+    params(("id" = JobId, Path, description = "The job")),
+    responses(
+        (status = 200, description = "Why every range came from where it came, oldest first", body = Vec<Decision>),
+        (status = "default", description = "Refused, and why", body = Problem),
+    ),
+)]
+pub(super) async fn why<D: Desk>(
     State(door): AnyDoor<D>,
     Extension(by): By,
     Path(id): Path<String>,
@@ -194,7 +258,21 @@ async fn why<D: Desk>(
     door.desk.why(id).await?.map(Json).ok_or_else(|| no_such_job(id))
 }
 
-async fn submit<D: Desk>(State(door): AnyDoor<D>, Extension(by): By, body: Body) -> Answer<Submitted> {
+#[utoipa::path(
+    post,
+    path = "/v1/jobs",
+    tag = "jobs",
+    request_body = Submit,
+    responses(
+        (status = 200, description = "The job, durable", body = Submitted),
+        (status = "default", description = "Refused, and why", body = Problem),
+    ),
+)]
+pub(super) async fn submit<D: Desk>(
+    State(door): AnyDoor<D>,
+    Extension(by): By,
+    body: Body,
+) -> Answer<Submitted> {
     let Submit { spec, adopt, start } = read(body, files_len_max(by)).await?;
     let _one_at_a_time = door.submitting.lock().await;
     if door.stop.is_cancelled() {
@@ -209,7 +287,18 @@ async fn submit<D: Desk>(State(door): AnyDoor<D>, Extension(by): By, body: Body)
     Ok(Json(submitted))
 }
 
-async fn change<D: Desk>(
+#[utoipa::path(
+    patch,
+    path = "/v1/jobs/{id}",
+    tag = "jobs",
+    params(("id" = JobId, Path, description = "The job")),
+    request_body = JobChange,
+    responses(
+        (status = 200, description = "The job after all of the change", body = JobView),
+        (status = "default", description = "Refused, and why", body = Problem),
+    ),
+)]
+pub(super) async fn change<D: Desk>(
     State(door): AnyDoor<D>,
     Extension(by): By,
     Path(id): Path<String>,
@@ -221,7 +310,18 @@ async fn change<D: Desk>(
     Ok(Json(door.desk.job(before.id).await?.unwrap_or(before)))
 }
 
-async fn validate<D: Desk>(
+#[utoipa::path(
+    post,
+    path = "/v1/jobs/{id}/files/{index}/validation",
+    tag = "jobs",
+    params(("id" = JobId, Path, description = "The job"), ("index" = u16, Path, description = "Its place in the job, from 0")),
+    request_body = Verdict,
+    responses(
+        (status = 200, description = "The file as it is then", body = FileView),
+        (status = "default", description = "Refused, and why", body = Problem),
+    ),
+)]
+pub(super) async fn validate<D: Desk>(
     State(door): AnyDoor<D>,
     Extension(by): By,
     Path((id, index)): Path<(String, String)>,
@@ -237,7 +337,18 @@ async fn validate<D: Desk>(
     files.into_iter().find(|view| view.index == file).map(Json).ok_or_else(|| no_such_job(id))
 }
 
-async fn command<D: Desk>(
+#[utoipa::path(
+    post,
+    path = "/v1/jobs/{id}/command",
+    tag = "jobs",
+    params(("id" = JobId, Path, description = "The job")),
+    request_body = Command,
+    responses(
+        (status = 200, description = "Done, and durable", body = CommandDone),
+        (status = "default", description = "Refused, and why", body = Problem),
+    ),
+)]
+pub(super) async fn command<D: Desk>(
     State(door): AnyDoor<D>,
     Extension(by): By,
     Path(id): Path<String>,
@@ -254,7 +365,17 @@ async fn command<D: Desk>(
     }))
 }
 
-async fn job_events<D: Desk>(
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}/events",
+    tag = "jobs",
+    params(("id" = JobId, Path, description = "The job")),
+    responses(
+        (status = 200, description = "The job now and at every change, as server-sent events; one named `end` is the last", body = JobView, content_type = "text/event-stream"),
+        (status = "default", description = "Refused, and why", body = Problem),
+    ),
+)]
+pub(super) async fn job_events<D: Desk>(
     State(door): AnyDoor<D>,
     Extension(by): By,
     Path(id): Path<String>,
@@ -265,7 +386,17 @@ async fn job_events<D: Desk>(
 }
 
 /// A browser that comes back names the last event it had in a header, beside the address it began with.
-async fn all_events<D: Desk>(
+#[utoipa::path(
+    get,
+    path = "/v1/events",
+    tag = "jobs",
+    params(Since, ("last-event-id" = Option<String>, Header, description = "The last event that was seen")),
+    responses(
+        (status = 200, description = "What happens to the jobs the caller may see, as server-sent events with ids", body = Notice, content_type = "text/event-stream"),
+        (status = "default", description = "Refused, and why", body = Problem),
+    ),
+)]
+pub(super) async fn all_events<D: Desk>(
     State(door): AnyDoor<D>,
     Extension(by): By,
     wanted: Result<Query<Since>, QueryRejection>,
@@ -276,39 +407,109 @@ async fn all_events<D: Desk>(
     Ok(events::all_jobs(door, by, last.or(since.as_deref())))
 }
 
-async fn policy<D: Desk>(State(door): AnyDoor<D>) -> Answer<PolicyShown> {
+#[utoipa::path(
+    get,
+    path = "/v1/policy",
+    tag = "node",
+    responses(
+        (status = 200, description = "What holds, and who said so", body = PolicyShown),
+        (status = "default", description = "Refused, and why", body = Problem),
+    ),
+)]
+pub(super) async fn policy<D: Desk>(State(door): AnyDoor<D>) -> Answer<PolicyShown> {
     Ok(Json(door.desk.policy().await?))
 }
 
-async fn explained(Path(code): Path<String>) -> Answer<Explanation> {
+#[utoipa::path(
+    get,
+    path = "/v1/explain/{code}",
+    tag = "node",
+    params(("code" = String, Path, description = "Its name or its number", example = "BG_E_NOT_FOUND")),
+    responses(
+        (status = 200, description = "What it means and what to do", body = Explanation),
+        (status = "default", description = "Refused, and why", body = Problem),
+    ),
+)]
+pub(super) async fn explained(Path(code): Path<String>) -> Answer<Explanation> {
     explain(&code).map(Json).ok_or_else(|| {
         let text = format!("{code:?} is no code of BITS; they look like BG_E_NOT_FOUND or 0x80200001");
         refusal(ProblemKind::NotFound, text)
     })
 }
 
-async fn peers<D: Desk>(State(door): AnyDoor<D>, Extension(by): By) -> Answer<Vec<PeerRow>> {
+#[utoipa::path(
+    get,
+    path = "/v1/peers",
+    tag = "node",
+    responses(
+        (status = 200, description = "The peers it knows", body = Vec<PeerRow>),
+        (status = "default", description = "Refused, and why", body = Problem),
+    ),
+)]
+pub(super) async fn peers<D: Desk>(State(door): AnyDoor<D>, Extension(by): By) -> Answer<Vec<PeerRow>> {
     administrators_only(by)?;
     Ok(Json(door.desk.peers().await?))
 }
 
-async fn add_peer<D: Desk>(State(door): AnyDoor<D>, Extension(by): By, body: Body) -> Answer<()> {
+#[utoipa::path(
+    post,
+    path = "/v1/peers",
+    tag = "node",
+    request_body = AddPeer,
+    responses(
+        (status = 200, description = "It is tried from now on", body = ()),
+        (status = "default", description = "Refused, and why", body = Problem),
+    ),
+)]
+pub(super) async fn add_peer<D: Desk>(State(door): AnyDoor<D>, Extension(by): By, body: Body) -> Answer<()> {
     administrators_only(by)?;
     let AddPeer { address } = read(body, BODY_LEN_MAX).await?;
     door.desk.add_peer(address).await?;
     Ok(Json(()))
 }
 
-async fn records<D: Desk>(State(door): AnyDoor<D>, Extension(by): By) -> Answer<Vec<RecordRow>> {
+#[utoipa::path(
+    get,
+    path = "/v1/records",
+    tag = "node",
+    responses(
+        (status = 200, description = "The records of its cache", body = Vec<RecordRow>),
+        (status = "default", description = "Refused, and why", body = Problem),
+    ),
+)]
+pub(super) async fn records<D: Desk>(State(door): AnyDoor<D>, Extension(by): By) -> Answer<Vec<RecordRow>> {
     administrators_only(by)?;
     Ok(Json(door.desk.records().await?))
 }
 
-async fn flags<D: Desk>(State(door): AnyDoor<D>) -> Answer<PeerFlags> {
+#[utoipa::path(
+    get,
+    path = "/v1/flags",
+    tag = "node",
+    responses(
+        (status = 200, description = "The computer's flags", body = PeerFlags),
+        (status = "default", description = "Refused, and why", body = Problem),
+    ),
+)]
+pub(super) async fn flags<D: Desk>(State(door): AnyDoor<D>) -> Answer<PeerFlags> {
     Ok(Json(door.desk.flags().await?))
 }
 
-async fn set_flags<D: Desk>(State(door): AnyDoor<D>, Extension(by): By, body: Body) -> Answer<PeerFlags> {
+#[utoipa::path(
+    put,
+    path = "/v1/flags",
+    tag = "node",
+    request_body = PeerFlags,
+    responses(
+        (status = 200, description = "The flags, durable", body = PeerFlags),
+        (status = "default", description = "Refused, and why", body = Problem),
+    ),
+)]
+pub(super) async fn set_flags<D: Desk>(
+    State(door): AnyDoor<D>,
+    Extension(by): By,
+    body: Body,
+) -> Answer<PeerFlags> {
     administrators_only(by)?;
     door.desk.set_flags(read(body, BODY_LEN_MAX).await?).await?;
     Ok(Json(door.desk.flags().await?))

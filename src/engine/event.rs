@@ -3,12 +3,13 @@
 //! Knows: the events of a job's life. Does not know: who listens.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use super::stored::{FilePhase, Times, Validation};
 use crate::job::{Code, JobError, JobId, JobState, NotifyFlags, Priority, RemoteRange};
 
 /// Bytes by where they came from. The sum counts bytes fetched twice twice; `discarded` counts them once more.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct BytesBySource {
     /// From the origin.
@@ -22,7 +23,7 @@ pub struct BytesBySource {
 }
 
 /// One source's share of a job.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct SourceShare {
     /// `origin`, `cache`, or a peer id.
@@ -37,7 +38,7 @@ pub struct SourceShare {
 }
 
 /// A job as it stands: what `status`, `get` and watchers show. Sums are over all its files.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct JobView {
     /// The job.
@@ -54,6 +55,7 @@ pub struct JobView {
     /// The URL of its first file.
     pub url: String,
     /// The destination of its first file.
+    #[schema(value_type = String)]
     pub destination: std::path::PathBuf,
     /// Where it stands.
     pub state: JobState,
@@ -102,7 +104,7 @@ pub struct JobView {
 }
 
 /// A file of a job as it stands.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct FileView {
     /// Its place in the job, from zero.
@@ -110,9 +112,11 @@ pub struct FileView {
     /// Its remote name.
     pub url: String,
     /// Its local name.
+    #[schema(value_type = String)]
     pub destination: std::path::PathBuf,
     /// Where its bytes are until it is delivered (FILE-7).
     #[serde(default)]
+    #[schema(value_type = String)]
     pub temp_path: std::path::PathBuf,
     /// The parts of the remote file it is made of; the whole if empty (RNG-8).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -146,7 +150,7 @@ pub struct FileView {
 }
 
 /// Why a job stands in an error state.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Failure {
     /// May pass by itself: the network, a busy origin, no space.

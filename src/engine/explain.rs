@@ -4,9 +4,10 @@
 
 use peer_proto::content::ByteRange;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// One decision: who was asked for a range, who was not and why, what came of it.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Decision {
     /// Milliseconds since the job started in this process.
@@ -16,6 +17,7 @@ pub struct Decision {
     pub file: Option<u16>,
     /// The bytes, if the decision is about a range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Bytes>)]
     pub range: Option<ByteRange>,
     /// Who was chosen: `origin`, `cache`, a peer id, or `nobody`.
     pub chosen: String,
@@ -27,4 +29,14 @@ pub struct Decision {
     /// What came of it, in words; empty while it is open.
     #[serde(default)]
     pub outcome: String,
+}
+
+/// Half-open bytes of a file, as [`ByteRange`] is written.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Bytes {
+    /// The first byte.
+    start: u64,
+    /// The one after the last.
+    end: u64,
 }

@@ -4,6 +4,7 @@
 
 use peer_proto::time::Instant;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::event::{BytesBySource, Failure};
 use super::io::Probe;
@@ -53,7 +54,7 @@ pub struct StoredJob {
 }
 
 /// Moments of a job's life, milliseconds since 1970 (JOB-35).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Times {
     /// It was made.
@@ -66,7 +67,7 @@ pub struct Times {
 }
 
 /// How far a file has come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FilePhase {
     /// Bytes are missing.
@@ -89,7 +90,7 @@ impl FilePhase {
 }
 
 /// What the application says of a file (VAL-2 Δ).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Validation {
     /// Nothing yet.

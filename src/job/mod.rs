@@ -13,6 +13,7 @@ use std::str::FromStr;
 
 use peer_proto::digest::{Digest, bytes_from_hex};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use queue::error::{Class, Code, Context, Explanation, JobError, explain};
 pub use queue::policy::{Effective, JobCounts, Maker, Policy, PolicyRow, Source as PolicySource};
@@ -24,8 +25,9 @@ pub use remote::{Header, Headers, Rates, Redirects, Remote, RemoteRange};
 pub use wish::Wish;
 
 /// Names a job for ever: 16 random bytes, written as 32 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, example = "00112233445566778899aabbccddeeff")]
 pub struct JobId(pub [u8; 16]);
 
 /// Text that is no job id.
@@ -133,7 +135,7 @@ impl FileId {
 
 /// Two permissions that exist at computer level and at job level; a permission holds only where both are set
 /// (PEER-2).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PeerFlags {
     /// May take bytes from peers.
@@ -156,7 +158,9 @@ impl PeerFlags {
 }
 
 /// How urgent a job is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Priority {
     /// Somebody waits for it.
@@ -171,7 +175,7 @@ pub enum Priority {
 }
 
 /// What happens when the destination's name is taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Existing {
     /// The job fails before a byte is fetched, and again at the rename.

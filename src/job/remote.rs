@@ -6,20 +6,22 @@ use std::fmt;
 use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A part of the remote file (RNG-1). The local file holds a file's ranges back to back, in the order given (RNG-4).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RemoteRange {
     /// The first byte, in the remote file.
     pub offset: u64,
     /// How many; to the end of the remote file if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
     pub len: Option<NonZeroU64>,
 }
 
 /// What a redirect of the origin does (HTTP-17).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Redirects {
     /// It is followed; the file's remote name stays.
@@ -32,12 +34,12 @@ pub enum Redirects {
 }
 
 /// Header lines that are sent with every request of a job (HTTP-36): secrets. They show in no error and no log.
-#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct Headers(pub Vec<Header>);
 
 /// One header line.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
     /// Its name.
@@ -72,16 +74,19 @@ pub struct Remote {
 }
 
 /// Bytes per second, each without a limit if absent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Rates {
     /// From all sources together.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
     pub total: Option<NonZeroU64>,
     /// From origins.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
     pub wan: Option<NonZeroU64>,
     /// From peers.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
     pub lan: Option<NonZeroU64>,
 }

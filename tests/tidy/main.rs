@@ -83,6 +83,8 @@ const KEPT_CRATES: &[(&str, &[&str])] = &[
     ("hyper", &["origin", "control"]),
     ("hyper_util", &["origin", "control"]),
     ("axum", &["control"]),
+    // Values say of themselves how they are written; the document is made in `control`.
+    ("utoipa", &["control", "engine", "job"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),

@@ -5,11 +5,12 @@
 mod code;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use code::{Code, NotACode};
 
 /// What an error of a code does.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// No error: success that says something.
@@ -27,7 +28,7 @@ pub enum Class {
 }
 
 /// Where an error arose: BITS' `BG_ERROR_CONTEXT`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub enum Context {
     /// Nothing went wrong.
     #[serde(rename = "BG_ERROR_CONTEXT_NONE")]
@@ -93,7 +94,7 @@ impl Context {
 }
 
 /// The error that a job carries (ERR-5). The last one stays for the life of the job (JOB-29).
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct JobError {
     /// What went wrong.
@@ -153,7 +154,7 @@ impl JobError {
 }
 
 /// What is known of a code, for people who met it in a log.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Explanation {
     /// Its name.

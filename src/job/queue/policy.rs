@@ -6,6 +6,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::error::Code;
 use super::spec::{FILES_MAX, Limits, RANGES_MAX};
@@ -37,8 +38,9 @@ pub struct Policy {
 }
 
 /// Who said what holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = PolicySource)]
 pub enum Source {
     /// The administrator.
     Policy,
@@ -137,7 +139,7 @@ pub enum PolicyError {
 }
 
 /// A row of `policy show` (POL-20).
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct PolicyRow {
     /// The rule: `POL-12`.

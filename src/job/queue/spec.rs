@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use peer_proto::digest::Digest;
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 use super::super::{Existing, Headers, PeerFlags, Priority, Rates, Redirects, RemoteRange};
 
@@ -58,8 +59,9 @@ const OWN_HEADERS: [&str; 11] = [
 ];
 
 /// What a job is made of.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[schema(as = JobSpec)]
 pub struct Spec {
     /// What people call it: 1 to 256 characters, not unique (JOB-1, 4). Whoever submits a job without a name gives it
     /// one ([`Spec::suggested_name`]).
@@ -134,7 +136,7 @@ impl Default for Spec {
 }
 
 /// One file of a job: from where, to where.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct FileSpec {
     /// An absolute http or https URL, at most 2 200 bytes (FILE-1, LIM-11).
@@ -143,9 +145,11 @@ pub struct FileSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<String>,
     /// An absolute path.
+    #[schema(value_type = String)]
     pub destination: PathBuf,
     /// Digests that the file at the destination must have, at most 8. Of a file with ranges: what they make together.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>, example = json!(["sha256:…64 hexadecimal digits"]))]
     pub digests: Vec<Digest>,
     /// The parts of the remote file that make the local one, in this order; the whole remote file if empty (RNG-4).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

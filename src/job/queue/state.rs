@@ -4,10 +4,14 @@
 //! have no row). Does not know: what is done about a change, who asked for it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Where a job stands. A new job is suspended (JOB-3, JOB-T1).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = JobState)]
 pub enum State {
     /// Ready, waits for its turn.
     Queued,

@@ -4,13 +4,15 @@
 //! what running transfers do about it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::super::super::{Existing, Headers, PeerFlags, Priority, Rates, Redirects};
 use super::{FileSpec, Limits, NotifyFlags, RETRY_DELAY_MIN_S, Spec, SpecError};
 
 /// A change of a job. What is absent stays as it is.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[schema(as = JobChange)]
 pub struct Change {
     /// Another name.
     #[serde(skip_serializing_if = "Option::is_none")]

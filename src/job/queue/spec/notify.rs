@@ -3,9 +3,10 @@
 //! Knows: BITS' flags and their numbers (NOTIFY-1). Does not know: how anybody is told.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// BITS' notify flags. What is left out of a text keeps its default.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "six independent flags, as BITS has them")]
 pub struct NotifyFlags {
