@@ -18,6 +18,10 @@ test:
 seeds count:
     NEARBITS_SEEDS={{ count }} cargo test --release --test swarm
 
+# Many jobs through one daemon that is killed again and again: `just storm 300x20x30` (jobs, files of each, kills).
+storm size="300x20x30":
+    NEARBITS_STORM={{ size }} cargo test --release --test cli storm -- --nocapture
+
 # Several real nodes on this machine fetch one payload over a narrow line.
 demo:
     cargo run --release -- demo

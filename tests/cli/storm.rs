@@ -196,6 +196,7 @@ fn wish(origin: &Shaky, folder: &std::path::Path, job: u16, files: u16) -> JobSp
     }
 }
 
+#[expect(clippy::print_stderr, reason = "the long form is a measurement")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_storm_of_jobs_survives_kills_and_a_shaky_origin() {
     let (jobs, files, kills) = size();
