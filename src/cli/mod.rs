@@ -64,6 +64,7 @@ fn run() -> Result<Exit, Stop> {
     let verbosity =
         if matches!(cli.command, Command::Daemon(_)) { Verbosity::Daemon } else { Verbosity::Quiet };
     telemetry::init(verbosity);
+    telemetry::open_many_files();
     keep_freed_memory();
     let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, WORKERS_MAX);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();

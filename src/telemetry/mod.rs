@@ -54,6 +54,17 @@ pub fn rss_bytes() -> Option<u64> {
     pages.checked_mul(page_len)
 }
 
+/// Lets this process open as many files as the system allows it: parts, journals and connections take two or three for
+/// each file on its way. What the system says against it changes nothing.
+pub fn open_many_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}
+
 /// Whether any link of this machine but the loopback is up and has an address; `None` where the system does not say.
 #[must_use]
 pub fn has_link() -> Option<bool> {

@@ -98,3 +98,24 @@ async fn sec_1_five_users_jobs_are_exact_and_out_of_each_others_reach() {
     }
     node.shut_down().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d35_t20_no_name_that_comes_from_the_server_is_ever_used() {
+    let payload = Payload::new(54, 70_000);
+    let mut site = Site::new(payload);
+    for name in ["../../evil", "/etc/evil", "CON", "..%2f..%2fevil"] {
+        let value = format!("attachment; filename=\"{name}\"; filename*=UTF-8''{name}");
+        site.extra.push(("Content-Disposition".into(), value));
+    }
+    site.extra.push(("Content-Location".into(), "/../../evil".into()));
+    let origin = Scripted::serve(site).await;
+    let node = LabNode::start(&[]).await;
+    std::fs::create_dir(node.path("out")).unwrap();
+    let destination = node.path("out").join("wanted");
+    let view = node.fetch(wish(origin.url("/a/..%2f..%2fevil"), destination.clone(), Vec::new())).await;
+    assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
+    assert_eq!(std::fs::read(&destination).unwrap(), payload.all());
+    let names: Vec<_> = std::fs::read_dir(node.path("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["wanted"]);
+    node.shut_down().await;
+}

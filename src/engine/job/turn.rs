@@ -18,6 +18,10 @@ const WAITING_FILES_MAX: usize = 16;
 /// A job's times are written down at least this often.
 const KEEP_TIMES_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// Files on their way, of all jobs; more wait until some are done or let go of.
+const OPEN_FILES_MAX: usize = 256;
+/// A job that found no room looks again after this.
+const ROOM_EVERY: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a job may do now.
@@ -111,9 +115,11 @@ impl Job {
                 _ => working += 1,
             }
         }
+        let open = files.values().filter(|file| file.stage != FileStage::Over).count();
         let room = usize::from(core.config.queue.files_at_once)
             .saturating_sub(working)
-            .min(WAITING_FILES_MAX.saturating_sub(waiting));
+            .min(WAITING_FILES_MAX.saturating_sub(waiting))
+            .min(OPEN_FILES_MAX.saturating_sub(open));
         let idle = self.places(|row| self.is_due(row));
         idle.into_iter().filter(|place| !files.contains_key(&self.file_id(*place))).take(room).collect()
     }
@@ -129,6 +135,9 @@ impl Job {
     pub(super) fn staff(&mut self, files: &mut Files, core: &mut Core) {
         for place in self.to_open(files, core) {
             self.open_file(place, None, files, core);
+        }
+        if matches!(self.turn, Turn::Full { .. }) && self.live(files).next().is_none() {
+            self.wake = self.wake.min(core.time().after(ROOM_EVERY));
         }
     }
 

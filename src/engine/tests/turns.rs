@@ -111,3 +111,24 @@ fn sched_9_three_hundred_jobs_hold_few_files_open() {
     let running = desk.engine.job_views().iter().filter(|view| view.state.is_active()).count();
     assert_eq!(running, 4);
 }
+
+#[test]
+fn many_jobs_that_wait_for_their_origins_keep_few_files_open() {
+    let mut desk = Desk::new();
+    for number in 0..100_u8 {
+        let names: Vec<String> = (0..20).map(|file| format!("j{number}-{file}")).collect();
+        desk.manners.extend(names.iter().map(|name| (url(name), Manner::Away)));
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let root = crate::job::Caller { uid: 0, is_administrator: true };
+        desk.submit_as(job(number), JobSpec { priority: Priority::Foreground, ..wish(&names) }, root, true);
+    }
+    desk.run_for(30 * SECOND);
+    assert!(desk.open.len() <= 256, "{}", desk.open.len());
+    desk.manners.clear();
+    for number in 0..100 {
+        desk.command_as(job(number), JobCommand::Resume, crate::job::Caller { uid: 0, is_administrator: true });
+    }
+    desk.run_for(120 * SECOND);
+    let whole = (0..100).filter(|number| desk.state(job(*number)) == JobState::Transferred).count();
+    assert_eq!(whole, 100);
+}
