@@ -299,3 +299,32 @@ async fn what_the_document_does_not_know_is_refused_in_its_own_form() {
     }
     daemon.kill().await;
 }
+
+#[test]
+fn the_clients_own_check_finds_what_is_wrong() {
+    let document = json!({ "components": { "schemas": { "Name": { "type": "string", "enum": ["a"] } } } });
+    let api = Api { socket: PathBuf::new(), document };
+    let schema = json!({
+        "type": "object",
+        "required": ["name"],
+        "properties": {
+            "name": { "$ref": "#/components/schemas/Name" },
+            "count": { "type": ["integer", "null"], "minimum": 1 },
+            "rows": { "type": "array", "items": { "oneOf": [{ "type": "string" }, { "type": "boolean" }] } },
+        },
+    });
+    let right = json!({ "name": "a", "count": null, "rows": ["x", true] });
+    assert_eq!(api.fault(&schema, &right, "it"), Ok(()));
+    for (wrong, place) in [
+        (json!([]), "it: not of type"),
+        (json!({}), "it: name is missing"),
+        (json!({ "name": "b" }), "it.name: not listed"),
+        (json!({ "name": "a", "count": 0 }), "it.count: too small"),
+        (json!({ "name": "a", "count": "1" }), "it.count: not of type"),
+        (json!({ "name": "a", "rows": [1] }), "it.rows[0]: 0 of oneOf fit"),
+        (json!({ "name": "a", "other": 1 }), "it: other is not in the document"),
+    ] {
+        let fault = api.fault(&schema, &wrong, "it").expect_err("wrong");
+        assert!(fault.starts_with(place), "{wrong}: {fault}");
+    }
+}
