@@ -10,7 +10,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{broadcast, mpsc};
 
-use super::api::{Event, JobView};
+use super::api::{Caller, Event, JobView};
 use super::server::{Desk, Door};
 
 /// Silence on an event stream after which a comment keeps it alive.
@@ -25,12 +25,13 @@ pub(super) type Line = Result<Bytes, std::convert::Infallible>;
 pub(super) fn one_job<D: Desk>(
     door: Arc<Door<D>>,
     first: JobView,
+    by: Caller,
     changes: broadcast::Receiver<Event>,
 ) -> Response {
     let follower = door.follower();
     stream(move |lines| async move {
         let _follower = follower;
-        follow(&door, first, changes, lines).await;
+        follow(&door, first, by, changes, lines).await;
     })
 }
 
@@ -48,11 +49,13 @@ pub(super) fn stream<W: Future<Output = ()> + Send + 'static>(
 async fn follow<D: Desk>(
     door: &Door<D>,
     mut view: JobView,
+    by: Caller,
     mut changes: broadcast::Receiver<Event>,
     lines: mpsc::Sender<Line>,
 ) {
     let id = view.id;
-    loop {
+    // Whose it is may change while somebody reads.
+    while by.may_manage(view.owner) {
         let Ok(json) = serde_json::to_string(&view) else { return };
         if lines.send(Ok(format!("data: {json}\n\n").into())).await.is_err() {
             return;

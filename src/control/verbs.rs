@@ -235,8 +235,13 @@ pub(super) async fn files<D: Desk>(
     Extension(by): By,
     Path(id): Path<String>,
 ) -> Answer<Vec<FileView>> {
-    let JobView { id, .. } = visible(&door, &id, by).await?;
-    door.desk.files(id).await?.map(Json).ok_or_else(|| no_such_job(id))
+    let JobView { id, owner, .. } = visible(&door, &id, by).await?;
+    let mut files = door.desk.files(id).await?.ok_or_else(|| no_such_job(id))?;
+    if by.uid != owner {
+        // The header block is its owner's alone (FILE-19).
+        files.iter_mut().for_each(|file| file.headers = Vec::new());
+    }
+    Ok(Json(files))
 }
 
 #[utoipa::path(
@@ -331,10 +336,14 @@ pub(super) async fn validate<D: Desk>(
     let file: u16 = index.parse().map_err(|_| {
         refusal(ProblemKind::Usage, format!("{index:?} is no place of a file: they are counted from 0"))
     })?;
-    let JobView { id, .. } = visible(&door, &id, by).await?;
+    let JobView { id, owner, .. } = visible(&door, &id, by).await?;
     door.desk.command(id, JobCommand::Validate { file, valid }, by).await?;
     let files = door.desk.files(id).await?.unwrap_or_default();
-    files.into_iter().find(|view| view.index == file).map(Json).ok_or_else(|| no_such_job(id))
+    let mut view = files.into_iter().find(|view| view.index == file).ok_or_else(|| no_such_job(id))?;
+    if by.uid != owner {
+        view.headers = Vec::new();
+    }
+    Ok(Json(view))
 }
 
 #[utoipa::path(
@@ -382,7 +391,7 @@ pub(super) async fn job_events<D: Desk>(
 ) -> Result<Response, Refusal> {
     let changes = door.desk.changes();
     let first = visible(&door, &id, by).await?;
-    Ok(follow::one_job(door, first, changes))
+    Ok(follow::one_job(door, first, by, changes))
 }
 
 /// A browser that comes back names the last event it had in a header, beside the address it began with.

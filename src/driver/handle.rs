@@ -263,7 +263,12 @@ impl Handle {
     /// Dropping it loses nothing.
     pub async fn unfinished_of(&self, spec: &JobSpec, owner: u32) -> Result<Option<JobId>, Gone> {
         let wanted = spec.clone();
-        let is_it = move |known: &JobSpec| known.files == wanted.files && known.flags == wanted.flags;
+        let is_it = move |known: &JobSpec| {
+            known.files == wanted.files
+                && known.flags == wanted.flags
+                && known.auto_complete == wanted.auto_complete
+                && known.headers == wanted.headers
+        };
         self.read(move |engine| {
             let views = engine.job_views().into_iter();
             let open = views.filter(|view| view.owner == owner && !view.state.is_final());

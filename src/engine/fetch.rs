@@ -490,10 +490,12 @@ impl JobFile {
                 self.forget_sources(core);
             }
             Err(SealFault::Mismatch { algorithm, found }) => {
+                self.is_whole_once = false;
                 let text = format!("the file's {algorithm} is {found}, not what was asked for");
                 self.mismatch(text, algorithm == Algorithm::Blake3, core);
             }
             Err(SealFault::Rotten { pieces }) => {
+                self.is_whole_once = false;
                 let mut rotten = PieceSet::new();
                 pieces.iter().for_each(|piece| rotten.insert(piece.0..piece.0.saturating_add(1)));
                 rotten.runs().for_each(|run| self.pieces.clear(run));

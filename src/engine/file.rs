@@ -127,8 +127,10 @@ pub(super) struct JobFile {
     pub(super) announce: bool,
     /// Why something of its part is still on the disk, though it was to be removed.
     pub(super) left_over: Option<String>,
-    /// Whether it was sealed when it was let go of.
-    is_kept_whole: bool,
+    /// Whether it was whole when it was put on its way, or has been sealed since; its bytes were not found missing.
+    pub(super) is_whole_once: bool,
+    /// Whether it was to be delivered as it is: a failure leaves it as whole as it was (JOB-14).
+    is_taken: bool,
     /// Whether the engine counts it among those that are over.
     pub(super) is_listed: bool,
     /// When the file got its final name.
@@ -190,7 +192,8 @@ impl JobFile {
             changed: false,
             announce: false,
             left_over: None,
-            is_kept_whole: false,
+            is_whole_once: kept.phase == FilePhase::Whole,
+            is_taken: false,
             is_listed: false,
             delivered_at: None,
             wake: Instant::NEVER,
@@ -205,22 +208,15 @@ impl JobFile {
 
     /// What the job keeps of it.
     pub(super) fn write_to(&self, row: &mut StoredFile) {
-        row.phase = match (self.stage, self.state) {
-            (_, JobState::Acknowledged) => FilePhase::Delivered,
-            (_, JobState::Error) => FilePhase::Failed,
-            (Stage::Sealed | Stage::Delivering, _) | (Stage::Dropping, JobState::Transferred) => {
-                FilePhase::Whole
-            }
-            (Stage::Over, _) if self.is_kept_whole => FilePhase::Whole,
-            // A file that is opened only to be delivered was whole before.
-            (Stage::New | Stage::Opening | Stage::Fetching | Stage::Sealing, _)
-                if self.aim == Aim::DeliveryAsIs
-                    || (self.aim == Aim::Park && row.phase == FilePhase::Whole) =>
-            {
-                row.phase
-            }
+        row.phase = match self.state {
+            JobState::Acknowledged => FilePhase::Delivered,
+            JobState::Error if !(self.is_whole_once && self.is_taken) => FilePhase::Failed,
+            _ if self.is_whole_once => FilePhase::Whole,
             _ => FilePhase::Waiting,
         };
+        if !self.is_whole_once {
+            (row.blake3, row.sha256) = (None, None);
+        }
         row.reason.clone_from(&self.reason);
         (row.failure, row.status) = (self.failure, self.status);
         (row.code, row.context) = self.trouble.unzip();
@@ -246,8 +242,10 @@ impl JobFile {
     /// The URL that redirects led to, where it becomes the file's remote name (HTTP-17).
     pub(super) fn reported_url(&self) -> Option<String> {
         let reports = self.wish.remote.redirects == Redirects::Report && self.mirror == 0;
-        let probe = self.origin.probe.as_ref().filter(|_| reports)?;
-        (!probe.final_url.is_empty()).then(|| probe.final_url.clone())
+        let url = &self.origin.probe.as_ref().filter(|_| reports)?.final_url;
+        // Header lines are for the host they were given for (T19).
+        let is_theirs = self.wish.remote.headers.0.is_empty() || place(url) == place(&self.wish.remote.url);
+        (!url.is_empty() && is_theirs).then(|| url.clone())
     }
 
     /// What went wrong, as the job's error.
@@ -332,6 +330,7 @@ impl JobFile {
     fn sealed_step(&mut self, core: &mut Core) {
         if self.runs() {
             self.trigger(Trigger::Sealed);
+            self.is_whole_once = true;
             (self.reason, self.failure, self.status) = (String::new(), None, None);
             self.unsaved = !self.delivers();
             if !self.delivers() && !core.keep_open(self.id) {
@@ -349,9 +348,13 @@ impl JobFile {
 
     /// A file that was whole is opened again to be delivered: its bytes are looked at once more.
     fn seal_as_is(&mut self, core: &mut Core) {
+        if let Some(at) = self.local.opens_at(core.time()) {
+            return self.wake_at(at);
+        }
         if self.is_whole() {
             return self.seal(core);
         }
+        self.is_whole_once = false;
         let reason = "it is not what it was when it was sealed: resume the job to fetch what is missing";
         self.fail(Failure::Integrity, Trouble::integrity(reason.to_owned()), core);
     }
@@ -362,7 +365,7 @@ impl JobFile {
             if self.stage != Stage::New {
                 core.effect(Effect::ClosePart { file: self.file() });
             }
-            self.is_kept_whole = self.stage == Stage::Sealed;
+
             self.stage = Stage::Over;
         }
     }
@@ -505,6 +508,7 @@ impl JobFile {
     /// Gives it another aim than being fetched; a running answer is waited for.
     pub(super) fn aim_at(&mut self, aim: Aim, core: &mut Core) {
         self.aim = aim;
+        self.is_taken |= aim == Aim::DeliveryAsIs;
         if matches!(aim, Aim::Park | Aim::Removal) {
             // What failed stays failed.
             if self.state != JobState::Error {
@@ -534,4 +538,9 @@ impl JobFile {
         let sha256 = sealed.digests.iter().find(|digest| digest.algorithm() == Algorithm::Sha256);
         self.sha256 = sha256.map(Digest::to_hex);
     }
+}
+
+/// Scheme, host and port of a URL.
+fn place(url: &str) -> Vec<&str> {
+    url.splitn(4, '/').take(3).collect()
 }

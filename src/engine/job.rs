@@ -10,6 +10,7 @@ mod turn;
 mod view;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use peer_proto::time::Instant;
 
@@ -23,6 +24,9 @@ use super::io::{Effect, EffectId, FilePhase, LocalFault, StoredFile, StoredJob, 
 use super::lease::Share;
 use super::trouble::{Trouble, local_failure};
 use crate::job::{Cause, Code, Context, FileId, JobError, JobId, JobSpec, JobState, Wish};
+
+/// How often the last state of a job is written again after a failure.
+const SAVES_TRIED: u8 = 3;
 
 /// The files that are on their way, of all jobs.
 pub(super) type Files = BTreeMap<FileId, JobFile>;
@@ -66,6 +70,8 @@ pub(super) struct Job {
     clocks: Clocks,
     /// When its times were written down last.
     kept_times_at: Option<Instant>,
+    /// When a job is tried again of which no file is on its way; from its retry delay on if absent.
+    retry_at: Option<Instant>,
     /// Its place in the queue of its priority.
     pub(super) place: u64,
     /// Who gave bytes to files that are not on their way now.
@@ -74,6 +80,10 @@ pub(super) struct Job {
     taking: take::Taking,
     waiting: Option<EffectId>,
     unsaved: bool,
+    /// Whether somebody waits until it is written down.
+    is_commanded: bool,
+    /// Tries to write the last state down that failed.
+    failed_saves: u8,
     changed: bool,
     announce: bool,
     told_at: Option<Instant>,
@@ -106,11 +116,14 @@ impl Job {
             },
             clocks: Clocks::new(now.monotonic),
             kept_times_at: None,
+            retry_at: None,
             place: 0,
             shares: BTreeMap::new(),
             taking: take::Taking::default(),
             waiting: None,
             unsaved: false,
+            is_commanded: false,
+            failed_saves: 0,
             changed: false,
             announce: false,
             told_at: None,
@@ -267,6 +280,7 @@ impl Job {
             Stage::Open => {
                 self.keep_to_size(files, core);
                 self.follow_files(files, core);
+                self.retry(files, core);
                 self.keep_time(files, core);
                 self.staff(files, core);
             }
@@ -299,6 +313,10 @@ impl Job {
                 self.clocks.progressed();
                 self.changed = true;
             }
+            if row.phase == FilePhase::Delivered {
+                // What its origin said of it is of no use any more.
+                row.memory.probe = None;
+            }
             self.unsaved |= std::mem::take(&mut file.unsaved);
             if file.stage == FileStage::Over && file.state != JobState::Acknowledged {
                 over.push(file.id);
@@ -310,7 +328,9 @@ impl Job {
                 }
             }
         }
-        for file in whole.into_iter().filter_map(|index| self.file_view(index)) {
+        for mut file in whole.into_iter().filter_map(|index| self.file_view(index)) {
+            // Events go to whoever may manage the job; the header block is its owner's alone.
+            file.headers = Vec::new();
             core.effect(Effect::Tell(Event::FileTransferred { job: self.id, file: Box::new(file) }));
         }
         for id in over {
@@ -349,6 +369,27 @@ impl Job {
             self.cause(Cause::Failed, core);
             self.turn = Turn::None;
             self.park_all(files, core);
+        }
+    }
+
+    /// A job that waits and has no file on its way that could try again by itself is tried by the clock (JOB-T12).
+    fn retry(&mut self, files: &Files, core: &mut Core) {
+        let waits = |error: &JobError| error.code == Code::NetworkDisconnected;
+        let by_clock = self.state == JobState::TransientError
+            && self.live(files).all(|file| file.stage == FileStage::Over || file.aim == Aim::Park)
+            && !self.error.as_ref().is_some_and(waits);
+        if !by_clock {
+            self.retry_at = None;
+            return;
+        }
+        let now = core.time();
+        let delay = Duration::from_secs(self.spec.retry_delay_s);
+        let at = *self.retry_at.get_or_insert_with(|| now.after(delay));
+        if at <= now {
+            self.retry_at = None;
+            self.cause(Cause::RetryDue, core);
+        } else {
+            self.wake = self.wake.min(at);
         }
     }
 
@@ -429,10 +470,12 @@ impl Job {
 
     /// Writes it down, if anything changed.
     fn save(&mut self, core: &mut Core) {
-        if !self.unsaved || self.stage == Stage::Accepting || self.stage == Stage::Over {
+        let is_busy = self.waiting.is_some() && !self.is_commanded && self.stage != Stage::Recording;
+        // One copy at a time is on its way to the disk, but for what somebody waits for.
+        if !self.unsaved || is_busy || self.stage == Stage::Accepting || self.stage == Stage::Over {
             return;
         }
-        self.unsaved = false;
+        (self.unsaved, self.is_commanded) = (false, false);
         self.persist(core);
     }
 
@@ -467,6 +510,10 @@ impl Job {
                 let event = Event::JobRefused { job: self.id, reason: fault.message, failure, code };
                 core.effect(Effect::Tell(event));
                 return false;
+            }
+            (Stage::Recording, Err(fault)) if self.failed_saves < SAVES_TRIED => {
+                self.failed_saves += 1;
+                (self.unsaved, self.note) = (true, format!("not written down: {}", fault.message));
             }
             (Stage::Recording, _) => {
                 self.cause(Cause::Complete, core);

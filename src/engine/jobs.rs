@@ -8,10 +8,10 @@ use super::io::{Effect, EffectId, JobCommand, LocalFault, StoredJob};
 use super::job::{Job, Stage, Turn};
 use super::queue::{self, Contender, Verdict};
 use super::{ENDED_JOBS_MAX, Engine};
-use crate::job::{Caller, Code, Effective, JobCounts, JobId, JobSpec};
+use crate::job::{Caller, Code, Effective, JobCounts, JobId, JobSpec, JobState};
 
 /// Jobs that wait for a retry with their files open; the files of more are let go of meanwhile.
-const WATCHING_JOBS_MAX: usize = 32;
+const WATCHING_JOBS_MAX: usize = 16;
 
 impl Engine {
     /// Takes a job in, if there may be one more.
@@ -98,9 +98,12 @@ impl Engine {
         self.ended.push(id);
         if self.ended.len() > ENDED_JOBS_MAX {
             let oldest = self.ended.remove(0);
-            self.jobs.remove(&oldest);
+            let state = self.jobs.remove(&oldest).map(|job| job.state);
             self.files.retain(|id, _| id.job != oldest);
-            self.core.effect(Effect::ForgetJob { job: oldest });
+            // A cancelled one that is still written down has something left to remove at the next start.
+            if state == Some(JobState::Acknowledged) {
+                self.core.effect(Effect::ForgetJob { job: oldest });
+            }
         }
     }
 

@@ -71,7 +71,7 @@ use look::Heed;
 use mutant::Mutant;
 use serve::Shelf;
 
-use crate::job::{Effective, FileId, JobId, PeerFlags};
+use crate::job::{Effective, FileId, JobId, JobState, PeerFlags};
 use crate::record::RecordSummary;
 
 /// Jobs that are over and still shown, with their decisions; older ones are forgotten.
@@ -350,14 +350,16 @@ impl Engine {
         let Some(file) = self.files.get_mut(&id) else { return };
         file.look(&mut self.core);
         self.touched.insert(id.job);
-        if file.stage == Stage::Over && !std::mem::replace(&mut file.is_listed, true) {
+        let is_delivered = |file: &JobFile| file.stage == Stage::Over && file.state == JobState::Acknowledged;
+        if is_delivered(file) && !std::mem::replace(&mut file.is_listed, true) {
             self.core.peers.forget_file(id);
             self.core.sealed_open.remove(&id);
             self.ended_files.push_back(id);
         }
         while self.ended_files.len() > ENDED_FILES_MAX {
-            let oldest = self.ended_files.pop_front().and_then(|id| self.files.remove(&id));
-            if let Some(file) = oldest
+            let oldest =
+                self.ended_files.pop_front().filter(|id| self.files.get(id).is_some_and(is_delivered));
+            if let Some(file) = oldest.and_then(|id| self.files.remove(&id))
                 && let Some(job) = self.jobs.get_mut(&file.id.job)
             {
                 job.absorb(&file);

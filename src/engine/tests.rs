@@ -9,6 +9,7 @@ mod models;
 mod recall;
 mod serving;
 mod sources;
+mod timers;
 mod trust;
 mod turns;
 mod world;

@@ -60,12 +60,14 @@ impl Wish {
         }
     }
 
-    /// Whether another wish needs the part opened anew: other bytes, another name, another rule for a taken one.
+    /// Whether another wish needs the file put on its way anew: other bytes, another name, another rule for a taken one,
+    /// another end.
     #[must_use]
     pub fn is_elsewhere(&self, other: &Self) -> bool {
         self.remote != other.remote
             || self.destination != other.destination
             || self.digests != other.digests
             || self.existing != other.existing
+            || self.auto_complete != other.auto_complete
     }
 }

@@ -115,7 +115,8 @@ async fn d35_t20_no_name_that_comes_from_the_server_is_ever_used() {
     let view = node.fetch(wish(origin.url("/a/..%2f..%2fevil"), destination.clone(), Vec::new())).await;
     assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
     assert_eq!(std::fs::read(&destination).unwrap(), payload.all());
-    let names: Vec<_> = std::fs::read_dir(node.path("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> =
+        std::fs::read_dir(node.path("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["wanted"]);
     node.shut_down().await;
 }

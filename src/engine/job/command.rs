@@ -5,9 +5,12 @@
 use super::{Files, Job, Stage};
 use crate::engine::core::Core;
 use crate::engine::event::Event;
-use crate::engine::file::Aim;
+use crate::engine::file::{Aim, JobFile, Stage as FileStage};
 use crate::engine::io::{Effect, FilePhase, JobCommand, StoredFile, Validation};
-use crate::job::{Caller, Cause, Code, Headers, JobChange, JobState, Moment, Refusal, SpecError, Wish};
+use crate::engine::step::Trigger;
+use crate::job::{
+    Caller, Cause, Code, FileId, Headers, JobChange, JobState, Moment, Refusal, SpecError, Wish,
+};
 
 /// Why a command is not carried out.
 struct Refused(Code, String);
@@ -48,6 +51,7 @@ impl Job {
             Stage::Leaving | Stage::Over => Err(Refusal::Final.into()),
             Stage::Open => self.carry_out(command, by, files, core),
         };
+        self.is_commanded = true;
         if let Err(Refused(code, reason)) = outcome {
             core.effect(Effect::Tell(Event::CommandRefused { job: self.id, reason, code }));
         }
@@ -78,7 +82,9 @@ impl Job {
                 // What the owner before sent along was a secret of that user (SEC-6).
                 self.owner = by.uid;
                 self.spec.headers = Headers::default();
+                self.rows.iter_mut().for_each(|row| row.memory.probe = None);
                 self.touch(core);
+                self.renew_wishes(files, core);
                 Ok(())
             }
             JobCommand::Validate { file, valid } => self.validate(file, valid, files, core),
@@ -109,13 +115,17 @@ impl Job {
         self.note = String::new();
         self.has_run = true;
         for row in self.rows.iter_mut().filter(|row| row.phase == FilePhase::Failed) {
-            row.phase = FilePhase::Waiting;
+            // One that could not get its name is whole all the same.
+            row.phase = if row.blake3.is_some() { FilePhase::Whole } else { FilePhase::Waiting };
             (row.reason, row.failure, row.status) = (String::new(), None, None);
         }
         // Those that failed begin anew; those that wait for a retry do not wait any longer (JOB-T15).
         for file in self.live_mut(files) {
             match file.state {
-                JobState::Error => file.park(core),
+                JobState::Error => {
+                    file.trigger(Trigger::Resume);
+                    file.park(core);
+                }
                 JobState::TransientError => file.forgive(core),
                 _ => {}
             }
@@ -149,6 +159,16 @@ impl Job {
         if before.flags != self.spec.flags {
             self.cause(Cause::FlagsToggled, core);
         }
+        if self.spec.auto_complete && !before.auto_complete && self.state == JobState::Transferred {
+            // What delivers itself has something left to do.
+            self.cause(Cause::Resume { has_files: true, is_whole: false }, core);
+        }
+        self.renew_wishes(files, core);
+        Ok(())
+    }
+
+    /// Lets its files go on under what the job says now.
+    fn renew_wishes(&mut self, files: &mut Files, core: &mut Core) {
         for file in self.live_mut(files) {
             let index = usize::from(file.id.index);
             let Some(wish) = self.spec.files.get(index).map(|spec| Wish::of(&self.spec, spec)) else {
@@ -162,7 +182,10 @@ impl Job {
                 file.flags_changed(core);
             }
         }
-        Ok(())
+        if self.state == JobState::TransientError {
+            // What was changed may be what was wrong.
+            self.retry_at = Some(core.time());
+        }
     }
 
     fn validate(
@@ -186,6 +209,10 @@ impl Job {
                 let words = format!("file {place} is not whole yet: nothing can be said of it");
                 return Err(Refused(Code::Pending, words));
             }
+        }
+        let is_leaving = |file: &JobFile| !matches!(file.stage, FileStage::Sealed) && file.aim != Aim::Park;
+        if files.get(&FileId { job: self.id, index: place }).is_some_and(is_leaving) {
+            return Err(Refused(Code::InvalidState, format!("file {place} is being delivered")));
         }
         if valid {
             row.validation = Validation::Valid;

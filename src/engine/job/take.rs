@@ -34,8 +34,10 @@ pub(super) struct Taking {
 impl Job {
     /// Delivers what is whole; the rest is given up after that.
     pub(super) fn take(&mut self, files: &mut Files, core: &mut Core) {
-        let is_partial = !self.rows.is_empty() && !self.is_whole();
-        self.taking = Taking { is_asked: true, is_partial, ..Taking::default() };
+        // What failed once it was whole is looked at again.
+        let was_whole = |row: &&mut StoredFile| row.phase == FilePhase::Failed && row.blake3.is_some();
+        self.rows.iter_mut().filter(was_whole).for_each(|row| row.phase = FilePhase::Whole);
+        self.taking = Taking { is_asked: true, ..Taking::default() };
         self.stage = Stage::Taking;
         self.turn = Turn::None;
         core.requeue = true;
@@ -66,7 +68,9 @@ impl Job {
                 FileStage::Sealed if file.aim == Aim::Whole && file.failure.is_some() => {
                     self.taking.failed = Some(file.error(core));
                 }
-                _ if file.state == JobState::Error => self.taking.failed = Some(file.error(core)),
+                _ if matches!(file.state, JobState::Error | JobState::TransientError) => {
+                    self.taking.failed = Some(file.error(core));
+                }
                 _ => working += 1,
             }
         }
@@ -81,6 +85,7 @@ impl Job {
         if working > 0 {
             return;
         }
+        self.taking.is_partial = self.rows.iter().any(|row| row.phase != FilePhase::Delivered);
         match self.taking.failed.clone() {
             Some(error) => self.delivery_failed(error, files, core),
             None if self.taking.is_partial => {

@@ -14,7 +14,7 @@ use crate::engine::queue::{Contender, Verdict};
 use crate::job::{Cause, Code, Context, JobError, JobState, Rates};
 
 /// Files of one job that wait for a retry beside those on their way.
-const WAITING_FILES_MAX: usize = 16;
+const WAITING_FILES_MAX: usize = 4;
 /// A job's times are written down at least this often.
 const KEEP_TIMES_EVERY: Duration = Duration::from_secs(60 * 60);
 
@@ -64,7 +64,9 @@ impl Job {
         core: &mut Core,
     ) {
         match (verdict, self.turn) {
-            (Some(Verdict::Runs), Turn::Full { .. }) | (Some(Verdict::Waits), Turn::None) => {}
+            (Some(Verdict::Waits), Turn::None) => {}
+            // A changed permission or a file called invalid may have queued it.
+            (Some(Verdict::Runs), Turn::Full { .. }) => drop(self.cause(Cause::Picked, core)),
             (Some(Verdict::Runs), Turn::None | Turn::Watch) => {
                 self.turn = Turn::Full { since: core.time() };
                 self.cause(Cause::Picked, core);
@@ -216,6 +218,9 @@ impl Job {
 
     /// The network came up or went (JOB-T13, T18, JOB-26).
     pub(in crate::engine) fn network_changed(&mut self, up: bool, files: &mut Files, core: &mut Core) {
+        if self.stage != Stage::Open {
+            return;
+        }
         if up && self.cause(Cause::NetworkUp, core) {
             self.live_mut(files).filter(|file| file.state == JobState::TransientError).for_each(|file| {
                 file.forgive(core);

@@ -55,6 +55,13 @@ pub(super) struct Desk {
     pub(super) removed: Vec<PathBuf>,
     /// Destinations whose rename fails.
     pub(super) taken: BTreeSet<PathBuf>,
+    /// Those cannot even be opened.
+    pub(super) taken_at_open: bool,
+    /// Parts take their time to open, until somebody says so.
+    pub(super) slow_opens: bool,
+    opening: Vec<Input>,
+    /// How many header lines each probe and lease sent.
+    pub(super) headers_sent: Vec<usize>,
     places: BTreeMap<FileId, PathBuf>,
     pub(super) stored: BTreeMap<JobId, StoredJob>,
     pub(super) saves: usize,
@@ -107,6 +114,10 @@ impl Desk {
             delivered: Vec::new(),
             removed: Vec::new(),
             taken: BTreeSet::new(),
+            taken_at_open: false,
+            slow_opens: false,
+            opening: Vec::new(),
+            headers_sent: Vec::new(),
             places: BTreeMap::new(),
             stored: BTreeMap::new(),
             saves: 0,
@@ -218,6 +229,12 @@ impl Desk {
         }
     }
 
+    /// What took its time is open now.
+    pub(super) fn open_now(&mut self) {
+        let opening = std::mem::take(&mut self.opening);
+        opening.into_iter().for_each(|opened| self.tell(opened));
+    }
+
     pub(super) fn view(&self, id: JobId) -> JobView {
         self.engine.job_view(id).expect("a known job")
     }
@@ -263,9 +280,22 @@ impl Desk {
                 assert!(self.open.insert(file), "{file:?} is opened twice");
                 self.urls.insert(file, wish.remote.url.clone());
                 self.places.insert(file, wish.destination.clone());
-                self.inbox.push_back(Input::PartOpened { id, outcome: Ok(self.found(file)) });
+                let mut outcome = Ok(self.found(file));
+                if self.taken_at_open && self.taken.contains(&wish.destination) {
+                    self.open.remove(&file);
+                    let message = format!("{} already exists", wish.destination.display());
+                    outcome = Err(LocalFault { kind: LocalFaultKind::Denied, message });
+                }
+                let opened = Input::PartOpened { id, outcome };
+                if self.slow_opens {
+                    self.opening.push(opened);
+                } else {
+                    self.inbox.push_back(opened);
+                }
             }
-            Effect::ClosePart { file } => assert!(self.open.remove(&file), "{file:?} is not open"),
+            Effect::ClosePart { file } => {
+                assert!(self.open.remove(&file) || self.taken_at_open, "{file:?} is not open");
+            }
             Effect::DropPart { id, file, destination } => {
                 self.open.remove(&file);
                 self.disk.remove(&file);
@@ -278,7 +308,10 @@ impl Desk {
                 self.disk.insert(file, BTreeSet::new());
                 self.inbox.push_back(Input::PartReset { id, outcome: Ok(()) });
             }
-            Effect::Probe { id, remote, .. } => self.probe(id, &remote.url),
+            Effect::Probe { id, remote, .. } => {
+                self.headers_sent.push(remote.headers.0.len());
+                self.probe(id, &remote.url);
+            }
             Effect::StartLease(lease) => {
                 let Span::Range(range) = lease.span else { panic!("lengths are known here") };
                 self.leases.insert(lease.id, Running { at: range.start(), end: range.end(), lease });

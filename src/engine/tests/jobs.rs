@@ -208,135 +208,6 @@ fn file_13_and_file_14_a_prefix_is_replaced_in_every_file_and_finished_ones_are_
 }
 
 #[test]
-fn job_t6_and_job_t12_and_lim_1_and_job_27_after_two_quick_tries_a_job_waits_for_its_retry_delay() {
-    let mut desk = Desk::new();
-    desk.manners.insert(url("a"), Manner::Away);
-    desk.submit(job(1), JobSpec { retry_delay_s: 600, ..wish(&["a"]) });
-    desk.run_for(10 * SECOND);
-    assert_eq!((desk.state(job(1)), desk.probes.len()), (JobState::TransientError, 3));
-    assert_eq!(desk.view(job(1)).reason, "cannot connect");
-    desk.skip(400 * SECOND);
-    assert_eq!(desk.probes.len(), 3, "the delay is at least three quarters of what was said");
-    desk.skip(200 * SECOND);
-    assert_eq!(desk.probes.len(), 4);
-    desk.manners.clear();
-    desk.skip(600 * SECOND);
-    desk.run_for(5 * SECOND);
-    assert_eq!(desk.state(job(1)), JobState::Transferred);
-}
-
-#[test]
-fn job_t15_resume_tries_at_once() {
-    let mut desk = Desk::new();
-    desk.manners.insert(url("a"), Manner::Away);
-    desk.submit(job(1), wish(&["a"]));
-    desk.run_for(10 * SECOND);
-    let probes = desk.probes.len();
-    desk.manners.clear();
-    desk.command(job(1), JobCommand::Resume);
-    desk.run_for(3 * SECOND);
-    assert_eq!((desk.state(job(1)), desk.probes.len()), (JobState::Transferred, probes + 1));
-}
-
-#[test]
-fn job_t13_and_job_t18_and_job_26_and_job_31_a_network_that_comes_up_ends_every_wait() {
-    use crate::engine::io::Input;
-    let mut desk = Desk::new();
-    desk.submit(job(1), wish(&["a"]));
-    desk.run_for(Duration::from_millis(300));
-    desk.tell(Input::NetworkChanged { up: false });
-    let view = desk.view(job(1));
-    assert_eq!((view.state, view.error_count), (JobState::TransientError, 0), "JOB-31: not counted");
-    assert_eq!(view.error.map(|error| error.code), Some(Code::NetworkDisconnected));
-    desk.skip(2_000 * SECOND);
-    assert_eq!(desk.state(job(1)), JobState::TransientError, "JOB-26: not retried on the timer");
-    desk.tell(Input::NetworkChanged { up: true });
-    desk.run_for(3 * SECOND);
-    assert_eq!(desk.state(job(1)), JobState::Transferred);
-}
-
-#[test]
-fn job_t14_and_lim_2_no_progress_for_long_enough_is_an_error() {
-    let mut desk = Desk::new();
-    desk.manners.insert(url("a"), Manner::Away);
-    desk.submit(job(1), JobSpec { no_progress_s: 1_000, retry_delay_s: 300, ..wish(&["a"]) });
-    desk.run_for(10 * SECOND);
-    desk.skip(900 * SECOND);
-    assert_eq!(desk.state(job(1)), JobState::TransientError);
-    desk.skip(200 * SECOND);
-    let view = desk.view(job(1));
-    assert_eq!((view.state, view.error.map(|error| error.code)), (JobState::Error, Some(Code::NoProgress)));
-    assert!(view.reason.contains("cannot connect"), "{}", view.reason);
-}
-
-#[test]
-fn job_24_and_job_25_without_a_no_progress_timeout_the_first_error_is_final() {
-    for (no_progress_s, retry_delay_s) in [(0, 5), (10, 600)] {
-        let mut desk = Desk::new();
-        desk.manners.insert(url("a"), Manner::Away);
-        desk.submit(job(1), JobSpec { no_progress_s, retry_delay_s, ..wish(&["a"]) });
-        desk.run_for(SECOND);
-        assert_eq!((desk.state(job(1)), desk.probes.len()), (JobState::Error, 1));
-    }
-}
-
-#[test]
-fn job_t29_and_lim_3_time_at_work_is_bounded_and_resume_gives_it_anew() {
-    let mut desk = Desk::new();
-    desk.manners.insert(url("a"), Manner::Gives(100_000));
-    desk.submit(job(1), JobSpec { max_time_s: Some(4), ..wish(&["a"]) });
-    desk.run_for(2 * SECOND);
-    desk.command(job(1), JobCommand::Suspend);
-    desk.skip(100 * SECOND);
-    desk.command(job(1), JobCommand::Resume);
-    desk.run_for(3 * SECOND);
-    assert_eq!(desk.state(job(1)), JobState::Transferring, "a pause does not count, and Resume begins anew");
-    desk.run_for(2 * SECOND);
-    let view = desk.view(job(1));
-    assert_eq!(view.state, JobState::Error);
-    assert_eq!(view.error.map(|error| error.code), Some(Code::MaxDownloadTimeout));
-}
-
-#[test]
-fn job_t27_and_job_34_and_lim_4_a_job_that_nobody_touches_for_ninety_days_is_cancelled() {
-    let day = Duration::from_secs(24 * 60 * 60);
-    let mut desk = Desk::new();
-    desk.submit(job(1), wish(&["a"]));
-    desk.run_for(3 * SECOND);
-    desk.skip(89 * day);
-    assert_eq!(desk.state(job(1)), JobState::Transferred);
-    desk.command(
-        job(1),
-        JobCommand::Change(Box::new(JobChange {
-            description: Some("touched".into()),
-            ..JobChange::default()
-        })),
-    );
-    desk.skip(89 * day);
-    assert_eq!(desk.state(job(1)), JobState::Transferred, "JOB-34: a property change counts");
-    desk.skip(2 * day);
-    desk.run_for(SECOND);
-    assert_eq!((desk.state(job(1)), desk.removed.len()), (JobState::Cancelled, 1));
-}
-
-#[test]
-fn d47_t28_and_lim_25_what_the_wall_clock_does_plays_no_role() {
-    for leap_days in [-400, 400] {
-        let mut desk = Desk::new();
-        desk.manners.insert(url("b"), Manner::Away);
-        desk.submit(job(1), wish(&["a"]));
-        desk.submit(job(2), wish(&["b"]));
-        desk.run_for(5 * SECOND);
-        desk.wall_ms += leap_days * 24 * 60 * 60 * 1_000;
-        desk.run_for(5 * SECOND);
-        let mut desk = desk.restarted();
-        desk.run_for(5 * SECOND);
-        assert_eq!(desk.state(job(1)), JobState::Transferred);
-        assert_eq!(desk.state(job(2)), JobState::TransientError);
-    }
-}
-
-#[test]
 fn job_32_and_file_8_everything_of_a_job_survives_a_restart() {
     let mut desk = Desk::with(|config| config.queue.files_at_once = 1);
     let description = "what it is for".to_owned();
@@ -532,63 +403,6 @@ fn job_1_and_job_9_jobs_are_told_apart_by_their_ids_alone() {
 }
 
 #[test]
-fn job_22_and_job_30_errors_are_counted_when_they_end_a_transfer_and_never_go_down() {
-    let mut desk = Desk::new();
-    desk.submit(job(1), JobSpec { retry_delay_s: 5, ..wish(&["a"]) });
-    desk.run_for(Duration::from_millis(400));
-    desk.manners.insert(url("a"), Manner::Away);
-    desk.run_for(10 * SECOND);
-    let counted = desk.view(job(1)).error_count;
-    assert!(counted >= 1 && desk.state(job(1)) == JobState::TransientError, "{counted}");
-    desk.run_for(20 * SECOND);
-    assert!(desk.view(job(1)).error_count > counted, "again on every failed retry");
-    desk.manners.clear();
-    // The least delay is the job's; a source that goes on failing is left alone for up to 25 s.
-    desk.run_for(30 * SECOND);
-    let view = desk.view(job(1));
-    assert_eq!(view.state, JobState::Transferred, "{}", view.reason);
-    assert!(view.error_count > counted);
-    let error = view.error.expect("kept for the life of the job");
-    assert!(error.count >= 1 && error.first_unix_ms <= error.last_unix_ms);
-}
-
-#[test]
-fn job_28_progress_begins_the_no_progress_time_anew() {
-    let mut desk = Desk::new();
-    desk.submit(job(1), JobSpec { no_progress_s: 100, retry_delay_s: 20, ..wish(&["a"]) });
-    for _ in 0..3 {
-        desk.manners.insert(url("a"), Manner::Away);
-        desk.run_for(5 * SECOND);
-        desk.run_for(60 * SECOND);
-        assert_eq!(desk.state(job(1)), JobState::TransientError);
-        desk.manners.insert(url("a"), Manner::Gives(70_000));
-        desk.command(job(1), JobCommand::Resume);
-        desk.run_for(Duration::from_millis(2_500));
-        assert_eq!(desk.state(job(1)), JobState::Transferring);
-    }
-}
-
-#[test]
-fn job_35_times_say_when_it_was_made_changed_and_whole() {
-    let mut desk = Desk::new();
-    desk.submit_as(job(1), wish(&["a"]), ME, false);
-    let made = desk.view(job(1)).times;
-    assert_eq!((made.created_unix_ms, made.transferred_unix_ms), (made.modified_unix_ms, None));
-    desk.run_for(SECOND);
-    desk.command(
-        job(1),
-        JobCommand::Change(Box::new(JobChange { name: Some("n".into()), ..JobChange::default() })),
-    );
-    let changed = desk.view(job(1)).times;
-    assert_eq!(changed.modified_unix_ms - made.modified_unix_ms, 1_000);
-    desk.command(job(1), JobCommand::Resume);
-    desk.run_for(3 * SECOND);
-    let whole = desk.view(job(1)).times;
-    assert!(whole.transferred_unix_ms.is_some_and(|at| at > changed.modified_unix_ms));
-    assert_eq!(whole.created_unix_ms, made.created_unix_ms);
-}
-
-#[test]
 fn job_36_and_file_18_sums_are_unknown_while_one_length_is_and_count_every_file() {
     let mut desk = Desk::with(|config| config.queue.files_at_once = 1);
     desk.submit(job(1), wish(&["a", "b"]));
@@ -642,4 +456,112 @@ fn job_t2_and_job_t4_and_job_t5_and_job_t9_a_job_runs_through_its_states_in_orde
         JobState::Transferred,
     ];
     assert_eq!(states, wanted);
+}
+
+/// Takes the names away under which nothing could be opened or renamed.
+fn taken_then_free(desk: &mut Desk, number: u8) {
+    desk.command(job(number), JobCommand::Complete);
+    desk.run_for(SECOND);
+    assert_eq!((desk.state(job(number)), desk.delivered.len()), (JobState::Transferred, 0));
+    assert!(desk.refusal().is_some_and(|(_, reason)| reason.contains("already exists")));
+    desk.taken.clear();
+    desk.events.clear();
+    desk.command(job(number), JobCommand::Complete);
+    desk.run_for(SECOND);
+}
+
+#[test]
+fn job_14_a_file_that_cannot_even_be_opened_for_its_delivery_is_kept_and_delivered_later() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&["a"]));
+    desk.run_for(3 * SECOND);
+    let mut desk = desk.restarted();
+    desk.taken.insert("/out/a".into());
+    desk.taken_at_open = true;
+    taken_then_free(&mut desk, 1);
+    assert_eq!((desk.state(job(1)), desk.delivered.len()), (JobState::Acknowledged, 1));
+    assert!(desk.removed.is_empty(), "{:?}", desk.removed);
+    assert!(desk.events.contains(&Event::JobTaken { job: job(1), is_partial: false }));
+}
+
+#[test]
+fn job_14_and_job_23_a_failed_automatic_delivery_loses_nothing() {
+    for completes in [true, false] {
+        let mut desk = Desk::new();
+        desk.taken.insert("/out/a".into());
+        desk.submit(job(1), JobSpec { auto_complete: true, ..wish(&["a"]) });
+        desk.run_for(3 * SECOND);
+        assert_eq!((desk.state(job(1)), phases(&desk, 1)), (JobState::Error, vec![FilePhase::Failed]));
+        desk.taken.clear();
+        desk.command(job(1), if completes { JobCommand::Complete } else { JobCommand::Resume });
+        desk.run_for(SECOND);
+        assert_eq!((desk.state(job(1)), desk.delivered.len()), (JobState::Acknowledged, 1));
+        assert_eq!((desk.given[&url("a")], desk.removed.len()), (LEN, 0));
+    }
+}
+
+#[test]
+fn job_26_a_network_that_goes_while_files_are_delivered_harms_none() {
+    use crate::engine::io::Input;
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&["a", "b"]));
+    desk.run_for(4 * SECOND);
+    let mut desk = desk.restarted();
+    desk.slow_opens = true;
+    desk.command(job(1), JobCommand::Complete);
+    desk.tell(Input::NetworkChanged { up: false });
+    desk.open_now();
+    desk.run_for(SECOND);
+    desk.open_now();
+    desk.run_for(SECOND);
+    assert_eq!((desk.state(job(1)), desk.delivered.len()), (JobState::Acknowledged, 2));
+    assert!(desk.removed.is_empty(), "{:?}", desk.removed);
+}
+
+#[test]
+fn val_3_a_file_that_is_on_its_way_to_its_name_is_not_called_invalid_any_more() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&["a"]));
+    desk.run_for(3 * SECOND);
+    let mut desk = desk.restarted();
+    desk.slow_opens = true;
+    desk.command(job(1), JobCommand::Complete);
+    desk.events.clear();
+    desk.command(job(1), JobCommand::Validate { file: 0, valid: false });
+    assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::InvalidState));
+    desk.open_now();
+    desk.run_for(SECOND);
+    assert_eq!((desk.state(job(1)), desk.delivered.len()), (JobState::Acknowledged, 1));
+}
+
+#[test]
+fn file_20_auto_complete_may_be_switched_at_any_time() {
+    for millis in [300, 3_000] {
+        let mut desk = Desk::new();
+        desk.submit(job(1), wish(&["a"]));
+        desk.run_for(Duration::from_millis(millis));
+        let on = JobChange { auto_complete: Some(true), ..JobChange::default() };
+        desk.command(job(1), JobCommand::Change(Box::new(on)));
+        desk.run_for(4 * SECOND);
+        assert_eq!((desk.state(job(1)), desk.delivered.len()), (JobState::Acknowledged, 1), "{millis} ms");
+        let mut desk = Desk::new();
+        desk.submit(job(1), JobSpec { auto_complete: true, ..wish(&["a"]) });
+        desk.run_for(Duration::from_millis(300));
+        let off = JobChange { auto_complete: Some(false), ..JobChange::default() };
+        desk.command(job(1), JobCommand::Change(Box::new(off)));
+        desk.run_for(4 * SECOND);
+        assert_eq!((desk.state(job(1)), desk.delivered.len()), (JobState::Transferred, 0));
+    }
+}
+
+#[test]
+fn sec_6_what_the_owner_before_sent_along_is_sent_no_more() {
+    let mut desk = Desk::new();
+    let secret = Header { name: "Authorization".into(), value: "Bearer x".into() };
+    desk.submit(job(1), JobSpec { headers: Headers(vec![secret]), ..wish(&["a"]) });
+    desk.run_for(Duration::from_millis(300));
+    desk.command_as(job(1), JobCommand::Take, ROOT);
+    desk.run_for(3 * SECOND);
+    assert_eq!(desk.state(job(1)), JobState::Transferred);
+    assert_eq!(desk.headers_sent.last(), Some(&0), "{:?}", desk.headers_sent);
 }

@@ -126,7 +126,11 @@ fn many_jobs_that_wait_for_their_origins_keep_few_files_open() {
     assert!(desk.open.len() <= 256, "{}", desk.open.len());
     desk.manners.clear();
     for number in 0..100 {
-        desk.command_as(job(number), JobCommand::Resume, crate::job::Caller { uid: 0, is_administrator: true });
+        desk.command_as(
+            job(number),
+            JobCommand::Resume,
+            crate::job::Caller { uid: 0, is_administrator: true },
+        );
     }
     desk.run_for(120 * SECOND);
     let whole = (0..100).filter(|number| desk.state(job(*number)) == JobState::Transferred).count();
