@@ -95,6 +95,12 @@ impl JobFile {
         if self.runs() {
             if self.reason != trouble.text {
                 self.announce = true;
+                self.why.note(
+                    Chosen::Nobody,
+                    trouble.text.clone(),
+                    "tried again later".to_owned(),
+                    core.time(),
+                );
             }
             self.note_trouble(Failure::Transient, trouble);
             if self.state != JobState::TransientError {
@@ -108,7 +114,8 @@ impl JobFile {
     /// Stops for good, until somebody resumes it.
     pub(super) fn fail(&mut self, failure: Failure, trouble: Trouble, core: &mut Core) {
         if self.trigger(Trigger::Failed) {
-            self.why.note(Chosen::Nobody, trouble.text.clone(), String::new(), core.time());
+            let ends = "the file stands still until somebody acts".to_owned();
+            self.why.note(Chosen::Nobody, trouble.text.clone(), ends, core.time());
             self.note_trouble(failure, trouble);
             self.leave_swarm(core);
             self.stop_all(core);

@@ -14,7 +14,6 @@ use super::content::TRUTH;
 use super::life::Watch;
 use super::machine::Machine;
 use super::node::Node;
-use crate::job::JobState;
 
 /// How far everything is at one moment.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -125,7 +124,7 @@ impl Watch for Trace {
 /// How much of the file a node has.
 fn held(node: &Node) -> u16 {
     // Between its delivery and the word that it is done a file has no part any more.
-    let is_in = || node.job().is_some_and(|job| job.state == JobState::Transferred);
+    let is_in = || node.job().is_some_and(|job| job.files_transferred > 0);
     if node.tally.done.is_some() || (node.parts.is_empty() && is_in()) {
         return ALL;
     }

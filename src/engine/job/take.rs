@@ -39,6 +39,7 @@ impl Job {
         self.rows.iter_mut().filter(was_whole).for_each(|row| row.phase = FilePhase::Whole);
         self.taking = Taking { is_asked: true, ..Taking::default() };
         self.stage = Stage::Taking;
+        self.note = String::new();
         self.turn = Turn::None;
         core.requeue = true;
         for file in self.live_mut(files) {
