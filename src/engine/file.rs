@@ -214,6 +214,20 @@ impl JobFile {
             _ if self.is_whole_once => FilePhase::Whole,
             _ => FilePhase::Waiting,
         };
+        if self.stage != Stage::New && self.stage != Stage::Opening {
+            row.len = self.len.or(row.len);
+            if self.changed && !matches!(self.stage, Stage::Dropping | Stage::Over) {
+                row.stored = self.stored_bytes();
+            }
+            (row.bytes, row.restarts, row.private) = (self.bytes, self.restarts, self.private);
+        }
+        if self.announce || self.unsaved || self.stage == Stage::Over {
+            self.write_words_to(row);
+        }
+    }
+
+    /// What changes seldom and costs more.
+    fn write_words_to(&self, row: &mut StoredFile) {
         if !self.is_whole_once {
             (row.blake3, row.sha256) = (None, None);
         }
@@ -224,19 +238,21 @@ impl JobFile {
             // Nothing is known yet of what is on disk.
             return;
         }
-        if self.len.is_some() {
-            row.len = self.len;
-        }
-        if !matches!(self.stage, Stage::Dropping | Stage::Over) {
-            row.stored = self.stored_bytes();
-        }
-        (row.bytes, row.restarts, row.private) = (self.bytes, self.restarts, self.private);
         if self.blake3.is_some() {
             row.blake3.clone_from(&self.blake3);
             row.sha256.clone_from(&self.sha256);
         }
+        if row.phase != FilePhase::Delivered {
+            row.memory.probe.clone_from(&self.origin.probe);
+        }
+        if self.stage == Stage::Over {
+            self.write_why_to(row);
+        }
+    }
+
+    /// Its decisions so far. While the row shares them each new one costs a copy of all: only when they are kept.
+    pub(super) fn write_why_to(&self, row: &mut StoredFile) {
         row.decisions = self.why.log().clone();
-        row.memory.probe.clone_from(&self.origin.probe);
     }
 
     /// The URL that redirects led to, where it becomes the file's remote name (HTTP-17).

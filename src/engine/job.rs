@@ -288,7 +288,7 @@ impl Job {
             Stage::Clearing | Stage::Leaving => self.clear_on(files, core),
             Stage::Accepting | Stage::Recording | Stage::Over => {}
         }
-        self.save(core);
+        self.save(files, core);
         self.tell(files, core);
     }
 
@@ -469,13 +469,18 @@ impl Job {
     }
 
     /// Writes it down, if anything changed.
-    fn save(&mut self, core: &mut Core) {
+    fn save(&mut self, files: &Files, core: &mut Core) {
         let is_busy = self.waiting.is_some() && !self.is_commanded && self.stage != Stage::Recording;
         // One copy at a time is on its way to the disk, but for what somebody waits for.
         if !self.unsaved || is_busy || self.stage == Stage::Accepting || self.stage == Stage::Over {
             return;
         }
         (self.unsaved, self.is_commanded) = (false, false);
+        for file in self.live(files) {
+            if let Some(row) = self.rows.get_mut(usize::from(file.id.index)) {
+                file.write_why_to(row);
+            }
+        }
         self.persist(core);
     }
 

@@ -158,4 +158,6 @@ pub struct Memory {
     pub probe: Option<Probe>,
     /// When it was put on its way first: decisions count from there.
     pub began: Option<Instant>,
+    /// Not to be put on its way before this: it waits for a retry, and others of its job had better luck.
+    pub not_before: Option<Instant>,
 }

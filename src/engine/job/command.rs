@@ -116,6 +116,7 @@ impl Job {
         self.clocks.resumed();
         self.note = String::new();
         self.has_run = true;
+        self.rows.iter_mut().for_each(|row| row.memory.not_before = None);
         for row in self.rows.iter_mut().filter(|row| row.phase == FilePhase::Failed) {
             // One that could not get its name is whole all the same.
             row.phase = if row.blake3.is_some() { FilePhase::Whole } else { FilePhase::Waiting };

@@ -9,7 +9,7 @@ use peer_proto::time::Instant;
 use super::{Files, Job, Stage};
 use crate::engine::core::Core;
 use crate::engine::file::{Aim, JobFile, Stage as FileStage};
-use crate::engine::io::Effect;
+use crate::engine::io::{Effect, StoredFile};
 use crate::engine::queue::{Contender, Verdict};
 use crate::job::{Cause, Code, Context, JobError, JobState, Rates};
 
@@ -117,13 +117,22 @@ impl Job {
                 _ => working += 1,
             }
         }
+        let now = core.time();
+        let idle = || {
+            let is_ready = move |row: &StoredFile| row.memory.not_before.is_none_or(|at| at <= now);
+            let due = (0_u16..).zip(&self.rows).filter(move |(_, row)| self.is_due(row) && is_ready(row));
+            let due = due.map(|(place, _)| place);
+            due.filter(|place| !files.contains_key(&self.file_id(*place)))
+        };
+        if idle().next().is_none() {
+            return Vec::new();
+        }
         let open = files.values().filter(|file| file.stage != FileStage::Over).count();
         let room = usize::from(core.config.queue.files_at_once)
             .saturating_sub(working)
             .min(WAITING_FILES_MAX.saturating_sub(waiting))
             .min(OPEN_FILES_MAX.saturating_sub(open));
-        let idle = self.places(|row| self.is_due(row));
-        idle.into_iter().filter(|place| !files.contains_key(&self.file_id(*place))).take(room).collect()
+        idle().take(room).collect()
     }
 
     const fn is_at_work(&self) -> bool {
@@ -135,11 +144,36 @@ impl Job {
 
     /// Opens files, as far as the job has its turn.
     pub(super) fn staff(&mut self, files: &mut Files, core: &mut Core) {
+        self.make_room(files, core);
         for place in self.to_open(files, core) {
             self.open_file(place, None, files, core);
         }
+        let waits = self.rows.iter().filter_map(|row| row.memory.not_before).min();
+        self.wake = self.wake.min(waits.filter(|at| *at > core.time()).unwrap_or(Instant::NEVER));
         if matches!(self.turn, Turn::Full { .. }) && self.live(files).next().is_none() {
             self.wake = self.wake.min(core.time().after(ROOM_EVERY));
+        }
+    }
+
+    /// Too many of its files wait for a retry while others could be on their way: one is let go of until it is due.
+    fn make_room(&mut self, files: &mut Files, core: &mut Core) {
+        let waits = |file: &JobFile| file.state == JobState::TransientError && file.aim != Aim::Park;
+        let waiting = self.live(files).filter(|file| waits(file)).count();
+        if waiting < WAITING_FILES_MAX || !matches!(self.turn, Turn::Full { .. }) {
+            return;
+        }
+        let delay = Duration::from_secs(self.spec.retry_delay_s);
+        let is_idle = |(place, row): (u16, &StoredFile)| {
+            self.is_due(row) && row.memory.not_before.is_none() && !files.contains_key(&self.file_id(place))
+        };
+        if !(0_u16..).zip(&self.rows).any(is_idle) {
+            return;
+        }
+        if let Some(file) = self.live_mut(files).find(|file| waits(file)) {
+            file.park(core);
+            if let Some(row) = self.rows.get_mut(usize::from(file.id.index)) {
+                row.memory.not_before = Some(core.time().after(delay));
+            }
         }
     }
 
@@ -149,6 +183,7 @@ impl Job {
         let id = self.file_id(place);
         let Some(row) = self.rows.get_mut(usize::from(place)) else { return };
         row.memory.began.get_or_insert(core.time());
+        row.memory.not_before = None;
         let mut file = JobFile::new(id, wish, row, core);
         match aim {
             Some(aim) => file.aim_at(aim, core),
@@ -222,6 +257,7 @@ impl Job {
             return;
         }
         if up && self.cause(Cause::NetworkUp, core) {
+            self.rows.iter_mut().for_each(|row| row.memory.not_before = None);
             self.live_mut(files).filter(|file| file.state == JobState::TransientError).for_each(|file| {
                 file.forgive(core);
             });

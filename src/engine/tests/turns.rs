@@ -81,6 +81,22 @@ fn one_dead_file_does_not_hold_up_the_others_of_its_job() {
 }
 
 #[test]
+fn many_dead_files_do_not_hold_up_the_others_of_their_job() {
+    let mut desk = Desk::new();
+    let names: Vec<String> = (0..20).map(|file| format!("f{file}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    // The first twelve are dead.
+    desk.manners.extend(names.iter().take(12).map(|name| (url(name), Manner::Away)));
+    desk.submit(job(1), JobSpec { retry_delay_s: 30, ..wish(&names) });
+    desk.run_for(60 * SECOND);
+    let view = desk.view(job(1));
+    assert_eq!((view.state, view.files_transferred), (JobState::TransientError, 8), "{}", view.reason);
+    desk.manners.clear();
+    desk.run_for(120 * SECOND);
+    assert_eq!((desk.state(job(1)), desk.view(job(1)).files_transferred), (JobState::Transferred, 20));
+}
+
+#[test]
 fn a_priority_that_is_changed_counts_at_once() {
     let mut desk = Desk::with(|config| config.queue = ONE);
     for (number, name) in [(1, "a"), (2, "b")] {
