@@ -54,6 +54,16 @@ fn called(view: &JobView) -> String {
     format!("{} {}", short(view), view.name)
 }
 
+/// Whether it was completed with only some of its files.
+fn is_in_part(view: &JobView) -> bool {
+    view.state == JobState::Acknowledged && view.files_transferred < view.files_total
+}
+
+/// Where it stands.
+fn state(view: &JobView) -> &'static str {
+    if is_in_part(view) { "acknowledged (part)" } else { view.state.name() }
+}
+
 /// Why it stands where it stands; empty if there is nothing to say.
 fn reason(view: &JobView) -> &str {
     let is_stuck = matches!(view.state, JobState::Error | JobState::TransientError);

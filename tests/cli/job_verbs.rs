@@ -52,6 +52,9 @@ async fn job_12_a_completion_in_part_is_told_and_has_its_own_exit_code() {
     assert_eq!((&done["partial"], &done["code"]), (&true.into(), &"BG_S_PARTIAL_COMPLETE".into()), "{done}");
     assert_eq!(done["state"], "acknowledged");
     assert!(home.join("good").exists() && !home.join("bad").exists());
+    let ran = home.say(&["job", "wait", &id]).await;
+    assert!(ran.code == 3 && ran.out.contains("acknowledged (part)"), "{ran:?}");
+    assert!(home.say(&["job", "list"]).await.out.contains("acknowledged (part)"));
     daemon.kill().await;
 }
 
@@ -76,7 +79,7 @@ async fn cli_25_val_2_a_verdict_on_a_file_counts() {
     let id = home.add(&[&origin.url(), "f"]).await;
     assert_eq!(home.say(&["job", "wait", &id]).await.code, 0);
     let ran = home.say(&["file", "validate", &id, "0"]).await;
-    assert!(ran.error_line(2).contains("--valid"), "{ran:?}");
+    assert!(ran.error_line(2).contains("--valid or --invalid"), "{ran:?}");
     let ran = home.say(&["file", "validate", &id, "7", "--valid"]).await;
     assert!(ran.error_line(2).contains("BG_E_FILE_NOT_AVAILABLE"), "{ran:?}");
     let file = home.say(&["file", "validate", &id, "0", "--valid", "--json"]).await.json();

@@ -34,6 +34,25 @@ async fn the_exit_code_of_a_wait_says_how_the_job_came_out() {
 }
 
 #[tokio::test]
+async fn a_wait_that_takes_too_long_says_where_every_job_stands() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let (slow, quick) = (Origin::slow(payload(20_000_000), 100_000).await, Origin::start(payload(10)).await);
+    home.add(&[&slow.url(), "f", "--name", "slow"]).await;
+    home.add(&[&quick.url(), "g", "--name", "quick"]).await;
+    assert_eq!(home.say(&["job", "wait", "quick"]).await.code, 0);
+    let wait = async |more: &[&str]| {
+        home.say(&[&["job", "wait", "slow", "quick", "--timeout", "1"], more].concat()).await
+    };
+    let ran = wait(&[]).await;
+    assert!(ran.error_line(4).contains("1 of the jobs"), "{ran:?}");
+    assert!(ran.out.contains("slow: transferring") && ran.out.contains("quick: transferred"), "{ran:?}");
+    let states: Vec<_> = wait(&["--json"]).await.json_lines().iter().map(|job| job["state"].clone()).collect();
+    assert_eq!(states, ["transferring", "transferred"]);
+    daemon.kill().await;
+}
+
+#[tokio::test]
 async fn cli_6_a_view_ends_when_all_is_settled_and_says_what_happened() {
     let home = Home::new();
     let daemon = Daemon::start(&home, &[]).await;

@@ -3,7 +3,7 @@
 //! Knows: which columns people want, patterns for names (CLI-36). Does not know: who may see which jobs.
 
 use super::show::priority;
-use super::{reason, short, stored};
+use super::{reason, short, state, stored};
 use crate::cli::args::ListArgs;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::{reach, table};
@@ -38,7 +38,7 @@ fn row(view: &JobView, with_owner: bool) -> Vec<String> {
     let mut row = vec![
         short(view),
         view.name.clone(),
-        view.state.name().to_owned(),
+        state(view).to_owned(),
         priority(view.priority).to_owned(),
         format!("{}/{}", view.files_transferred, view.files_total),
         stored(view),

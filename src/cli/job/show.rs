@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 use serde::Serialize;
 
 use super::find::find;
-use super::{files, reason, stored};
+use super::{files, reason, state, stored};
 use crate::cli::args::OneJob;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::words::{flags_text, notify_text};
@@ -63,7 +63,7 @@ fn standing(view: &JobView) -> Vec<(&'static str, String)> {
         ("job", view.id.to_string()),
         ("name", view.name.clone()),
         ("owner", format!("user {}", view.owner)),
-        ("state", view.state.name().to_owned()),
+        ("state", state(view).to_owned()),
         ("reason", reason(view).to_owned()),
         ("files", format!("{} of {} whole", view.files_transferred, view.files_total)),
         ("stored", stored(view)),

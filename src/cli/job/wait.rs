@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::find::find_all;
-use super::{because, called};
+use super::{because, called, is_in_part, state};
 use crate::cli::args::WaitArgs;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::{reach, say, signals, table};
@@ -15,27 +15,49 @@ use crate::control::client::Client;
 pub(super) async fn run(args: &WaitArgs) -> Result<Exit, Stop> {
     let client = reach::running(&args.ask.place).await?;
     let jobs = find_all(&client, &args.jobs).await?;
-    let all = async {
-        let mut exit = Exit::Done;
-        // One after the other: all are through when the slowest is.
-        for job in &jobs {
-            let (view, came_out) = settled(&client, job).await?;
-            told(&view, args.ask.json)?;
-            if exit == Exit::Done {
-                exit = came_out;
-            }
-        }
-        Ok(exit)
-    };
-    let patience = args.timeout.map(Duration::from_secs);
     tokio::select! {
-        exit = all => exit,
-        () = over(patience) => {
-            let line = format!("not settled after {} s; the jobs go on", args.timeout.unwrap_or_default());
-            Err(Stop::new(Exit::Transient, line))
-        }
+        exit = all(args, &client, &jobs) => exit,
         () = signals::interrupted() => Err(Stop::new(Exit::Interrupted, "interrupted; the jobs go on")),
     }
+}
+
+/// The first bad outcome, once all are settled or patience is over.
+async fn all(args: &WaitArgs, client: &Client, jobs: &[JobView]) -> Result<Exit, Stop> {
+    let over = over(args.timeout.map(Duration::from_secs));
+    tokio::pin!(over);
+    let mut exit = Exit::Done;
+    // One after the other: all are through when the slowest is.
+    for (index, job) in jobs.iter().enumerate() {
+        let (view, came_out) = tokio::select! {
+            settled = settled(client, job) => settled?,
+            () = &mut over => return left(args, client, &jobs[index..], exit).await,
+        };
+        told(&view, args.ask.json)?;
+        if exit == Exit::Done {
+            exit = came_out;
+        }
+    }
+    Ok(exit)
+}
+
+/// Says where the jobs stand that were not told of when patience was over. Some may be settled all the same.
+async fn left(args: &WaitArgs, client: &Client, jobs: &[JobView], mut exit: Exit) -> Result<Exit, Stop> {
+    let mut open = 0_usize;
+    for job in jobs {
+        let view = client.job(job.id).await?;
+        let delivers_itself = client.spec(job.id).await?.auto_complete;
+        told(&view, args.ask.json)?;
+        match outcome(&view, delivers_itself) {
+            None => open += 1,
+            Some(came_out) if exit == Exit::Done => exit = came_out,
+            Some(_) => {}
+        }
+    }
+    if open == 0 {
+        return Ok(exit);
+    }
+    let seconds = args.timeout.unwrap_or_default();
+    Err(Stop::new(Exit::Transient, format!("not settled after {seconds} s: {open} of the jobs; they go on")))
 }
 
 /// Follows one job until it is settled.
@@ -61,7 +83,7 @@ fn told(view: &JobView, is_json: bool) -> Result<(), Stop> {
     if is_json {
         return table::json_line(view);
     }
-    say::line(format_args!("{}: {}{}", called(view), view.state.name(), because(view)));
+    say::line(format_args!("{}: {}{}", called(view), state(view), because(view)));
     Ok(())
 }
 
@@ -69,6 +91,7 @@ fn told(view: &JobView, is_json: bool) -> Result<(), Stop> {
 /// for: the node tries again.
 pub(super) fn outcome(view: &JobView, delivers_itself: bool) -> Option<Exit> {
     match view.state {
+        JobState::Acknowledged if is_in_part(view) => Some(Exit::Partial),
         JobState::Acknowledged => Some(Exit::Done),
         JobState::Transferred => (!delivers_itself).then_some(Exit::Done),
         JobState::Suspended | JobState::Cancelled => Some(Exit::Partial),
@@ -93,6 +116,9 @@ mod tests {
         assert_eq!(of(JobState::Transferred, false), Some(Exit::Done));
         assert_eq!(of(JobState::Transferred, true), None, "it is about to be delivered");
         assert_eq!(of(JobState::Acknowledged, true), Some(Exit::Done));
+        let state = JobState::Acknowledged;
+        let in_part = JobView { state, files_total: 2, files_transferred: 1, ..JobView::default() };
+        assert_eq!(outcome(&in_part, false), Some(Exit::Partial), "the other file was given up");
         assert_eq!(of(JobState::Cancelled, false), Some(Exit::Partial));
         assert_eq!(of(JobState::TransientError, false), None, "it is tried again");
         let failed = |failure, code: Option<Code>| {

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::cli::amount;
 use crate::cli::exit::Exit;
-use crate::cli::job::reason;
+use crate::cli::job::{reason, state};
 use crate::cli::job::wait::outcome;
 use crate::control::api::{BytesBySource, JobId, JobState, JobView};
 
@@ -108,7 +108,7 @@ impl Seen<'_> {
     /// The job in words: state, progress, rates by source, why it stands there.
     pub(super) fn text(&self) -> String {
         let view = self.view;
-        let mut parts = vec![view.state.name().to_owned()];
+        let mut parts = vec![state(view).to_owned()];
         if view.files_total > 1 {
             parts.push(format!("{} of {} files", view.files_transferred, view.files_total));
         }
