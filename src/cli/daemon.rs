@@ -11,7 +11,7 @@ use super::exit::{Exit, Stop};
 use super::place::{self, SOCKET_NAME};
 use super::{get, reach, say, signals, words};
 use crate::config::Config;
-use crate::config::policy::POLICY_FILE;
+use crate::config::policy::{POLICY_FILE, load_named};
 use crate::node::{FolderError, Node, NodeConfig, NodeError, NodeKind, OriginConfig};
 
 pub(super) async fn run(args: DaemonArgs) -> Result<Exit, Stop> {
@@ -19,6 +19,9 @@ pub(super) async fn run(args: DaemonArgs) -> Result<Exit, Stop> {
         Some(path) => Config::load(path).map_err(|error| Stop::usage(error.to_string()))?,
         None => Config::default(),
     };
+    if let Some(path) = &args.policy {
+        load_named(path).map_err(|error| Stop::usage(error.to_string()))?;
+    }
     let config = config(&args, &file)?;
     let state_dir = config.state_dir.clone();
     let node = Node::start(config).await.map_err(|error| refused(&error))?;

@@ -11,17 +11,24 @@ use crate::job::Policy;
 /// Where it is if nobody says otherwise.
 pub const POLICY_FILE: &str = "/etc/nearbits/policy.toml";
 
+/// Reads the administrator's file at a place that somebody named: there it has to be.
+///
+/// # Errors
+/// As [`load`], and [`ConfigError::Unreadable`] if it is not there.
+pub fn load_named(path: &Path) -> Result<Policy, ConfigError> {
+    policy(&read(path)?).map_err(|(line, message)| ConfigError::wrong(path, line, message))
+}
+
 /// Reads the administrator's file. One that is not there says nothing.
 ///
 /// # Errors
 /// [`ConfigError`], with the line and, for an unknown key, its name and the names there are.
 pub fn load(path: &Path) -> Result<Policy, ConfigError> {
-    match read(path) {
-        Ok(text) => policy(&text).map_err(|(line, message)| ConfigError::wrong(path, line, message)),
+    match load_named(path) {
         Err(ConfigError::Unreadable { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
             Ok(Policy::default())
         }
-        Err(error) => Err(error),
+        outcome => outcome,
     }
 }
 
@@ -66,6 +73,7 @@ mod tests {
     fn a_file_that_is_not_there_says_nothing_and_a_folder_in_its_place_is_an_error() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         assert_eq!(load(&folder.path().join("policy.toml")).expect("nothing"), Policy::default());
+        assert!(load_named(&folder.path().join("policy.toml")).is_err(), "somebody named it");
         assert!(matches!(load(folder.path()), Err(ConfigError::Unreadable { .. })));
     }
 }

@@ -55,6 +55,8 @@ async fn a_config_key_nobody_knows_is_named_with_its_line() {
     assert!(line.contains("line 2") && line.contains("`mdsn`") && line.contains("`mdns`"), "{line}");
     let ran = run(home.path(), &["daemon", "--config", &home.text("missing.toml")]).await;
     assert!(ran.error_line(2).contains("missing.toml"));
+    let ran = run(home.path(), &["daemon", "--policy", &home.text("missing.toml")]).await;
+    assert!(ran.error_line(2).contains("missing.toml"));
 }
 
 #[tokio::test]
