@@ -2,6 +2,8 @@
 //!
 //! Knows: which failure has which code. Does not know: commands.
 
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
 
 use crate::control::api::{Failure, Problem, ProblemKind};
@@ -96,8 +98,28 @@ impl Stop {
     }
 }
 
+/// The user to whom a node belongs that does not let us in: its folder or its socket is closed to us, or it hangs up.
+fn owner(error: &ClientError) -> Option<u32> {
+    let found = match error {
+        ClientError::Unreachable { path, source } if source.kind() == ErrorKind::PermissionDenied => {
+            // Of what is in a closed folder nothing is known; the folder's owner is.
+            path.ancestors().find_map(|path| std::fs::symlink_metadata(path).ok())
+        }
+        ClientError::Gone { path } => std::fs::symlink_metadata(path).ok(),
+        _ => None,
+    };
+    found.map(|found| found.uid())
+}
+
 impl From<ClientError> for Stop {
     fn from(error: ClientError) -> Self {
+        let own = rustix::process::geteuid().as_raw();
+        if let Some(owner) = owner(&error).filter(|owner| *owner != own) {
+            let line = format!(
+                "this node belongs to user {owner}; you are user {own}: its socket lets in its own user only"
+            );
+            return Self::new(Exit::Denied, line);
+        }
         let exit = match &error {
             ClientError::Unreachable { .. } | ClientError::Gone { .. } => Exit::Transient,
             ClientError::Answer { .. } => Exit::Fatal,

@@ -33,10 +33,17 @@ pub(super) struct Host {
 /// The node that runs, or an error.
 pub(super) async fn running(place: &PlaceArgs) -> Result<Client, Stop> {
     let sockets = place::sockets(place)?;
+    let mut denied = None;
     for socket in &sockets {
-        if let Ok(client) = Client::reach(socket).await {
-            return Ok(client);
+        match Client::reach(socket).await {
+            Ok(client) => return Ok(client),
+            Err(error) => {
+                denied = denied.or(Some(Stop::from(error)).filter(|stop| stop.exit == Exit::Denied))
+            }
         }
+    }
+    if let Some(stop) = denied {
+        return Err(stop);
     }
     let tried: Vec<String> = sockets.iter().map(|path| path.display().to_string()).collect();
     let line = format!("no node is running: `nearbits daemon` starts one (tried {})", tried.join(", "));

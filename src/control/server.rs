@@ -22,7 +22,7 @@ use super::api::{
     RecordRow, Status,
 };
 use super::events::Events;
-use super::socket::ControlSocket;
+use super::socket::{ControlSocket, UNMAPPED_UID};
 use super::verbs;
 use crate::driver::{Done, JobCommand};
 
@@ -34,8 +34,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const HANDED_IN_MAX: usize = 1_024;
 /// Time for open requests when the node leaves.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
-/// What the kernel says of a user it cannot map into our namespace.
-const UNMAPPED_UID: u32 = 65_534;
 
 /// What the door needs of a node. The driver's handle is one; tests have their own. Who may ask for what is looked at
 /// before, except where a caller is named: there the node itself decides (SEC-1).

@@ -13,6 +13,9 @@ use tokio::net::{UnixListener, UnixStream};
 /// Bytes of a path the kernel takes in a socket address, the final zero left out.
 const SOCKET_PATH_MAX: usize = 107;
 
+/// What the kernel says of a user it cannot map into our namespace.
+pub(super) const UNMAPPED_UID: u32 = 65_534;
+
 /// A socket that listens, and takes its name away when it goes.
 #[derive(Debug)]
 pub struct ControlSocket {
@@ -38,6 +41,12 @@ pub enum BindError {
         /// The path.
         path: PathBuf,
     },
+    /// This process runs as the user that stands for all whom the kernel cannot name.
+    #[error(
+        "user {UNMAPPED_UID} is also what the kernel says of users it cannot name, so the control socket would let in \
+         nobody, not even you: run nearbits as a user of its own"
+    )]
+    Nameless,
     /// The operating system refused.
     #[error("cannot make the control socket {}: {source}", .path.display())]
     Refused {
@@ -58,6 +67,9 @@ impl ControlSocket {
     /// # Cancel safety
     /// Dropping it may leave a socket under a temporary name beside `path`.
     pub async fn bind(path: &Path) -> Result<Self, BindError> {
+        if rustix::process::geteuid().as_raw() == UNMAPPED_UID {
+            return Err(BindError::Nameless);
+        }
         match std::fs::symlink_metadata(path) {
             Ok(found) if !found.file_type().is_socket() => {
                 return Err(BindError::NotASocket { path: path.to_owned() });

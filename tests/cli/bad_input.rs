@@ -2,7 +2,7 @@
 //!
 //! Knows: command lines and files that are wrong. Does not know: what right ones do.
 
-use crate::support::{Daemon, Home, run};
+use crate::support::{Daemon, Home, finish, nearbits, run, until};
 
 #[tokio::test]
 async fn a_command_line_that_is_wrong_is_a_usage_error() {
@@ -98,6 +98,45 @@ async fn a_port_in_use_is_named_with_its_reason() {
     assert_eq!(ran.code, 5, "{ran:?}");
     let said = ran.err.lines().last().unwrap();
     assert!(said.contains(&address) && said.contains("in use"), "{said}");
+}
+
+#[tokio::test]
+async fn local_6_a_node_of_another_user_is_called_that() {
+    if !rustix::process::geteuid().is_root() {
+        // Only root may be several users.
+        return;
+    }
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let state = home.text("state");
+    let as_user = async |uid, args: &[&str]| {
+        let mut command = nearbits(home.path());
+        finish(command.uid(uid).gid(uid).current_dir("/").args(args).spawn().unwrap()).await
+    };
+    let ask = ["job", "list", "--state-dir", &state];
+    let ran = as_user(4_242, &ask).await;
+    assert!(ran.error_line(6).contains("belongs to user 0; you are user 4242"), "{ran:?}");
+    daemon.kill().await;
+    // The other way round: root gets through to the socket, and is not let in.
+    let other = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(other.path(), Some(4_242), Some(4_242)).unwrap();
+    let state = other.path().join("state").to_str().unwrap().to_owned();
+    let mut command = nearbits(home.path());
+    command.uid(4_242).gid(4_242).current_dir("/").stdin(std::process::Stdio::piped());
+    command.args(["daemon", "--no-mdns", "--listen", "127.0.0.1:0", "--until-stdin-closes"]);
+    let mut child = command.args(["--state-dir", &state]).spawn().unwrap();
+    let socket = other.path().join("state/control.sock");
+    until("the daemon's socket", || socket.exists()).await;
+    let ran = run(home.path(), &["job", "list", "--state-dir", &state]).await;
+    assert!(ran.error_line(6).contains("belongs to user 4242; you are user 0"), "{ran:?}");
+    child.kill().await.unwrap();
+    // Whom the kernel cannot name, his own socket would not let in.
+    std::os::unix::fs::chown(other.path(), Some(65_534), Some(65_534)).unwrap();
+    let state = other.path().join("nobody").to_str().unwrap().to_owned();
+    let ran =
+        as_user(65_534, &["daemon", "--no-mdns", "--listen", "127.0.0.1:0", "--state-dir", &state]).await;
+    assert_eq!(ran.code, 5, "{ran:?}");
+    assert!(ran.err.lines().last().unwrap().contains("a user of its own"), "{ran:?}");
 }
 
 #[tokio::test]
