@@ -102,7 +102,7 @@ async fn carry_out(command: Command) -> Result<Exit, Stop> {
     }
 }
 
-/// The first line of what clap says, and where to look.
+/// What clap says in one line: what is wrong, which values there are, what may have been meant, and where to look.
 fn misused(error: &clap::Error) -> Stop {
     let text = error.to_string();
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
@@ -112,9 +112,21 @@ fn misused(error: &clap::Error) -> Stop {
             Stop::usage("a command is missing: `nearbits --help` lists them")
         }
         clap::error::ErrorKind::MissingRequiredArgument => {
-            let missing: Vec<&str> = text.lines().skip(1).take_while(|line| !line.is_empty()).collect();
+            let missing = text.lines().skip(1).take_while(|line| !line.is_empty()).map(|line| {
+                // One of a group is written as <--this|--that>.
+                let group = line.trim().strip_prefix("<--").and_then(|line| line.strip_suffix('>'));
+                group.map_or_else(|| line.to_owned(), |names| format!("--{}", names.replace('|', " or ")))
+            });
+            let missing: Vec<String> = missing.collect();
             Stop::usage(format!("missing: {} (see --help)", missing.join(" ")))
         }
-        _ => Stop::usage(format!("{first} (see --help)")),
+        _ => {
+            let is_more = |line: &&str| line.starts_with("[possible values") || line.contains(" similar ");
+            let more = text.lines().skip(1).map(str::trim).filter(is_more);
+            let line = more.fold(first.to_owned(), |line, more| {
+                format!("{line}; {}", more.trim_start_matches("tip: ").trim_matches(['[', ']']))
+            });
+            Stop::usage(format!("{line} (see --help)"))
+        }
     }
 }

@@ -11,6 +11,10 @@ async fn a_command_line_that_is_wrong_is_a_usage_error() {
     for (args, says) in [
         (vec!["get"], "<URL>"),
         (vec!["fetch"], "fetch"),
+        (vec!["statu"], "'status'"),
+        (vec!["get", "http://a.test/f", "--jsn"], "'--json'"),
+        (vec!["job", "list", "--state", "quiet"], "queued, connecting, transferring"),
+        (vec!["file", "validate", "job", "0"], "--valid or --invalid"),
         (vec![], "--help"),
         (vec!["get", "http://a.test/f", "--shout"], "--shout"),
         (vec!["get", "not a url"], "blank"),

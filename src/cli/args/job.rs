@@ -90,7 +90,8 @@ pub(in crate::cli) struct AddArgs {
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) csv: Option<PathBuf>,
     /// Make a job of every line of the table. A line that is refused does not keep the others.
-    #[arg(long, requires = "csv", conflicts_with_all = ["pairs", "to", "file_list"])]
+    #[arg(long, requires = "csv", conflicts_with_all = ["pairs", "to", "file_list", "sha256", "digest",
+        "ranges", "mirror"])]
     pub(in crate::cli) per_line: bool,
     /// The SHA-256 that the file must have; lets neighbours help. For one file; more are named in a table.
     #[arg(long, value_name = "HEX")]
@@ -255,6 +256,7 @@ pub(in crate::cli) struct WhyArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(group(clap::ArgGroup::new("verdict").required(true).args(["valid", "invalid"])))]
 pub(in crate::cli) struct ValidateArgs {
     /// The job: its name, or the first digits of its id.
     #[arg(value_name = "JOB")]
@@ -263,10 +265,10 @@ pub(in crate::cli) struct ValidateArgs {
     #[arg(value_name = "INDEX")]
     pub(in crate::cli) index: u16,
     /// It is what it should be.
-    #[arg(long, required_unless_present = "invalid")]
+    #[arg(long)]
     pub(in crate::cli) valid: bool,
     /// It is not.
-    #[arg(long, conflicts_with = "valid")]
+    #[arg(long)]
     pub(in crate::cli) invalid: bool,
     #[command(flatten)]
     pub(in crate::cli) ask: AskArgs,
