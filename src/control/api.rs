@@ -35,8 +35,8 @@ pub use crate::engine::event::{
 pub use crate::engine::explain::Decision;
 pub use crate::job::{
     Caller, Class, Code, Context, Existing, Explanation, FileSpec, Header, Headers, JobChange, JobError,
-    JobId, JobSpec, JobState, NotifyFlags, PeerFlags, PolicyRow, PolicySource, Priority, Rates, Redirects,
-    RemoteRange, explain,
+    JobId, JobSpec, JobState, NotifyFlags, PeerFlags, PolicyRow, PolicySource, Priority, RETRY_DELAY_MIN_S,
+    Rates, Redirects, RemoteRange, explain,
 };
 pub use crate::record::{Holding, RecordSummary, Scope};
 

@@ -2,6 +2,7 @@
 //!
 //! Knows: how to ask the driver and how to wait for a job. Does not know: how anything is decided.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -164,7 +165,11 @@ impl Handle {
             Ok(Err((index, error))) => Err(RequestError::Refused {
                 reason: at(index, error.to_string()),
                 failure: Some(Failure::Denied),
-                code: Code::AccessDenied,
+                code: match error.kind() {
+                    ErrorKind::NotFound => Code::PathNotFound,
+                    ErrorKind::AlreadyExists => Code::FileExists,
+                    _ => Code::AccessDenied,
+                },
             }),
             Err(_) => Err(Gone.into()),
         }

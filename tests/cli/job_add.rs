@@ -121,12 +121,37 @@ async fn cli_39_a_table_is_a_job_a_line_and_a_bad_line_does_not_keep_the_others(
     let ran = home.say(&["job", "add", "--csv", "table.csv", "--per-line", "--auto-complete"]).await;
     assert_eq!((ran.code, ran.out.lines().count()), (3, 2), "{ran:?}");
     assert!(ran.err.starts_with("nearbits: table.csv:2: "), "{ran:?}");
+    assert!(ran.err.contains("--create-dirs") && ran.err.contains("PATH_NOT_FOUND"), "{ran:?}");
     let ids: Vec<&str> = ran.out.lines().collect();
     // The digest of the first one is wrong.
     let waited = home.say(&["job", "wait", ids[0]]).await;
     assert_eq!(waited.code, 8, "{waited:?}");
     assert_eq!(home.say(&["job", "wait", ids[1]]).await.code, 0);
     assert_eq!(std::fs::read(home.join("three")).unwrap(), file);
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn cli_39_a_line_that_cannot_be_read_does_not_keep_the_others() {
+    let (home, daemon, origin, _) = stage().await;
+    let text = format!("url,path\nnonsense,one\n{},two\n{}\n", origin.url(), origin.url_in("b"));
+    std::fs::write(home.join("table.csv"), text).unwrap();
+    let ran = home.say(&["job", "add", "--csv", "table.csv", "--per-line"]).await;
+    assert_eq!((ran.code, ran.out.lines().count()), (3, 1), "{ran:?}");
+    let said: Vec<&str> = ran.err.lines().collect();
+    assert_eq!(said.len(), 2, "{ran:?}");
+    assert!(said[0].starts_with("nearbits: table.csv:2: "), "{ran:?}");
+    assert!(said[1].starts_with("nearbits: table.csv:4: a URL and a path"), "{ran:?}");
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn lim_1_a_retry_delay_that_is_raised_is_said() {
+    let (home, daemon, origin, _) = stage().await;
+    let ran = home.say(&["job", "add", &origin.url(), "f", "--suspended", "--retry-delay", "1"]).await;
+    assert!(ran.code == 0 && ran.err.contains("raised to 5"), "{ran:?}");
+    let shown = home.say(&["job", "show", ran.out.trim(), "--json"]).await.json();
+    assert_eq!(shown["spec"]["retry-delay-s"], 5);
     daemon.kill().await;
 }
 
@@ -175,7 +200,8 @@ async fn what_is_wrong_with_an_add_is_one_line() {
         (vec!["--file-list", "none"], 2, "cannot be read"),
         (vec!["--csv", "none", "--per-line", "--suspended", &url, "f"], 2, "cannot be used with"),
         (vec!["--to", "none", &url, "f"], 7, "job list"),
-        (vec![&url, "missing/f"], 6, "missing"),
+        (vec![&url, "missing/f"], 6, "--create-dirs"),
+        (vec!["--to", "none", &url, "f", "--name", "x"], 2, "job set"),
         (vec!["http://127.0.0.1:1/", "."], 2, "file name"),
     ] {
         let ran = home.say(&[&["job", "add"], &args[..]].concat()).await;

@@ -11,8 +11,8 @@ use super::sources::{self, Named};
 use crate::cli::args::AddArgs;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::{reach, say, table};
-use crate::control::api::{FileSpec, JobChange, JobId, JobSpec, PeerFlags, Submit};
-use crate::control::client::Client;
+use crate::control::api::{Code, FileSpec, JobChange, JobId, JobSpec, PeerFlags, Problem, Submit};
+use crate::control::client::{Client, ClientError};
 
 /// What is printed of a job that was made.
 #[derive(Serialize)]
@@ -22,10 +22,10 @@ struct Added {
 }
 
 pub(super) async fn run(args: AddArgs) -> Result<Exit, Stop> {
-    let files = sources::files(&args)?;
     if args.per_line {
-        return per_line(&args, files).await;
+        return per_line(&args, sources::lines(&args)?).await;
     }
+    let files = sources::files(&args)?;
     let files: Vec<FileSpec> = files.into_iter().map(|named| named.file).collect();
     let count = files.len();
     let id = match &args.to {
@@ -43,30 +43,42 @@ pub(super) async fn run(args: AddArgs) -> Result<Exit, Stop> {
 
 /// More files for a job that is there; its settings may be changed with it. Both are done, or neither.
 async fn extend(args: &AddArgs, text: &str, add_files: Vec<FileSpec>) -> Result<JobId, Stop> {
+    if args.settings.name.is_some() {
+        return Err(Stop::usage(
+            "with --to a job keeps its name: `nearbits job set JOB --name TEXT` changes it",
+        ));
+    }
     let client = reach::running(&args.ask.place).await?;
     let id = find(&client, text).await?.id;
-    let rates = client.spec(id).await?.rates;
-    let change = JobChange { add_files, ..change(&args.settings, rates)? };
-    Ok(client.change(id, &change).await?.id)
+    let spec = client.spec(id).await?;
+    let change = JobChange { add_files, ..change(&args.settings, spec.rates)? };
+    let creates = change.create_dirs.unwrap_or(spec.create_dirs);
+    let changed = client.change(id, &change).await;
+    Ok(changed.map_err(|error| refused(error, creates))?.id)
 }
 
 /// A job of every line. A line that is refused is said, and the others go on, as a pipeline would (CLI-39).
-async fn per_line(args: &AddArgs, files: Vec<Named>) -> Result<Exit, Stop> {
+async fn per_line(args: &AddArgs, lines: Vec<Result<Named, Stop>>) -> Result<Exit, Stop> {
     let usual = new_job(&args.settings)?;
     let client = reach::running(&args.ask.place).await?;
     let (mut made, mut refused) = (0_usize, None);
-    for Named { whence, file } in files {
-        let spec = JobSpec { files: vec![file], ..usual.clone() };
-        if made == 0 {
-            warn_of_flags(&client, &spec).await?;
-        }
-        match submit(&client, spec, !args.suspended).await {
+    warn_of_flags(&client, &usual).await?;
+    for line in lines {
+        let outcome = match line {
+            Ok(Named { whence, file }) => {
+                let spec = JobSpec { files: vec![file], ..usual.clone() };
+                let id = submit(&client, spec, !args.suspended).await;
+                id.map_err(|stop| Stop::new(stop.exit, format!("{whence}: {}", stop.line)))
+            }
+            Err(stop) => Err(stop),
+        };
+        match outcome {
             Ok(id) => {
                 made += 1;
                 told(args, id, 1)?;
             }
             Err(stop) => {
-                eprintln!("nearbits: {whence}: {}", stop.line);
+                eprintln!("nearbits: {}", stop.line);
                 refused = refused.or(Some(stop.exit));
             }
         }
@@ -78,8 +90,18 @@ async fn per_line(args: &AddArgs, files: Vec<Named>) -> Result<Exit, Stop> {
     })
 }
 
+/// What a job that was not taken says; of a folder that is not there, what makes it.
+fn refused(error: ClientError, creates: bool) -> Stop {
+    let is_missing =
+        matches!(&error, ClientError::Refused(Problem { code: Some(Code::PathNotFound), .. }) if !creates);
+    let Stop { exit, line } = error.into();
+    Stop { exit, line: if is_missing { format!("{line}; --create-dirs makes it") } else { line } }
+}
+
 async fn submit(client: &Client, spec: JobSpec, start: bool) -> Result<JobId, Stop> {
-    Ok(client.submit(&Submit { spec, adopt: false, start }).await?.id)
+    let creates = spec.create_dirs;
+    let made = client.submit(&Submit { spec, adopt: false, start }).await;
+    Ok(made.map_err(|error| refused(error, creates))?.id)
 }
 
 fn told(args: &AddArgs, id: JobId, files: usize) -> Result<(), Stop> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::cli::args::{Limit, SettingArgs};
 use crate::cli::exit::Stop;
 use crate::cli::words::parse_headers;
-use crate::control::api::{Existing, Headers, JobChange, JobSpec, Rates};
+use crate::control::api::{Existing, Headers, JobChange, JobSpec, RETRY_DELAY_MIN_S, Rates};
 
 /// Bytes that are read of a file with header lines: what a job may have, and blank lines.
 const HEADER_FILE_LEN_MAX: u64 = 64 * 1024;
@@ -15,6 +15,9 @@ const HEADER_FILE_LEN_MAX: u64 = 64 * 1024;
 /// What the settings say, for a job with these rates.
 pub(super) fn change(settings: &SettingArgs, rates: Rates) -> Result<JobChange, Stop> {
     let settings = settings.clone();
+    if let Some(delay) = settings.retry_delay.filter(|delay| *delay < RETRY_DELAY_MIN_S) {
+        eprintln!("nearbits: --retry-delay {delay} is raised to {RETRY_DELAY_MIN_S}, the least there is");
+    }
     Ok(JobChange {
         name: settings.name,
         description: settings.description,

@@ -46,6 +46,16 @@ pub(super) fn files(args: &AddArgs) -> Result<Vec<Named>, Stop> {
     with_extras(files, args)
 }
 
+/// The lines of the table, each for itself: what is wrong with one says where it stands.
+pub(super) fn lines(args: &AddArgs) -> Result<Vec<Result<Named, Stop>>, Stop> {
+    let Some(path) = &args.csv else { return Ok(Vec::new()) };
+    let lines = rows(&read(path, LIST_LEN_MAX)?, &path.display().to_string())?;
+    if lines.is_empty() {
+        return Err(Stop::usage(format!("{} has no line: url,path[,digest]", path.display())));
+    }
+    Ok(lines)
+}
+
 /// Digests, ranges and mirrors of the command line belong to the only file.
 fn with_extras(mut files: Vec<Named>, args: &AddArgs) -> Result<Vec<Named>, Stop> {
     let mut digests = args.digest.clone();
@@ -99,8 +109,13 @@ fn list(text: &str, name: &str) -> Result<Vec<Named>, Stop> {
     lines.map(read).collect()
 }
 
-/// Rows of `url,path[,digest]`.
+/// Rows of `url,path[,digest]`, all of them or none.
 fn table(text: &str, name: &str) -> Result<Vec<Named>, Stop> {
+    rows(text, name)?.into_iter().collect()
+}
+
+/// The same, each for itself. Without a first line that can be read nobody knows what the others say.
+fn rows(text: &str, name: &str) -> Result<Vec<Result<Named, Stop>>, Stop> {
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -117,10 +132,10 @@ fn table(text: &str, name: &str) -> Result<Vec<Named>, Stop> {
         }
         let cell =
             |place: Option<usize>| place.and_then(|place| row.get(place)).filter(|cell| !cell.is_empty());
-        let (Some(url), Some(path)) = (cell(places[0]), cell(places[1])) else {
-            return Err(Stop::usage(format!("{whence}: a URL and a path are needed: url,path[,digest]")));
-        };
-        files.push(named(url, path, cell(places[2]), &whence)?);
+        files.push(match (cell(places[0]), cell(places[1])) {
+            (Some(url), Some(path)) => named(url, path, cell(places[2]), &whence),
+            _ => Err(Stop::usage(format!("{whence}: a URL and a path are needed: url,path[,digest]"))),
+        });
     }
     Ok(files)
 }
