@@ -2,7 +2,7 @@
 //!
 //! Knows: what people and programs read of jobs. Does not know: how jobs come along.
 
-use crate::support::{Daemon, Home, Origin, payload};
+use crate::support::{Daemon, Home, Origin, payload, sha256};
 
 fn names(jobs: &serde_json::Value) -> Vec<&str> {
     jobs.as_array().unwrap().iter().map(|job| job["name"].as_str().unwrap()).collect()
@@ -75,6 +75,30 @@ async fn cli_11_an_error_is_shown_with_its_code_and_what_to_do() {
     assert!(shown["advice"].as_str().unwrap().contains("URL"), "{shown}");
     let text = home.say(&["job", "show", &id]).await.out;
     assert!(text.contains("BG_E_HTTP_ERROR_404 (0x80190194)") && text.contains("what to do"), "{text}");
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn a_wrong_digest_is_shown_beside_what_the_file_has_until_it_is_over() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let origin = Origin::start(payload(1_000)).await;
+    let wrong = "0".repeat(64);
+    let id = home.add(&[&origin.url(), "f", "--sha256", &wrong]).await;
+    assert_eq!(home.say(&["job", "wait", &id]).await.code, 8);
+    let text = home.say(&["job", "show", &id]).await.out;
+    let has = sha256(&payload(1_000));
+    for words in [&format!("file 0: sha256:{wrong}"), &has, "cancel the job and add it again"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let id = home.add(&[&origin.missing_url(), "g"]).await;
+    assert_eq!(home.say(&["job", "wait", &id]).await.code, 7);
+    assert_eq!(home.say(&["job", "set", &id, "--url", &origin.url()]).await.code, 0);
+    assert_eq!(home.say(&["job", "resume", &id]).await.code, 0);
+    assert_eq!(home.say(&["job", "wait", &id]).await.code, 0);
+    let text = home.say(&["job", "show", &id]).await.out;
+    assert!(!text.contains("what to do"), "{text}");
+    assert!(!text.contains("last error") || text.contains("last error (over)"), "{text}");
     daemon.kill().await;
 }
 

@@ -13,7 +13,8 @@ use crate::cli::exit::{Exit, Stop};
 use crate::cli::words::{flags_text, notify_text};
 use crate::cli::{amount, reach, say, table};
 use crate::control::api::{
-    BytesBySource, Existing, FileView, JobError, JobId, JobSpec, JobState, JobView, Rates, Redirects,
+    BytesBySource, Code, Existing, FileSpec, FileView, JobError, JobId, JobSpec, JobState, JobView, Rates,
+    Redirects,
 };
 use crate::control::client::Client;
 
@@ -42,10 +43,11 @@ pub(super) async fn run(one: &OneJob) -> Result<Exit, Stop> {
 pub(super) async fn print(client: &Client, id: JobId, is_json: bool) -> Result<Exit, Stop> {
     let (view, spec, files) = (client.job(id).await?, client.spec(id).await?, client.files(id).await?);
     if is_json {
-        let advice = view.error.as_ref().map(|error| error.code.advice());
+        let advice = view.error.as_ref().filter(|_| !is_over(&view)).map(|error| advice(error, &spec));
         return table::json(&Shown { view: &view, advice, spec: &spec, files: &files });
     }
-    let rows = standing(&view).into_iter().chain(troubles(&view)).chain(settings(&spec));
+    let rows =
+        standing(&view).into_iter().chain(troubles(&view, &spec)).chain(wanted(&spec)).chain(settings(&spec));
     say::line(table::pairs(rows).trim_fmt());
     if !files.is_empty() {
         say::line("");
@@ -86,7 +88,34 @@ pub(super) fn came_from(bytes: &BytesBySource) -> String {
         .join(", ")
 }
 
-fn troubles(view: &JobView) -> Vec<(&'static str, String)> {
+/// Whether the last error does not matter any more.
+const fn is_over(view: &JobView) -> bool {
+    matches!(view.state, JobState::Transferred | JobState::Acknowledged)
+}
+
+/// What to do about an error. What a job must have cannot be changed, so a wrong digest needs another job.
+fn advice(error: &JobError, spec: &JobSpec) -> &'static str {
+    let file = error.file.map_or(0, usize::from);
+    let is_named = spec.files.get(file).is_some_and(|file| !file.digests.is_empty());
+    if error.code == Code::ValidationFailed && is_named {
+        return "If the digest is wrong, cancel the job and add it again with the right digest; else the server has \
+                another file. Resume fetches the file again.";
+    }
+    error.code.advice()
+}
+
+/// The digests that files must have.
+fn wanted(spec: &JobSpec) -> Vec<(&'static str, String)> {
+    let named =
+        spec.files.iter().take(FILES_SHOWN_MAX).enumerate().filter(|(_, file)| !file.digests.is_empty());
+    let row = |(index, file): (usize, &FileSpec)| {
+        let digests: Vec<String> = file.digests.iter().map(ToString::to_string).collect();
+        ("must have", format!("file {index}: {}", digests.join(", ")))
+    };
+    named.map(row).collect()
+}
+
+fn troubles(view: &JobView, spec: &JobSpec) -> Vec<(&'static str, String)> {
     let Some(error) = &view.error else { return Vec::new() };
     let JobError { code, context, file, count, first_unix_ms, last_unix_ms, retry_at_unix_ms, .. } = error;
     let file = file.map(|file| format!(", file {file}")).unwrap_or_default();
@@ -100,10 +129,13 @@ fn troubles(view: &JobView) -> Vec<(&'static str, String)> {
     };
     let retry_at = retry_at_unix_ms.filter(|_| view.state == JobState::TransientError);
     vec![
-        ("last error", format!("{} ({:#010x}) {}{file}", code.name(), code.number(), context.text())),
+        (
+            if is_over(view) { "last error (over)" } else { "last error" },
+            format!("{} ({:#010x}) {}{file}", code.name(), code.number(), context.text()),
+        ),
         ("", error.message.clone()),
         ("seen", seen),
-        ("what to do", code.advice().to_owned()),
+        ("what to do", if is_over(view) { String::new() } else { advice(error, spec).to_owned() }),
         ("tried again", retry_at.map(amount::moment).unwrap_or_default()),
         ("errors so far", view.error_count.to_string()),
     ]
