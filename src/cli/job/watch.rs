@@ -23,7 +23,7 @@ use crate::control::api::{JobId, JobView, ListJobs};
 use crate::control::client::Client;
 
 /// Letters of a job's name beside its bar.
-const NAME_CHARS: usize = 24;
+const NAME_CHARS: usize = 20;
 
 /// A job after a change, as JSON.
 #[derive(Serialize)]
@@ -122,7 +122,7 @@ impl Output {
                 });
                 bar.set_length(view.len.unwrap_or_default().max(1));
                 bar.set_position(board::arrived(view));
-                bar.set_message(seen.text());
+                bar.set_message(seen.brief());
                 if seen.is_settled {
                     bar.abandon();
                 }
@@ -151,7 +151,7 @@ fn style() -> ProgressStyle {
     ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-const TEMPLATE: &str = "{prefix:24} {bar:20} {wide_msg}";
+const TEMPLATE: &str = "{prefix:20} {bar:8} {wide_msg}";
 
 #[cfg(test)]
 mod tests {

@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use crate::cli::amount;
 use crate::cli::exit::Exit;
-use crate::cli::job::{reason, state};
 use crate::cli::job::wait::outcome;
+use crate::cli::job::{reason, state};
 use crate::control::api::{BytesBySource, JobId, JobState, JobView};
 
 /// Rates are over so long.
@@ -125,6 +125,14 @@ impl Seen<'_> {
         let reason = self.reason();
         let text = parts.join(", ");
         if reason.is_empty() { text } else { format!("{text} — {reason}") }
+    }
+
+    /// The same for a narrow terminal, where the end is cut off: why it stands there comes before how far it is.
+    pub(super) fn brief(&self) -> String {
+        let (text, reason) = (self.text(), self.reason());
+        let Some((state, rest)) = text.split_once(", ").filter(|_| !reason.is_empty()) else { return text };
+        let rest = rest.strip_suffix(reason).and_then(|rest| rest.strip_suffix(" — ")).unwrap_or(rest);
+        format!("{state} — {reason}, {rest}")
     }
 
     /// What must change for another line.

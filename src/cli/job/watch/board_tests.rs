@@ -76,6 +76,7 @@ fn the_view_says_what_a_job_waits_for() {
     };
     let seen = board.see(waits, false, at(0)).expect("a change");
     assert_eq!(seen.text(), "transient-error, 1 of 3 files, 0 B — no route to the origin");
+    assert_eq!(seen.brief(), "transient-error — no route to the origin, 1 of 3 files, 0 B");
 }
 
 #[test]
