@@ -59,7 +59,7 @@ pub(super) fn destination(url: &str, named: &Path) -> Result<PathBuf, Stop> {
         return place::absolute(named);
     }
     let name = name_in(url).ok_or_else(|| {
-        Stop::usage(format!("{url} does not end in a file name: name the file it goes to, not only a folder"))
+        Stop::usage("the URL does not end in a file name: name the file it goes to, not only a folder")
     })?;
     place::absolute(&named.join(name))
 }

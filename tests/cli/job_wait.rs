@@ -47,7 +47,8 @@ async fn a_wait_that_takes_too_long_says_where_every_job_stands() {
     let ran = wait(&[]).await;
     assert!(ran.error_line(4).contains("1 of the jobs"), "{ran:?}");
     assert!(ran.out.contains("slow: transferring") && ran.out.contains("quick: transferred"), "{ran:?}");
-    let states: Vec<_> = wait(&["--json"]).await.json_lines().iter().map(|job| job["state"].clone()).collect();
+    let states: Vec<_> =
+        wait(&["--json"]).await.json_lines().iter().map(|job| job["state"].clone()).collect();
     assert_eq!(states, ["transferring", "transferred"]);
     daemon.kill().await;
 }

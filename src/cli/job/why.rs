@@ -15,7 +15,9 @@ pub(super) async fn run(args: &WhyArgs) -> Result<Exit, Stop> {
     let client = reach::running(&ask.place).await?;
     let view = find(&client, &args.one.job).await?;
     if let Some(file) = args.file.filter(|file| usize::from(*file) >= view.files_total) {
-        let line = format!("the job has {} files, counted from 0: there is no file {file}", view.files_total);
+        let count = view.files_total;
+        let files = if count == 1 { "file" } else { "files" };
+        let line = format!("the job has {count} {files}, counted from 0: there is no file {file}");
         return Err(Stop::new(Exit::NotFound, line));
     }
     let mut decisions = client.why(view.id).await?;

@@ -182,7 +182,7 @@ pub enum SpecError {
     #[error("the job is over; it cannot be changed any more")]
     Over,
     /// FILE-12.
-    #[error("the job has {count} files, counted from zero: there is no file {file}")]
+    #[error("the job has {count} file{}, counted from zero: there is no file {file}", if *count == 1 { "" } else { "s" })]
     NoSuchFile {
         /// The index that was named.
         file: usize,
