@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::desk::{Desk, LEN, Manner, job, url, wish};
+use super::desk::{Desk, Manner, job, url, wish};
 use super::models::ME;
 use crate::engine::io::JobCommand;
 use crate::job::{Code, JobChange, JobSpec, JobState};
