@@ -491,7 +491,7 @@ impl JobFile {
             }
             Err(SealFault::Mismatch { algorithm, found }) => {
                 self.is_whole_once = false;
-                let text = format!("the file's {algorithm} is {found}, not what was asked for");
+                let text = format!("the file's {algorithm} is {}, not what was asked for", found.to_hex());
                 self.mismatch(text, algorithm == Algorithm::Blake3, core);
             }
             Err(SealFault::Rotten { pieces }) => {

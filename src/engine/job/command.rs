@@ -200,7 +200,7 @@ impl Job {
     ) -> Result<(), Refused> {
         let count = self.rows.len();
         let row = self.rows.get_mut(usize::from(place)).ok_or_else(|| {
-            let words = format!("the job has {count} files, counted from 0: there is no file {place}");
+            let words = format!("there is no file {place}: the job has {count}, counted from 0");
             Refused(Code::FileNotAvailable, words)
         })?;
         match row.phase {

@@ -15,7 +15,7 @@ use super::models::{ME, config, fatal, file, transient, version};
 use crate::engine::Engine;
 use crate::engine::event::{Event, FileView, JobView};
 use crate::engine::io::*;
-use crate::job::{Caller, FileId, FileSpec, JobId, JobSpec, JobState, PeerFlags, Rates};
+use crate::job::{Caller, FileId, FileSpec, JobId, JobSpec, JobState, PeerFlags, Rates, Wish};
 
 /// Bytes of every file, in 16 pieces.
 pub(super) const LEN: u64 = 16 * 65_536;
@@ -276,23 +276,7 @@ impl Desk {
                 self.stored.remove(&job);
                 self.forgotten.push(job);
             }
-            Effect::OpenPart { id, file, wish } => {
-                assert!(self.open.insert(file), "{file:?} is opened twice");
-                self.urls.insert(file, wish.remote.url.clone());
-                self.places.insert(file, wish.destination.clone());
-                let mut outcome = Ok(self.found(file));
-                if self.taken_at_open && self.taken.contains(&wish.destination) {
-                    self.open.remove(&file);
-                    let message = format!("{} already exists", wish.destination.display());
-                    outcome = Err(LocalFault { kind: LocalFaultKind::Denied, message });
-                }
-                let opened = Input::PartOpened { id, outcome };
-                if self.slow_opens {
-                    self.opening.push(opened);
-                } else {
-                    self.inbox.push_back(opened);
-                }
-            }
+            Effect::OpenPart { id, file, wish } => self.open_part(id, file, &wish),
             Effect::ClosePart { file } => {
                 assert!(self.open.remove(&file) || self.taken_at_open, "{file:?} is not open");
             }
@@ -339,6 +323,24 @@ impl Desk {
             Effect::SetRates { job, rates } => self.rates.push((job, rates)),
             Effect::Tell(event) => self.events.push(event),
             _ => {}
+        }
+    }
+
+    fn open_part(&mut self, id: EffectId, file: FileId, wish: &Wish) {
+        assert!(self.open.insert(file), "{file:?} is opened twice");
+        self.urls.insert(file, wish.remote.url.clone());
+        self.places.insert(file, wish.destination.clone());
+        let mut outcome = Ok(self.found(file));
+        if self.taken_at_open && self.taken.contains(&wish.destination) {
+            self.open.remove(&file);
+            let message = format!("{} already exists", wish.destination.display());
+            outcome = Err(LocalFault { kind: LocalFaultKind::Denied, message });
+        }
+        let opened = Input::PartOpened { id, outcome };
+        if self.slow_opens {
+            self.opening.push(opened);
+        } else {
+            self.inbox.push_back(opened);
         }
     }
 
