@@ -27,7 +27,7 @@ pub(in crate::cli) enum JobCommand {
     Show(OneJob),
     /// Change a job: all that is named, or nothing if one part is refused.
     Set(Box<SetArgs>),
-    /// Make another user's job your own; for administrators. Its header lines are removed.
+    /// Make another user's job your own; for administrators. Header lines of the owner before are removed.
     Take(SomeJobs),
     /// Stop jobs for now; what was fetched stays.
     Suspend(SomeJobs),

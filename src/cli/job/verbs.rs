@@ -68,6 +68,6 @@ fn sentence(done: &CommandDone, verb: Verb) -> String {
         ),
         Verb::Complete => format!("{}: all files have their final names", state.name()),
         Verb::Cancel => format!("{}; nothing is left of it", state.name()),
-        Verb::Take => format!("belongs to user {owner} now; its header lines are removed"),
+        Verb::Take => format!("belongs to user {owner}; header lines that another owner gave it are removed"),
     }
 }
