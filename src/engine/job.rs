@@ -22,9 +22,13 @@ use super::explain::Decision;
 use super::file::{Aim, JobFile, Stage as FileStage};
 use super::io::{Effect, EffectId, FilePhase, LocalFault, StoredFile, StoredJob, Times};
 use super::lease::Share;
+use super::stored::Memory;
 use super::trouble::{Trouble, local_failure};
 use crate::job::{Cause, Code, Context, FileId, JobError, JobId, JobSpec, JobState, Wish};
 
+/// Decisions of all files of a job that are written down with it; each takes a few hundred bytes of the 8 MiB a job may
+/// have on disk.
+const DECISIONS_KEPT: usize = 8_000;
 /// How often the last state of a job is written again after a failure.
 const SAVES_TRIED: u8 = 3;
 
@@ -175,8 +179,14 @@ impl Job {
             idle_s: self.clocks.idle.as_secs(),
             worked_s: self.clocks.worked.as_secs(),
             unused_s: self.clocks.unused.as_secs(),
-            files: self.rows.clone(),
+            files: self.rows.iter().map(|row| self.kept_row(row)).collect(),
         }
+    }
+
+    /// A file's row as it is kept: with as many of its decisions as leave the job small enough to be written.
+    fn kept_row(&self, row: &StoredFile) -> StoredFile {
+        let most = DECISIONS_KEPT / self.rows.len().max(1);
+        StoredFile { decisions: row.decisions.last(most), memory: Memory::default(), ..row.clone() }
     }
 
     /// Makes a new job durable.

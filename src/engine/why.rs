@@ -106,6 +106,15 @@ impl Decisions {
         self.0.iter().map(Entry::words).collect()
     }
 
+    /// The last of them, at most so many.
+    #[must_use]
+    pub(super) fn last(&self, most: usize) -> Self {
+        match self.0.len().checked_sub(most) {
+            None | Some(0) => self.clone(),
+            Some(more) => Self(Arc::new(self.0.iter().skip(more).cloned().collect())),
+        }
+    }
+
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {

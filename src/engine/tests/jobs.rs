@@ -565,3 +565,23 @@ fn sec_6_what_the_owner_before_sent_along_is_sent_no_more() {
     assert_eq!(desk.state(job(1)), JobState::Transferred);
     assert_eq!(desk.headers_sent.last(), Some(&0), "{:?}", desk.headers_sent);
 }
+
+#[test]
+fn however_much_was_decided_a_job_of_many_files_stays_small_enough_to_be_written() {
+    let mut desk = Desk::new();
+    let names: Vec<String> = (0..100).map(|file| format!("f{file}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    desk.submit_as(job(1), JobSpec { retry_delay_s: 5, ..wish(&names) }, ROOT, true);
+    for round in 0..40 {
+        let manner = if round % 2 == 0 { Manner::Away } else { Manner::Gives(40_000) };
+        names.iter().for_each(|name| {
+            desk.manners.insert(url(name), manner);
+        });
+        desk.run_for(3 * SECOND);
+        desk.command_as(job(1), JobCommand::Resume, ROOT);
+    }
+    let stored = desk.stored.get(&job(1)).expect("kept");
+    let (most, sum) = (80, stored.files.iter().map(|file| file.decisions.count()).sum::<usize>());
+    assert!(stored.files.iter().all(|file| file.decisions.count() <= most) && sum > 100, "{sum}");
+    assert!(serde_json::to_vec_pretty(stored).expect("JSON").len() < 4 << 20);
+}
