@@ -5,6 +5,5 @@
 
 pub mod error;
 pub mod policy;
-pub mod ranges;
 pub mod spec;
 pub mod state;
