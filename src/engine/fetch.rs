@@ -223,7 +223,8 @@ impl JobFile {
         self.origin.fault = fault.into();
     }
 
-    /// Goes on from another URL of the same bytes, if there is one that was not tried since the job was resumed.
+    /// Goes on from another URL of the same bytes, if there is one that was not tried since this one was put on its
+    /// way.
     fn next_mirror(&mut self, fault: &OriginFault, core: &mut Core) -> bool {
         let Some(url) = self.wish.mirrors.get(self.mirror).cloned() else { return false };
         self.mirror += 1;

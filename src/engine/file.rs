@@ -25,7 +25,7 @@ use super::recall::Recall;
 use super::repair::Repair;
 use super::step::{self, Trigger};
 use super::swarm::Swarm;
-use super::trouble::{Trouble, local_failure};
+use super::trouble::{Trouble, local_failure, place_of, source_of};
 use super::why::Why;
 use crate::job::{Code, Context, FileId, JobError, JobState, PeerFlags, Redirects, Wish};
 use crate::record::Scope;
@@ -260,7 +260,8 @@ impl JobFile {
         let reports = self.wish.remote.redirects == Redirects::Report && self.mirror == 0;
         let url = &self.origin.probe.as_ref().filter(|_| reports)?.final_url;
         // Header lines are for the host they were given for (T19).
-        let is_theirs = self.wish.remote.headers.0.is_empty() || place(url) == place(&self.wish.remote.url);
+        let is_theirs =
+            self.wish.remote.headers.0.is_empty() || place_of(url) == place_of(&self.wish.remote.url);
         (!url.is_empty() && is_theirs).then(|| url.clone())
     }
 
@@ -269,6 +270,7 @@ impl JobFile {
         let (code, context) = self.trouble.unwrap_or((Code::ConnectFailure, Context::Unknown));
         let mut error = JobError::new(code, context, self.reason.clone(), core.now.wall_unix_ms);
         (error.file, error.status) = (Some(self.id.index), self.status);
+        error.source = source_of(context, &self.wish.remote.url);
         if let Some(at) = self.origin.breaker.opens_at(core.time()) {
             let wait = i64::try_from(at.since(core.time()).as_millis()).unwrap_or(i64::MAX);
             error.retry_at_unix_ms = Some(core.now.wall_unix_ms.saturating_add(wait));
@@ -554,9 +556,4 @@ impl JobFile {
         let sha256 = sealed.digests.iter().find(|digest| digest.algorithm() == Algorithm::Sha256);
         self.sha256 = sha256.map(Digest::to_hex);
     }
-}
-
-/// Scheme, host and port of a URL.
-fn place(url: &str) -> Vec<&str> {
-    url.splitn(4, '/').take(3).collect()
 }

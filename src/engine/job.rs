@@ -23,7 +23,7 @@ use super::file::{Aim, JobFile, Stage as FileStage};
 use super::io::{Effect, EffectId, FilePhase, LocalFault, StoredFile, StoredJob, Times};
 use super::lease::Share;
 use super::stored::Memory;
-use super::trouble::{Trouble, local_failure};
+use super::trouble::{Trouble, local_failure, source_of};
 use crate::job::{Cause, Code, Context, FileId, JobError, JobId, JobSpec, JobState, Wish};
 
 /// Decisions of all files of a job that are written down with it; each takes a few hundred bytes of the 8 MiB a job may
@@ -427,13 +427,12 @@ impl Job {
         let is_staffed = self.to_open(files, core).is_empty();
         if let Some(stuck) = stuck.filter(|_| is_staffed && self.state.is_active()) {
             let error = stuck.error(core);
-            let counts = error.code != Code::NetworkDisconnected;
-            self.fail_for_now(error, counts, core);
+            self.fail_for_now(error, core);
         }
     }
 
-    fn fail_for_now(&mut self, error: JobError, counts: bool, core: &mut Core) {
-        self.error_count += u32::from(counts);
+    fn fail_for_now(&mut self, error: JobError, core: &mut Core) {
+        self.error_count += u32::from(error.code.is_counted());
         self.note_error(error);
         self.cause(Cause::FailedForNow, core);
         let timeout = self.spec.no_progress_s;
@@ -470,11 +469,14 @@ impl Job {
 
     /// What a failed file's row says, as the job's error.
     fn row_error(&self, place: u16, core: &Core) -> JobError {
-        let row = self.rows.get(usize::from(place)).cloned().unwrap_or_default();
-        let (code, context) =
-            (row.code.unwrap_or(Code::InvalidServerResponse), row.context.unwrap_or(Context::Unknown));
-        let mut error = JobError::new(code, context, row.reason, core.now.wall_unix_ms);
-        (error.file, error.status) = (Some(place), row.status);
+        let index = usize::from(place);
+        let row = self.rows.get(index);
+        let code = row.and_then(|row| row.code).unwrap_or(Code::InvalidServerResponse);
+        let context = row.and_then(|row| row.context).unwrap_or(Context::Unknown);
+        let message = row.map(|row| row.reason.clone()).unwrap_or_default();
+        let mut error = JobError::new(code, context, message, core.now.wall_unix_ms);
+        (error.file, error.status) = (Some(place), row.and_then(|row| row.status));
+        error.source = self.spec.files.get(index).and_then(|file| source_of(context, &file.url));
         error
     }
 

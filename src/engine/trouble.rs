@@ -148,3 +148,13 @@ pub(super) const fn local_failure(kind: LocalFaultKind) -> Failure {
         LocalFaultKind::Io => Failure::Fatal,
     }
 }
+
+/// Scheme, host and port of a URL.
+pub(super) fn place_of(url: &str) -> String {
+    url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/")
+}
+
+/// Where an error came from, unless it is this machine's own. Never a path or a query: they may hold secrets.
+pub(super) fn source_of(context: Context, url: &str) -> Option<String> {
+    (context != Context::LocalFile).then(|| place_of(url))
+}

@@ -231,6 +231,7 @@ fn d44_no_space_waits_and_goes_on() {
     world.submit(spec(&[]));
     world.run_for(300);
     assert_eq!((world.state(), world.view().reason.as_str()), (JobState::TransientError, "no space"));
+    assert_eq!(world.view().error_count, 0, "JOB-31: a wait for a condition counts as no error");
     world.run(MINUTE);
     assert_eq!(world.state(), JobState::Acknowledged);
 }

@@ -170,6 +170,7 @@ fn job_5_and_job_6_and_job_29_and_job_t11_a_broken_file_does_not_hold_up_the_oth
     assert_eq!(view.reason, "file 1: 404 Not Found");
     let error = view.error.expect("kept");
     assert_eq!((error.code, error.file, view.error_count), (Code::Http(404), Some(1), 1));
+    assert_eq!(error.source.as_deref(), Some("http://o.test"));
     assert!(desk.open.is_empty(), "{:?}", desk.open);
     // JOB-6, 23: repaired by another name and resumed; what is whole is not fetched again.
     let change = JobChange { url: Some((1, url("b2"))), ..JobChange::default() };

@@ -17,6 +17,8 @@ fn job_t6_and_job_t12_and_lim_1_and_job_27_after_two_quick_tries_a_job_waits_for
     desk.run_for(10 * SECOND);
     assert_eq!((desk.state(job(1)), desk.probes.len()), (JobState::TransientError, 3));
     assert_eq!(desk.view(job(1)).reason, "cannot connect");
+    let source = desk.view(job(1)).error.and_then(|error| error.source);
+    assert_eq!(source.as_deref(), Some("http://o.test"), "never a path");
     desk.skip(400 * SECOND);
     assert_eq!(desk.probes.len(), 3, "the delay is at least three quarters of what was said");
     desk.skip(200 * SECOND);
