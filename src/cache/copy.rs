@@ -135,7 +135,10 @@ impl<F: Files> Cache<F> {
     }
 
     /// Whether `len` more bytes leave max(5 %, 1 GiB) of the disk free, and the cache within a fifth of it.
-    fn has_space(&self, len: u64) -> Result<bool, CacheError> {
+    ///
+    /// # Errors
+    /// [`CacheError::Disk`] when the disk cannot be looked at.
+    pub(crate) fn has_space(&self, len: u64) -> Result<bool, CacheError> {
         let shared = &*self.shared;
         let space = shared.files.space(&shared.folder).map_err(at("look at", &shared.folder))?;
         let own: u64 = lock(&shared.records)

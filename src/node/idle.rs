@@ -141,7 +141,12 @@ mod tests {
     #[tokio::test]
     async fn a_node_that_stops_does_not_wait_for_the_copy_of_a_large_file() {
         let folder = tempfile::tempdir().expect("a folder");
-        let cache = borrowing(folder.path(), 512 << 20);
+        let len = 512 << 20;
+        let cache = borrowing(folder.path(), len);
+        if !cache.has_space(len).expect("a disk") {
+            eprintln!("not tried: this disk is too full for a copy to begin");
+            return;
+        }
         let stop = CancellationToken::new();
         let (transfer, _told) = hands(folder.path(), &cache, &stop);
         let idle = tokio::spawn(run_every(Duration::from_millis(1), cache.clone(), transfer, stop.clone()));
