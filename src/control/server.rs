@@ -121,7 +121,7 @@ impl Drop for Follower {
 }
 
 /// Who a connection's user is to the node, if he may come in.
-type Admit = fn(u32) -> Option<Caller>;
+type Admit = Arc<dyn Fn(u32) -> Option<Caller> + Send + Sync>;
 
 /// The last wishes that were handed in, at most [`HANDED_IN_MAX`].
 type HandedIn = Arc<std::sync::Mutex<VecDeque<JobId>>>;
@@ -142,12 +142,12 @@ impl ControlServer {
         Self::start_for(socket, desk, events, admit)
     }
 
-    /// The same with another idea of who may come in.
+    /// The same with another idea of who may come in, and as whom.
     pub(crate) fn start_for<D: Desk>(
         socket: ControlSocket,
         desk: D,
         events: Arc<Events>,
-        admit: Admit,
+        admit: impl Fn(u32) -> Option<Caller> + Send + Sync + 'static,
     ) -> Self {
         let stop = CancellationToken::new();
         let followers = Arc::new(AtomicUsize::new(0));
@@ -160,7 +160,7 @@ impl ControlServer {
             followers: Arc::clone(&followers),
             handed_in: Arc::clone(&handed_in),
         });
-        let task = tokio::spawn(serve(socket, verbs::router(door), admit, stop.clone()));
+        let task = tokio::spawn(serve(socket, verbs::router(door), Arc::new(admit), stop.clone()));
         Self { stop, followers, handed_in, task }
     }
 

@@ -58,9 +58,7 @@ fn config(folder: &tempfile::TempDir) -> NodeConfig {
 }
 
 async fn door(node: &Node, path: PathBuf, admit: fn(u32) -> Option<Caller>) -> (ControlServer, Client) {
-    let socket = ControlSocket::bind(&path).await.expect("a fresh path");
-    let desk = desk(node.handle(), node.kind());
-    let server = ControlServer::start_for(socket, desk, Arc::clone(&node.events), admit);
+    let server = node.open_door_for(&path, admit).await.expect("a fresh path");
     (server, Client::reach(&path).await.expect("it listens"))
 }
 

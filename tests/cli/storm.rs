@@ -1,20 +1,28 @@
-//! Many jobs through one daemon that is killed again and again, from an origin that misbehaves.
+//! Many jobs through one node that is killed again and again, from an origin that misbehaves: those of one administrator
+//! through the daemon, and those of five users through a node whose doors say who comes in.
 //!
 //! Knows: `kill -9`, the control door, what is on disk at the end. Does not know: the engine. The long form is
 //! `NEARBITS_STORM=300x20x30 cargo test --release --test cli storm`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nearbits::control::api::{FileSpec, JobId, JobSpec, JobState, Submit, Verb};
-use nearbits::control::client::Client;
+use nearbits::control::client::{Client, ClientError};
+use nearbits::job::Caller;
+use nearbits::node::{Node, NodeConfig, NodeKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{Daemon, Home};
+use crate::support::{Daemon, Home, until};
+
+/// The test's own process that is a node for five users gets its folder in this variable.
+const NODE_OF_USERS: &str = "NEARBITS_STORM_NODE";
+const USERS: u32 = 5;
 
 /// Jobs, files of each, kills of the daemon.
 fn size() -> (u16, u16, u32) {
@@ -149,31 +157,100 @@ fn rss(daemon: &Daemon) -> u64 {
     text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).expect("a number") * 4_096
 }
 
+/// Whose jobs they are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Administrators,
+    OfFiveUsers,
+}
+
+fn door_of(state: &Path, user: u32) -> PathBuf {
+    state.join(format!("user-{user}.sock"))
+}
+
+/// A node in a process of its own, which is this test program.
+async fn start_for_users(home: &Home) -> Daemon {
+    let own = std::env::current_exe().expect("Linux");
+    let mut command = tokio::process::Command::new(own);
+    command.args(["--exact", "storm::a_node_of_five_users", "--ignored", "--nocapture"]);
+    command.env(NODE_OF_USERS, home.join("state")).env_remove("RUST_LOG").kill_on_drop(true);
+    command.stdin(Stdio::null());
+    command.stdout(std::fs::File::create(home.join("daemon.out")).expect("writable"));
+    command.stderr(std::fs::File::create(home.join("daemon.err")).expect("writable"));
+    let child = command.spawn().expect("this program starts");
+    let last = door_of(&home.join("state"), USERS - 1);
+    until("the node's doors", || std::os::unix::net::UnixStream::connect(&last).is_ok()).await;
+    Daemon { child }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a process of the storm, not a case"]
+async fn a_node_of_five_users() {
+    let Some(state) = std::env::var_os(NODE_OF_USERS).map(PathBuf::from) else { return };
+    let config = NodeConfig {
+        listen: vec!["127.0.0.1:0".parse().expect("an address")],
+        mdns: false,
+        kind: NodeKind::Daemon,
+        ..NodeConfig::embedded(state.clone())
+    };
+    let node = Node::start(config).await.expect("a folder of its own");
+    let mut doors = Vec::new();
+    for user in 0..USERS {
+        let caller = Caller { uid: 2_000 + user, is_administrator: false };
+        doors.push(node.open_door_for(&door_of(&state, user), move |_| Some(caller)).await.expect("a door"));
+    }
+    std::future::pending::<()>().await;
+}
+
 struct Storm {
     home: Home,
+    whose: Whose,
     daemon: Daemon,
-    client: Client,
+    /// One for each user.
+    clients: Vec<Client>,
     most: u64,
 }
 
 impl Storm {
-    async fn start(home: Home) -> Self {
-        let daemon = Daemon::start(&home, &[]).await;
-        let client = Client::reach(&home.join("state/control.sock")).await.expect("it listens");
-        Self { home, daemon, client, most: 0 }
+    async fn start(home: Home, whose: Whose) -> Self {
+        let state = home.join("state");
+        let (daemon, doors) = match whose {
+            Whose::Administrators => (Daemon::start(&home, &[]).await, vec![state.join("control.sock")]),
+            Whose::OfFiveUsers => {
+                (start_for_users(&home).await, (0..USERS).map(|user| door_of(&state, user)).collect())
+            }
+        };
+        let mut clients = Vec::new();
+        for door in doors {
+            clients.push(Client::reach(&door).await.expect("it listens"));
+        }
+        Self { home, whose, daemon, clients, most: 0 }
     }
 
     async fn kill_and_start(self) -> Self {
-        let Self { home, daemon, most, .. } = self;
+        let Self { home, whose, daemon, most, .. } = self;
         daemon.kill().await;
-        Self { most, ..Self::start(home).await }
+        Self { most, ..Self::start(home, whose).await }
     }
 
-    /// How many jobs are settled.
-    async fn settled(&mut self) -> usize {
+    /// Whoever made a job.
+    fn owner(&self, job: u16) -> &Client {
+        &self.clients[usize::from(job) % self.clients.len()]
+    }
+
+    /// How many jobs there are, and how many of them are settled.
+    async fn look(&mut self) -> (usize, usize) {
         self.most = self.most.max(rss(&self.daemon));
-        let jobs = self.client.jobs().await.expect("the daemon answers");
-        jobs.iter().filter(|job| matches!(job.state, JobState::Transferred | JobState::Error)).count()
+        let (mut all, mut settled) = (0, 0);
+        for client in &self.clients {
+            let jobs = client.jobs().await.expect("the daemon answers");
+            all += jobs.len();
+            settled += jobs
+                .iter()
+                .filter(|job| matches!(job.state, JobState::Transferred | JobState::Error))
+                .count();
+        }
+        (all, settled)
     }
 }
 
@@ -196,30 +273,38 @@ fn wish(origin: &Shaky, folder: &std::path::Path, job: u16, files: u16) -> JobSp
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the long form is a measurement")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_storm_of_jobs_survives_kills_and_a_shaky_origin() {
+    rage(Whose::Administrators).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sec_1_a_storm_of_five_users_jobs_survives_kills_and_each_sees_his_own() {
+    rage(Whose::OfFiveUsers).await;
+}
+
+#[expect(clippy::print_stderr, reason = "the long form is a measurement")]
+async fn rage(whose: Whose) {
     let (jobs, files, kills) = size();
     let origin = Shaky::start().await;
-    let mut storm = Storm::start(Home::new()).await;
+    let mut storm = Storm::start(Home::new(), whose).await;
     std::fs::create_dir(storm.home.join("out")).unwrap();
     let before = rss(&storm.daemon);
     let mut known: BTreeMap<JobId, u16> = BTreeMap::new();
     for job in 0..jobs {
         let spec = wish(&origin, &storm.home.join("out"), job, files);
         let submit = Submit { spec, adopt: false, start: true };
-        known.insert(storm.client.submit(&submit).await.expect("it is taken").id, job);
+        known.insert(storm.owner(job).submit(&submit).await.expect("it is taken").id, job);
     }
     for kill in 1..=kills {
         let enough =
             usize::from(jobs) * usize::try_from(kill).unwrap() / (usize::try_from(kills).unwrap() + 1);
         wait_for(&mut storm, enough).await;
         storm = storm.kill_and_start().await;
-        let listed = storm.client.jobs().await.expect("it answers").len();
-        assert_eq!(listed, known.len(), "the queue is whole after kill {kill}");
+        assert_eq!(storm.look().await.0, known.len(), "the queue is whole after kill {kill}");
     }
     wait_for(&mut storm, usize::from(jobs)).await;
-    judge(&mut storm, &known, files).await;
+    judge(&storm, &known, files).await;
     let end = rss(&storm.daemon);
     let mib = |bytes: u64| bytes / (1 << 20);
     eprintln!(
@@ -237,7 +322,7 @@ async fn a_storm_of_jobs_survives_kills_and_a_shaky_origin() {
 async fn wait_for(storm: &mut Storm, enough: usize) {
     let mut last = (0, 0_u32);
     loop {
-        let settled = storm.settled().await;
+        let settled = storm.look().await.1;
         if settled >= enough {
             return;
         }
@@ -251,9 +336,13 @@ async fn wait_for(storm: &mut Storm, enough: usize) {
 }
 
 /// Every file is exact after Complete, or its error names it.
-async fn judge(storm: &mut Storm, known: &BTreeMap<JobId, u16>, files: u16) {
+async fn judge(storm: &Storm, known: &BTreeMap<JobId, u16>, files: u16) {
     for (id, job) in known {
-        let view = storm.client.job(*id).await.expect("it is there");
+        if storm.whose == Whose::OfFiveUsers {
+            let other = storm.owner(job + 1).command(*id, Verb::Cancel).await;
+            assert!(matches!(other, Err(ClientError::Refused(_))), "{other:?}");
+        }
+        let view = storm.owner(*job).job(*id).await.expect("it is there");
         let missing: Vec<u16> = (0..files).filter(|number| is_missing(&format!("{job}-{number}"))).collect();
         if missing.is_empty() {
             assert_eq!(view.state, JobState::Transferred, "{view:?}");
@@ -263,7 +352,7 @@ async fn judge(storm: &mut Storm, known: &BTreeMap<JobId, u16>, files: u16) {
             assert!(error.file.is_some_and(|file| missing.contains(&file)), "{error:?} for {missing:?}");
             assert_eq!(error.code.to_string(), "BG_E_HTTP_ERROR_404");
         }
-        let done = storm.client.command(*id, Verb::Complete).await.expect("it is completed");
+        let done = storm.owner(*job).command(*id, Verb::Complete).await.expect("it is completed");
         assert_eq!(done.partial, !missing.is_empty(), "{view:?}");
         for number in 0..files {
             let name = format!("{job}-{number}");
