@@ -22,6 +22,14 @@ seeds count:
 storm size="300x20x30":
     NEARBITS_STORM={{ size }} cargo test --release --test cli storm -- --nocapture
 
+# How a line is shared and a rate is held, measured at the origins' sockets: over a minute and over ten seconds.
+line:
+    cargo test --release --test node limits -- --ignored --nocapture
+
+# How many mutations of the pure rooms their unit tests catch: all of them, or the fourth of forty samples: `just mutants 3/40`.
+mutants sample="0/1":
+    .ci/mutants {{ sample }}
+
 # Several real nodes on this machine fetch one payload over a narrow line.
 demo:
     cargo run --release -- demo
