@@ -24,7 +24,7 @@ storm size="300x20x30":
 
 # How a line is shared and a rate is held, measured at the origins' sockets: over a minute and over ten seconds.
 line:
-    cargo test --release --test node limits -- --ignored --nocapture
+    NEARBITS_LINE=1 cargo test --release --test node limits -- --nocapture --test-threads 1
 
 # How many mutations of the pure rooms their unit tests catch: all of them, or the fourth of forty samples: `just mutants 3/40`.
 mutants sample="0/1":

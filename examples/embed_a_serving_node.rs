@@ -30,7 +30,7 @@ async fn main() -> Result<(), Failure> {
     for address in handle.listen_addresses() {
         println!("listening on {address}");
     }
-    for record in handle.records().await? {
+    for record in handle.cache().records(None).await?.into_iter().map(|shown| shown.summary) {
         println!("holds {}, {} bytes", record.content.root, record.content.len);
     }
     tokio::signal::ctrl_c().await?;

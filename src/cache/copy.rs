@@ -10,10 +10,7 @@ use peer_proto::content::PieceIndex;
 use super::meta::Borrowed;
 use super::{Cache, CacheError, at, lock};
 use crate::disk::{Existing, FileHandle, Files};
-use crate::record::RecordId;
-
-/// Space that is left free at least, whatever the disk's size.
-const FREE_MIN: u64 = 1 << 30;
+use crate::record::{CacheLimits, RecordId};
 
 /// Bytes that are copied between two syncs, and so what a copy that is told to stop may still take to the disk.
 const SYNC_EVERY: u64 = 16 << 20;
@@ -49,7 +46,12 @@ impl<F: Files> Cache<F> {
     ///
     /// # Errors
     /// [`CacheError`]; the file stays borrowed, and nothing of the copy is left.
-    pub fn copy_borrowed(&self, id: RecordId, goes_on: impl Fn() -> bool) -> Result<CopyOutcome, CacheError> {
+    pub fn copy_borrowed(
+        &self,
+        id: RecordId,
+        limits: &CacheLimits,
+        goes_on: impl Fn() -> bool,
+    ) -> Result<CopyOutcome, CacheError> {
         let shared = &*self.shared;
         let (borrowed, len) = {
             let records = lock(&shared.records);
@@ -59,7 +61,11 @@ impl<F: Files> Cache<F> {
         };
         let fresh = shared.path(id, "data.new");
         drop(shared.files.remove(&fresh));
-        if !self.has_space(len)? {
+        if shared.open_source(id, Some(&borrowed))?.is_none() {
+            self.lose_source(id, Some(&borrowed))?;
+            return Ok(CopyOutcome::Changed);
+        }
+        if !self.has_space(len, limits)? {
             return Ok(CopyOutcome::NoSpace);
         }
         let outcome = self.copy_to(&fresh, id, &borrowed, &goes_on);
@@ -132,21 +138,5 @@ impl<F: Files> Cache<F> {
             }
         }
         Ok(CopyOutcome::Copied)
-    }
-
-    /// Whether `len` more bytes leave max(5 %, 1 GiB) of the disk free, and the cache within a fifth of it.
-    ///
-    /// # Errors
-    /// [`CacheError::Disk`] when the disk cannot be looked at.
-    pub(crate) fn has_space(&self, len: u64) -> Result<bool, CacheError> {
-        let shared = &*self.shared;
-        let space = shared.files.space(&shared.folder).map_err(at("look at", &shared.folder))?;
-        let own: u64 = lock(&shared.records)
-            .values()
-            .filter(|meta| meta.borrowed.is_none())
-            .map(|meta| meta.summary.content.len)
-            .fold(0, u64::saturating_add);
-        let left = space.free.saturating_sub(len);
-        Ok(left >= FREE_MIN.max(space.total / 20) && own.saturating_add(len) <= space.total / 5)
     }
 }

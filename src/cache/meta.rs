@@ -45,10 +45,13 @@ pub(super) struct Meta {
     pub(super) seen: Vec<Seen>,
     /// `None` if the bytes are in `.data`.
     pub(super) borrowed: Option<Borrowed>,
+    /// The place of its last use among all uses: what is smallest goes first. 0 in records of older versions.
+    #[serde(default)]
+    pub(super) used: u64,
 }
 
 impl Meta {
-    pub(super) fn new(keep: &Keep, holding: Holding, borrowed: Option<Borrowed>) -> Self {
+    pub(super) fn new(keep: &Keep, holding: Holding, borrowed: Option<Borrowed>, used: u64) -> Self {
         let summary = RecordSummary {
             id: keep.id,
             content: keep.list.content(),
@@ -58,13 +61,14 @@ impl Meta {
             served: keep.served,
             last_used_unix_s: keep.now_unix_s,
         };
-        let mut meta = Self { summary, seen: Vec::new(), borrowed };
-        meta.learn(keep);
+        let mut meta = Self { summary, seen: Vec::new(), borrowed, used };
+        meta.learn(keep, used);
         meta
     }
 
     /// Takes over what a second job knows of the same content.
-    pub(super) fn learn(&mut self, keep: &Keep) {
+    pub(super) fn learn(&mut self, keep: &Keep, used: u64) {
+        self.used = used;
         for digest in &keep.digests {
             if digest.algorithm() != peer_proto::digest::Algorithm::Blake3
                 && !self.summary.digests.contains(digest)

@@ -6,10 +6,13 @@
 mod copy;
 mod meta;
 mod read;
+mod trim;
+mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use peer_proto::content::{ContentId, PieceIndex};
@@ -27,6 +30,8 @@ pub use self::copy::CopyOutcome;
 pub use self::meta::Seen;
 use self::meta::{Borrowed, Meta, Stamp};
 use self::read::Lists;
+pub use self::trim::{Hold, Usage};
+pub use self::verify::Verified;
 
 /// URLs remembered for one record.
 const SEEN_MAX: usize = 16;
@@ -75,6 +80,9 @@ pub enum CacheError {
     /// There is no such record.
     #[error("there is no record {0}")]
     NoRecord(RecordId),
+    /// Somebody reads it at this moment.
+    #[error("record {0} is being read: try again in a few seconds")]
+    Busy(RecordId),
     /// The file to be kept is not what was sealed, or not ours.
     #[error("{} is not the file that was sealed, and is not kept", .path.display())]
     NotTheFile {
@@ -113,6 +121,10 @@ struct Shared<F: Files> {
     index: Index,
     records: Mutex<BTreeMap<RecordId, Meta>>,
     lists: Mutex<Lists>,
+    /// How many read a record at this moment; taken after `records`, never before.
+    readers: Mutex<BTreeMap<RecordId, u32>>,
+    /// The place of the next use among all uses.
+    uses: AtomicU64,
     /// The last change of each record that nobody took yet.
     changes: Mutex<BTreeMap<RecordId, Change>>,
     notes: Mutex<Vec<String>>,
@@ -133,6 +145,8 @@ impl<F: Files> Cache<F> {
             index,
             records: Mutex::new(BTreeMap::new()),
             lists: Mutex::new(Lists::default()),
+            readers: Mutex::new(BTreeMap::new()),
+            uses: AtomicU64::new(0),
             changes: Mutex::new(BTreeMap::new()),
             notes: Mutex::new(Vec::new()),
         };
@@ -157,6 +171,12 @@ impl<F: Files> Cache<F> {
     #[must_use]
     pub fn seen(&self, id: RecordId) -> Vec<Seen> {
         lock(&self.shared.records).get(&id).map(|meta| meta.seen.clone()).unwrap_or_default()
+    }
+
+    /// Whether a record's bytes are those of a delivered file that lies where its user left it.
+    #[must_use]
+    pub fn is_borrowed(&self, id: RecordId) -> bool {
+        lock(&self.shared.records).get(&id).is_some_and(|meta| meta.borrowed.is_some())
     }
 
     /// Records whose whole file has this digest.
@@ -211,7 +231,7 @@ impl<F: Files> Cache<F> {
         });
         let meta = match known.cloned() {
             Some(mut meta) => {
-                meta.learn(&keep);
+                meta.learn(&keep, shared.next_use());
                 if meta.borrowed.is_some() {
                     meta.borrowed = Some(borrowed);
                 }
@@ -219,7 +239,7 @@ impl<F: Files> Cache<F> {
             }
             None => {
                 shared.write_list(keep.id, &keep.list)?;
-                Meta::new(&keep, Holding::Whole, Some(borrowed))
+                Meta::new(&keep, Holding::Whole, Some(borrowed), shared.next_use())
             }
         };
         shared.write_meta(&meta)?;
@@ -256,7 +276,8 @@ impl<F: Files> Cache<F> {
         file.set_len(cut.len()).map_err(at("extend", &path))?;
         file.sync().map_err(at("sync", &path))?;
         shared.write_list(keep.id, &keep.list)?;
-        let meta = Meta::new(&keep, meta::holding_of(&held, cut.piece_count()), None);
+        let holding = meta::holding_of(&held, cut.piece_count());
+        let meta = Meta::new(&keep, holding, None, shared.next_use());
         shared.write_meta(&meta)?;
         let summary = meta.summary.clone();
         let mut records = lock(&shared.records);
@@ -272,19 +293,11 @@ impl<F: Files> Cache<F> {
     pub fn touch(&self, id: RecordId, now_unix_s: i64) -> Result<(), CacheError> {
         let mut records = lock(&self.shared.records);
         let meta = records.get_mut(&id).ok_or(CacheError::NoRecord(id))?;
+        meta.used = self.shared.next_use();
         let before = std::mem::replace(&mut meta.summary.last_used_unix_s, now_unix_s);
         // Every use would be a write; to the minute is enough for ages of days.
         let is_same_minute = now_unix_s.div_euclid(60) == before.div_euclid(60);
         if is_same_minute { Ok(()) } else { self.shared.write_meta(meta) }
-    }
-
-    /// Removes a record. A borrowed file stays where it is: it is the user's (CACHE-18).
-    ///
-    /// # Errors
-    /// [`CacheError::NoRecord`]; [`CacheError::Io`] if its description is still there.
-    pub fn remove(&self, id: RecordId) -> Result<(), CacheError> {
-        lock(&self.shared.records).remove(&id).ok_or(CacheError::NoRecord(id))?;
-        self.shared.forget_files(id)
     }
 
     /// Makes the index durable. For the end of a node's life; the records are what counts.
@@ -322,6 +335,10 @@ impl<F: Files> Cache<F> {
             }
         }
         described.into_keys().for_each(|id| shared.index.remove(id));
+        let last = lock(&shared.records).values().map(|meta| meta.used).max();
+        shared
+            .uses
+            .store(last.map_or(0, |last| last.saturating_add(1)), std::sync::atomic::Ordering::Relaxed);
         // What a stopped process left beside the records.
         for name in &names {
             let owner = ["list", "data", "data.new", "meta.new", "list.new"].iter().find_map(|kind| {
@@ -469,3 +486,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trim_tests;

@@ -10,11 +10,13 @@ use peer_proto::verify::{HashList, ListPart, piece_values};
 
 use super::{Cache, CacheError, Change, CopyOutcome, Keep};
 use crate::disk::RealFiles;
-use crate::record::{Holding, RecordId, RecordSummary, Scope};
+use crate::record::{CacheLimits, CacheSize, Holding, KeepAs, RecordId, RecordSummary, Scope};
 use crate::store::Index;
 
 const PIECE: usize = 65_536;
 const ID: RecordId = RecordId([1; 16]);
+/// More than any test needs.
+const LIMITS: CacheLimits = CacheLimits { size: CacheSize::Share(80), age_days: 90, keep: KeepAs::Copy };
 
 fn payload() -> Vec<u8> {
     (0..4 * PIECE + 33).map(|at| u8::try_from((at * 31 + at / 251 * 7 + at / PIECE) % 256).unwrap()).collect()
@@ -182,7 +184,7 @@ fn local_4_a_link_is_not_kept_in_the_first_place() {
 fn local_3_cache_18_a_copy_is_the_caches_own_and_never_a_second_name() {
     let place = Place::new();
     assert_eq!(place.cache.next_borrowed(None), Some(ID));
-    match place.cache.copy_borrowed(ID, || true).unwrap() {
+    match place.cache.copy_borrowed(ID, &LIMITS, || true).unwrap() {
         CopyOutcome::Copied => {}
         // A disk with less than a gigabyte to spare: said, and still served from where it lies.
         CopyOutcome::NoSpace => return assert!(place.read(0).is_ok()),
@@ -195,7 +197,7 @@ fn local_3_cache_18_a_copy_is_the_caches_own_and_never_a_second_name() {
     assert_eq!(copy.mode() & 0o777, 0o600);
     std::fs::remove_file(place.file()).unwrap();
     assert_eq!(place.read(4).unwrap(), payload()[4 * PIECE..]);
-    assert_eq!(place.cache.copy_borrowed(ID, || true).unwrap(), CopyOutcome::NotNeeded);
+    assert_eq!(place.cache.copy_borrowed(ID, &LIMITS, || true).unwrap(), CopyOutcome::NotNeeded);
     assert_eq!(place.cache.next_borrowed(None), None);
 }
 
@@ -284,7 +286,7 @@ fn a_file_that_went_does_not_keep_the_others_from_being_copied() {
     keep_second(&place, second);
     std::fs::remove_file(place.file()).unwrap();
     assert_eq!(place.cache.next_borrowed(None), Some(ID));
-    let outcome = place.cache.copy_borrowed(ID, || true).unwrap();
+    let outcome = place.cache.copy_borrowed(ID, &LIMITS, || true).unwrap();
     if outcome == CopyOutcome::NoSpace {
         return;
     }
@@ -310,14 +312,14 @@ fn a_copy_that_is_told_to_stop_leaves_nothing_and_can_be_made_later() {
         asked.set(asked.get() + 1);
         asked.get() <= 2
     };
-    match place.cache.copy_borrowed(ID, twice).unwrap() {
+    match place.cache.copy_borrowed(ID, &LIMITS, twice).unwrap() {
         CopyOutcome::Stopped => {}
         // A disk that is too full, or one that shares blocks and so has nothing to stop.
         CopyOutcome::NoSpace | CopyOutcome::Copied => return,
         other => panic!("{other:?}"),
     }
     assert_eq!(std::fs::read_dir(place.folder.path().join("cache")).unwrap().count(), 2);
-    assert_eq!(place.cache.copy_borrowed(ID, || true).unwrap(), CopyOutcome::Copied);
+    assert_eq!(place.cache.copy_borrowed(ID, &LIMITS, || true).unwrap(), CopyOutcome::Copied);
     assert_eq!(place.read(4).unwrap(), payload()[4 * PIECE..]);
 }
 
@@ -328,7 +330,7 @@ fn what_is_left_of_an_edited_file_is_copied_once() {
     edited[4 * PIECE + 7] ^= 1;
     let file = std::fs::OpenOptions::new().write(true).open(place.file()).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, &edited, 0).unwrap();
-    match place.cache.copy_borrowed(ID, || true).unwrap() {
+    match place.cache.copy_borrowed(ID, &LIMITS, || true).unwrap() {
         CopyOutcome::Copied => {}
         CopyOutcome::NoSpace => return,
         other => panic!("{other:?}"),

@@ -184,7 +184,81 @@ pub(super) enum PeerCommand {
 #[derive(Subcommand, Debug)]
 pub(super) enum CacheCommand {
     /// List its records.
-    List(AskArgs),
+    List {
+        /// Only those that were seen under this URL.
+        #[arg(long)]
+        url: Option<String>,
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+    /// Show all that is known of a record.
+    Show {
+        /// Its name, or the first digits of it.
+        record: String,
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+    /// Remove records; delivered files stay where they are.
+    Delete {
+        /// Their names, or the first digits of them.
+        #[arg(required = true, value_name = "RECORD")]
+        records: Vec<String>,
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+    /// Forget a URL; records that were seen under no other one go.
+    DeleteUrl {
+        /// The URL, as the job had it.
+        url: String,
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+    /// Remove every record; what is being read has five seconds to end.
+    Clear(AskArgs),
+    /// Show what the cache may take and what it takes, or say how much it may take; what is too much goes at once.
+    Limit {
+        /// 1% to 80% of the disk, or bytes such as 500M or 50Gi.
+        size: Option<String>,
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+    /// Show the limits, or say after how many days without use a record goes.
+    Age {
+        /// 1 to 120.
+        days: Option<u16>,
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+    /// Show the limits, or say what becomes of delivered files.
+    Keep {
+        /// Make a copy of them when idle, or read them where they lie for as long as they are there.
+        kept: Option<KeptAs>,
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+    /// Read a record through, or all of them; what does not prove is dropped, and fetched again when it is needed.
+    Verify {
+        /// Its name, or the first digits of it [default: all].
+        record: Option<String>,
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+}
+
+/// What becomes of a delivered file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum KeptAs {
+    Copy,
+    Borrow,
+}
+
+impl From<KeptAs> for crate::control::api::KeepAs {
+    fn from(kept: KeptAs) -> Self {
+        match kept {
+            KeptAs::Copy => Self::Copy,
+            KeptAs::Borrow => Self::Borrow,
+        }
+    }
 }
 
 #[derive(Subcommand, Debug)]

@@ -14,10 +14,9 @@ use super::progress::Progress;
 use super::reach::{self, Host, Reached};
 use super::{place, say, signals, summary, wish};
 use crate::clock::Clock;
-use crate::config::policy::POLICY_FILE;
 use crate::control::api::{JobId, JobSpec, JobState, JobView, Submit, Verb};
 use crate::control::client::{Client, ClientError};
-use crate::node::{NodeConfig, NodeKind, OriginConfig, PeerAddress, Policy, QueueConfig, Rates};
+use crate::node::{NodeConfig, OriginConfig, PeerAddress};
 
 /// How often a node that went away is replaced by another one.
 const HOLDERS_MAX: u32 = 50;
@@ -323,17 +322,11 @@ impl Patience {
 fn config(args: &GetArgs) -> Result<NodeConfig, Stop> {
     let listen = if args.listen.is_empty() { anywhere() } else { args.listen.clone() };
     Ok(NodeConfig {
-        state_dir: place::state_dir(args.place.state_dir.as_deref())?,
         listen,
         mdns: !args.no_mdns,
         static_peers: peers(&args.peer)?,
-        flags: Some(crate::control::api::PeerFlags::BOTH),
         origin: OriginConfig { extra_ca: args.extra_ca.clone(), ..OriginConfig::default() },
-        queue: QueueConfig::default(),
-        rates: Rates::default(),
-        policy_file: POLICY_FILE.into(),
-        preference: Policy::default(),
-        kind: NodeKind::Embedded,
+        ..NodeConfig::embedded(place::state_dir(args.place.state_dir.as_deref())?)
     })
 }
 

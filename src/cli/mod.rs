@@ -7,6 +7,7 @@
 
 mod amount;
 mod args;
+mod cache;
 mod daemon;
 mod demo;
 mod exit;
@@ -89,7 +90,7 @@ async fn carry_out(command: Command) -> Result<Exit, Stop> {
         Command::Daemon(args) => daemon::run(args).await,
         Command::Status(args) => show::status(&args).await,
         Command::Peer(command) => show::peer(command).await,
-        Command::Cache(command) => show::cache(command).await,
+        Command::Cache(command) => cache::run(command).await,
         Command::Flags(command) => show::flags(command).await,
         Command::Job(command) => job::run(command).await,
         Command::File(command) => job::file(command).await,

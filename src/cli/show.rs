@@ -2,7 +2,7 @@
 //!
 //! Knows: which columns people want. Does not know: where the answers come from.
 
-use super::args::{AskArgs, CacheCommand, FlagsCommand, PeerCommand};
+use super::args::{AskArgs, FlagsCommand, PeerCommand};
 use super::exit::{Exit, Stop};
 use super::words::{flags_text, parse_flags};
 use super::{amount, reach, say, table};
@@ -57,26 +57,6 @@ pub(super) async fn peer(command: PeerCommand) -> Result<Exit, Stop> {
         ]);
     }
     table::print(&rows, "no peer was met yet");
-    Ok(Exit::Done)
-}
-
-pub(super) async fn cache(CacheCommand::List(ask): CacheCommand) -> Result<Exit, Stop> {
-    let records = reach::running(&ask.place).await?.records().await?;
-    if ask.json {
-        return table::json(&records);
-    }
-    let mut rows = table::new(&["record", "blake3", "held", "of", "scope", "served"]);
-    for record in &records {
-        rows.add_row([
-            record.id.chars().take(8).collect(),
-            record.blake3.clone(),
-            amount::bytes(record.held),
-            amount::bytes(record.len),
-            record.scope.clone(),
-            if record.served { "yes" } else { "no" }.to_owned(),
-        ]);
-    }
-    table::print(&rows, "the cache is empty");
     Ok(Exit::Done)
 }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::{PeerFlags, Policy, Rates};
 use crate::node::QueueConfig;
+use crate::record::CacheWish;
 use crate::swarm::parse_listen;
 
 /// Everything a configuration file may say. What it does not say stays at its default; what the command line says
@@ -35,6 +36,8 @@ pub struct Config {
     pub origin: OriginSection,
     /// How jobs share the node, and what they may have.
     pub jobs: JobsSection,
+    /// What the cache may hold.
+    pub cache: CacheWish,
 }
 
 /// How peers are found and met.
@@ -191,9 +194,13 @@ impl Config {
         Self::parse(&text).map_err(|(line, message)| ConfigError::wrong(path, line, message))
     }
 
+    fn cache_fault(&self) -> Option<(&'static str, String)> {
+        self.cache.check().err().map(|error| ("age-days", error.to_string()))
+    }
+
     fn parse(text: &str) -> Result<Self, (usize, String)> {
         let config: Self = parse(text)?;
-        match config.jobs.fault() {
+        match config.jobs.fault().or_else(|| config.cache_fault()) {
             Some((key, message)) => Err((line_of(text, key), message)),
             None => Ok(config),
         }
@@ -228,6 +235,7 @@ fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, (usize, String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::CacheLimits;
 
     #[test]
     fn an_unknown_key_is_refused_by_its_name_and_line() {
@@ -235,6 +243,15 @@ mod tests {
         assert_eq!(line, 3);
         assert!(message.contains("`lisen`") && message.contains("`listen`"), "{message}");
         assert!(!message.contains('\n'));
+    }
+
+    #[test]
+    fn a_cache_limit_out_of_bounds_is_refused_with_its_line() {
+        for (text, word) in [("[cache]\nage-days = 200\n", "120 days"), ("[cache]\nsize = \"99%\"\n", "80%")]
+        {
+            let (line, message) = Config::parse(text).unwrap_err();
+            assert!(line == 2 && message.contains(word), "{line} {message}");
+        }
     }
 
     #[test]
@@ -255,6 +272,7 @@ mod tests {
         assert_eq!(config.jobs.queue(), QueueConfig::default());
         assert_eq!(config.jobs.preference().inactivity_days, Some(30));
         assert!(config.jobs.rates.total.is_some() && config.jobs.rates.wan.is_some());
+        assert_eq!(config.cache.over(CacheLimits::default()), CacheLimits::default());
     }
 
     #[test]

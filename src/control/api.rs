@@ -33,12 +33,16 @@ pub use crate::engine::event::{
     BytesBySource, Event, Failure, FilePhase, FileView, JobView, SourceShare, Times, Validation,
 };
 pub use crate::engine::explain::Decision;
+pub use crate::job::amount::parse_count;
 pub use crate::job::{
     Caller, Class, Code, Context, Existing, Explanation, FileSpec, Header, Headers, JobChange, JobError,
     JobId, JobSpec, JobState, NotifyFlags, PeerFlags, PolicyRow, PolicySource, Priority, RETRY_DELAY_MIN_S,
     Rates, Redirects, RemoteRange, explain,
 };
-pub use crate::record::{Holding, RecordSummary, Scope};
+pub use crate::record::{
+    CacheLimits, CacheSize, CacheWish as CacheChange, Holding, KeepAs, LimitError, RecordId, RecordSummary,
+    Scope,
+};
 
 /// The node as it stands.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
@@ -311,6 +315,59 @@ pub struct RecordRow {
     pub served: bool,
     /// When it was sealed or last served, seconds since 1970.
     pub last_used_unix_s: i64,
+    /// Whether the cache has its own copy, or reads the delivered file where it lies.
+    pub kept: KeepAs,
+    /// The URLs it was seen under, and what their origins said of it, newest last.
+    pub seen: Vec<SeenRow>,
+}
+
+/// Where a content was seen.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SeenRow {
+    /// The URL.
+    pub url: String,
+    /// The origin's ETag, as it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// The origin's Last-Modified, as it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<String>,
+}
+
+/// What the cache may hold, and what it takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct CacheState {
+    /// What holds.
+    #[serde(flatten)]
+    pub limits: CacheLimits,
+    /// Records.
+    pub records: usize,
+    /// Bytes of its own copies.
+    pub own_bytes: u64,
+    /// Bytes of delivered files that it reads where they lie.
+    pub borrowed_bytes: u64,
+    /// Bytes its own copies may take at this moment: the limit, or less where the disk is nearly full.
+    pub own_max_bytes: u64,
+}
+
+/// Records that went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RecordsRemoved {
+    /// How many.
+    pub records: usize,
+    /// How many were being read all the time, and stayed.
+    pub busy: usize,
+}
+
+/// What reading a record through found.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RecordVerified {
+    /// The record.
+    pub id: String,
+    /// Pieces that are what they were.
+    pub good: u32,
+    /// Pieces that were not, and are held no longer.
+    pub lost: u32,
 }
 
 /// Why a request was refused, in one line.

@@ -3,6 +3,8 @@
 //! Knows: one request per connection, and the streams of events. Does not know: which socket is the right
 //! one.
 
+mod cached;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,8 +19,8 @@ use serde::de::DeserializeOwned;
 
 use super::api::{
     AddPeer, Command, CommandDone, Decision, Explanation, FileView, JobChange, JobId, JobSpec, JobView,
-    ListJobs, Notice, PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind, RecordRow, Status, Submit,
-    Submitted, Verb, Verdict,
+    ListJobs, Notice, PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind, Status, Submit, Submitted, Verb,
+    Verdict,
 };
 use super::socket;
 
@@ -253,17 +255,6 @@ impl Client {
         self.read("/v1/peers").await
     }
 
-    /// The records of its cache.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    ///
-    /// # Cancel safety
-    /// Nothing is lost.
-    pub async fn records(&self) -> Result<Vec<RecordRow>, ClientError> {
-        self.read("/v1/records").await
-    }
-
     /// The computer's flags.
     ///
     /// # Errors
@@ -373,11 +364,21 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<T, ClientError> {
+        self.whole_within(ANSWER_TIMEOUT, method, path, body).await
+    }
+
+    async fn whole_within<T: DeserializeOwned>(
+        &self,
+        limit: Duration,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, ClientError> {
         let answer = async {
             let body = self.ask(method, path, body).await?;
             Ok(Limited::new(body, ANSWER_LEN_MAX).collect().await.map_err(|_| self.gone())?.to_bytes())
         };
-        let bytes = tokio::time::timeout(ANSWER_TIMEOUT, answer).await.map_err(|_| self.gone())??;
+        let bytes = tokio::time::timeout(limit, answer).await.map_err(|_| self.gone())??;
         serde_json::from_slice(&bytes).map_err(|source| self.unreadable(source))
     }
 

@@ -5,11 +5,14 @@
 use tokio::sync::broadcast;
 
 use super::api::{
-    Caller, Code, Decision, Event, Failure, FileView, Holding, JobId, JobSpec, JobView, Kind, PeerFlags,
-    PeerRow, PolicyShown, Problem, ProblemKind, RecordRow, RecordSummary, Scope, Status, Totals, Verb,
+    CacheChange, CacheState, Caller, Code, Decision, Event, Failure, FileView, JobId, JobSpec, JobView,
+    KeepAs, Kind, PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind, RecordId, RecordRow, RecordVerified,
+    RecordsRemoved, Scope, SeenRow, Status, Totals, Verb,
 };
 use super::server::Desk;
-use crate::driver::{Done, Gone, Handle, JobCommand, PeerView, PolicyState, RequestError};
+use crate::driver::{
+    Cleared, Done, Gone, Handle, JobCommand, KeeperError, PeerView, PolicyState, RequestError, Shown,
+};
 use crate::telemetry;
 
 /// A running node and what it was started as.
@@ -97,17 +100,19 @@ impl From<PeerView> for PeerRow {
     }
 }
 
-impl From<RecordSummary> for RecordRow {
-    fn from(record: RecordSummary) -> Self {
-        let len = record.content.len;
-        let held = match &record.holding {
-            Holding::Whole => len,
-            Holding::Runs(runs) => held(len, runs),
-        };
+impl From<Shown> for RecordRow {
+    fn from(shown: Shown) -> Self {
+        let held = shown.summary.held_bytes();
+        let record = shown.summary;
+        let seen = shown.seen.into_iter().map(|seen| {
+            let (etag, last_modified) =
+                seen.version.map_or((None, None), |version| (version.etag, version.last_modified));
+            SeenRow { url: seen.url, etag, last_modified }
+        });
         Self {
             id: record.id.to_string(),
             blake3: record.content.root.to_string(),
-            len,
+            len: record.content.len,
             held,
             digests: record.digests.iter().map(ToString::to_string).collect(),
             scope: match record.scope {
@@ -118,14 +123,23 @@ impl From<RecordSummary> for RecordRow {
             .into(),
             served: record.served,
             last_used_unix_s: record.last_used_unix_s,
+            kept: if shown.is_borrowed { KeepAs::Borrow } else { KeepAs::Copy },
+            seen: seen.collect(),
         }
     }
 }
 
-/// Bytes in these runs of pieces of a content of `len` bytes.
-fn held(len: u64, runs: &[(u32, u32)]) -> u64 {
-    let Ok(geometry) = peer_proto::content::Geometry::of(len) else { return 0 };
-    runs.iter().filter_map(|(first, end)| geometry.pieces_range(*first..*end)).map(|range| range.len()).sum()
+impl From<KeeperError> for Problem {
+    fn from(error: KeeperError) -> Self {
+        let text = error.to_string();
+        match error {
+            KeeperError::NoRecord(_) => Self::new(ProblemKind::NotFound, text).with_code(Code::NotFound),
+            KeeperError::Busy(_) => Self::new(ProblemKind::Transient, text).with_code(Code::BusyCacheRecord),
+            KeeperError::Limit(_) => Self::new(ProblemKind::Usage, text).with_code(Code::InvalidArgument),
+            KeeperError::Gone => Self::new(ProblemKind::Busy, text),
+            KeeperError::Cache(_) | KeeperError::NotKept(_) => Self::new(ProblemKind::Fatal, text),
+        }
+    }
 }
 
 impl Desk for NodeDesk {
@@ -197,8 +211,47 @@ impl Desk for NodeDesk {
         Ok(())
     }
 
-    async fn records(&self) -> Result<Vec<RecordRow>, Problem> {
-        Ok(self.handle.records().await?.into_iter().map(RecordRow::from).collect())
+    async fn records(&self, url: Option<String>) -> Result<Vec<RecordRow>, Problem> {
+        Ok(self.handle.cache().records(url).await?.into_iter().map(RecordRow::from).collect())
+    }
+
+    async fn record(&self, id: RecordId) -> Result<RecordRow, Problem> {
+        Ok(self.handle.cache().record(id).await?.into())
+    }
+
+    async fn remove_record(&self, id: RecordId) -> Result<(), Problem> {
+        Ok(self.handle.cache().remove(id).await?)
+    }
+
+    async fn forget_url(&self, url: String) -> Result<usize, Problem> {
+        Ok(self.handle.cache().forget_url(url).await?)
+    }
+
+    async fn clear_cache(&self) -> Result<RecordsRemoved, Problem> {
+        let Cleared { removed, busy } = self.handle.cache().clear().await?;
+        Ok(RecordsRemoved { records: removed, busy })
+    }
+
+    async fn verify_record(&self, id: RecordId) -> Result<RecordVerified, Problem> {
+        let found = self.handle.cache().verify(id).await?;
+        Ok(RecordVerified { id: id.to_string(), good: found.good, lost: found.lost })
+    }
+
+    async fn cache_state(&self) -> Result<CacheState, Problem> {
+        let keeper = self.handle.cache();
+        let usage = keeper.usage().await?;
+        Ok(CacheState {
+            limits: keeper.limits(),
+            records: usage.records,
+            own_bytes: usage.own,
+            borrowed_bytes: usage.borrowed,
+            own_max_bytes: usage.own_max,
+        })
+    }
+
+    async fn limit_cache(&self, change: CacheChange) -> Result<(), Problem> {
+        self.handle.cache().set_limits(change).await?;
+        Ok(())
     }
 
     async fn flags(&self) -> Result<PeerFlags, Problem> {

@@ -9,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::ControlSocket;
 use super::api::{
-    Caller, Decision, Event, FileView, JobId, JobSpec, JobState, JobView, Kind, PeerFlags, PeerRow,
-    PolicyShown, Priority, Problem, ProblemKind, RecordRow, Status, Totals,
+    CacheChange, CacheState, Caller, Decision, Event, FileView, JobId, JobSpec, JobState, JobView, Kind,
+    PeerFlags, PeerRow, PolicyShown, Priority, Problem, ProblemKind, RecordId, RecordRow, RecordVerified,
+    RecordsRemoved, Status, Totals,
 };
 use super::client::Client;
 use super::events::Events;
@@ -114,8 +115,36 @@ impl Desk for Fake {
         Err(Problem::new(ProblemKind::Usage, format!("{address} is not an address")))
     }
 
-    async fn records(&self) -> Result<Vec<RecordRow>, Problem> {
+    async fn records(&self, _: Option<String>) -> Result<Vec<RecordRow>, Problem> {
         Ok(Vec::new())
+    }
+
+    async fn record(&self, id: RecordId) -> Result<RecordRow, Problem> {
+        Err(Problem::new(ProblemKind::NotFound, format!("there is no record {id}")))
+    }
+
+    async fn remove_record(&self, id: RecordId) -> Result<(), Problem> {
+        self.record(id).await.map(drop)
+    }
+
+    async fn forget_url(&self, _: String) -> Result<usize, Problem> {
+        Ok(0)
+    }
+
+    async fn clear_cache(&self) -> Result<RecordsRemoved, Problem> {
+        Ok(RecordsRemoved { records: 0, busy: 0 })
+    }
+
+    async fn verify_record(&self, id: RecordId) -> Result<RecordVerified, Problem> {
+        Err(Problem::new(ProblemKind::NotFound, format!("there is no record {id}")))
+    }
+
+    async fn cache_state(&self) -> Result<CacheState, Problem> {
+        Ok(CacheState::default())
+    }
+
+    async fn limit_cache(&self, _: CacheChange) -> Result<(), Problem> {
+        Ok(())
     }
 
     async fn flags(&self) -> Result<PeerFlags, Problem> {

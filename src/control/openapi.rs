@@ -5,7 +5,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::verbs;
+use super::{cached, verbs};
 
 /// The document.
 #[derive(OpenApi)]
@@ -32,7 +32,13 @@ use super::verbs;
         verbs::explained,
         verbs::peers,
         verbs::add_peer,
-        verbs::records,
+        cached::records,
+        cached::record_shown,
+        cached::remove_record,
+        cached::remove_records,
+        cached::verify_record,
+        cached::cache,
+        cached::limit_cache,
         verbs::flags,
         verbs::set_flags,
         document,
@@ -76,7 +82,7 @@ mod tests {
             .map(|route| {
                 let (path, rest) = route.split_once("\",").expect("a path");
                 let handlers = rest.split(".route(").next().expect("its handlers");
-                let methods = ["get", "post", "put", "patch"];
+                let methods = ["get", "post", "put", "patch", "delete"];
                 let named = methods.into_iter().filter(|method| handlers.contains(&format!("{method}(")));
                 (path.to_owned(), named.map(str::to_owned).collect())
             })

@@ -18,8 +18,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{
-    Caller, Decision, Event, FileView, JobId, JobSpec, JobView, PeerFlags, PeerRow, PolicyShown, Problem,
-    RecordRow, Status,
+    CacheChange, CacheState, Caller, Decision, Event, FileView, JobId, JobSpec, JobView, PeerFlags, PeerRow,
+    PolicyShown, Problem, RecordId, RecordRow, RecordVerified, RecordsRemoved, Status,
 };
 use super::events::Events;
 use super::socket::{ControlSocket, UNMAPPED_UID};
@@ -74,7 +74,21 @@ pub trait Desk: Clone + Send + Sync + 'static {
     /// Keeps trying a peer.
     fn add_peer(&self, address: String) -> impl Future<Output = Result<(), Problem>> + Send;
     /// The records of its cache.
-    fn records(&self) -> impl Future<Output = Result<Vec<RecordRow>, Problem>> + Send;
+    fn records(&self, url: Option<String>) -> impl Future<Output = Result<Vec<RecordRow>, Problem>> + Send;
+    /// One of them.
+    fn record(&self, id: RecordId) -> impl Future<Output = Result<RecordRow, Problem>> + Send;
+    /// Removes one.
+    fn remove_record(&self, id: RecordId) -> impl Future<Output = Result<(), Problem>> + Send;
+    /// Forgets a URL; how many records knew it.
+    fn forget_url(&self, url: String) -> impl Future<Output = Result<usize, Problem>> + Send;
+    /// Removes all records.
+    fn clear_cache(&self) -> impl Future<Output = Result<RecordsRemoved, Problem>> + Send;
+    /// Reads one through.
+    fn verify_record(&self, id: RecordId) -> impl Future<Output = Result<RecordVerified, Problem>> + Send;
+    /// The cache's limits, and what it takes.
+    fn cache_state(&self) -> impl Future<Output = Result<CacheState, Problem>> + Send;
+    /// Changes its limits; durable when it returns.
+    fn limit_cache(&self, change: CacheChange) -> impl Future<Output = Result<(), Problem>> + Send;
     /// The computer's flags.
     fn flags(&self) -> impl Future<Output = Result<PeerFlags, Problem>> + Send;
     /// Changes them.

@@ -18,15 +18,15 @@ use serde::de::DeserializeOwned;
 
 use super::api::{
     AddPeer, Caller, Code, Command, CommandDone, Decision, Explanation, FileView, JobChange, JobId, JobSpec,
-    JobView, ListJobs, Notice, PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind, RecordRow, Since,
-    Status, Submit, Submitted, Verdict, explain,
+    JobView, ListJobs, Notice, PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind, Since, Status, Submit,
+    Submitted, Verdict, explain,
 };
 use super::server::{Desk, Door};
-use super::{events, follow, glob, openapi};
+use super::{cached, events, follow, glob, openapi};
 use crate::driver::{Done, JobCommand};
 
 /// Bytes of a request's body.
-const BODY_LEN_MAX: usize = 64 * 1024;
+pub(super) const BODY_LEN_MAX: usize = 64 * 1024;
 /// The same where a body may hold files: 200 of them, each with a long URL and mirrors.
 const FILES_LEN_MAX: usize = 4 * 1024 * 1024;
 /// The same of an administrator, who may hand in 65 536 files.
@@ -48,7 +48,10 @@ pub(super) fn router<D: Desk>(door: Arc<Door<D>>) -> Router {
         .route("/v1/explain/{code}", get(explained))
         .route("/v1/openapi.json", get(openapi::document))
         .route("/v1/peers", get(peers::<D>).post(add_peer::<D>))
-        .route("/v1/records", get(records::<D>))
+        .route("/v1/records", get(cached::records::<D>).delete(cached::remove_records::<D>))
+        .route("/v1/records/{id}", get(cached::record_shown::<D>).delete(cached::remove_record::<D>))
+        .route("/v1/records/{id}/verify", post(cached::verify_record::<D>))
+        .route("/v1/cache", get(cached::cache::<D>).patch(cached::limit_cache::<D>))
         .route("/v1/flags", get(flags::<D>).put(set_flags::<D>))
         .fallback(|| async { refusal(ProblemKind::NotFound, "there is no such path") })
         .method_not_allowed_fallback(|| async {
@@ -78,9 +81,9 @@ fn refusal(kind: ProblemKind, text: impl Into<String>) -> Refusal {
     Refusal(Problem::new(kind, text))
 }
 
-type Answer<T> = Result<Json<T>, Refusal>;
+pub(super) type Answer<T> = Result<Json<T>, Refusal>;
 pub(super) type AnyDoor<D> = State<Arc<Door<D>>>;
-type By = Extension<Caller>;
+pub(super) type By = Extension<Caller>;
 
 /// A web page can make a browser send forms, not JSON: verbs that change something ask for JSON (LOCAL-6).
 async fn json_only(request: Request, next: Next) -> Response {
@@ -98,7 +101,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// Reads a body of at most so many bytes.
-async fn read<T: DeserializeOwned>(body: Body, len_max: usize) -> Result<T, Refusal> {
+pub(super) async fn read<T: DeserializeOwned>(body: Body, len_max: usize) -> Result<T, Refusal> {
     let whole: Result<Bytes, _> = Limited::new(body, len_max).collect().await.map(|whole| whole.to_bytes());
     let bytes = whole.map_err(|error| {
         refusal(ProblemKind::Usage, format!("the request's body, at most {len_max} bytes: {error}"))
@@ -126,7 +129,7 @@ fn denied(text: &str) -> Refusal {
 }
 
 /// What is not a user's own business.
-fn administrators_only(by: Caller) -> Result<(), Refusal> {
+pub(super) fn administrators_only(by: Caller) -> Result<(), Refusal> {
     if by.is_administrator { Ok(()) } else { Err(denied("only an administrator may ask for this")) }
 }
 
@@ -475,20 +478,6 @@ pub(super) async fn add_peer<D: Desk>(State(door): AnyDoor<D>, Extension(by): By
     let AddPeer { address } = read(body, BODY_LEN_MAX).await?;
     door.desk.add_peer(address).await?;
     Ok(Json(()))
-}
-
-#[utoipa::path(
-    get,
-    path = "/v1/records",
-    tag = "node",
-    responses(
-        (status = 200, description = "The records of its cache", body = Vec<RecordRow>),
-        (status = "default", description = "Refused, and why", body = Problem),
-    ),
-)]
-pub(super) async fn records<D: Desk>(State(door): AnyDoor<D>, Extension(by): By) -> Answer<Vec<RecordRow>> {
-    administrators_only(by)?;
-    Ok(Json(door.desk.records().await?))
 }
 
 #[utoipa::path(

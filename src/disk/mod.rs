@@ -18,6 +18,6 @@ mod real_files;
 
 pub use digests::DigestSet;
 pub use error::DiskError;
-pub use files::{Access, Existing, FileHandle, FileKind, FileStat, Files};
+pub use files::{Access, Existing, FileHandle, FileKind, FileStat, Files, Space};
 pub use part::seal;
 pub use real_files::RealFiles;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use peer_proto::peer::PeerId;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::Request;
+use super::{Keeper, Request};
 use crate::disk::RealFiles;
 use crate::disk::paths;
 use crate::engine::event::{Event, Failure, FileView, JobView};
@@ -18,7 +18,6 @@ use crate::engine::explain::Decision;
 use crate::engine::io::JobCommand;
 use crate::engine::{Engine, PeerView, Totals};
 use crate::job::{Caller, Code, Effective, FileSpec, JobId, JobSpec, JobState, PeerFlags, PolicyRow};
-use crate::record::RecordSummary;
 use crate::swarm::{PeerAddress, Swarm};
 
 /// A handle to a running node. Cheap to clone; the node goes on when all of them are dropped.
@@ -27,6 +26,7 @@ pub struct Handle {
     pub(super) requests: mpsc::Sender<Request>,
     pub(super) events: broadcast::Sender<Event>,
     pub(super) swarm: Swarm,
+    pub(super) keeper: Keeper,
     pub(super) files: RealFiles,
     /// The user whose node this is.
     pub(super) own: Caller,
@@ -304,17 +304,6 @@ impl Handle {
         self.read(Engine::peer_views).await
     }
 
-    /// The records of its cache.
-    ///
-    /// # Errors
-    /// [`Gone`].
-    ///
-    /// # Cancel safety
-    /// Dropping it loses nothing.
-    pub async fn records(&self) -> Result<Vec<RecordSummary>, Gone> {
-        self.read(Engine::record_views).await
-    }
-
     /// Bytes and bans since it started.
     ///
     /// # Errors
@@ -381,6 +370,12 @@ impl Handle {
         };
         *self.policy_problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
         Ok(())
+    }
+
+    /// The cache, to be looked at and administered.
+    #[must_use]
+    pub const fn cache(&self) -> &Keeper {
+        &self.keeper
     }
 
     /// Keeps trying a peer at this address, as if it had been configured.

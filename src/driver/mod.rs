@@ -4,6 +4,7 @@
 //! engine wants it.
 
 mod handle;
+mod keeper;
 mod spans;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::handle::{Done, Gone, Handle, PolicyState, RequestError};
+pub use self::keeper::{Cleared, Keeper, KeeperError, Shown};
 use self::spans::Spans;
 use crate::clock::Clock;
 use crate::disk::{Files, RealFiles};
@@ -73,6 +75,8 @@ pub struct DriverParts {
     pub jobs: JobStore<RealFiles>,
     /// Where the computer's flags are kept.
     pub flags: FlagStore<RealFiles>,
+    /// The cache as its administrator has it.
+    pub keeper: Keeper,
     /// The file system, to look at destinations.
     pub files: RealFiles,
     /// Where the administrator's file is, for whoever asks.
@@ -118,6 +122,7 @@ impl Driver {
             requests,
             events: events.clone(),
             swarm: parts.swarm.clone(),
+            keeper: parts.keeper.clone(),
             files: parts.files,
             own: Caller { uid: parts.files.uid(), is_administrator: true },
             policy_file: parts.policy_file.clone(),
@@ -417,7 +422,7 @@ impl Driver {
     fn keep_flags(&self, flags: PeerFlags, reply: oneshot::Sender<Result<(), RequestError>>) {
         let store = self.parts.flags.clone();
         let work = self.keeping_flags.queue((), async move {
-            let outcome = match tokio::task::spawn_blocking(move || store.save(flags)).await {
+            let outcome = match tokio::task::spawn_blocking(move || store.save(&flags)).await {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => Err(RequestError::Refused {
                     reason: format!("the flags hold until the node ends: {error}"),

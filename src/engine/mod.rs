@@ -72,7 +72,6 @@ use mutant::Mutant;
 use serve::Shelf;
 
 use crate::job::{Effective, FileId, JobId, JobState, PeerFlags};
-use crate::record::RecordSummary;
 
 /// Jobs that are over and still shown, with their decisions; older ones are forgotten.
 pub const ENDED_JOBS_MAX: usize = 64;
@@ -230,12 +229,6 @@ impl Engine {
             view.held = u32::try_from(holding).unwrap_or(u32::MAX);
         }
         views
-    }
-
-    /// The records of the cache.
-    #[must_use]
-    pub fn record_views(&self) -> Vec<RecordSummary> {
-        self.core.records.values().cloned().collect()
     }
 
     /// The computer's permissions.

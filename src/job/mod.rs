@@ -3,6 +3,7 @@
 //! Knows: the values a job is made of and its states. Does not know: how bytes come (that is `engine`), where jobs
 //! are kept (`store`).
 
+pub mod amount;
 pub mod queue;
 mod remote;
 mod wish;

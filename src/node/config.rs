@@ -9,6 +9,7 @@ use crate::config::policy::POLICY_FILE;
 use crate::engine::queue::QueueConfig;
 use crate::job::{PeerFlags, Policy, Rates};
 use crate::origin::OriginConfig;
+use crate::record::CacheWish;
 use crate::swarm::PeerAddress;
 
 /// For whose sake a node runs.
@@ -46,6 +47,8 @@ pub struct NodeConfig {
     pub policy_file: PathBuf,
     /// What this node's user prefers where the administrator says nothing.
     pub preference: Policy,
+    /// What this node's user says of the cache's limits; where he says nothing, what was set last holds.
+    pub cache: CacheWish,
     /// For whose sake it runs.
     pub kind: NodeKind,
 }
@@ -69,6 +72,7 @@ impl NodeConfig {
             rates: Rates::default(),
             policy_file: POLICY_FILE.into(),
             preference: Policy::default(),
+            cache: CacheWish::default(),
             kind: NodeKind::Embedded,
         }
     }

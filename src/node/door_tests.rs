@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::control::api::{
-    Caller, Code, JobChange, JobId, JobSpec, ListJobs, Notice, PeerFlags, PolicySource, Problem, ProblemKind,
-    Submit, Verb,
+    CacheChange, Caller, Code, JobChange, JobId, JobSpec, ListJobs, Notice, PeerFlags, PolicySource, Problem,
+    ProblemKind, RecordId, Submit, Verb,
 };
 use crate::control::client::{Client, ClientError};
 use crate::job::{Header, Headers};
@@ -93,7 +93,14 @@ async fn d37_t23_each_verb_of_another_user_is_denied() {
     is_denied(lab.other.set_flags(PeerFlags::NONE).await);
     is_denied(lab.other.add_peer("127.0.0.1:1").await);
     is_denied(lab.other.peers().await);
-    is_denied(lab.other.records().await);
+    is_denied(lab.other.records(None).await);
+    let record = RecordId([1; 16]);
+    is_denied(lab.other.remove_record(record).await);
+    is_denied(lab.other.forget_url("http://127.0.0.1:9/a").await);
+    is_denied(lab.other.clear_cache().await);
+    is_denied(lab.other.verify_record(record).await);
+    is_denied(lab.other.cache().await);
+    is_denied(lab.other.limit_cache(&CacheChange::default()).await);
     let view = lab.own.job(id).await.expect("untouched");
     assert_eq!((view.name.as_str(), view.files_total), ("a", 1));
     lab.node.shutdown().await;

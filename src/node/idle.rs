@@ -1,15 +1,17 @@
-//! What a machine's node does when nothing else is to do: makes its own copies of delivered files, so that users may
-//! move and change theirs.
+//! What a machine's node does beside everything else: lets go what the cache holds too much or too long, and when nothing
+//! else is to do makes its own copies of delivered files, so that users may move and change theirs.
 //!
-//! Knows: when the node is idle. Does not know: how files are copied (`cache`).
+//! Knows: when the node is idle. Does not know: how files are copied, what goes first (`cache`).
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::{Cache, CacheError, CopyOutcome};
+use crate::clock::Clock;
 use crate::disk::RealFiles;
-use crate::record::RecordId;
+use crate::driver::Keeper;
+use crate::record::{KeepAs, RecordId};
 use crate::transfer::Transfer;
 
 /// How often it is looked whether there is something to do.
@@ -21,34 +23,48 @@ const REST: Duration = Duration::from_secs(600);
 ///
 /// # Cancel safety
 /// A copy that has begun goes on until `stop`, on its own thread.
-pub(super) async fn run(cache: Cache<RealFiles>, transfer: Transfer, stop: CancellationToken) {
-    run_every(LOOK_EVERY, cache, transfer, stop).await;
+pub(super) async fn run(
+    cache: Cache<RealFiles>,
+    keeper: Keeper,
+    transfer: Transfer,
+    stop: CancellationToken,
+) {
+    run_every(LOOK_EVERY, cache, keeper, transfer, stop).await;
 }
 
-async fn run_every(look: Duration, cache: Cache<RealFiles>, transfer: Transfer, stop: CancellationToken) {
-    let (mut wait, mut last) = (look, None);
-    while stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
-        wait = look;
-        if transfer.is_busy() {
-            continue;
+async fn run_every(
+    look: Duration,
+    cache: Cache<RealFiles>,
+    keeper: Keeper,
+    transfer: Transfer,
+    stop: CancellationToken,
+) {
+    let clock = Clock::start();
+    let (mut copy_from, mut last) = (clock.monotonic(), None);
+    while stop.run_until_cancelled(tokio::time::sleep(look)).await.is_some() {
+        let limits = keeper.limits();
+        let is_to_copy = limits.keep == KeepAs::Copy && clock.monotonic() >= copy_from && !transfer.is_busy();
+        let next = if is_to_copy { cache.next_borrowed(last) } else { None };
+        let more = next.and_then(|record| cache.record(record)).map_or(0, |record| record.content.len);
+        if let Err(error) = keeper.trim(more).await {
+            tracing::warn!(%error, "the cache could not be brought within its limits");
         }
+        let Some(record) = next else { continue };
         let (cache, stopping) = (cache.clone(), stop.clone());
         let copied = tokio::task::spawn_blocking(move || {
-            let record = cache.next_borrowed(last)?;
-            Some((record, cache.copy_borrowed(record, || !stopping.is_cancelled())))
+            cache.copy_borrowed(record, &limits, || !stopping.is_cancelled())
         });
         match copied.await {
-            Ok(None) => {}
-            Ok(Some((record, outcome))) => {
+            Ok(outcome) => {
                 last = Some(record);
                 if is_in_vain(record, outcome) {
-                    wait = REST;
+                    copy_from = clock.monotonic().after(REST);
                 }
                 transfer.tell_cache_changes().await;
             }
             Err(_) => {
                 tracing::error!("copying a delivered file broke");
-                wait = REST;
+                copy_from = clock.monotonic().after(REST);
             }
         }
     }
@@ -84,11 +100,10 @@ mod tests {
 
     use super::*;
     use crate::cache::Keep;
-    use crate::clock::Clock;
     use crate::engine::io::Input;
     use crate::origin::{Origin, OriginConfig};
-    use crate::record::Scope;
-    use crate::store::{Index, JobStore};
+    use crate::record::{CacheLimits, CacheWish, Scope};
+    use crate::store::{Index, JobStore, LimitStore};
     use crate::swarm::{Swarm, SwarmConfig};
     use crate::transfer::TransferParts;
 
@@ -138,18 +153,30 @@ mod tests {
         (Transfer::new(parts), told)
     }
 
+    fn keeper(
+        folder: &Path,
+        cache: &Cache<RealFiles>,
+        transfer: &Transfer,
+        stop: &CancellationToken,
+    ) -> Keeper {
+        let store = LimitStore::new(RealFiles, folder.to_owned(), "cache.json");
+        Keeper::new(cache.clone(), transfer.clone(), store, CacheWish::default(), stop.clone())
+    }
+
     #[tokio::test]
     async fn a_node_that_stops_does_not_wait_for_the_copy_of_a_large_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let len = 512 << 20;
         let cache = borrowing(folder.path(), len);
-        if !cache.has_space(len).expect("a disk") {
-            eprintln!("not tried: this disk is too full for a copy to begin");
+        if !cache.has_space(len, &CacheLimits::default()).expect("a disk") {
+            // Not tried: this disk is too full for a copy to begin.
             return;
         }
         let stop = CancellationToken::new();
         let (transfer, _told) = hands(folder.path(), &cache, &stop);
-        let idle = tokio::spawn(run_every(Duration::from_millis(1), cache.clone(), transfer, stop.clone()));
+        let keeper = keeper(folder.path(), &cache, &transfer, &stop);
+        let idle =
+            tokio::spawn(run_every(Duration::from_millis(1), cache.clone(), keeper, transfer, stop.clone()));
         let in_cache = |kind: &str| {
             let names = std::fs::read_dir(folder.path().join("cache")).expect("a folder").flatten();
             names.filter(|name| name.path().to_string_lossy().ends_with(kind)).count()
@@ -175,8 +202,9 @@ mod tests {
         let cache = borrowing(folder.path(), 1 << 20);
         let stop = CancellationToken::new();
         let (transfer, mut told) = hands(folder.path(), &cache, &stop);
+        let keeper = keeper(folder.path(), &cache, &transfer, &stop);
         std::fs::remove_file(folder.path().join("file")).expect("it is there");
-        let idle = tokio::spawn(run_every(Duration::from_millis(1), cache, transfer, stop.clone()));
+        let idle = tokio::spawn(run_every(Duration::from_millis(1), cache, keeper, transfer, stop.clone()));
         let fact = timeout(PATIENCE, told.recv()).await.expect("it is told");
         assert!(matches!(fact, Some(Input::RecordGone(RecordId([1, ..])))), "{fact:?}");
         stop.cancel();

@@ -26,7 +26,9 @@ pub use crate::control::BindError;
 use crate::control::events::Events;
 pub use crate::control::server::ControlServer;
 use crate::disk::RealFiles;
-pub use crate::driver::{Done, Gone, Handle, PeerView, PolicyState, RequestError, Totals};
+pub use crate::driver::{
+    Cleared, Done, Gone, Handle, Keeper, KeeperError, PeerView, PolicyState, RequestError, Shown, Totals,
+};
 pub use crate::engine::event::{BytesBySource, Event, Failure, FileView, JobView, SourceShare};
 pub use crate::engine::explain::Decision;
 pub use crate::engine::io::JobCommand;

@@ -16,12 +16,12 @@ use crate::cache::Cache;
 use crate::clock::{self, Clock};
 use crate::control::events::Events;
 use crate::disk::RealFiles;
-use crate::driver::{Driver, DriverParts};
+use crate::driver::{Driver, DriverParts, Keeper};
 use crate::engine::io::{Input, StoredJob};
 use crate::engine::{Engine, EngineConfig, GroupConfig};
 use crate::job::{PeerFlags, Policy};
 use crate::origin::Origin;
-use crate::record::RecordSummary;
+use crate::record::{CacheWish, RecordSummary};
 use crate::store::index::INDEXED_FROM;
 use crate::store::{FlagStore, Index, JobStore, StateFolder};
 use crate::swarm::{Swarm, SwarmConfig, SwarmEvent};
@@ -72,6 +72,7 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         facts: tell.clone(),
         clock,
     });
+    let keeper = keeper(&known, &transfer, config.cache, &stop);
     let network = network::run(tell.clone(), stop.clone());
     let (driver, handle) = Driver::new(DriverParts {
         engine,
@@ -81,13 +82,13 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         early,
         jobs: known.jobs,
         flags: known.flags,
+        keeper: keeper.clone(),
         files: RealFiles,
         policy_file: config.policy_file.clone(),
         clock,
         facts,
         tell,
     });
-    let facts = facts_of(records, known.stored);
     tracing::info!(peer = %handle.peer_id(), started_unix_ms = clock::wall_unix_ms(), "node started");
     let (events, hearing) = Events::of(door::desk(handle.clone(), config.kind), stop.clone());
     let follower = policy::Follower::new(config.policy_file, known.stamp, config.preference, handle.clone());
@@ -97,11 +98,11 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
     tasks.spawn(network);
     // A node that lives for one job leaves copying to whoever has the time.
     if config.kind == NodeKind::Daemon {
-        tasks.spawn(idle::run(known.cache.clone(), transfer.clone(), stop.clone()));
+        tasks.spawn(idle::run(known.cache.clone(), keeper, transfer.clone(), stop.clone()));
     }
     tasks.close();
     transfer.set_rates(None, config.rates);
-    let driver = tokio::spawn(driver.run(facts, stop.clone()));
+    let driver = tokio::spawn(driver.run(facts_of(records, known.stored), stop.clone()));
     guard.disarm();
     Ok(Node {
         handle,
@@ -115,6 +116,12 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         cache: known.cache,
         folder: known.folder,
     })
+}
+
+/// Keeps the cache within its limits.
+fn keeper(known: &Known, transfer: &Transfer, wish: CacheWish, stop: &CancellationToken) -> Keeper {
+    let limits = known.folder.cache_limits();
+    Keeper::new(known.cache.clone(), transfer.clone(), limits, wish, stop.clone())
 }
 
 /// The brain, which knows nothing yet but who it is and what it may.

@@ -2,13 +2,16 @@
 //!
 //! Knows: the values of a record and who may use it. Does not know: files (`cache`), indexes (`store`).
 
+mod limits;
 pub mod url;
 
 use std::fmt;
 
-use peer_proto::content::ContentId;
+use peer_proto::content::{ContentId, Geometry};
 use peer_proto::digest::Digest;
 use serde::{Deserialize, Serialize};
+
+pub use limits::{AGE_DAYS_MAX, CacheLimits, CacheSize, CacheWish, KeepAs, LimitError};
 
 /// Names a record: 16 random bytes, written as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -83,4 +86,17 @@ pub struct RecordSummary {
     /// Wall-clock seconds since 1970 at which it was sealed or last served: strangers are answered for 24 h
     /// after that (LOOKUP-3).
     pub last_used_unix_s: i64,
+}
+
+impl RecordSummary {
+    /// Bytes of the content that are held.
+    #[must_use]
+    pub fn held_bytes(&self) -> u64 {
+        let Holding::Runs(runs) = &self.holding else { return self.content.len };
+        let Ok(geometry) = Geometry::of(self.content.len) else { return 0 };
+        runs.iter()
+            .filter_map(|(first, end)| geometry.pieces_range(*first..*end))
+            .map(|range| range.len())
+            .sum()
+    }
 }

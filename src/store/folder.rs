@@ -142,7 +142,13 @@ impl StateFolder {
     /// The computer's flags.
     #[must_use]
     pub fn flags(&self) -> super::FlagStore<RealFiles> {
-        super::FlagStore::new(RealFiles, self.path.clone())
+        super::FlagStore::new(RealFiles, self.path.clone(), "flags.json")
+    }
+
+    /// What was said of the cache's limits.
+    #[must_use]
+    pub fn cache_limits(&self) -> super::LimitStore<RealFiles> {
+        super::LimitStore::new(RealFiles, self.path.clone(), "cache.json")
     }
 
     /// What makes this node a member of a group, if it is one.

@@ -3,14 +3,14 @@
 //! Knows: where things lie below the state folder and in which order they become durable. Does not know: what jobs
 //! or records mean. sled is named here only, and holds nothing that cannot be rebuilt.
 
-pub mod flags;
 pub mod folder;
 pub mod group;
 pub mod index;
 pub mod jobs;
+pub mod setting;
 
-pub use flags::FlagStore;
 pub use folder::{FolderError, StateFolder};
 pub use group::StoredGroup;
 pub use index::Index;
 pub use jobs::JobStore;
+pub use setting::{FlagStore, LimitStore};

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use peer_proto::content::Geometry;
 
 use super::fault;
-use crate::cache::{Cache, CacheError};
+use crate::cache::{Cache, CacheError, Hold};
 use crate::disk::RealFiles;
 use crate::engine::io::{LeaseFault, Span};
 use crate::record::RecordId;
@@ -21,19 +21,22 @@ const READ_LEN: u64 = 1024 * 1024;
 pub(super) struct CacheSource {
     cache: Cache<RealFiles>,
     record: RecordId,
+    /// What is read here is not removed meanwhile.
+    _hold: Hold<RealFiles>,
     pieces: Range<u32>,
     pieces_per_read: u32,
 }
 
 impl CacheSource {
     pub(super) fn open(cache: Cache<RealFiles>, record: RecordId, span: Span) -> Result<Self, LeaseFault> {
+        let hold = cache.hold(record).ok_or(LeaseFault::NotHeld)?;
         let len = cache.record(record).ok_or(LeaseFault::NotHeld)?.content.len;
         let geometry = Geometry::of(len).map_err(|_| LeaseFault::NotHeld)?;
         let Span::Range(range) = span else {
             return Err(fault::broken_rule("a record is asked for a range"));
         };
         let pieces_per_read = u32::try_from(READ_LEN / geometry.piece_len()).unwrap_or(1).max(1);
-        Ok(Self { cache, record, pieces: geometry.touched_pieces(range), pieces_per_read })
+        Ok(Self { cache, record, _hold: hold, pieces: geometry.touched_pieces(range), pieces_per_read })
     }
 
     /// The next bytes in order; `None` once the whole range was read.

@@ -306,7 +306,10 @@ impl Transfer {
             },
             ServeFrom::Record(record) => {
                 let cache = self.inner.parts.cache.clone();
+                // What is read for a peer is not removed meanwhile (CACHE-8).
+                let Some(hold) = cache.hold(record) else { return (0, ServeOutcome::NotHeld) };
                 let (sent, outcome) = serving.run(RecordReader::new(cache.clone(), record, asked)).await;
+                drop(hold);
                 self.after_serving(cache, record, outcome).await;
                 (sent, outcome)
             }

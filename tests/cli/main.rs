@@ -6,6 +6,7 @@
 
 mod api;
 mod bad_input;
+mod cached;
 mod control;
 mod demo;
 mod destinations;

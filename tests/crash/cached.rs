@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nearbits::cache::{Cache, CacheError, Change, CopyOutcome, Keep};
 use nearbits::disk::FileKind;
 use nearbits::disk::memory_files::{Fault, Loss, MemoryFiles};
-use nearbits::record::{Holding, RecordId, Scope};
+use nearbits::record::{CacheLimits, Holding, RecordId, Scope};
 use nearbits::store::Index;
 use peer_proto::content::PieceIndex;
 use peer_proto::verify::HashList;
@@ -243,14 +243,14 @@ fn d44_a_copy_that_fails_leaves_no_part_of_it_on_the_disk() {
     };
     let (files, cache) = borrowed();
     let before = files.operations();
-    assert_eq!(cache.copy_borrowed(RECORD, || true).unwrap(), CopyOutcome::Copied);
+    assert_eq!(cache.copy_borrowed(RECORD, &CacheLimits::default(), || true).unwrap(), CopyOutcome::Copied);
     let all = files.operations() - before;
     assert!(all > 5, "{all} operations");
     for n in 0..all {
         for errno in [5, 28] {
             let (files, cache) = borrowed();
             files.fail_at(n, Fault::Error(errno));
-            let outcome = cache.copy_borrowed(RECORD, || true);
+            let outcome = cache.copy_borrowed(RECORD, &CacheLimits::default(), || true);
             let left: Vec<PathBuf> = files
                 .names()
                 .into_iter()

@@ -9,7 +9,7 @@ use nearbits::disk::memory_files::MemoryFiles;
 use nearbits::disk::part::{Part, Writer};
 use nearbits::disk::seal::Next;
 use nearbits::job::{FileId, JobId};
-use nearbits::record::{RecordId, Scope};
+use nearbits::record::{CacheLimits, RecordId, Scope};
 use nearbits::store::{Index, JobStore, folder};
 use peer_proto::content::{Geometry, PieceIndex};
 use peer_proto::digest::{Algorithm, Digest};
@@ -166,7 +166,7 @@ fn keep(files: &MemoryFiles, sealed: &nearbits::disk::seal::Sealed) -> Result<()
         },
         Path::new(DESTINATION),
     )?;
-    cache.copy_borrowed(kept.id, || true)?;
+    cache.copy_borrowed(kept.id, &CacheLimits::default(), || true)?;
     Ok(())
 }
 

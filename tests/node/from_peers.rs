@@ -9,7 +9,8 @@ use std::sync::Arc;
 use nearbits::cache::{Cache, Keep};
 use nearbits::disk::RealFiles;
 use nearbits::job::{JobSpec, PeerFlags, Rates};
-use nearbits::record::{RecordId, Scope};
+use nearbits::node::KeeperError;
+use nearbits::record::{CacheSize, CacheWish, RecordId, Scope};
 use nearbits::store::{Index, StateFolder};
 use peer_proto::verify::{HashList, StreamHasher};
 
@@ -179,4 +180,27 @@ async fn a_cleared_flag_stops_peers_in_the_middle_of_a_job() {
     assert!(view.bytes.peers <= at_flip.bytes.peers + 4 * MIB, "{:?} then {:?}", at_flip.bytes, view.bytes);
     node.shut_down().await;
     peer.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cache_8_and_cache_13_a_record_that_a_peer_reads_stays_until_it_was_read() {
+    let content = Content::new(78, 16 * MIB);
+    let (origin, peer, node) = beside_a_holder(content).await;
+    let job = node.submit(unhurried(&node, &origin, content)).await;
+    node.stored(job, 2 * MIB).await;
+    let keeper = peer.handle.cache();
+    let refused = keeper.remove(RecordId([9; 16])).await;
+    assert!(matches!(refused, Err(KeeperError::Busy(_))), "{refused:?}");
+    let least = CacheWish { size: Some(CacheSize::Bytes(1)), ..CacheWish::default() };
+    keeper.set_limits(least).await.expect("they are kept");
+    assert_eq!(keeper.usage().await.unwrap().own, content.len, "too much, and in use");
+    let view = node.delivered(job).await;
+    assert_exact(&node.path("payload.bin"), content);
+    assert!(view.bytes.peers > content.len / 2, "{view:?}\n{}", node.why(job).await);
+    keeper.trim(0).await.expect("nobody reads it any more");
+    assert_eq!(keeper.usage().await.unwrap().own, 0);
+    let shown = peer.handle.cache().records(None).await.unwrap();
+    assert!(shown.is_empty(), "{shown:?}");
+    peer.shut_down().await;
+    node.shut_down().await;
 }

@@ -33,7 +33,7 @@ async fn a_file_that_is_here_is_copied_and_its_origin_is_not_needed() {
         let why = node.why(job).await;
         assert_eq!((view.bytes.cache, view.bytes.origin), (content.len, 0), "{why}");
         assert!(why.contains("this machine's cache has it"), "{why}");
-        assert_eq!(node.handle.records().await.unwrap().len(), 1, "one content, one record");
+        assert_eq!(node.handle.cache().records(None).await.unwrap().len(), 1, "one content, one record");
         node.shut_down().await;
     }
 }
@@ -69,13 +69,14 @@ async fn d46_a_record_whose_list_is_damaged_is_held_no_more() {
     let node = LabNode::start(&[]).await;
     let spec = node.spec(&origin, vec![blake3_of(content)]);
     node.fetch(named(&node, spec.clone(), "first")).await;
-    let damaged = node.handle.records().await.unwrap()[0].id;
+    let damaged = node.handle.cache().records(None).await.unwrap()[0].summary.id;
     let folder = node.shut_down().await;
     std::fs::write(folder.path().join(format!("state/cache/{damaged}.list")), b"no list").unwrap();
     let node = LabNode::start_in(folder, &[]).await;
     node.fetch(named(&node, spec, "second")).await;
     assert_exact(&node.path("second"), content);
-    let held: Vec<_> = node.handle.records().await.unwrap().into_iter().map(|record| record.id).collect();
+    let held: Vec<_> =
+        node.handle.cache().records(None).await.unwrap().into_iter().map(|shown| shown.summary.id).collect();
     assert!(!held.contains(&damaged), "{held:?}");
     node.shut_down().await;
 }

@@ -16,7 +16,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     // The front door: `control::api` is the values both ends speak.
     ("cli", &["control::client", "control::api", "node", "sim", "config", "clock", "telemetry"]),
-    ("config", &["job", "origin", "swarm", "cache", "disk", "store", "transfer", "telemetry", "node"]),
+    (
+        "config",
+        &["job", "record", "origin", "swarm", "cache", "disk", "store", "transfer", "telemetry", "node"],
+    ),
     // `engine::event` and `engine::explain` are values the driver's handle speaks.
     ("control", &["driver", "job", "record", "engine::event", "engine::explain", "telemetry"]),
     // The wires. A node has every part, because it builds them.
@@ -84,7 +87,7 @@ const KEPT_CRATES: &[(&str, &[&str])] = &[
     ("hyper_util", &["origin", "control"]),
     ("axum", &["control"]),
     // Values say of themselves how they are written; the document is made in `control`.
-    ("utoipa", &["control", "engine", "job"]),
+    ("utoipa", &["control", "engine", "job", "record"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
