@@ -53,7 +53,7 @@ impl From<RequestError> for Problem {
 const fn kind(failure: Option<Failure>, code: Code) -> ProblemKind {
     match code {
         Code::NotFound => ProblemKind::NotFound,
-        Code::AccessDenied => ProblemKind::Denied,
+        Code::AccessDenied | Code::FileExists => ProblemKind::Denied,
         Code::InvalidArgument
         | Code::StringTooLong
         | Code::InvalidRange

@@ -209,6 +209,11 @@ impl Job {
         all
     }
 
+    /// Whether it was handed to an embedded node, and no daemon has taken it over.
+    pub(super) const fn is_embedded(&self) -> bool {
+        self.embedded
+    }
+
     pub(super) const fn wakes_at(&self) -> Instant {
         self.wake
     }

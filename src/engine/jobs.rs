@@ -19,7 +19,11 @@ impl Engine {
         if self.jobs.contains_key(&id) {
             return;
         }
-        if let Err((code, reason)) = self.may_take(&spec, by) {
+        let taken = self.may_take(&spec, by);
+        let taken = taken.and_then(|()| {
+            self.refuse_rivals(&spec.files, None, by).map_err(|reason| (Code::FileExists, reason))
+        });
+        if let Err((code, reason)) = taken {
             let event = Event::JobRefused { job: id, reason, failure: Failure::Denied, code };
             self.core.effect(Effect::Tell(event));
             return;
@@ -53,6 +57,13 @@ impl Engine {
     }
 
     pub(super) fn command(&mut self, id: JobId, command: JobCommand, by: Caller) {
+        if let JobCommand::Change(change) = &command
+            && self.jobs.get(&id).is_some_and(|job| job.takes_changes_of(by))
+            && let Err(reason) = self.refuse_rivals(&change.add_files, Some(id), by)
+        {
+            let event = Event::CommandRefused { job: id, reason, code: Code::FileExists };
+            return self.core.effect(Effect::Tell(event));
+        }
         match self.jobs.get_mut(&id) {
             Some(job) => {
                 job.command(command, by, &mut self.files, &mut self.core);

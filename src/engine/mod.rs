@@ -36,6 +36,7 @@ pub mod planner;
 pub mod queue;
 mod recall;
 mod repair;
+mod rivals;
 mod scene;
 pub mod serve;
 mod sessions;

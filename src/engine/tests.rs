@@ -7,6 +7,7 @@ mod groups;
 mod jobs;
 mod models;
 mod recall;
+mod rivals;
 mod serving;
 mod sources;
 mod timers;

@@ -210,3 +210,22 @@ async fn what_is_wrong_with_an_add_is_one_line() {
     }
     daemon.kill().await;
 }
+
+#[tokio::test]
+async fn job_8_a_place_that_another_job_fills_is_refused_in_words_that_name_it() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let first = home.add(&["http://127.0.0.1:9/f", "f", "--suspended", "--name", "first"]).await;
+    let ran = home.say(&["job", "add", "http://127.0.0.1:9/g", "f"]).await;
+    let line = ran.error_line(6);
+    assert!(line.contains(&format!("job {} first brings a file to", &first[..8])), "{line}");
+    assert!(line.contains("(ERROR_FILE_EXISTS)"), "{line}");
+    let second = home.add(&["http://127.0.0.1:9/g", "g", "--suspended"]).await;
+    let ran = home.say(&["job", "add", "--to", &second, "http://127.0.0.1:9/h", "./f"]).await;
+    assert!(ran.error_line(6).contains("first brings a file to"), "{ran:?}");
+    let ran = home.say(&["job", "add", "http://127.0.0.1:9/h", "h", "http://127.0.0.1:9/i", "h"]).await;
+    assert!(ran.error_line(2).contains("have the same destination"), "{ran:?}");
+    assert_eq!(home.say(&["job", "cancel", "first"]).await.code, 0);
+    home.add(&["http://127.0.0.1:9/g", "f", "--suspended"]).await;
+    daemon.kill().await;
+}

@@ -57,6 +57,11 @@ impl Job {
         }
     }
 
+    /// Whether a change is looked at, at least.
+    pub(in crate::engine) fn takes_changes_of(&self, by: Caller) -> bool {
+        self.stage == Stage::Open && by.may_manage(self.owner)
+    }
+
     fn carry_out(
         &mut self,
         command: JobCommand,

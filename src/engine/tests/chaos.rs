@@ -121,10 +121,9 @@ fn every_effect_id_is_used_once() {
         let job = crate::job::JobId([number; 16]);
         let now =
             Now { monotonic: peer_proto::time::Instant::from_micros(u64::from(number)), wall_unix_ms: 0 };
-        engine.handle_input(
-            Input::Submit { job, spec: Box::new(spec(&[root_digest(&truth)])), by: ME, start: true },
-            now,
-        );
+        let mut wish = Box::new(spec(&[root_digest(&truth)]));
+        wish.files[0].destination.set_extension(number.to_string());
+        engine.handle_input(Input::Submit { job, spec: wish, by: ME, start: true }, now);
         while let Output::Effect(effect) = engine.poll_output() {
             if let Effect::PersistJob { id, .. } = *effect {
                 assert!(seen.insert(id), "{id:?} twice");

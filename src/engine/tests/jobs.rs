@@ -325,23 +325,22 @@ fn d39_t25_and_lim_7_and_lim_8_and_lim_26_and_lim_27_and_pol_12_one_job_too_many
  {
     let policy = Policy { jobs_per_user: Some(2), jobs_per_machine: Some(3), ..Policy::default() };
     let mut desk = Desk::with(|config| config.policy = policy.over(&Policy::default()));
-    for number in 1..=2 {
-        desk.submit(job(number), wish(&["a"]));
+    for (number, name) in [(1, "a"), (2, "b"), (3, "c")] {
+        desk.submit(job(number), wish(&[name]));
     }
-    desk.submit(job(3), wish(&["a"]));
     assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::TooManyJobsPerUser));
-    desk.submit_as(job(4), wish(&["b"]), OTHER, true);
+    desk.submit_as(job(4), wish(&["d"]), OTHER, true);
     assert!(desk.engine.job_view(job(4)).is_some());
-    desk.submit_as(job(5), wish(&["b"]), Caller { uid: 1_002, is_administrator: false }, true);
+    desk.submit_as(job(5), wish(&["e"]), Caller { uid: 1_002, is_administrator: false }, true);
     assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::TooManyJobsPerMachine));
-    desk.submit_as(job(6), wish(&["c"]), ROOT, true);
+    desk.submit_as(job(6), wish(&["f"]), ROOT, true);
     assert!(desk.engine.job_view(job(6)).is_some(), "administrators are exempt");
     // LIM-27: those that wait to be completed count until they are.
     desk.run_for(10 * SECOND);
     desk.command(job(1), JobCommand::Complete);
     desk.command_as(job(6), JobCommand::Complete, ROOT);
     desk.run_for(SECOND);
-    desk.submit(job(7), wish(&["d"]));
+    desk.submit(job(7), wish(&["g"]));
     assert!(desk.engine.job_view(job(7)).is_some());
 }
 
