@@ -190,11 +190,6 @@ impl Known {
             held: None,
         }
     }
-
-    /// A job of which nothing was told yet.
-    fn fresh(view: &JobView) -> Self {
-        Self { state: JobState::Suspended, transferred_unix_ms: None, ..Self::of(view) }
-    }
 }
 
 impl<D: Desk> Raiser<D> {
@@ -206,7 +201,7 @@ impl<D: Desk> Raiser<D> {
             tokio::select! {
                 Some(over) = poll_fn(|context| self.quiet.poll_expired(context)) => self.go_on(over.into_inner()),
                 change = self.changes.recv() => match change {
-                    Ok(event) => self.hear(event).await,
+                    Ok(event) => self.hear(event),
                     Err(broadcast::error::RecvError::Lagged(missed)) => {
                         tracing::debug!(missed, "events were missed: listeners are told what is there");
                         self.learn().await;
@@ -226,14 +221,13 @@ impl<D: Desk> Raiser<D> {
         self.jobs = open.map(|view| (view.id, Known::of(view))).collect();
     }
 
-    async fn hear(&mut self, event: Event) {
+    fn hear(&mut self, event: Event) {
         match event {
-            Event::JobAccepted { job } => {
-                let Ok(Some(view)) = self.desk.job(job).await else { return };
+            Event::JobAccepted(view) => {
                 // What came of it since is told after this.
-                let known = Known::fresh(&view);
+                let (job, known) = (view.id, Known::of(&view));
                 if !known.flags.disable {
-                    self.events.raise(view.owner, &Notice::JobCreated { job: Box::new(view) });
+                    self.events.raise(view.owner, &Notice::JobCreated { job: view });
                 }
                 self.jobs.insert(job, known);
             }

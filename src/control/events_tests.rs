@@ -93,7 +93,7 @@ async fn notify_2_a_transient_error_is_a_modification_only() {
 #[tokio::test]
 async fn notify_4_a_file_is_told_before_its_job_and_a_job_that_completes_itself_was_transferred_too() {
     let mut raiser = with_job(ALL, 0);
-    raiser.hear(file(0)).await;
+    raiser.hear(file(0));
     raiser.changed(as_it_is(JobState::Acknowledged, ALL, 0));
     raiser.changed(as_it_is(JobState::Acknowledged, ALL, 0));
     assert_eq!(names(&raiser), ["file.transferred", "job.transferred", "job.over"]);
@@ -107,7 +107,7 @@ async fn notify_1_flags_choose_and_disable_is_above_all() {
         (NotifyFlags { disable: true, ..ALL }, vec![]),
     ] {
         let mut raiser = with_job(notify, 0);
-        raiser.hear(file(0)).await;
+        raiser.hear(file(0));
         for state in [JobState::Error, JobState::Queued, JobState::Transferred, JobState::Cancelled] {
             raiser.changed(as_it_is(state, notify, 0));
         }
@@ -141,9 +141,12 @@ async fn notify_3_a_job_that_is_done_before_anybody_looks_is_told_all_the_same()
     let mut raiser = raiser(&fake);
     let caller = Caller { uid: 1_000, is_administrator: false };
     let id = fake.submit(spec(), caller, true).await.expect("taken");
+    let new = fake.job(id).await.expect("answered").expect("there");
     fake.change(id, JobState::Transferred);
     let done = fake.job(id).await.expect("answered").expect("there");
-    raiser.hear(Event::JobAccepted { job: id }).await;
+    raiser.hear(Event::JobAccepted(Box::new(new)));
+    let created = raiser.events.ring().entries.back().expect("told").json.clone();
+    assert!(created.contains("\"state\":\"queued\""), "as it was then: {created}");
     raiser.changed(Box::new(done));
     assert_eq!(names(&raiser), ["job.created", "job.transferred"]);
 }

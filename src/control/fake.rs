@@ -44,7 +44,9 @@ impl Fake {
 impl Fake {
     /// Tells that a job was taken.
     pub(super) fn accept(&self, job: JobId) {
-        let _ = self.told.send(Event::JobAccepted { job });
+        let jobs = self.jobs.lock().expect("no panics under the lock");
+        let (view, _) = jobs.iter().find(|(view, _)| view.id == job).expect("the job is there");
+        let _ = self.told.send(Event::JobAccepted(Box::new(view.clone())));
     }
 }
 

@@ -335,9 +335,9 @@ impl Driver {
             handle::place(*job, file);
         }
         match &event {
-            Event::JobAccepted { job } => {
-                if let Some(reply) = self.submitters.remove(job) {
-                    drop(reply.send(Ok(*job)));
+            Event::JobAccepted(view) => {
+                if let Some(reply) = self.submitters.remove(&view.id) {
+                    drop(reply.send(Ok(view.id)));
                 }
             }
             Event::JobRefused { job, reason, failure, code } => {
@@ -374,14 +374,17 @@ impl Driver {
         }
     }
 
+    /// Where to say that what a command did is on disk, if this is about the job that is commanded now.
+    fn awaited(&mut self, job: JobId) -> Option<oneshot::Sender<Result<(), String>>> {
+        let commanded = self.commanded.as_mut().filter(|commanded| commanded.job == job)?;
+        let (tell_kept, kept) = oneshot::channel();
+        commanded.kept = Some(kept);
+        Some(tell_kept)
+    }
+
     fn persist(&mut self, id: EffectId, job: StoredJob) {
         let (jobs, tell, key) = (self.parts.jobs.clone(), self.parts.tell.clone(), job.id);
-        let commanded = self.commanded.as_mut().filter(|commanded| commanded.job == key);
-        let kept = commanded.map(|commanded| {
-            let (tell_kept, kept) = oneshot::channel();
-            commanded.kept = Some(kept);
-            tell_kept
-        });
+        let kept = self.awaited(key);
         let work = self.persisting.queue(key, async move {
             let outcome = match tokio::task::spawn_blocking(move || {
                 let files = u16::try_from(job.files.len()).unwrap_or(u16::MAX);
@@ -407,13 +410,19 @@ impl Driver {
         self.tasks.spawn(work);
     }
 
-    fn forget(&self, job: JobId) {
-        let jobs = self.parts.jobs.clone();
+    fn forget(&mut self, job: JobId) {
+        let (jobs, kept) = (self.parts.jobs.clone(), self.awaited(job));
         let work = self.persisting.queue(job, async move {
-            match tokio::task::spawn_blocking(move || jobs.remove(job)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%job, %error, "a finished job stays on disk"),
-                Err(_) => tracing::error!(%job, "forgetting a job broke"),
+            let outcome = match tokio::task::spawn_blocking(move || jobs.remove(job)).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err("an internal error kept the job from being forgotten".to_owned()),
+            };
+            if let Err(error) = &outcome {
+                tracing::warn!(%job, error, "a finished job stays on disk");
+            }
+            if let Some(kept) = kept {
+                drop(kept.send(outcome));
             }
         });
         self.tasks.spawn(work);

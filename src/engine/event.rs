@@ -167,11 +167,8 @@ pub enum Failure {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
 pub enum Event {
-    /// A submitted job is durable.
-    JobAccepted {
-        /// Which.
-        job: JobId,
-    },
+    /// A submitted job is durable; as it was then.
+    JobAccepted(Box<JobView>),
     /// A submitted job was refused; nothing of it is left.
     JobRefused {
         /// Which.

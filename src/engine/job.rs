@@ -524,7 +524,9 @@ impl Job {
                 self.stage = Stage::Open;
                 self.announce = true;
                 core.requeue = true;
-                core.effect(Effect::Tell(Event::JobAccepted { job: self.id }));
+                // None of its files is on its way yet.
+                let view = self.view(&Files::new(), core);
+                core.effect(Effect::Tell(Event::JobAccepted(Box::new(view))));
             }
             (Stage::Accepting, Err(fault)) => {
                 let failure = local_failure(fault.kind);
