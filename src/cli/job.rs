@@ -31,6 +31,7 @@ pub(super) async fn run(command: JobCommand) -> Result<Exit, Stop> {
         JobCommand::Resume(some) => verbs::run(&some, Verb::Resume).await,
         JobCommand::Complete(some) => verbs::run(&some, Verb::Complete).await,
         JobCommand::Cancel(some) => verbs::run(&some, Verb::Cancel).await,
+        JobCommand::Forget(args) => verbs::forget(args).await,
         JobCommand::Wait(args) => wait::run(&args).await,
         JobCommand::Watch(args) => watch::run(&args).await,
         JobCommand::Why(args) => why::run(&args).await,

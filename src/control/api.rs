@@ -138,6 +138,8 @@ pub enum Verb {
     Cancel,
     /// Make it the caller's own; administrators only (SEC-6).
     Take,
+    /// Show it no more; only a job that is over.
+    Forget,
 }
 
 /// How a command came out.

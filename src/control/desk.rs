@@ -82,6 +82,7 @@ impl From<Verb> for JobCommand {
             Verb::Complete => Self::Complete,
             Verb::Cancel => Self::Cancel,
             Verb::Take => Self::Take,
+            Verb::Forget => Self::Forget,
         }
     }
 }

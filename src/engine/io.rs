@@ -371,6 +371,8 @@ pub enum JobCommand {
     Change(Box<JobChange>),
     /// Make the job the administrator's who asks for it (SEC-6).
     Take,
+    /// Show it no more; for a job that is over.
+    Forget,
     /// Say whether a file is what it should be (VAL-2..5).
     Validate {
         /// Its place in the job.

@@ -65,6 +65,10 @@ impl Engine {
             return self.core.effect(Effect::Tell(event));
         }
         match self.jobs.get_mut(&id) {
+            Some(job) if command == JobCommand::Forget && job.is_forgettable_by(by) => {
+                self.ended.retain(|other| *other != id);
+                self.forget(id);
+            }
             Some(job) => {
                 job.command(command, by, &mut self.files, &mut self.core);
                 self.touched.insert(id);
@@ -109,12 +113,17 @@ impl Engine {
         self.ended.push(id);
         if self.ended.len() > ENDED_JOBS_MAX {
             let oldest = self.ended.remove(0);
-            let state = self.jobs.remove(&oldest).map(|job| job.state);
-            self.files.retain(|id, _| id.job != oldest);
-            // A cancelled one that is still written down has something left to remove at the next start.
-            if state == Some(JobState::Acknowledged) {
-                self.core.effect(Effect::ForgetJob { job: oldest });
-            }
+            self.forget(oldest);
+        }
+    }
+
+    /// Nobody sees a job any more that is over.
+    fn forget(&mut self, id: JobId) {
+        let state = self.jobs.remove(&id).map(|job| job.state);
+        self.files.retain(|file, _| file.job != id);
+        // A cancelled one that is still written down has something left to remove at the next start.
+        if state == Some(JobState::Acknowledged) {
+            self.core.effect(Effect::ForgetJob { job: id });
         }
     }
 

@@ -37,6 +37,8 @@ pub(in crate::cli) enum JobCommand {
     Complete(SomeJobs),
     /// Give jobs up; nothing is left of them.
     Cancel(SomeJobs),
+    /// Show jobs no more that are over; what they delivered stays. The last 64 of them are shown otherwise.
+    Forget(ForgetArgs),
     /// Wait until jobs are transferred, failed or stopped; the exit code says how it went.
     Wait(WaitArgs),
     /// Look on: one bar per job, rates by source, why it waits. Ends when all jobs are settled.
@@ -68,6 +70,18 @@ pub(in crate::cli) struct SomeJobs {
     /// The jobs: names, or first digits of ids.
     #[arg(value_name = "JOB", required = true)]
     pub(in crate::cli) jobs: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) ask: AskArgs,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct ForgetArgs {
+    /// The jobs: names, or first digits of ids.
+    #[arg(value_name = "JOB", required_unless_present = "over")]
+    pub(in crate::cli) jobs: Vec<String>,
+    /// All of yours that were completed or cancelled.
+    #[arg(long, conflicts_with = "jobs")]
+    pub(in crate::cli) over: bool,
     #[command(flatten)]
     pub(in crate::cli) ask: AskArgs,
 }

@@ -1,4 +1,4 @@
-//! Suspend, resume, complete, cancel, take: one word for one job or for many.
+//! Suspend, resume, complete, cancel, take, forget: one word for one job or for many.
 //!
 //! Knows: what is said of each, and which exit code follows. Does not know: when a command holds; the node says that.
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::called;
 use super::find::find;
-use crate::cli::args::SomeJobs;
+use crate::cli::args::{ForgetArgs, SomeJobs};
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::{reach, say, table};
 use crate::control::api::{Code, CommandDone, JobView, Verb};
@@ -42,6 +42,18 @@ pub(super) async fn run(some: &SomeJobs, verb: Verb) -> Result<Exit, Stop> {
     Ok(exit)
 }
 
+/// Forgets jobs that are over: those that are named, or all.
+pub(super) async fn forget(ForgetArgs { mut jobs, over, ask }: ForgetArgs) -> Result<Exit, Stop> {
+    if over {
+        let all = reach::running(&ask.place).await?.jobs().await?;
+        jobs = all.iter().filter(|view| view.state.is_final()).map(|view| view.id.to_string()).collect();
+        if jobs.is_empty() && !ask.json {
+            say::line("no job is over");
+        }
+    }
+    run(&SomeJobs { jobs, ask }, Verb::Forget).await
+}
+
 async fn command(client: &Client, text: &str, verb: Verb) -> Result<CommandDone, Stop> {
     let id = find(client, text).await?.id;
     Ok(client.command(id, verb).await?)
@@ -68,6 +80,7 @@ fn sentence(done: &CommandDone, verb: Verb) -> String {
         ),
         Verb::Complete => format!("{}: all files have their final names", state.name()),
         Verb::Cancel => format!("{}; nothing is left of it", state.name()),
+        Verb::Forget => format!("{}, and forgotten", state.name()),
         Verb::Take => format!("belongs to user {owner}; header lines that another owner gave it are removed"),
     }
 }

@@ -62,6 +62,11 @@ impl Job {
         self.stage == Stage::Open && by.may_manage(self.owner)
     }
 
+    /// Whether it may be shown no more.
+    pub(in crate::engine) fn is_forgettable_by(&self, by: Caller) -> bool {
+        self.stage == Stage::Over && by.may_manage(self.owner)
+    }
+
     fn carry_out(
         &mut self,
         command: JobCommand,
@@ -93,6 +98,10 @@ impl Job {
                 self.touch(core);
                 self.renew_wishes(files, core);
                 Ok(())
+            }
+            JobCommand::Forget => {
+                let words = "only a job that is over can be forgotten: complete or cancel it first";
+                Err(Refused(Code::InvalidState, words.to_owned()))
             }
             JobCommand::Validate { file, valid } => self.validate(file, valid, files, core),
         }
