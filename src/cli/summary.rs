@@ -28,19 +28,22 @@ struct Bytes {
     origin: u64,
     peers: u64,
     cache: u64,
+    /// Absent if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    earlier: Option<u64>,
     discarded: u64,
 }
 
 /// One line of JSON.
 pub(super) fn json(view: &JobView, took: Duration) -> String {
-    let BytesBySource { origin, peers, cache, discarded } = view.bytes;
+    let BytesBySource { origin, peers, cache, earlier, discarded } = view.bytes;
     let report = Report {
         path: &view.destination,
         len: view.len.unwrap_or(view.stored),
         blake3: view.blake3.as_deref(),
         sha256: view.sha256.as_deref(),
         seconds: took.as_secs_f64(),
-        bytes: Bytes { origin, peers, cache, discarded },
+        bytes: Bytes { origin, peers, cache, earlier: (earlier > 0).then_some(earlier), discarded },
         restarts: view.restarts,
         sources: &view.sources,
     };
@@ -63,6 +66,10 @@ pub(super) fn people(view: &JobView, took: Duration) -> String {
             None => share.source.clone(),
         };
         let _ = write!(text, "\n  {:>10} from {whence}", amount::bytes(share.bytes));
+    }
+    if view.bytes.earlier > 0 {
+        let _ =
+            write!(text, "\n  {:>10} already on disk from an earlier run", amount::bytes(view.bytes.earlier));
     }
     if view.bytes.discarded > 0 {
         let _ = write!(text, "\n  {:>10} thrown away", amount::bytes(view.bytes.discarded));
@@ -115,7 +122,7 @@ mod tests {
             state: JobState::Acknowledged,
             len: Some(64 << 20),
             stored: 64 << 20,
-            bytes: BytesBySource { origin: 1, peers: 2, cache: 3, discarded: 4 },
+            bytes: BytesBySource { origin: 1, peers: 2, cache: 3, earlier: 0, discarded: 4 },
             sources: vec![SourceShare { source: "origin".into(), address: None, bytes: 1, leases: 1 }],
             blake3: Some("aa".into()),
             ..JobView::default()

@@ -149,7 +149,7 @@ pub struct CommandDone {
     pub job: JobView,
     /// Whether files that were not whole were given up by a completion.
     pub partial: bool,
-    /// What the success has to say under BITS' names: `BG_S_PARTIAL_COMPLETE`.
+    /// What the success has to say under BITS' names: `BG_S_PARTIAL_COMPLETE`, or `BG_S_UNABLE_TO_DELETE_FILES`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Code>,
 }

@@ -369,12 +369,9 @@ pub(super) async fn command<D: Desk>(
     let Command { command } = read(body, BODY_LEN_MAX).await?;
     let before = visible(&door, &id, by).await?;
     let done = door.desk.command(before.id, command.into(), by).await?;
-    let partial = done == Done::InPart;
-    Ok(Json(CommandDone {
-        job: door.desk.job(before.id).await?.unwrap_or(before),
-        partial,
-        code: partial.then_some(Code::PartialComplete),
-    }))
+    let (partial, job) = (done == Done::InPart, door.desk.job(before.id).await?.unwrap_or(before));
+    let code = job.outcome.or_else(|| partial.then_some(Code::PartialComplete));
+    Ok(Json(CommandDone { job, partial, code }))
 }
 
 #[utoipa::path(

@@ -243,17 +243,23 @@ impl Driver {
             return;
         }
         self.commanded = Some(Commanded { job, refusal: None, kept: None });
-        let takes_time = matches!(command, JobCommand::Complete);
+        let (completes, cancels) = (command == JobCommand::Complete, command == JobCommand::Cancel);
         self.hear(Input::Command { job, command, by });
         self.pump();
         let Some(Commanded { refusal, kept, .. }) = self.commanded.take() else { return };
-        if takes_time && refusal.is_none() {
+        if completes && refusal.is_none() {
             // Answered when every file has its name, or one could not get it.
             self.completing.entry(job).or_default().push(reply);
             return;
         }
+        // Answered when it is written down and everything is removed (JOB-15).
+        let removed = (cancels && refusal.is_none()).then(|| {
+            let (tell_removed, removed) = oneshot::channel();
+            self.completing.entry(job).or_default().push(tell_removed);
+            removed
+        });
         self.tasks.spawn(async move {
-            let outcome = match (refusal, kept) {
+            let mut outcome = match (refusal, kept) {
                 (Some((reason, code)), _) => Err(RequestError::refused(reason, None, code)),
                 (None, None) => Ok(Done::Wholly),
                 (None, Some(kept)) => match kept.await {
@@ -265,6 +271,11 @@ impl Driver {
                     Err(_) => Err(Gone.into()),
                 },
             };
+            if let Some(removed) = removed
+                && outcome.is_ok()
+            {
+                outcome = removed.await.unwrap_or(Err(Gone.into()));
+            }
             drop(reply.send(outcome));
         });
     }

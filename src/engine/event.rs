@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 pub use super::stored::{FilePhase, Times, Validation};
 use crate::job::{Code, JobError, JobId, JobState, NotifyFlags, Priority, RemoteRange};
 
-/// Bytes by where they came from. The sum counts bytes fetched twice twice; `discarded` counts them once more.
+/// Bytes by where they came from. The sum counts bytes fetched twice twice; `discarded` counts them once more, so that the
+/// sum without it is what is on disk while nothing is on its way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct BytesBySource {
@@ -18,8 +19,25 @@ pub struct BytesBySource {
     pub peers: u64,
     /// From this machine's own cache.
     pub cache: u64,
+    /// On disk already when its file was opened, from a run of the node that ended before it wrote down whence.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub earlier: u64,
     /// Of all these, bytes that were thrown away: late, wrong, or of an older version.
     pub discarded: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl BytesBySource {
+    /// Bytes that came and were not thrown away: those on disk, where nothing is on its way.
+    #[must_use]
+    pub const fn kept(&self) -> u64 {
+        let came = self.origin.saturating_add(self.peers).saturating_add(self.cache);
+        came.saturating_add(self.earlier).saturating_sub(self.discarded)
+    }
 }
 
 /// One source's share of a job.
@@ -70,6 +88,13 @@ pub struct JobView {
     /// Errors so far.
     #[serde(default)]
     pub error_count: u32,
+    /// What the success of a job that is over has to say: that files were given up, or that something of it is still on
+    /// the disk (JOB-13, 15).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Code>,
+    /// Files that begin anew if they are stopped now: their origins give no ranges, or no sign of what is one version.
+    #[serde(default)]
+    pub files_from_zero: usize,
     /// How many files it has.
     #[serde(default)]
     pub files_total: usize,
@@ -190,7 +215,7 @@ pub enum Event {
         /// The file.
         file: Box<FileView>,
     },
-    /// A completion was carried out: every whole file has its final name.
+    /// A completion or a cancellation was carried out: every whole file has its final name, or all are removed.
     JobTaken {
         /// Which job.
         job: JobId,

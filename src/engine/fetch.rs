@@ -357,6 +357,7 @@ impl JobFile {
         match outcome {
             Ok(()) => {
                 self.pieces = super::pieces::Pieces::default();
+                self.note_found();
                 self.leave_swarm(core);
                 self.repair = None;
                 self.set_len(version.len);

@@ -430,10 +430,19 @@ impl JobFile {
                     found.runs.iter().for_each(|run| drop(self.pieces.store(run)));
                 }
                 self.pinned = found.version;
+                self.note_found();
                 self.changed = true;
             }
             Err(fault) => self.local_trouble(fault, core),
         }
+    }
+
+    /// Makes the sources add up to what is on disk: a run that was killed wrote neither all of the one nor of the other.
+    pub(super) fn note_found(&mut self) {
+        let (found, known) = (self.stored_bytes(), self.bytes.kept());
+        self.bytes.earlier += found.saturating_sub(known);
+        self.bytes.discarded += known.saturating_sub(found);
+        self.unsaved |= found != known;
     }
 
     pub(super) fn set_len(&mut self, len: Option<u64>) {

@@ -80,6 +80,8 @@ pub(super) struct Job {
     pub(super) place: u64,
     /// Who gave bytes to files that are not on their way now.
     shares: BTreeMap<String, SourceShare>,
+    /// Whether something of it is still on the disk though it is over (JOB-15).
+    is_left_over: bool,
     /// A completion that is partial or failed, until it is told.
     taking: take::Taking,
     waiting: Option<EffectId>,
@@ -123,6 +125,7 @@ impl Job {
             retry_at: None,
             place: 0,
             shares: BTreeMap::new(),
+            is_left_over: false,
             taking: take::Taking::default(),
             waiting: None,
             unsaved: false,

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn d17_line_ends_and_blanks_in_a_url_are_refused() {
+    fn d17_and_file_2_line_ends_and_blanks_in_a_url_are_refused() {
         for text in [
             "http://a.example/\r\nX: y",
             "http://a.example/a b",

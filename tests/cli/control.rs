@@ -2,7 +2,7 @@
 //!
 //! Knows: `status`, `flags`, `peer`, `cache`, `job`. Does not know: the socket's language.
 
-use crate::support::{Daemon, Home, Origin, finish, payload, run, sha256};
+use crate::support::{Daemon, Home, Origin, finish, payload, run, sha256, signal};
 
 #[tokio::test]
 async fn a_daemon_says_that_its_flags_are_off_and_keeps_what_is_set() {
@@ -101,4 +101,15 @@ async fn a_job_can_be_suspended_resumed_and_cancelled_by_the_start_of_its_id() {
     let ran = run(home.path(), &["job", "show", "ffffff", "--state-dir", &state]).await;
     assert!(ran.error_line(7).contains("job list"), "{ran:?}");
     daemon.kill().await;
+}
+
+#[tokio::test]
+async fn an_idle_daemon_ends_at_once() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home, &[]).await;
+    assert_eq!(home.say(&["status"]).await.code, 0);
+    signal(&daemon.child, rustix::process::Signal::TERM);
+    // It takes 10 ms where nobody else wants the processor.
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(1), daemon.child.wait()).await;
+    assert!(ended.expect("at once").expect("our own child").success());
 }

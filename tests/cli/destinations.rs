@@ -13,7 +13,7 @@ async fn refused(home: &Home, origin: &Origin, output: &str, says: &str) {
 }
 
 #[tokio::test]
-async fn missing_folders_taken_names_and_symlinks_are_refused_before_a_byte_is_fetched() {
+async fn file_3_missing_folders_taken_names_and_symlinks_are_refused_before_a_byte_is_fetched() {
     let home = Home::new();
     let origin = Origin::start(payload(100_000)).await;
     std::fs::write(home.join("taken"), b"mine").unwrap();

@@ -2,7 +2,7 @@
 //!
 //! Knows: what people and programs read of jobs. Does not know: how jobs come along.
 
-use crate::support::{Daemon, Home, Origin, payload, sha256};
+use crate::support::{Daemon, Home, Origin, payload, sha256, until};
 
 fn names(jobs: &serde_json::Value) -> Vec<&str> {
     jobs.as_array().unwrap().iter().map(|job| job["name"].as_str().unwrap()).collect()
@@ -88,7 +88,7 @@ async fn a_wrong_digest_is_shown_beside_what_the_file_has_until_it_is_over() {
     assert_eq!(home.say(&["job", "wait", &id]).await.code, 8);
     let text = home.say(&["job", "show", &id]).await.out;
     let has = sha256(&payload(1_000));
-    for words in [&format!("file 0: sha256:{wrong}"), &has, "cancel the job and add it again"] {
+    for words in [&format!("file 0: sha256:{wrong}"), &has, "`nearbits job set --digest`"] {
         assert!(text.contains(words), "{words}: {text}");
     }
     let id = home.add(&[&origin.missing_url(), "g"]).await;
@@ -133,5 +133,29 @@ async fn cli_25_files_are_listed_with_where_their_bytes_are() {
     assert_eq!((&files[1]["validation"], &files[1]["from-peer"]), (&"unknown".into(), &false.into()));
     let text = home.say(&["file", "list", &id]).await.out;
     assert!(text.contains("waiting") && text.contains("http://127.0.0.1:9/b"), "{text}");
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn file_7_the_part_has_a_name_and_can_be_read_while_it_comes_in() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let file = payload(3 * (1 << 20));
+    let origin = Origin::slow(file.clone(), 2_000_000).await;
+    let id = home.add(&[&origin.url(), "f"]).await;
+    let files = home.say(&["file", "list", &id, "--json"]).await.json();
+    let part = std::path::PathBuf::from(files[0]["temp-path"].as_str().unwrap());
+    assert_eq!(part.parent(), Some(home.path()), "beside its destination");
+    let mut begun = Vec::new();
+    until("its first bytes", || {
+        begun = std::fs::read(&part).unwrap_or_default();
+        begun.starts_with(&file[..1024])
+    })
+    .await;
+    let reader = std::fs::File::open(&part).unwrap();
+    assert_eq!(home.say(&["job", "wait", &id]).await.code, 0);
+    assert_eq!(std::fs::read(&part).unwrap(), file, "who reads does not disturb");
+    assert_eq!(home.say(&["job", "complete", &id]).await.code, 0);
+    assert!(!part.exists() && reader.metadata().unwrap().len() == file.len() as u64);
     daemon.kill().await;
 }

@@ -2,7 +2,7 @@
 //!
 //! Knows: every property that can be set. Does not know: what running transfers do about it.
 
-use crate::support::{Daemon, Home, Origin, payload};
+use crate::support::{Daemon, Home, Origin, payload, sha256};
 
 #[tokio::test]
 async fn cli_7_cli_8_cli_12_every_property_can_be_set_and_is_shown() {
@@ -138,5 +138,28 @@ async fn a_limit_that_is_set_holds_for_the_running_job() {
     assert_eq!(home.say(&["job", "set", &id, "--limit", "none"]).await.code, 0);
     let waited = home.say(&["job", "wait", &id, "--timeout", "30"]).await;
     assert_eq!(waited.code, 0, "a minute at the old rate: {waited:?}");
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn a_wrong_digest_is_set_right_and_nothing_is_fetched_twice() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let file = payload(300_000);
+    let origin = Origin::start(file.clone()).await;
+    let id = home.add(&[&origin.url(), "f", "--sha256", &sha256(b"another"), "--auto-complete"]).await;
+    assert_eq!(home.say(&["job", "wait", &id]).await.code, 8);
+    let ran = home.say(&["job", "set", &id, "--sha256", "12"]).await;
+    assert!(ran.error_line(2).contains("--sha256"), "{ran:?}");
+    let ran = home.say(&["job", "set", &id, "--file", "0", "--sha256", &sha256(&file)]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(home.say(&["job", "resume", &id]).await.code, 0);
+    assert_eq!(home.say(&["job", "wait", &id]).await.code, 0);
+    assert_eq!(std::fs::read(home.join("f")).unwrap(), file);
+    assert_eq!(origin.sent(), 300_000);
+    let other = home.add(&[&origin.url(), "g", "--sha256", &sha256(&file)]).await;
+    assert_eq!(home.say(&["job", "wait", &other]).await.code, 0);
+    let ran = home.say(&["job", "set", &other, "--sha256", &sha256(b"another")]).await;
+    assert!(ran.error_line(5).contains("only while it is in error or not begun"), "{ran:?}");
     daemon.kill().await;
 }

@@ -2,7 +2,7 @@
 //!
 //! Knows: exit codes and what is left on the disk. Does not know: states' table.
 
-use crate::support::{Daemon, Home, Origin, payload};
+use crate::support::{Daemon, Home, Origin, Twist, payload, until};
 
 #[tokio::test]
 async fn cli_4_cli_37_several_jobs_are_commanded_at_once() {
@@ -104,5 +104,41 @@ async fn cli_24_a_job_of_ones_own_may_be_taken_and_keeps_its_header_lines() {
     let shown = home.say(&["job", "show", &id, "--json"]).await.json();
     assert_eq!(shown["spec"]["headers"][0]["name"], "X-Token");
     assert_eq!(shown["owner"].as_u64(), Some(rustix::process::geteuid().as_raw().into()));
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn jobs_that_are_over_are_forgotten_one_by_one_or_all() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    for name in ["a", "b", "c"] {
+        home.add(&["http://127.0.0.1:9/f", name, "--suspended", "--name", name]).await;
+    }
+    let ran = home.say(&["job", "forget", "a"]).await;
+    assert!(ran.error_line(5).contains("complete or cancel it first (BG_E_INVALID_STATE)"), "{ran:?}");
+    assert_eq!(home.say(&["job", "forget", "--over"]).await.out, "no job is over\n");
+    assert_eq!(home.say(&["job", "cancel", "a", "b"]).await.code, 0);
+    let ran = home.say(&["job", "forget", "a"]).await;
+    assert!(ran.code == 0 && ran.out.ends_with("a: cancelled, and forgotten\n"), "{ran:?}");
+    let ran = home.say(&["job", "forget", "--over", "--json"]).await;
+    assert_eq!(ran.json_lines().len(), 1, "{ran:?}");
+    let left = home.say(&["job", "list", "--json"]).await.json();
+    assert_eq!((left.as_array().unwrap().len(), &left[0]["name"]), (1, &"c".into()));
+    assert!(home.say(&["job", "forget"]).await.error_line(2).contains("JOB"));
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn a_stopped_job_says_truly_what_stays_of_it() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    for (twist, says) in [(Twist::Honest, "what was fetched stays"), (Twist::NoRanges, "it begins anew")] {
+        let origin = Origin::twisted(payload(5_000_000), 200_000, twist).await;
+        let id = home.add(&[&origin.url(), "f"]).await;
+        until("bytes on their way", || origin.sent() > 50_000).await;
+        let ran = home.say(&["job", "suspend", &id]).await;
+        assert!(ran.code == 0 && ran.out.contains(says), "{twist:?}: {ran:?}");
+        assert_eq!(home.say(&["job", "cancel", &id]).await.code, 0);
+    }
     daemon.kill().await;
 }

@@ -122,3 +122,23 @@ async fn a_daemon_killed_twenty_times_ends_with_the_exact_file() {
     status.json();
     daemon.kill().await;
 }
+
+#[tokio::test]
+async fn after_a_kill_the_sources_of_a_job_add_up_to_what_is_there() {
+    let home = Home::new();
+    let file = payload(24 << 20);
+    let origin = Origin::slow(file.clone(), 8_000_000).await;
+    let daemon = Daemon::start(&home, &[]).await;
+    let id = home.add(&[&origin.url(), "f"]).await;
+    until("much of it", || origin.sent() > 14 << 20).await;
+    daemon.kill().await;
+    let daemon = Daemon::start(&home, &[]).await;
+    assert_eq!(home.say(&["job", "wait", &id]).await.code, 0);
+    let shown = home.say(&["job", "show", &id, "--json"]).await.json();
+    let bytes = |name: &str| shown["bytes"][name].as_u64().unwrap_or_default();
+    assert!(bytes("earlier") > 1 << 20, "{shown}");
+    assert_eq!(bytes("origin") + bytes("earlier") - bytes("discarded"), 24 << 20, "{shown}");
+    let text = home.say(&["job", "show", &id]).await.out;
+    assert!(text.contains("already on disk from an earlier run"), "{text}");
+    daemon.kill().await;
+}

@@ -177,6 +177,8 @@ pub(crate) enum Twist {
     OtherBytesAfter(u64),
     /// It calls the body gzip.
     Gzip,
+    /// It gives no parts.
+    NoRanges,
 }
 
 /// An HTTP origin with one file, at `/file.bin` and at `/…/file.bin`; everything else is 404.
@@ -260,12 +262,18 @@ async fn serve(
             }
             held.extend_from_slice(&more[..len]);
         }
-        let request = String::from_utf8_lossy(&std::mem::take(&mut held)).to_lowercase();
+        let mut request = String::from_utf8_lossy(&std::mem::take(&mut held)).to_lowercase();
         if !request.contains("/file.bin ") {
             stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await?;
             continue;
         }
+        if twist == Twist::NoRanges {
+            request = request.replace("range: ", "x-ignored: ");
+        }
         let (first, end, mut head) = head(&request, file.len());
+        if twist == Twist::NoRanges {
+            head = head.replace("Accept-Ranges: bytes\r\n", "");
+        }
         if twist == Twist::Gzip {
             head = head.replace("ETag", "Content-Encoding: gzip\r\nETag");
         }

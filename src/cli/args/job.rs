@@ -130,16 +130,23 @@ pub(in crate::cli) struct AddArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(group(clap::ArgGroup::new("of_file").multiple(true)))]
 pub(in crate::cli) struct SetArgs {
     /// The job: its name, or the first digits of its id.
     #[arg(value_name = "JOB")]
     pub(in crate::cli) job: String,
-    /// The place of the file that --url is for, from 0.
-    #[arg(long, value_name = "INDEX", requires = "url")]
+    /// The place of the file that --url, --sha256 or --digest is for, from 0 [default: the only one].
+    #[arg(long, value_name = "INDEX", requires = "of_file")]
     pub(in crate::cli) file: Option<u16>,
-    /// Another URL for that file (for the only one, if --file is absent); what was fetched stays if the bytes are the same.
-    #[arg(long, value_name = "URL")]
+    /// Another URL for that file; what was fetched stays if the bytes are the same.
+    #[arg(long, value_name = "URL", group = "of_file")]
     pub(in crate::cli) url: Option<String>,
+    /// Another SHA-256 that the file must have, instead of all digests it had: while it is in error, or not begun.
+    #[arg(long, value_name = "HEX", group = "of_file")]
+    pub(in crate::cli) sha256: Option<String>,
+    /// The same with any digest, such as blake3:HEX. May be repeated.
+    #[arg(long, value_name = "ALGORITHM:HEX", value_parser = parse_digest, group = "of_file")]
+    pub(in crate::cli) digest: Vec<Digest>,
     /// In all URLs that begin with OLD, NEW takes its place.
     #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with = "url")]
     pub(in crate::cli) replace_prefix: Vec<String>,

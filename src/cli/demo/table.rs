@@ -103,7 +103,7 @@ mod tests {
             state: JobState::Acknowledged,
             len: Some(LEN),
             stored: LEN,
-            bytes: BytesBySource { origin, peers: LEN - origin, cache: 0, discarded: 0 },
+            bytes: BytesBySource { origin, peers: LEN - origin, cache: 0, ..BytesBySource::default() },
             sources: vec![SourceShare {
                 source: "12D3A".into(),
                 address: None,

@@ -2,6 +2,8 @@
 //!
 //! Knows: which flags belong to one file. Does not know: what may change when; the node says that.
 
+use peer_proto::digest::{Algorithm, Digest};
+
 use super::change::change;
 use super::find::find;
 use super::{called, show};
@@ -19,7 +21,14 @@ pub(super) async fn run(args: SetArgs) -> Result<Exit, Stop> {
     let view = find(&client, &args.job).await?;
     let rates = client.spec(view.id).await?.rates;
     let mut wanted = JobChange {
-        url: new_url(&args, &view)?,
+        url: match args.url.clone() {
+            Some(url) => Some((which(&args, &view)?, url)),
+            None => None,
+        },
+        digests: match digests(&args)? {
+            digests if digests.is_empty() => None,
+            digests => Some((which(&args, &view)?, digests)),
+        },
         replace_prefix: match args.replace_prefix.as_slice() {
             [old, new] => Some((old.clone(), new.clone())),
             _ => None,
@@ -42,14 +51,23 @@ pub(super) async fn run(args: SetArgs) -> Result<Exit, Stop> {
     Ok(Exit::Done)
 }
 
-fn new_url(args: &SetArgs, view: &JobView) -> Result<Option<(u16, String)>, Stop> {
-    match (&args.url, args.file) {
-        (None, _) => Ok(None),
-        (Some(url), Some(file)) => Ok(Some((file, url.clone()))),
-        (Some(url), None) if view.files_total == 1 => Ok(Some((0, url.clone()))),
-        (Some(_), None) => Err(Stop::usage(format!(
-            "the job has {} files: say which one the URL is for with --file INDEX",
+/// The file that is meant.
+fn which(args: &SetArgs, view: &JobView) -> Result<u16, Stop> {
+    match args.file {
+        Some(file) => Ok(file),
+        None if view.files_total == 1 => Ok(0),
+        None => Err(Stop::usage(format!(
+            "the job has {} files: say which one is meant with --file INDEX",
             view.files_total
         ))),
     }
+}
+
+fn digests(args: &SetArgs) -> Result<Vec<Digest>, Stop> {
+    let mut digests = args.digest.clone();
+    if let Some(hex) = &args.sha256 {
+        let digest = Digest::from_hex(Algorithm::Sha256, hex);
+        digests.push(digest.map_err(|error| Stop::usage(format!("--sha256: {error}")))?);
+    }
+    Ok(digests)
 }

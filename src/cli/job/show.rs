@@ -79,8 +79,9 @@ fn standing(view: &JobView) -> Vec<(&'static str, String)> {
 
 /// Bytes by source, those that gave nothing left out.
 pub(super) fn came_from(bytes: &BytesBySource) -> String {
-    let BytesBySource { origin, peers, cache, discarded } = *bytes;
-    [("origin", origin), ("peers", peers), ("cache", cache), ("thrown away", discarded)]
+    let BytesBySource { origin, peers, cache, earlier, discarded } = *bytes;
+    let earlier = ("already on disk from an earlier run", earlier);
+    [("origin", origin), ("peers", peers), ("cache", cache), earlier, ("thrown away", discarded)]
         .into_iter()
         .filter(|(_, count)| *count > 0)
         .map(|(name, count)| format!("{name} {}", amount::bytes(count)))
@@ -93,13 +94,13 @@ const fn is_over(view: &JobView) -> bool {
     matches!(view.state, JobState::Transferred | JobState::Acknowledged)
 }
 
-/// What to do about an error. What a job must have cannot be changed, so a wrong digest needs another job.
+/// What to do about an error.
 fn advice(error: &JobError, spec: &JobSpec) -> &'static str {
     let file = error.file.map_or(0, usize::from);
     let is_named = spec.files.get(file).is_some_and(|file| !file.digests.is_empty());
     if error.code == Code::ValidationFailed && is_named {
-        return "If the digest is wrong, cancel the job and add it again with the right digest; else the server has \
-                another file. Resume fetches the file again.";
+        return "If the digest is wrong, `nearbits job set --digest` sets the right one; else the server has another \
+                file. Resume fetches the file again.";
     }
     error.code.advice()
 }

@@ -69,10 +69,27 @@ fn told(done: &CommandDone, verb: Verb, is_json: bool) -> Result<Exit, Stop> {
     Ok(exit)
 }
 
+/// What a job that is stopped need not fetch again.
+fn what_stays(files_from_zero: usize, files_total: usize) -> String {
+    match files_from_zero {
+        0 => "what was fetched stays".to_owned(),
+        _ if files_total == 1 => {
+            "its origin cannot go on in the middle of the file, so that it begins anew when it is resumed"
+                .to_owned()
+        }
+        count => format!(
+            "what was fetched stays, but of {count} files whose origins cannot go on in the middle: those begin anew"
+        ),
+    }
+}
+
 fn sentence(done: &CommandDone, verb: Verb) -> String {
-    let JobView { state, files_total, files_transferred, owner, .. } = &done.job;
+    let JobView { state, files_total, files_transferred, files_from_zero, owner, .. } = &done.job;
+    if matches!(verb, Verb::Complete | Verb::Cancel) && done.code == Some(Code::UnableToDeleteFiles) {
+        return format!("{} (BG_S_UNABLE_TO_DELETE_FILES)", done.job.reason);
+    }
     match verb {
-        Verb::Suspend => format!("{}; what was fetched stays", state.name()),
+        Verb::Suspend => format!("{}; {}", state.name(), what_stays(*files_from_zero, *files_total)),
         Verb::Resume => state.name().to_owned(),
         Verb::Complete if done.partial => format!(
             "{}, in part: {files_transferred} of {files_total} files have their final names, the others are given up",

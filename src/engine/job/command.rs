@@ -143,6 +143,8 @@ impl Job {
                     file.trigger(Trigger::Resume);
                     file.park(core);
                 }
+                // It begins with its own URL again; what is on disk stays.
+                JobState::TransientError if file.mirror > 0 => file.park(core),
                 JobState::TransientError => file.forgive(core),
                 _ => {}
             }
@@ -166,6 +168,9 @@ impl Job {
     ) -> Result<(), Refused> {
         let moment = Moment { has_run: self.has_run, is_over: false, is_owner: by.uid == self.owner };
         let spec = self.spec.apply(change, &moment, &core.config.policy.limits(by.maker()))?;
+        if let Some((place, _)) = &change.digests {
+            self.may_have_digests(*place)?;
+        }
         let before = std::mem::replace(&mut self.spec, spec);
         self.rows.resize(self.spec.files.len(), StoredFile::default());
         self.touch(core);
@@ -182,6 +187,20 @@ impl Job {
         }
         self.renew_wishes(files, core);
         Ok(())
+    }
+
+    /// What was fetched under other digests must not be taken for what they name.
+    fn may_have_digests(&self, place: u16) -> Result<(), Refused> {
+        let row = self.rows.get(usize::from(place));
+        let is_free = row.is_none_or(|row| match row.phase {
+            FilePhase::Failed => true,
+            FilePhase::Waiting => row.stored == 0,
+            FilePhase::Whole | FilePhase::Delivered => false,
+        });
+        let words = format!(
+            "file {place} is on its way under its digests: they change only while it is in error or not begun"
+        );
+        if is_free { Ok(()) } else { Err(Refused(Code::InvalidState, words)) }
     }
 
     /// Lets its files go on under what the job says now.

@@ -142,11 +142,30 @@ impl Job {
             self.announce = true;
             match self.taking.left_over.take() {
                 // It stays written down as cancelled: the next start tries again.
-                Some(why) => self.note = format!("cancelled; something of it is still on the disk: {why}"),
+                Some(why) => self.is_still_there("cancelled", &why),
                 None => core.effect(Effect::ForgetJob { job: self.id }),
             }
+            core.effect(Effect::Tell(Event::JobTaken { job: self.id, is_partial: false }));
         } else {
             self.acknowledge(core);
+        }
+    }
+
+    /// It is over, and something of it is not gone (JOB-15).
+    fn is_still_there(&mut self, over: &str, why: &str) {
+        self.is_left_over = true;
+        self.note = format!("{over}; something of it is still on the disk: {why}");
+    }
+
+    /// What the success of a job that is over has to say under BITS' names.
+    pub(super) fn outcome(&self) -> Option<Code> {
+        let is_partial = self.rows.iter().any(|row| row.phase != FilePhase::Delivered);
+        match self.state {
+            JobState::Acknowledged | JobState::Cancelled if self.is_left_over => {
+                Some(Code::UnableToDeleteFiles)
+            }
+            JobState::Acknowledged if is_partial => Some(Code::PartialComplete),
+            _ => None,
         }
     }
 
@@ -157,7 +176,7 @@ impl Job {
         let taking = std::mem::take(&mut self.taking);
         if taking.is_asked {
             if let Some(why) = taking.left_over {
-                self.note = format!("completed; something of it is still on the disk: {why}");
+                self.is_still_there("completed", &why);
             }
             let event = Event::JobTaken { job: self.id, is_partial: taking.is_partial };
             core.effect(Effect::Tell(event));

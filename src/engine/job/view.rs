@@ -9,11 +9,21 @@ use peer_proto::time::Instant;
 use super::{Files, Job, add_share};
 use crate::engine::core::Core;
 use crate::engine::event::{BytesBySource, Event, FileView, JobView, SourceShare};
-use crate::engine::io::{Effect, FilePhase};
-use crate::job::JobState;
+use crate::engine::io::{Effect, FilePhase, StoredFile};
+use crate::job::{FileSpec, JobState};
 
 /// Changes of progress are told at most this often for each job.
 const TELL_EVERY: Duration = Duration::from_millis(100);
+
+/// Whether what is there of a file is of no use once its origin's answer breaks off: it gives no ranges, or nothing tells
+/// that two of its answers are of one version.
+fn begins_anew(row: &StoredFile, file: &FileSpec) -> bool {
+    let Some(probe) = row.memory.probe.as_ref().filter(|_| row.phase == FilePhase::Waiting) else {
+        return false;
+    };
+    let is_named = !file.digests.is_empty() || !probe.digests.is_empty();
+    row.stored < row.len.unwrap_or(u64::MAX) && !(probe.ranges && (is_named || probe.version.can_resume()))
+}
 
 impl Job {
     /// The job as it stands; sums are over all its files.
@@ -34,6 +44,13 @@ impl Job {
             failure: self.failure(),
             error: self.error.clone(),
             error_count: self.error_count,
+            outcome: self.outcome(),
+            files_from_zero: self
+                .rows
+                .iter()
+                .zip(&self.spec.files)
+                .filter(|(row, file)| begins_anew(row, file))
+                .count(),
             files_total: self.rows.len(),
             files_transferred: self.rows.iter().filter(|row| row.phase.is_whole()).count(),
             len: lens.filter(|lens| !lens.is_empty()).map(|lens| lens.iter().sum()),
@@ -42,6 +59,7 @@ impl Job {
                 origin: sum(|bytes| bytes.origin),
                 peers: sum(|bytes| bytes.peers),
                 cache: sum(|bytes| bytes.cache),
+                earlier: sum(|bytes| bytes.earlier),
                 discarded: sum(|bytes| bytes.discarded),
             },
             sources: self.sources(files),

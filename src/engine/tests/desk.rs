@@ -60,6 +60,13 @@ pub(super) struct Desk {
     /// Parts take their time to open, until somebody says so.
     pub(super) slow_opens: bool,
     opening: Vec<Input>,
+    /// Jobs are written down when somebody says so.
+    pub(super) slow_saves: bool,
+    saving: Vec<Input>,
+    /// Destinations beside which nothing can be removed.
+    pub(super) stuck: BTreeSet<PathBuf>,
+    /// Where URLs lead to.
+    pub(super) redirects: BTreeMap<String, String>,
     /// How many header lines each probe and lease sent.
     pub(super) headers_sent: Vec<usize>,
     places: BTreeMap<FileId, PathBuf>,
@@ -117,6 +124,10 @@ impl Desk {
             taken_at_open: false,
             slow_opens: false,
             opening: Vec::new(),
+            slow_saves: false,
+            saving: Vec::new(),
+            stuck: BTreeSet::new(),
+            redirects: BTreeMap::new(),
             headers_sent: Vec::new(),
             places: BTreeMap::new(),
             stored: BTreeMap::new(),
@@ -235,6 +246,12 @@ impl Desk {
         opening.into_iter().for_each(|opened| self.tell(opened));
     }
 
+    /// What was to be written down is written down now.
+    pub(super) fn save_now(&mut self) {
+        let saving = std::mem::take(&mut self.saving);
+        saving.into_iter().for_each(|saved| self.tell(saved));
+    }
+
     pub(super) fn view(&self, id: JobId) -> JobView {
         self.engine.job_view(id).expect("a known job")
     }
@@ -270,7 +287,12 @@ impl Desk {
             Effect::PersistJob { id, job } => {
                 self.saves += 1;
                 self.stored.insert(job.id, *job);
-                self.inbox.push_back(Input::JobPersisted { id, outcome: Ok(()) });
+                let saved = Input::JobPersisted { id, outcome: Ok(()) };
+                if self.slow_saves {
+                    self.saving.push(saved);
+                } else {
+                    self.inbox.push_back(saved);
+                }
             }
             Effect::ForgetJob { job } => {
                 self.stored.remove(&job);
@@ -282,6 +304,11 @@ impl Desk {
             }
             Effect::DropPart { id, file, destination } => {
                 self.open.remove(&file);
+                if self.stuck.contains(&destination) {
+                    let message = format!("the part of {} cannot be removed", destination.display());
+                    let outcome = Err(LocalFault { kind: LocalFaultKind::Denied, message });
+                    return self.inbox.push_back(Input::PartDropped { id, outcome });
+                }
                 self.disk.remove(&file);
                 if !self.delivered.contains(&destination) {
                     self.removed.push(destination);
@@ -364,8 +391,8 @@ impl Desk {
                 digests: Vec::new(),
                 public: true,
                 round_trip: Duration::from_millis(10),
-                final_url: url.to_owned(),
-                headers: Vec::new(),
+                final_url: self.redirects.get(url).cloned().unwrap_or_else(|| url.to_owned()),
+                headers: vec![("x-origin".to_owned(), "says".to_owned())],
             }),
             Manner::Away => Err(transient("cannot connect", None)),
             Manner::Missing => Err(fatal("404 Not Found")),

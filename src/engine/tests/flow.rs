@@ -124,16 +124,20 @@ fn d20_a_fatal_answer_ends_the_job_with_a_reason_and_resume_tries_again() {
 }
 
 #[test]
-fn d07_a_changed_version_starts_the_file_again() {
+fn d07_and_file_10_a_changed_version_starts_the_file_again() {
     let truth = file(8 * MIB, 1);
     let mut world = World::new(&truth);
     world.origin.cuts_after = Some(5 * MIB);
     world.submit(spec(&[]));
     world.run_for(600);
+    assert!(world.view().stored > 0);
     let fresh = file(9 * MIB, 2);
     world.origin.version = version("b", Some(9 * MIB));
     world.origin.serves = fresh.clone();
     world.origin.cuts_after = None;
+    let end = world.ms + 60_000;
+    world.run_until(end, |world| world.resets > 1);
+    assert_eq!(world.view().stored, 0, "progress goes back to zero");
     world.run(MINUTE);
     let view = world.view();
     assert_eq!((view.state, view.restarts, view.len), (JobState::Acknowledged, 1, Some(9 * MIB)));

@@ -158,7 +158,7 @@ fn job_t34_a_whole_job_is_suspended_and_resumed_without_network_traffic() {
 }
 
 #[test]
-fn job_5_and_job_6_and_job_29_and_job_t11_a_broken_file_does_not_hold_up_the_others_and_ends_in_an_error_that_names_it()
+fn job_5_and_job_6_and_job_29_and_err_3_and_job_t11_a_broken_file_does_not_hold_up_the_others_and_ends_in_an_error_that_names_it()
  {
     let mut desk = Desk::new();
     desk.manners.insert(url("b"), Manner::Missing);

@@ -55,7 +55,7 @@ fn a_peer_that_holds_all_leaves_the_origin_nothing_to_do() {
 }
 
 #[test]
-fn three_thirds_come_from_three_peers_and_nothing_from_the_origin() {
+fn file_17_three_thirds_come_from_three_peers_and_nothing_from_the_origin() {
     let truth = file(63 * MIB, 1);
     let mut world = World::new(&truth);
     let third = 21 * 16;
@@ -69,6 +69,7 @@ fn three_thirds_come_from_three_peers_and_nothing_from_the_origin() {
     for number in [2, 3, 4] {
         assert_eq!(bytes_of(&world, peer_id(number)), 21 * MIB);
     }
+    assert!(world.engine.file_views(JOB).expect("known")[0].from_peer);
     assert!(ms < 1_000, "{ms} ms: all three at once");
 }
 

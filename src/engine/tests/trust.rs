@@ -256,7 +256,7 @@ fn claim_10_step_5_with_the_origin_away_the_lists_are_tried_one_after_the_other(
 }
 
 #[test]
-fn d08_a_wrong_digest_is_an_integrity_error_and_nothing_is_delivered() {
+fn d08_and_val_1_a_wrong_digest_is_an_integrity_error_and_nothing_is_delivered() {
     let truth = file(8 * MIB, 1);
     let mut world = World::new(&truth);
     world.origin.serves = altered(8 * MIB, 1, &[3]);

@@ -61,7 +61,7 @@ fn a_job_survives_being_written_down_and_unknown_keys_are_refused() {
 }
 
 #[test]
-fn job_4_a_name_has_1_to_256_characters_and_a_description_1024() {
+fn job_4_and_lim_13_a_name_has_1_to_256_characters_and_a_description_1024() {
     let named = |name: &str| Spec { name: name.into(), ..job(vec![]) };
     assert_eq!(refusal(&named(&"ü".repeat(256))), None);
     let too_long = refusal(&named(&"ü".repeat(257)));

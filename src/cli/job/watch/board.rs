@@ -162,9 +162,7 @@ impl Seen<'_> {
 /// Bytes that are there, or came in and cannot be counted on yet: of an origin without ranges none can until all are
 /// there.
 pub(super) fn arrived(view: &JobView) -> u64 {
-    let BytesBySource { origin, peers, cache, discarded } = view.bytes;
-    let came = origin.saturating_add(peers).saturating_add(cache).saturating_sub(discarded);
-    view.stored.max(came).min(view.len.unwrap_or(u64::MAX))
+    view.stored.max(view.bytes.kept()).min(view.len.unwrap_or(u64::MAX))
 }
 
 /// Whole hundredths of the job that arrived.

@@ -3,6 +3,7 @@
 //! Knows: which properties may change when and by whom (JOB-7, FILE-4, 12, 13, 20..24, HTTP-36, 37). Does not know:
 //! what running transfers do about it.
 
+use peer_proto::digest::Digest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -26,6 +27,11 @@ pub struct Change {
     /// Another URL for the file of this index (FILE-12).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<(u16, String)>,
+    /// Other digests for the file of this index, instead of those it had; none leaves it without. Only while the file is in
+    /// error, or nothing of it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<(u16, Vec<String>)>)]
+    pub digests: Option<(u16, Vec<Digest>)>,
     /// In the URLs of all files that begin with the first text, the second one takes its place (FILE-13). Files that do
     /// not begin so, and mirrors, stay as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,6 +109,14 @@ impl Spec {
         if let Some((index, url)) = &change.url {
             let (file, count) = (usize::from(*index), next.files.len());
             next.files.get_mut(file).ok_or(SpecError::NoSuchFile { file, count })?.url.clone_from(url);
+        }
+        if let Some((index, digests)) = &change.digests {
+            let (file, count) = (usize::from(*index), next.files.len());
+            next.files
+                .get_mut(file)
+                .ok_or(SpecError::NoSuchFile { file, count })?
+                .digests
+                .clone_from(digests);
         }
         if let Some((old, new)) = &change.replace_prefix {
             if old.is_empty() || new.is_empty() {

@@ -1,0 +1,195 @@
+//! What an engine keeps of jobs that are over, how often jobs are written down, what is left of them.
+//!
+//! Knows: numbers of files, jobs and saves; secrets of header lines. Does not know: the disk.
+
+use std::time::Duration;
+
+use super::desk::{Desk, Manner, job, url, wish};
+use crate::engine::io::{FilePhase, JobCommand};
+use crate::engine::{ENDED_FILES_MAX, ENDED_JOBS_MAX};
+use crate::job::{Caller, Code, Header, Headers, JobChange, JobSpec, JobState, Redirects};
+
+const SECOND: Duration = Duration::from_secs(1);
+const ROOT: Caller = Caller { uid: 0, is_administrator: true };
+const OTHER: Caller = Caller { uid: 1_001, is_administrator: false };
+
+fn many(count: usize, start: &str) -> JobSpec {
+    let names: Vec<String> = (0..count).map(|file| format!("{start}{file}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    JobSpec { auto_complete: true, ..wish(&names) }
+}
+
+#[test]
+fn job_10_of_jobs_that_are_over_the_last_64_are_shown_and_256_of_their_files_are_kept() {
+    let mut desk = Desk::with(|config| config.queue.files_at_once = 16);
+    desk.submit_as(job(255), many(ENDED_FILES_MAX + 30, "f"), ROOT, true);
+    desk.run_for(40 * SECOND);
+    assert_eq!(desk.state(job(255)), JobState::Acknowledged);
+    assert_eq!((desk.engine.files.len(), desk.engine.ended_files.len()), (ENDED_FILES_MAX, ENDED_FILES_MAX));
+    for number in 0..u8::try_from(ENDED_JOBS_MAX).expect("few") + 6 {
+        desk.submit_as(job(number), many(1, &format!("j{number}-")), ROOT, true);
+        desk.command_as(job(number), JobCommand::Cancel, ROOT);
+        desk.run_for(Duration::from_millis(20));
+    }
+    assert_eq!((desk.engine.job_views().len(), desk.engine.ended.len()), (ENDED_JOBS_MAX, ENDED_JOBS_MAX));
+    assert!(desk.engine.job_view(job(255)).is_none() && desk.forgotten.contains(&job(255)));
+    assert!(desk.engine.files.is_empty(), "files go with their job");
+}
+
+#[test]
+fn job_10_a_job_that_is_over_is_forgotten_when_its_owner_says_so() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), JobSpec { auto_complete: true, ..wish(&["a"]) });
+    desk.command(job(1), JobCommand::Forget);
+    let (code, reason) = desk.refusal().expect("it is on its way");
+    assert!(code == Code::InvalidState && reason.contains("complete or cancel it first"), "{reason}");
+    desk.run_for(3 * SECOND);
+    assert_eq!(desk.state(job(1)), JobState::Acknowledged);
+    desk.events.clear();
+    desk.command_as(job(1), JobCommand::Forget, OTHER);
+    assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::AccessDenied));
+    desk.events.clear();
+    desk.command(job(1), JobCommand::Forget);
+    assert_eq!((desk.refusal(), desk.engine.job_view(job(1))), (None, None));
+    assert!(desk.stored.is_empty() && desk.engine.ended.is_empty(), "nor is it found after a restart");
+    desk.command(job(1), JobCommand::Forget);
+    assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::NotFound));
+}
+
+#[test]
+fn file_15_a_reported_redirect_becomes_the_files_url_but_header_lines_stay_with_their_origin() {
+    let secret = || Headers(vec![Header { name: "Authorization".into(), value: "Bearer x".into() }]);
+    let (here, there) = ("http://o.test/new", "http://other.test/new");
+    for (headers, to, wanted) in [
+        (Headers::default(), there, there.to_owned()),
+        (secret(), here, here.to_owned()),
+        (secret(), there, url("a")),
+    ] {
+        let mut desk = Desk::new();
+        desk.redirects.insert(url("a"), to.to_owned());
+        desk.submit(job(1), JobSpec { headers, redirects: Redirects::Report, ..wish(&["a"]) });
+        desk.run_for(3 * SECOND);
+        let spec = desk.engine.stored_job(job(1)).expect("known").spec;
+        assert_eq!((desk.state(job(1)), spec.files[0].url.clone()), (JobState::Transferred, wanted));
+        // FILE-15: a prefix that the URL does not have any more is found nowhere.
+        let prefix = ("http://o.test/a".to_owned(), "http://c.test/a".to_owned());
+        let change = JobChange { replace_prefix: Some(prefix), ..JobChange::default() };
+        desk.command(job(1), JobCommand::Change(Box::new(change)));
+        let after = desk.engine.stored_job(job(1)).expect("known").spec.files[0].url.clone();
+        assert_eq!(after == spec.files[0].url, spec.files[0].url != url("a"), "{after}");
+    }
+}
+
+#[test]
+fn many_changes_in_a_row_are_one_save_and_a_command_does_not_wait_for_it() {
+    let mut desk = Desk::with(|config| config.queue.files_at_once = 2);
+    desk.submit_as(job(1), JobSpec { auto_complete: false, ..many(8, "f") }, ROOT, true);
+    desk.slow_saves = true;
+    let before = desk.saves;
+    desk.run_for(4 * SECOND);
+    assert!(desk.view(job(1)).files_transferred >= 4, "much happened");
+    assert_eq!(desk.saves - before, 1, "one copy is on its way to the disk, the next waits");
+    // Somebody waits for this one: what is said to be done is on the disk by then.
+    desk.command_as(job(1), JobCommand::Suspend, ROOT);
+    assert_eq!((desk.saves - before, desk.stored[&job(1)].state), (2, JobState::Suspended));
+    desk.save_now();
+    desk.run_for(SECOND);
+    desk.save_now();
+    let kept = &desk.stored[&job(1)];
+    let whole = kept.files.iter().filter(|file| file.phase == FilePhase::Whole).count();
+    assert_eq!(whole, desk.view(job(1)).files_transferred, "and the rest is written down after it");
+}
+
+#[test]
+fn file_19_header_blocks_are_kept_no_longer_than_their_files_wait() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&["a", "b"]));
+    desk.run_for(4 * SECOND);
+    assert!(desk.files(job(1)).iter().all(|file| file.headers.len() == 1));
+    desk.command(job(1), JobCommand::Complete);
+    desk.run_for(SECOND);
+    assert!(desk.files(job(1)).iter().all(|file| file.headers.is_empty()), "64 jobs of 200 files have none");
+}
+
+#[test]
+fn job_15_what_could_not_be_removed_is_tried_again_at_the_next_start() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&["a"]));
+    desk.run_for(Duration::from_millis(300));
+    desk.stuck.insert("/out/a".into());
+    desk.command(job(1), JobCommand::Cancel);
+    desk.run_for(SECOND);
+    assert_eq!((desk.state(job(1)), desk.removed.len()), (JobState::Cancelled, 0));
+    assert!(desk.view(job(1)).reason.contains("still on the disk"), "{}", desk.view(job(1)).reason);
+    assert_eq!(desk.stored[&job(1)].state, JobState::Cancelled, "it stays written down");
+    let mut desk = desk.restarted();
+    desk.run_for(SECOND);
+    assert_eq!((desk.removed.len(), desk.stored.len()), (1, 0), "nothing is left of it");
+}
+
+#[test]
+fn job_15_success_has_a_code_of_its_own_when_something_was_left_over() {
+    for command in [JobCommand::Complete, JobCommand::Cancel] {
+        let mut desk = Desk::new();
+        desk.manners.insert(url("b"), Manner::Missing);
+        desk.submit(job(1), wish(&["a", "b"]));
+        desk.run_for(4 * SECOND);
+        desk.stuck.insert("/out/b".into());
+        desk.command(job(1), command.clone());
+        desk.run_for(SECOND);
+        let view = desk.view(job(1));
+        assert!(view.state.is_final(), "{command:?}: {:?}", view.state);
+        assert_eq!(view.outcome, Some(Code::UnableToDeleteFiles), "{command:?}");
+        assert!(view.reason.contains("the part of /out/b cannot be removed"), "{}", view.reason);
+    }
+}
+
+#[test]
+fn job_30_a_failure_that_a_resumed_job_meets_is_a_new_one() {
+    let mut desk = Desk::new();
+    desk.manners.insert(url("a"), Manner::Away);
+    desk.submit(job(1), wish(&["a"]));
+    desk.run_for(20 * SECOND);
+    let before = desk.view(job(1));
+    assert_eq!(before.state, JobState::TransientError);
+    desk.command(job(1), JobCommand::Resume);
+    desk.run_for(Duration::from_millis(200));
+    let after = desk.view(job(1));
+    assert_eq!((after.state, after.error_count), (JobState::TransientError, before.error_count + 1));
+}
+
+#[test]
+fn file_16_resume_begins_with_the_files_own_url_again() {
+    let mut desk = Desk::new();
+    for name in ["a", "m1", "m2"] {
+        desk.manners.insert(url(name), Manner::Away);
+    }
+    let mut spec = wish(&["a"]);
+    spec.files[0].mirrors = vec![url("m1"), url("m2")];
+    desk.submit(job(1), spec);
+    desk.run_for(60 * SECOND);
+    assert_eq!(desk.state(job(1)), JobState::TransientError);
+    assert_eq!(desk.probes.last(), Some(&url("m2")), "all of them were tried");
+    desk.manners.remove(&url("a"));
+    desk.command(job(1), JobCommand::Resume);
+    desk.run_for(3 * SECOND);
+    assert_eq!(
+        (desk.state(job(1)), desk.given.get(&url("a"))),
+        (JobState::Transferred, Some(&super::desk::LEN))
+    );
+}
+
+#[test]
+fn err_1_a_call_that_fails_is_no_error_of_the_job_and_an_error_of_the_job_fails_no_call() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&[]));
+    desk.command(job(1), JobCommand::Resume);
+    assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::Empty));
+    assert_eq!((desk.view(job(1)).error, desk.view(job(1)).error_count), (None, 0));
+    desk.events.clear();
+    desk.manners.insert(url("a"), Manner::Missing);
+    desk.submit(job(2), wish(&["a"]));
+    desk.run_for(3 * SECOND);
+    assert_eq!(desk.refusal(), None);
+    assert_eq!(desk.view(job(2)).error.map(|error| error.code), Some(Code::Http(404)));
+}
