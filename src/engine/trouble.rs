@@ -53,14 +53,16 @@ impl Trouble {
 impl From<OriginFault> for Trouble {
     fn from(fault: OriginFault) -> Self {
         let is_error = |status: &u16| *status >= 400;
-        let code = match (fault.status.filter(is_error), fault.severity) {
-            (Some(status), _) => Code::Http(status),
-            (None, Severity::Transient { .. }) => Code::ConnectFailure,
-            (None, Severity::Fatal) => Code::InvalidServerResponse,
-            (None, Severity::VersionChanged) => Code::RemoteFileChanged,
-            (None, Severity::NoRanges) => Code::InsufficientRangeSupport,
+        let code = match (fault.code, fault.status.filter(is_error), fault.severity) {
+            (Some(code), _, _) => code,
+            (None, Some(status), _) => Code::Http(status),
+            (None, None, Severity::Transient { .. }) => Code::ConnectFailure,
+            (None, None, Severity::Fatal) => Code::InvalidServerResponse,
+            (None, None, Severity::VersionChanged) => Code::RemoteFileChanged,
+            (None, None, Severity::NoRanges) => Code::InsufficientRangeSupport,
         };
-        let context = if fault.status.is_some() { Context::RemoteFile } else { Context::Transport };
+        let is_of_file = fault.code.is_some() || fault.status.is_some();
+        let context = if is_of_file { Context::RemoteFile } else { Context::Transport };
         Self { code, context, status: fault.status, text: fault.message }
     }
 }

@@ -142,7 +142,7 @@ impl Node {
         let Some(id) = self.probes.remove(&number) else { return };
         let fault = |message: &str| {
             let severity = Severity::Transient { retry_after: None };
-            Err(OriginFault { severity, message: message.into(), status: None, redirect: None })
+            Err(OriginFault::new(severity, message, None))
         };
         let outcome = match answer {
             Answer::Says { version, round_trip } => Ok(Probe {

@@ -235,13 +235,8 @@ impl Node {
         running.pieces = vec![u16::try_from(serves).unwrap_or(u16::MAX)];
         let LeaseSource::Origin { pinned, .. } = &running.lease.source else { return };
         if !pinned.is_same(&says) {
-            let message = "the origin serves another version".into();
-            let fault = OriginFault {
-                severity: Severity::VersionChanged,
-                message,
-                status: Some(200),
-                redirect: None,
-            };
+            let message = "the origin serves another version";
+            let fault = OriginFault::new(Severity::VersionChanged, message, Some(200));
             self.end_lease(id, Err(LeaseFault::Origin(fault)));
         }
     }
@@ -399,5 +394,5 @@ fn fault_of(running: Option<&Running>, end: FlowEnd) -> LeaseFault {
         FlowEnd::Broken | FlowEnd::Cancelled | FlowEnd::Complete => (None, "the body broke off", None),
     };
     let severity = Severity::Transient { retry_after };
-    LeaseFault::Origin(OriginFault { severity, message: message.into(), status, redirect: None })
+    LeaseFault::Origin(OriginFault::new(severity, message, status))
 }

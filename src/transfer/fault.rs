@@ -4,8 +4,10 @@
 
 use std::io::ErrorKind;
 
+use super::layout::LayoutError;
 use crate::disk::DiskError;
 use crate::engine::io::{LeaseFault, LocalFault, LocalFaultKind, OriginFault, Severity};
+use crate::job::Code;
 use crate::origin::{Fault, OriginError, OriginSeverity, RedirectFault};
 
 /// A failure of this machine's files.
@@ -40,12 +42,25 @@ pub(super) fn origin(error: &OriginError) -> OriginFault {
         Fault::Redirect(RedirectFault::Refused { target, .. }) => Some(target.clone()),
         _ => None,
     };
-    OriginFault { severity, message: error.to_string(), status: error.status(), redirect }
+    // What breaks the rules every time it is asked is the origin's own answer, and nothing of the way to it.
+    let is_hopeless = matches!(error.fault(), Fault::Broken { hopeless: true, .. });
+    let code = is_hopeless.then_some(Code::InvalidServerResponse);
+    OriginFault { code, redirect, ..OriginFault::new(severity, error.to_string(), error.status()) }
 }
 
 /// A wish that no origin can be asked for.
 pub(super) fn unaskable(error: &dyn std::error::Error) -> OriginFault {
-    OriginFault { severity: Severity::Fatal, message: error.to_string(), status: None, redirect: None }
+    OriginFault::new(Severity::Fatal, error.to_string(), None)
+}
+
+/// Ranges that cannot be had of an origin (RNG-5, 6).
+pub(super) fn layout(error: &LayoutError) -> OriginFault {
+    let code = match error {
+        LayoutError::Outside { .. } | LayoutError::TooLong => Code::InvalidRange,
+        LayoutError::NoRanges => Code::InsufficientRangeSupport,
+        LayoutError::NoLength => Code::MissingFileSize,
+    };
+    OriginFault { code: Some(code), ..unaskable(error) }
 }
 
 /// An effect that asks for what cannot be: our own fault, said instead of panicking.

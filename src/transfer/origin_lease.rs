@@ -52,7 +52,7 @@ impl OriginSource {
     ) -> Result<Self, LeaseFault> {
         let (origin, url) = asker(origin, remote).map_err(LeaseFault::Origin)?;
         let (pinned, layout) = Layout::behind(pinned, &remote.ranges)
-            .map_err(|error| LeaseFault::Origin(fault::unaskable(&error)))?;
+            .map_err(|error| LeaseFault::Origin(fault::layout(&error)))?;
         let is_laid_out = layout.is_some();
         let mut rest = match (layout, span) {
             (Some(layout), Span::Range(range)) => layout.remote(range),
@@ -119,12 +119,9 @@ impl OriginSource {
         let rest = ByteRange::new(self.next..end).ok_or_else(short)?;
         if self.body.start() >= self.next {
             // Nothing came at all: asking for ever helps nobody.
-            return Err(LeaseFault::Origin(OriginFault {
-                severity: Severity::Transient { retry_after: None },
-                message: "the origin answered with an empty part".into(),
-                status: None,
-                redirect: None,
-            }));
+            let severity = Severity::Transient { retry_after: None };
+            let fault = OriginFault::new(severity, "the origin answered with an empty part", None);
+            return Err(LeaseFault::Origin(fault));
         }
         self.body = self.asker.ask(Some(rest)).await?;
         Ok(())
@@ -142,7 +139,7 @@ impl Asker {
     /// A file of ranges is never fetched as one stream from zero (RNG-6).
     fn failed(&self, error: &OriginError) -> LeaseFault {
         LeaseFault::Origin(match error.severity() {
-            OriginSeverity::NoRanges if self.is_laid_out => fault::unaskable(&LayoutError::NoRanges),
+            OriginSeverity::NoRanges if self.is_laid_out => fault::layout(&LayoutError::NoRanges),
             _ => fault::origin(error),
         })
     }
@@ -152,9 +149,9 @@ impl Asker {
 pub(super) async fn probe(origin: &Origin, remote: &Remote) -> Result<Probe, OriginFault> {
     let (origin, url) = asker(origin, remote)?;
     let answer = origin.probe(&url).await.map_err(|error| fault::origin(&error))?;
-    let layout = Layout::of(&remote.ranges, answer.version.len).map_err(|error| fault::unaskable(&error))?;
+    let layout = Layout::of(&remote.ranges, answer.version.len).map_err(|error| fault::layout(&error))?;
     if layout.is_some() && !answer.ranges {
-        return Err(fault::unaskable(&LayoutError::NoRanges));
+        return Err(fault::layout(&LayoutError::NoRanges));
     }
     // What the origin states of the whole remote file says nothing of parts of it.
     let (version, digests) = match layout {

@@ -229,3 +229,43 @@ async fn job_8_a_place_that_another_job_fills_is_refused_in_words_that_name_it()
     home.add(&["http://127.0.0.1:9/g", "f", "--suspended"]).await;
     daemon.kill().await;
 }
+
+#[tokio::test]
+async fn rng_2_ranges_are_for_http_and_none_at_all_is_no_list() {
+    let (home, daemon, origin, _) = stage().await;
+    let ran = home.say(&["job", "add", &origin.url(), "f", "--ranges", ""]).await;
+    assert!(ran.error_line(2).contains("OFFSET:LENGTH"), "{ran:?}");
+    for url in ["ftp://a.test/f", "file:///etc/hostname"] {
+        let ran = home.say(&["job", "add", url, "f", "--ranges", "0:10"]).await;
+        assert_eq!(ran.code, 2, "{url}: {ran:?}");
+    }
+    assert_eq!(home.say(&["job", "list", "--json"]).await.json(), serde_json::json!([]));
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn rng_8_a_file_that_was_added_without_ranges_has_none() {
+    let (home, daemon, origin, _) = stage().await;
+    let id = home.add(&[&origin.url(), "whole", "--suspended"]).await;
+    home.add(&["--to", &id, &origin.url(), "part", "--ranges", "5:10,0:2"]).await;
+    let files = home.say(&["file", "list", &id, "--json"]).await.json();
+    assert_eq!(files[0].get("ranges"), None, "{files}");
+    let ranges = serde_json::json!([{ "offset": 5, "len": 10 }, { "offset": 0, "len": 2 }]);
+    assert_eq!(files[1]["ranges"], ranges, "{files}");
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn rng_9_ranges_that_are_too_short_for_peers_are_advised_against() {
+    let (home, daemon, origin, _) = stage().await;
+    for (name, ranges, peers, says) in [
+        ("f", "0:399", "client,server", true),
+        ("g", "0:400,900:eof", "client,server", false),
+        ("h", "0:399", "none", false),
+    ] {
+        let args = ["job", "add", &origin.url(), name, "--suspended", "--ranges", ranges, "--peers", peers];
+        let ran = home.say(&args).await;
+        assert_eq!((ran.code, ran.err.contains("fewer than 400")), (0, says), "{ran:?}");
+    }
+    daemon.kill().await;
+}

@@ -26,6 +26,7 @@ mod origin_jobs;
 mod origin_script;
 mod plain_origin;
 mod queue;
+mod ranges;
 mod recall;
 mod together;
 mod unplugged;

@@ -114,7 +114,7 @@ pub(in crate::cli) struct AddArgs {
     #[arg(long, value_name = "ALGORITHM:HEX", value_parser = parse_digest)]
     pub(in crate::cli) digest: Vec<Digest>,
     /// Only these parts of the remote file, in this order: offset:length with a comma between, such as 0:4096,1048576:eof.
-    /// For one file.
+    /// For one file. With --peers, ranges of at least 400 bytes are advised.
     #[arg(long, value_name = "OFF:LEN,…", value_parser = parse_ranges)]
     pub(in crate::cli) ranges: Option<Ranges>,
     /// Another URL of the same bytes, tried when the first says no. May be repeated. For one file.

@@ -3,6 +3,8 @@
 //! Knows: that the files of a job are taken all or none, and that lines of a table may be jobs of their own. Does not
 //! know: how files are written on the command line (`sources`), what a job may be; the node says that.
 
+use std::num::NonZeroU64;
+
 use serde::Serialize;
 
 use super::change::{change, new_job};
@@ -13,6 +15,9 @@ use crate::cli::exit::{Exit, Stop};
 use crate::cli::{reach, say, table};
 use crate::control::api::{Code, FileSpec, JobChange, JobId, JobSpec, PeerFlags, Problem, Submit};
 use crate::control::client::{Client, ClientError};
+
+/// Bytes that a range should have where peers are involved (RNG-9).
+const RANGE_LEN_ADVISED: u64 = 400;
 
 /// What is printed of a job that was made.
 #[derive(Serialize)]
@@ -34,6 +39,7 @@ pub(super) async fn run(args: AddArgs) -> Result<Exit, Stop> {
             let spec = JobSpec { files, ..new_job(&args.settings)? };
             let client = reach::running(&args.ask.place).await?;
             warn_of_flags(&client, &spec).await?;
+            warn_of_short_ranges(&spec);
             submit(&client, spec, !args.suspended).await?
         }
     };
@@ -110,6 +116,17 @@ fn told(args: &AddArgs, id: JobId, files: usize) -> Result<(), Stop> {
     }
     say::line(id);
     Ok(())
+}
+
+/// RNG-9: where peers are involved, parts should not be shorter than they can be named for.
+fn warn_of_short_ranges(spec: &JobSpec) {
+    let lens = spec.files.iter().flat_map(|file| &file.ranges).filter_map(|range| range.len);
+    let shortest = lens.map(NonZeroU64::get).min().filter(|len| *len < RANGE_LEN_ADVISED);
+    if let Some(len) = shortest.filter(|_| spec.flags.client) {
+        eprintln!(
+            "nearbits: a range has {len} bytes: neighbours are of little help with fewer than {RANGE_LEN_ADVISED}"
+        );
+    }
 }
 
 /// Says that the computer's half of the permissions is missing for what the job is allowed.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use peer_proto::content::PieceIndex;
 use peer_proto::digest::{Algorithm, Digest};
 
+use crate::job::Code;
+
 /// Who must act on an error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Severity {
@@ -33,8 +35,18 @@ pub struct OriginFault {
     pub message: String,
     /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
+    /// BITS' name for it, where neither status nor severity tells.
+    pub code: Option<Code>,
     /// Where a redirect leads that the job does not follow (HTTP-17). For the owner only: it may hold secrets.
     pub redirect: Option<String>,
+}
+
+impl OriginFault {
+    /// A fault of which there is no more to say than this.
+    #[must_use]
+    pub fn new(severity: Severity, message: impl Into<String>, status: Option<u16>) -> Self {
+        Self { severity, message: message.into(), status, code: None, redirect: None }
+    }
 }
 
 /// Something this machine could not do: no space, no right, a broken disk. Pauses the job; nobody else's fault.

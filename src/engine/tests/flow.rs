@@ -95,8 +95,7 @@ fn d18_a_busy_origin_is_asked_again_with_back_off() {
     let mut world = World::new(&truth);
     let retry_after = Some(Duration::from_secs(5));
     let severity = Severity::Transient { retry_after };
-    world.origin.fault =
-        Some(OriginFault { severity, message: "503".into(), status: Some(503), redirect: None });
+    world.origin.fault = Some(OriginFault::new(severity, "503", Some(503)));
     world.submit(spec(&[]));
     world.run_for(4_900);
     assert_eq!((world.origin.probes, world.state()), (1, JobState::TransientError));

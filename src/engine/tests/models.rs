@@ -200,14 +200,9 @@ impl PeerModel {
 }
 
 pub(super) fn transient(message: &str, status: Option<u16>) -> OriginFault {
-    OriginFault {
-        severity: Severity::Transient { retry_after: None },
-        message: message.into(),
-        status,
-        redirect: None,
-    }
+    OriginFault::new(Severity::Transient { retry_after: None }, message, status)
 }
 
 pub(super) fn fatal(message: &str) -> OriginFault {
-    OriginFault { severity: Severity::Fatal, message: message.into(), status: Some(404), redirect: None }
+    OriginFault::new(Severity::Fatal, message, Some(404))
 }

@@ -318,15 +318,11 @@ impl World {
             LeaseSource::Origin { pinned, .. } => {
                 self.origin.leases += 1;
                 let changed = !pinned.is_same(&self.origin.version);
-                let (severity, message) = (Severity::VersionChanged, "changed".to_owned());
                 let changed =
-                    changed.then_some(OriginFault { severity, message, status: Some(200), redirect: None });
-                let no_ranges = (!self.origin.ranges && end.is_some() && at > 0).then(|| OriginFault {
-                    severity: Severity::NoRanges,
-                    message: "200 to a range".into(),
-                    status: Some(200),
-                    redirect: None,
-                });
+                    changed.then(|| OriginFault::new(Severity::VersionChanged, "changed", Some(200)));
+                let is_part = end.is_some() && at > 0;
+                let no_ranges = (!self.origin.ranges && is_part)
+                    .then(|| OriginFault::new(Severity::NoRanges, "200 to a range", Some(200)));
                 self.origin.fault.clone().or(changed).or(no_ranges).map(LeaseFault::Origin)
             }
             LeaseSource::Record(_) => None,
