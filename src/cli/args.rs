@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use job::{
-    AddArgs, FileCommand, ForgetArgs, JobCommand, Limit, ListArgs, OneJob, Ranges, SetArgs, SettingArgs,
-    SomeJobs, ValidateArgs, WaitArgs, WatchArgs, WhyArgs,
+    AddArgs, FileCommand, ForgetArgs, JobCommand, Limit, ListArgs, OneFile, OneJob, PositionArgs, Ranges,
+    RequestArgs, SetArgs, SettingArgs, SomeJobs, ValidateArgs, WaitArgs, WatchArgs, WhyArgs,
 };
 
 /// Fetches files from neighbours and from their origin, every byte proved.

@@ -7,6 +7,7 @@ mod change;
 mod files;
 mod find;
 mod list;
+mod ranges;
 mod set;
 mod show;
 mod sources;
@@ -42,6 +43,9 @@ pub(super) async fn file(command: FileCommand) -> Result<Exit, Stop> {
     match command {
         FileCommand::List(one) => files::list(&one).await,
         FileCommand::Validate(args) => files::validate(&args).await,
+        FileCommand::Request(args) => ranges::request(args).await,
+        FileCommand::Position(args) => ranges::position(&args).await,
+        FileCommand::Ranges(args) => ranges::list(&args).await,
     }
 }
 

@@ -11,6 +11,8 @@
 //! | `GET /v1/jobs/{id}/spec` | [`JobSpec`], header lines for its owner only |
 //! | `GET /v1/jobs/{id}/files` | [`FileView`]s |
 //! | `POST /v1/jobs/{id}/files/{index}/validation` [`Verdict`] | [`FileView`] |
+//! | `GET /v1/jobs/{id}/files/{index}/ranges`, `POST …` [`RequestRanges`] | [`FileRanges`] |
+//! | `POST /v1/jobs/{id}/files/{index}/position` [`Position`] | [`FileRanges`] |
 //! | `POST /v1/jobs/{id}/command` [`Command`] | [`CommandDone`] |
 //! | `GET /v1/jobs/{id}/events` | server-sent events: a [`JobView`] now and at every change |
 //! | `GET /v1/jobs/{id}/why` | [`Decision`]s |
@@ -30,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 pub use crate::engine::event::{
-    BytesBySource, Event, Failure, FilePhase, FileView, JobView, SourceShare, Times, Validation,
+    BytesBySource, Event, Failure, FilePhase, FileRanges, FileView, JobView, SourceShare, Times, Validation,
 };
 pub use crate::engine::explain::Decision;
 pub use crate::job::amount::parse_count;
@@ -163,6 +165,23 @@ pub struct Verdict {
     pub valid: bool,
 }
 
+/// Bytes that somebody wants before the rest of a file, or at all in on-demand mode (RNG-10).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RequestRanges {
+    /// Which, in the local file. They may overlap each other and what is there; no byte is fetched twice.
+    #[schema(min_items = 1)]
+    pub ranges: Vec<RemoteRange>,
+}
+
+/// From where on what is missing of a file comes first (RNG-11).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Position {
+    /// A byte of the local file.
+    pub offset: u64,
+}
+
 /// Which jobs are listed.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
@@ -245,6 +264,16 @@ pub enum Notice {
         /// The file.
         file: Box<FileView>,
     },
+    /// Bytes of one of its files are there: what has come since the event before, not what was asked for (RNG-16).
+    #[serde(rename = "file.ranges")]
+    FileRanges {
+        /// The job.
+        job: JobId,
+        /// The file's place in it, from 0.
+        file: u16,
+        /// Which, in the local file.
+        ranges: Vec<RemoteRange>,
+    },
     /// What happened before this is not known any more, to the caller or to the node: this is what is there now.
     #[serde(rename = "reset")]
     Reset {
@@ -264,6 +293,7 @@ impl Notice {
             Self::JobError { .. } => "job.error",
             Self::JobOver { .. } => "job.over",
             Self::FileTransferred { .. } => "file.transferred",
+            Self::FileRanges { .. } => "file.ranges",
             Self::Reset { .. } => "reset",
         }
     }

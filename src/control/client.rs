@@ -18,9 +18,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::api::{
-    AddPeer, Command, CommandDone, Decision, Explanation, FileView, JobChange, JobId, JobSpec, JobView,
-    ListJobs, Notice, PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind, Status, Submit, Submitted, Verb,
-    Verdict,
+    AddPeer, Command, CommandDone, Decision, Explanation, FileRanges, FileView, JobChange, JobId, JobSpec,
+    JobView, ListJobs, Notice, PeerFlags, PeerRow, PolicyShown, Position, Problem, ProblemKind,
+    RequestRanges, Status, Submit, Submitted, Verb, Verdict,
 };
 use super::socket;
 
@@ -186,6 +186,45 @@ impl Client {
     pub async fn validate(&self, id: JobId, file: u16, valid: bool) -> Result<FileView, ClientError> {
         let path = format!("/v1/jobs/{id}/files/{file}/validation");
         self.write(Method::POST, &path, &Verdict { valid }).await
+    }
+
+    /// What is there of a file, and what is asked for.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn ranges(&self, id: JobId, file: u16) -> Result<FileRanges, ClientError> {
+        self.read(&format!("/v1/jobs/{id}/files/{file}/ranges")).await
+    }
+
+    /// Asks for parts of a file before the rest of it. What is there and asked for then.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// It may or may not have been asked for.
+    pub async fn request(
+        &self,
+        id: JobId,
+        file: u16,
+        wanted: RequestRanges,
+    ) -> Result<FileRanges, ClientError> {
+        self.write(Method::POST, &format!("/v1/jobs/{id}/files/{file}/ranges"), &wanted).await
+    }
+
+    /// Says from where on a file is wanted first. What is there and asked for then.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// It may or may not have been said.
+    pub async fn seek(&self, id: JobId, file: u16, offset: u64) -> Result<FileRanges, ClientError> {
+        let path = format!("/v1/jobs/{id}/files/{file}/position");
+        self.write(Method::POST, &path, &Position { offset }).await
     }
 
     /// What the administrator and the configuration say of jobs.

@@ -5,9 +5,9 @@
 use tokio::sync::broadcast;
 
 use super::api::{
-    CacheChange, CacheState, Caller, Code, Decision, Event, Failure, FileView, JobId, JobSpec, JobView,
-    KeepAs, Kind, PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind, RecordId, RecordRow, RecordVerified,
-    RecordsRemoved, Scope, SeenRow, Status, Totals, Verb,
+    CacheChange, CacheState, Caller, Code, Decision, Event, Failure, FileRanges, FileView, JobId, JobSpec,
+    JobView, KeepAs, Kind, PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind, RecordId, RecordRow,
+    RecordVerified, RecordsRemoved, Scope, SeenRow, Status, Totals, Verb,
 };
 use super::server::Desk;
 use crate::driver::{
@@ -54,6 +54,8 @@ const fn kind(failure: Option<Failure>, code: Code) -> ProblemKind {
     match code {
         Code::NotFound => ProblemKind::NotFound,
         Code::AccessDenied | Code::FileExists => ProblemKind::Denied,
+        // Of a request; files that are added to a job say so by the kind of their failure.
+        Code::TooManyRangesInFile if failure.is_none() => ProblemKind::Denied,
         Code::InvalidArgument
         | Code::StringTooLong
         | Code::InvalidRange
@@ -64,6 +66,7 @@ const fn kind(failure: Option<Failure>, code: Code) -> ProblemKind {
         Code::InvalidState
         | Code::Empty
         | Code::Pending
+        | Code::RandomAccessNotSupported
         | Code::ReadOnlyProperty
         | Code::ReadOnlyPropertyAfterResume => ProblemKind::Conflict,
         _ => match failure {
@@ -177,6 +180,10 @@ impl Desk for NodeDesk {
 
     async fn files(&self, id: JobId) -> Result<Option<Vec<FileView>>, Problem> {
         Ok(self.handle.files(id).await?)
+    }
+
+    async fn ranges(&self, id: JobId, file: u16) -> Result<Option<FileRanges>, Problem> {
+        Ok(self.handle.file_ranges(id, file).await?)
     }
 
     async fn spec(&self, id: JobId) -> Result<Option<JobSpec>, Problem> {

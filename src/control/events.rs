@@ -239,6 +239,13 @@ impl<D: Desk> Raiser<D> {
                     self.events.raise(known.owner, &Notice::FileTransferred { job, file });
                 }
             }
+            Event::FileRanges { job, file, ranges } => {
+                if let Some(known) = self.jobs.get(&job)
+                    && known.flags.file_ranges_transferred
+                {
+                    self.events.raise(known.owner, &Notice::FileRanges { job, file, ranges });
+                }
+            }
             Event::JobRefused { .. } | Event::JobTaken { .. } | Event::CommandRefused { .. } => {}
         }
     }

@@ -269,3 +269,13 @@ async fn sec_1_nobody_hears_of_the_jobs_of_others() {
     }
     stop.cancel();
 }
+
+#[tokio::test]
+async fn rng_16_ranges_are_told_to_who_wants_them() {
+    for (notify, expected) in [(ALL, vec!["file.ranges"]), (NotifyFlags::default(), vec![])] {
+        let mut raiser = with_job(notify, 0);
+        let ranges = vec![crate::control::api::RemoteRange { offset: 3, len: std::num::NonZeroU64::new(4) }];
+        raiser.hear(Event::FileRanges { job: JOB, file: 1, ranges });
+        assert_eq!(names(&raiser), expected, "{notify:?}");
+    }
+}

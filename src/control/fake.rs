@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::ControlSocket;
 use super::api::{
-    CacheChange, CacheState, Caller, Decision, Event, FileView, JobId, JobSpec, JobState, JobView, Kind,
-    PeerFlags, PeerRow, PolicyShown, Priority, Problem, ProblemKind, RecordId, RecordRow, RecordVerified,
-    RecordsRemoved, Status, Totals,
+    CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView, JobId, JobSpec, JobState,
+    JobView, Kind, PeerFlags, PeerRow, PolicyShown, Priority, Problem, ProblemKind, RecordId, RecordRow,
+    RecordVerified, RecordsRemoved, Status, Totals,
 };
 use super::client::Client;
 use super::events::Events;
@@ -103,6 +103,11 @@ impl Desk for Fake {
         let is_over = command == JobCommand::Cancel;
         self.change(id, if is_over { JobState::Cancelled } else { JobState::Suspended });
         Ok(Done::Wholly)
+    }
+
+    async fn ranges(&self, _: JobId, file: u16) -> Result<Option<FileRanges>, Problem> {
+        let ranges = FileRanges { len: Some(9), filled: None, requested: Vec::new(), position: None };
+        Ok((file == 0).then_some(ranges))
     }
 
     async fn policy(&self) -> Result<PolicyShown, Problem> {

@@ -13,6 +13,7 @@ mod fake;
 mod follow;
 mod glob;
 mod openapi;
+mod ranges;
 pub mod server;
 mod socket;
 mod verbs;

@@ -5,7 +5,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{cached, verbs};
+use super::{cached, ranges, verbs};
 
 /// The document.
 #[derive(OpenApi)]
@@ -24,6 +24,9 @@ use super::{cached, verbs};
         verbs::spec,
         verbs::files,
         verbs::validate,
+        ranges::filled,
+        ranges::request,
+        ranges::seek,
         verbs::command,
         verbs::job_events,
         verbs::why,

@@ -18,8 +18,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{
-    CacheChange, CacheState, Caller, Decision, Event, FileView, JobId, JobSpec, JobView, PeerFlags, PeerRow,
-    PolicyShown, Problem, RecordId, RecordRow, RecordVerified, RecordsRemoved, Status,
+    CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView, JobId, JobSpec, JobView,
+    PeerFlags, PeerRow, PolicyShown, Problem, RecordId, RecordRow, RecordVerified, RecordsRemoved, Status,
 };
 use super::events::Events;
 use super::socket::{ControlSocket, UNMAPPED_UID};
@@ -46,6 +46,12 @@ pub trait Desk: Clone + Send + Sync + 'static {
     fn job(&self, id: JobId) -> impl Future<Output = Result<Option<JobView>, Problem>> + Send;
     /// Its files.
     fn files(&self, id: JobId) -> impl Future<Output = Result<Option<Vec<FileView>>, Problem>> + Send;
+    /// What is there of a file and what is asked for, if there is such a file.
+    fn ranges(
+        &self,
+        id: JobId,
+        file: u16,
+    ) -> impl Future<Output = Result<Option<FileRanges>, Problem>> + Send;
     /// What it is made of, secrets included.
     fn spec(&self, id: JobId) -> impl Future<Output = Result<Option<JobSpec>, Problem>> + Send;
     /// A job's decisions.

@@ -22,7 +22,7 @@ use super::api::{
     Submitted, Verdict, explain,
 };
 use super::server::{Desk, Door};
-use super::{cached, events, follow, glob, openapi};
+use super::{cached, events, follow, glob, openapi, ranges};
 use crate::driver::{Done, JobCommand};
 
 /// Bytes of a request's body.
@@ -40,6 +40,8 @@ pub(super) fn router<D: Desk>(door: Arc<Door<D>>) -> Router {
         .route("/v1/jobs/{id}/spec", get(spec::<D>))
         .route("/v1/jobs/{id}/files", get(files::<D>))
         .route("/v1/jobs/{id}/files/{index}/validation", post(validate::<D>))
+        .route("/v1/jobs/{id}/files/{index}/ranges", get(ranges::filled::<D>).post(ranges::request::<D>))
+        .route("/v1/jobs/{id}/files/{index}/position", post(ranges::seek::<D>))
         .route("/v1/jobs/{id}/command", post(command::<D>))
         .route("/v1/jobs/{id}/events", get(job_events::<D>))
         .route("/v1/jobs/{id}/why", get(why::<D>))
@@ -77,7 +79,7 @@ impl From<Problem> for Refusal {
     }
 }
 
-fn refusal(kind: ProblemKind, text: impl Into<String>) -> Refusal {
+pub(super) fn refusal(kind: ProblemKind, text: impl Into<String>) -> Refusal {
     Refusal(Problem::new(kind, text))
 }
 
@@ -119,6 +121,13 @@ fn parse_id(text: &str) -> Result<JobId, Refusal> {
     text.parse().map_err(|error| refusal(ProblemKind::Usage, format!("{text:?}: {error}")))
 }
 
+/// The place of a file in its job.
+pub(super) fn parse_place(text: &str) -> Result<u16, Refusal> {
+    text.parse().map_err(|_| {
+        refusal(ProblemKind::Usage, format!("{text:?} is no place of a file: they are counted from 0"))
+    })
+}
+
 fn no_such_job(id: JobId) -> Refusal {
     let text = format!("there is no job {id}: `nearbits job list` shows all");
     Refusal(Problem::new(ProblemKind::NotFound, text).with_code(Code::NotFound))
@@ -134,7 +143,7 @@ pub(super) fn administrators_only(by: Caller) -> Result<(), Refusal> {
 }
 
 /// A job that the caller may see (SEC-1, JOB-9).
-async fn visible<D: Desk>(door: &Door<D>, id: &str, by: Caller) -> Result<JobView, Refusal> {
+pub(super) async fn visible<D: Desk>(door: &Door<D>, id: &str, by: Caller) -> Result<JobView, Refusal> {
     let id = parse_id(id)?;
     let view = door.desk.job(id).await?.ok_or_else(|| no_such_job(id))?;
     if by.may_manage(view.owner) {
@@ -336,9 +345,7 @@ pub(super) async fn validate<D: Desk>(
     body: Body,
 ) -> Answer<FileView> {
     let Verdict { valid } = read(body, BODY_LEN_MAX).await?;
-    let file: u16 = index.parse().map_err(|_| {
-        refusal(ProblemKind::Usage, format!("{index:?} is no place of a file: they are counted from 0"))
-    })?;
+    let file = parse_place(&index)?;
     let JobView { id, owner, .. } = visible(&door, &id, by).await?;
     door.desk.command(id, JobCommand::Validate { file, valid }, by).await?;
     let files = door.desk.files(id).await?.unwrap_or_default();

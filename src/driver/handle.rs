@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::{Keeper, Request};
 use crate::disk::RealFiles;
 use crate::disk::paths;
-use crate::engine::event::{Event, Failure, FileView, JobView};
+use crate::engine::event::{Event, Failure, FileRanges, FileView, JobView};
 use crate::engine::explain::Decision;
 use crate::engine::io::JobCommand;
 use crate::engine::{Engine, PeerView, Totals};
@@ -223,6 +223,17 @@ impl Handle {
             views.iter_mut().for_each(|view| place(job, view));
             views
         }))
+    }
+
+    /// What is there of a file and what is asked for, or `None` if there is no such job or file.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn file_ranges(&self, job: JobId, file: u16) -> Result<Option<FileRanges>, Gone> {
+        self.read(move |engine| engine.file_ranges(job, file)).await
     }
 
     /// What a job is made of, or `None` if there is no such job.

@@ -369,6 +369,9 @@ impl Driver {
                 self.completed(*job, &Ok(done));
             }
             Event::FileTransferred { job, file } => tracing::debug!(%job, file = file.index, "file is whole"),
+            Event::FileRanges { job, file, ranges } => {
+                tracing::trace!(%job, file, count = ranges.len(), "ranges are there");
+            }
             Event::JobChanged(view) => {
                 self.spans.told(view);
                 tracing::debug!(job = %view.id, state = ?view.state, stored = view.stored, reason = view.reason);

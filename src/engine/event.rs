@@ -174,6 +174,21 @@ pub struct FileView {
     pub headers: Vec<(String, String)>,
 }
 
+/// What is there of a file and what is asked for, in bytes of the local file (RNG-10..12).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct FileRanges {
+    /// Its length, once known.
+    pub len: Option<u64>,
+    /// What may be read under the temporary name: merged, by offset, each byte certain or proved. `null` if that is not
+    /// known before the job goes on: after a restart, of a job that is not in on-demand mode.
+    pub filled: Option<Vec<RemoteRange>>,
+    /// What was asked for, in the order in which it was.
+    pub requested: Vec<RemoteRange>,
+    /// From where on what is missing comes first.
+    pub position: Option<u64>,
+}
+
 /// Why a job stands in an error state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -214,6 +229,16 @@ pub enum Event {
         job: JobId,
         /// The file.
         file: Box<FileView>,
+    },
+    /// Bytes of a file are there that were not before; of a job that wants them told (RNG-16). Merged and in order, at most
+    /// ten times a second and job, and once more before the file is called whole.
+    FileRanges {
+        /// Which job.
+        job: JobId,
+        /// The file's place in it.
+        file: u16,
+        /// What has come since the event before.
+        ranges: Vec<RemoteRange>,
     },
     /// A completion or a cancellation was carried out: every whole file has its final name, or all are removed.
     JobTaken {

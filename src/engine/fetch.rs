@@ -113,7 +113,7 @@ impl JobFile {
             self.want_lists(core);
         }
         self.drop_hint_without_ranges(core);
-        if self.waiting.is_some() || !self.settle(core) {
+        if self.waiting.is_some() || !self.settle(core) || !self.can_pick(core) {
             return;
         }
         self.plan(core);
@@ -402,6 +402,9 @@ impl JobFile {
                 self.stop_all(core);
             }
             return;
+        }
+        if self.rest(core) {
+            return self.wake_at(now.after(Duration::from_millis(100)));
         }
         if self.leases.values().any(|lease| !lease.stopped) {
             self.trigger(Trigger::Connected);

@@ -19,6 +19,7 @@ use super::io::{Effect, EffectId, FilePhase, LeaseId, LocalFault, PartFound, Sea
 use super::lease::{Giver, OpenLease, PeerSource, Share};
 use super::look::Looks;
 use super::mutant::Mutant;
+use super::ondemand::Asked;
 use super::pace::{Breaker, Speed};
 use super::pieces::Pieces;
 use super::recall::Recall;
@@ -98,6 +99,7 @@ pub(super) struct JobFile {
     pub(super) origin: OriginSide,
     pub(super) claims: Claims,
     pub(super) recall: Recall,
+    pub(super) asked: Asked,
     pub(super) swarm: Option<Swarm>,
     pub(super) pieces: Pieces,
     pub(super) len: Option<u64>,
@@ -151,6 +153,7 @@ impl JobFile {
             id,
             claims: Claims::new(&wish.digests),
             recall: Recall::default(),
+            asked: Asked::of(kept),
             swarm: None,
             mirror: 0,
             state: JobState::Queued,
@@ -216,7 +219,8 @@ impl JobFile {
         };
         if self.stage != Stage::New && self.stage != Stage::Opening {
             row.len = self.len.or(row.len);
-            if self.changed && !matches!(self.stage, Stage::Dropping | Stage::Over) {
+            let is_let_go = self.stage == Stage::Over && self.aim == Aim::Park;
+            if self.changed && (is_let_go || !matches!(self.stage, Stage::Dropping | Stage::Over)) {
                 row.stored = self.stored_bytes();
             }
             (row.bytes, row.restarts, row.private) = (self.bytes, self.restarts, self.private);
@@ -431,6 +435,7 @@ impl JobFile {
                 }
                 self.pinned = found.version;
                 self.note_found();
+                self.know_filled();
                 self.changed = true;
             }
             Err(fault) => self.local_trouble(fault, core),

@@ -3,6 +3,7 @@
 //! Every effect that is answered carries an id, and every id gets exactly one answer. Late answers are harmless.
 //! Bytes never pass here: the brain sees ranges, ids, values of 32 bytes, and reports.
 
+mod command;
 mod fault;
 mod probe;
 
@@ -18,10 +19,11 @@ use peer_proto::verify::HashList;
 use peer_proto::version::Version;
 use peer_proto::wire::{Frame, ListPart};
 
+pub use self::command::JobCommand;
 pub use self::fault::{LeaseFault, LocalFault, LocalFaultKind, OriginFault, SealFault, Severity};
 pub use self::probe::Probe;
 pub use super::stored::{FilePhase, StoredFile, StoredJob, Times, Validation};
-use crate::job::{Caller, Effective, FileId, JobChange, JobId, JobSpec, PeerFlags, Rates, Remote, Wish};
+use crate::job::{Caller, Effective, FileId, JobId, JobSpec, PeerFlags, Rates, Remote, Wish};
 use crate::record::{RecordId, RecordSummary, Scope};
 
 /// Now, as a value: only `clock.rs` reads clocks.
@@ -354,32 +356,6 @@ pub enum ServeOutcome {
     NotHeld,
     /// The peer went, read too slowly, or cancelled.
     PeerGone,
-}
-
-/// What a user may do to a job.
-#[derive(Clone, PartialEq, Debug)]
-pub enum JobCommand {
-    /// Stop for now; the part stays.
-    Suspend,
-    /// Go on.
-    Resume,
-    /// Deliver what is whole, give up the rest (JOB-12, 13).
-    Complete,
-    /// Give up and remove every part.
-    Cancel,
-    /// Change properties, or add files; all or nothing.
-    Change(Box<JobChange>),
-    /// Make the job the administrator's who asks for it (SEC-6).
-    Take,
-    /// Show it no more; for a job that is over.
-    Forget,
-    /// Say whether a file is what it should be (VAL-2..5).
-    Validate {
-        /// Its place in the job.
-        file: u16,
-        /// What the application found.
-        valid: bool,
-    },
 }
 
 /// A sealed file: exact and durable, not yet under its final name.

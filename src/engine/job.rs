@@ -5,6 +5,7 @@
 
 mod clocks;
 mod command;
+mod ondemand;
 mod take;
 mod turn;
 mod view;
@@ -68,6 +69,8 @@ pub(super) struct Job {
     note: String,
     embedded: bool,
     has_run: bool,
+    /// Whether it stands still because all that was asked for is there.
+    ranges_done: bool,
     error: Option<JobError>,
     error_count: u32,
     times: Times,
@@ -113,6 +116,7 @@ impl Job {
             note: String::new(),
             embedded: core.config.embedded,
             has_run: starts,
+            ranges_done: false,
             error: None,
             error_count: 0,
             times: Times {
@@ -147,6 +151,10 @@ impl Job {
         job.rows.resize(job.spec.files.len(), StoredFile::default());
         (job.has_run, job.error, job.error_count) = (stored.has_run, stored.error, stored.error_count);
         job.times = stored.times;
+        job.ranges_done = stored.ranges_done;
+        if job.ranges_done {
+            job.note = ondemand::RESTS.into();
+        }
         job.clocks = Clocks::kept(stored.idle_s, stored.worked_s, stored.unused_s, core.time());
         match job.state {
             JobState::Acknowledged => job.stage = Stage::Over,
@@ -176,6 +184,7 @@ impl Job {
             state: if self.stage == Stage::Recording { JobState::Acknowledged } else { self.state },
             embedded: self.embedded,
             has_run: self.has_run,
+            ranges_done: self.ranges_done,
             error: self.error.clone(),
             error_count: self.error_count,
             times: self.times,
@@ -189,7 +198,8 @@ impl Job {
     /// A file's row as it is kept: with as many of its decisions as leave the job small enough to be written.
     fn kept_row(&self, row: &StoredFile) -> StoredFile {
         let most = DECISIONS_KEPT / self.rows.len().max(1);
-        StoredFile { decisions: row.decisions.last(most), memory: Memory::default(), ..row.clone() }
+        let (decisions, filled) = (row.decisions.last(most), self.kept_ranges(row));
+        StoredFile { decisions, filled, memory: Memory::default(), ..row.clone() }
     }
 
     /// Makes a new job durable.
@@ -248,7 +258,7 @@ impl Job {
     /// Whether there is something to do for a file while the job has its turn.
     fn is_due(&self, row: &StoredFile) -> bool {
         match row.phase {
-            FilePhase::Waiting => true,
+            FilePhase::Waiting => !row.memory.rests,
             FilePhase::Whole => self.spec.auto_complete,
             FilePhase::Failed | FilePhase::Delivered => false,
         }
@@ -338,14 +348,17 @@ impl Job {
             self.unsaved |= std::mem::take(&mut file.unsaved);
             if file.stage == FileStage::Over && file.state != JobState::Acknowledged {
                 over.push(file.id);
+                (row.filled, row.memory.rests) = (file.filled().or(row.filled.take()), file.asked.rests);
                 if file.aim == Aim::Removal {
                     self.taking.cleared.insert(file.id.index);
                     self.taking.left_over = self.taking.left_over.take().or_else(|| file.left_over.take());
-                    let (origin_only, validation) = (row.origin_only, row.validation);
-                    *row = StoredFile { origin_only, validation, ..StoredFile::default() };
+                    let validation = row.validation;
+                    *row = StoredFile { validation, ..row.emptied(row.origin_only) };
                 }
             }
         }
+        let told = whole.iter().copied().chain(over.iter().map(|id| id.index)).collect();
+        self.tell_ranges(Some(&told), files, core);
         for mut file in whole.into_iter().filter_map(|index| self.file_view(index)) {
             // Events go to whoever may manage the job; the header block is its owner's alone.
             file.headers = Vec::new();
@@ -412,12 +425,12 @@ impl Job {
     }
 
     /// The state that follows from those of its files.
-    fn follow_files(&mut self, files: &Files, core: &mut Core) {
+    fn follow_files(&mut self, files: &mut Files, core: &mut Core) {
         if self.turn == Turn::None || self.rows.is_empty() {
             return;
         }
         if !self.rows.iter().any(|row| self.is_due(row)) {
-            return self.all_done(core);
+            return self.all_done(files, core);
         }
         let states = || self.live(files).map(|file| file.state);
         let is = |wanted: JobState| states().any(|state| state == wanted);
@@ -450,8 +463,8 @@ impl Job {
         }
     }
 
-    /// Every file is whole, delivered or failed.
-    fn all_done(&mut self, core: &mut Core) {
+    /// Every file is whole, delivered or failed, or all of it is there that was asked for.
+    fn all_done(&mut self, files: &mut Files, core: &mut Core) {
         let failed = self.places(|row| row.phase == FilePhase::Failed);
         if let Some(place) = failed.first() {
             if self.state != JobState::Error {
@@ -461,6 +474,9 @@ impl Job {
             }
             self.cause(Cause::Failed, core);
             return;
+        }
+        if self.rows.iter().any(|row| row.memory.rests) {
+            return self.rest(files, core);
         }
         self.cause(Cause::AllDone, core);
         if self.spec.auto_complete {

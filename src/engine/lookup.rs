@@ -377,22 +377,24 @@ impl JobFile {
     /// Whether a peer may still help, though nothing is leased right now.
     pub(super) fn has_hope(&self, core: &Core) -> bool {
         let now = core.time();
-        let gaps = self.gaps();
+        let gaps = self.next_gaps();
         // Before the length is proved, only the last piece is of any use.
         let proof = self.claims.candidate.as_ref().and_then(|list| Self::last_piece(list));
         let lists_coming =
             self.claims.fetching.values().any(|fetching| now.since(fetching.since) < LIST_WAIT * 3);
+        let may_take = self.may_take_from_peers() || proof.is_some();
         lists_coming
-            || self.sources.values().any(|source| {
-                let failing = source.breaker.failures() > 3;
-                let fresh = now.since(source.since) < LOOK_FOR;
-                let list = self.claims.accept(source.content).is_some() || self.is_swarm(source.content);
-                let useful = proof.map_or_else(
-                    || self.geometry.is_none() || source.have.intersects(&gaps),
-                    |last| source.have.contains(last),
-                );
-                !failing && (list || fresh) && useful
-            })
+            || may_take
+                && self.sources.values().any(|source| {
+                    let failing = source.breaker.failures() > 3;
+                    let fresh = now.since(source.since) < LOOK_FOR;
+                    let list = self.claims.accept(source.content).is_some() || self.is_swarm(source.content);
+                    let useful = proof.map_or_else(
+                        || self.geometry.is_none() || source.have.intersects(&gaps),
+                        |last| source.have.contains(last),
+                    );
+                    !failing && (list || fresh) && useful
+                })
     }
 
     /// Permission changed: leases end, the job is planned anew at the same offset (PEER-9).

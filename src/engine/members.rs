@@ -61,6 +61,9 @@ impl JobFile {
         scene: &mut Scene,
         core: &mut Core,
     ) {
+        if !self.may_take_from_peers() {
+            return;
+        }
         let mut usable = self.usable_members(scene, core);
         if let Some(among) = among {
             usable.retain(|peer| among.contains(peer));

@@ -27,6 +27,7 @@ mod look;
 pub mod lookup;
 mod members;
 pub(crate) mod mutant;
+mod ondemand;
 pub mod pace;
 pub mod peers;
 pub mod piece_set;
@@ -63,7 +64,7 @@ pub use group::GroupConfig;
 pub use peers::PeerView;
 
 use self::core::{Asker, Core};
-use event::{FileView, JobView};
+use event::{FileRanges, FileView, JobView};
 use explain::Decision;
 use file::{JobFile, Stage};
 use io::{EffectId, Input, Now, Output, StoredJob};
@@ -207,6 +208,12 @@ impl Engine {
     #[must_use]
     pub fn file_views(&self, job: JobId) -> Option<Vec<FileView>> {
         self.jobs.get(&job).map(Job::file_views)
+    }
+
+    /// What is there of a file and what is asked for; `None` if there is no such job or file.
+    #[must_use]
+    pub fn file_ranges(&self, job: JobId, file: u16) -> Option<FileRanges> {
+        self.jobs.get(&job)?.ranges(file, &self.files)
     }
 
     /// Why every range of a job's files came from where it came, file by file.

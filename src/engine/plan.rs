@@ -17,7 +17,7 @@ use super::lease::{Giver, OpenLease, Purpose};
 use super::mutant::Mutant;
 use super::pace::{LaneChange, bytes_in};
 use super::piece_set::PieceSet;
-use super::planner::{OUTSTANDING, cut, lease_pieces, leases_max, longest_run, orphans, pick, pieces_in};
+use super::planner::{OUTSTANDING, cut, lease_pieces, leases_max, orphans, pick, pieces_in};
 use super::scene::Scene;
 use super::swarm::{MEMBER_SILENCE, TRICKLES_FROM};
 use super::why::Chosen;
@@ -52,7 +52,10 @@ impl JobFile {
             self.plan_origin(&geometry, &mut scene, core);
             return;
         }
-        self.plan_checks(core);
+        if self.may_take_from_peers() {
+            self.plan_checks(core);
+        }
+        self.yield_to_asked(&geometry, core);
         let mut scene = self.scene(core);
         self.looks.crowd = scene.crowd;
         self.plan_peers(&geometry, &mut scene, core);
@@ -62,7 +65,7 @@ impl JobFile {
             return;
         }
         if self.yield_to_peers(&geometry, &scene, core) {
-            scene.gaps = self.gaps();
+            scene.gaps = self.next_gaps();
             self.plan_peers(&geometry, &mut scene, core);
         }
         self.plan_origin(&geometry, &mut scene, core);
@@ -148,7 +151,7 @@ impl JobFile {
         }
         let Some(last) = Self::last_piece(&list) else { return false };
         let why = "the last piece proves the length";
-        for id in self.scene(core).usable {
+        for id in self.holders(core) {
             let has = self.sources.get(&id).is_some_and(|source| source.have.contains(last));
             if has && self.lease_from_peer(id, last..last + 1, Purpose::Length, why, core) {
                 return true;
@@ -222,7 +225,10 @@ impl JobFile {
     }
 
     pub(super) fn plan_peers(&mut self, geometry: &Geometry, scene: &mut Scene, core: &mut Core) {
-        let scattered = self.is_scattered(&scene.usable, core);
+        if !self.may_take_from_peers() {
+            return;
+        }
+        let scattered = self.is_scattered(&scene.usable, core) && !self.has_wishes();
         let usable = std::mem::take(&mut scene.usable);
         loop {
             let mut opened = false;
@@ -401,7 +407,7 @@ impl JobFile {
         self.look_at_lanes(beside, geometry, core);
         let lanes = usize::try_from(self.origin.lanes.count()).unwrap_or(1);
         while self.leases.values().filter(|lease| is_at_origin(lease)).count() < lanes {
-            let pieces = match longest_run(&targets) {
+            let pieces = match self.next_run(&targets) {
                 Some(pieces) => pieces,
                 None if beside => match self.split_origin_lease(geometry, core) {
                     Some(pieces) => pieces,

@@ -31,7 +31,7 @@ pub(super) struct Load {
 /// The state of things when a plan is made. Whoever opens leases keeps it true.
 #[derive(Debug)]
 pub(super) struct Scene {
-    /// Pieces nobody works on and that are not held.
+    /// Pieces nobody works on and that are not held; where some come first, those.
     pub(super) gaps: PieceSet,
     /// Peers that may be asked for bytes now, the fastest first.
     pub(super) usable: Vec<PeerId>,
@@ -70,8 +70,16 @@ impl JobFile {
     /// A look around.
     pub(super) fn scene(&self, core: &Core) -> Scene {
         let mut scene = self.scene_among(self.sources.iter(), |_| true, core);
+        if !self.may_take_from_peers() {
+            scene.usable.clear();
+        }
         scene.crowd = u32::try_from(scene.usable.len()).unwrap_or(u32::MAX);
         scene
+    }
+
+    /// Peers that could be asked to prove the length.
+    pub(super) fn holders(&self, core: &Core) -> Vec<PeerId> {
+        self.scene_among(self.sources.iter(), |_| true, core).usable
     }
 
     /// A look at a few peers.
@@ -108,7 +116,7 @@ impl JobFile {
         let mut usable: Vec<(u64, PeerId)> = usable.map(|(id, source)| (source.speed.usual(), *id)).collect();
         usable.sort_unstable_by_key(|(rate, id)| (std::cmp::Reverse(*rate), *id));
         let usable = usable.into_iter().map(|(_, id)| id).collect();
-        Scene { gaps: self.gaps(), usable, crowd: self.looks.crowd, loads }
+        Scene { gaps: self.next_gaps(), usable, crowd: self.looks.crowd, loads }
     }
 
     /// Sources whose list is on its way: the origin need not replace them yet.
@@ -122,7 +130,7 @@ impl JobFile {
 
     /// Whether there are holders the origin need not replace: usable ones, and those whose list is on its way.
     pub(super) fn is_held(&self, scene: &Scene, core: &Core) -> bool {
-        !scene.usable.is_empty() || self.coming(core).next().is_some()
+        self.may_take_from_peers() && (!scene.usable.is_empty() || self.coming(core).next().is_some())
     }
 
     /// What these holders hold.

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::event::{BytesBySource, Failure};
 use super::io::Probe;
 use super::why::Decisions;
-use crate::job::{Code, Context, JobError, JobId, JobSpec, JobState};
+use crate::job::{Code, Context, JobError, JobId, JobSpec, JobState, RemoteRange};
 
 /// A job as it is kept across restarts.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -48,6 +48,9 @@ pub struct StoredJob {
     /// Seconds this node has run since anything happened to it (JOB-34).
     #[serde(default)]
     pub unused_s: u64,
+    /// Whether it is suspended because all that was asked for is there (JOB-T31): the next request lets it go on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ranges_done: bool,
     /// What is known of its files, in their order.
     #[serde(default)]
     pub files: Vec<StoredFile>,
@@ -144,11 +147,29 @@ pub struct StoredFile {
     pub sha256: Option<String>,
     /// What the application says of it.
     pub validation: Validation,
+    /// Bytes that somebody asked for, in the order of the requests (RNG-10).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub requested: Vec<RemoteRange>,
+    /// From where on what is missing comes first (RNG-11).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<u64>,
+    /// What was there of it when it was let go of last, if there were few ranges (RNG-12).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filled: Option<Vec<RemoteRange>>,
     /// Decision records, oldest first (`job why`).
     pub decisions: Decisions,
     /// What is remembered as long as the node runs.
     #[serde(skip)]
     pub memory: Memory,
+}
+
+impl StoredFile {
+    /// The file without a byte: what was asked for of it stays.
+    #[must_use]
+    pub(super) fn emptied(&self, origin_only: bool) -> Self {
+        let (requested, position) = (self.requested.clone(), self.position);
+        Self { origin_only, requested, position, ..Self::default() }
+    }
 }
 
 /// What is remembered of a file while its job waits for its turn; a restart forgets it.
@@ -158,6 +179,8 @@ pub struct Memory {
     pub probe: Option<Probe>,
     /// When it was put on its way first: decisions count from there.
     pub began: Option<Instant>,
+    /// Whether all that was asked for of it is there: it is not put on its way before more is.
+    pub rests: bool,
     /// Not to be put on its way before this: it waits for a retry, and others of its job had better luck.
     pub not_before: Option<Instant>,
 }

@@ -111,6 +111,10 @@ impl JobFile {
     /// about to turn up, and each begins elsewhere.
     pub(super) fn fetches_together(&self, core: &Core) -> bool {
         let alone_for = self.fetching_since.map_or(Duration::ZERO, |since| core.time().since(since));
+        if self.wish.on_demand || (self.has_wishes() && !self.next_gaps_are_all()) {
+            // What was asked for does not wait for its turn among the others.
+            return false;
+        }
         let expects = core.config.expects_peers && alone_for < ALONE_AFTER && self.sources.is_empty();
         let is_small = self.len.is_some_and(|len| len <= SMALL_FILE);
         self.swarm.as_ref().is_some_and(|swarm| swarm.home.has_company() || expects)
@@ -136,7 +140,11 @@ impl JobFile {
         }
         let now = core.time();
         let able = self.origin.reach == Reach::Up && self.origin.breaker.failures() < 3;
-        let fetches = able && self.origin.gives_ranges() && self.is_joinable() && self.may_serve(core);
+        let fetches = able
+            && !self.wish.on_demand
+            && self.origin.gives_ranges()
+            && self.is_joinable()
+            && self.may_serve(core);
         if self.swarm.is_none() {
             let Some(digest) = self.questions().into_iter().next() else { return };
             self.swarm = Some(Swarm {

@@ -7,6 +7,7 @@ mod flow;
 mod groups;
 mod jobs;
 mod models;
+mod ondemand;
 mod recall;
 mod rivals;
 mod serving;

@@ -33,6 +33,8 @@ pub struct Wish {
     pub existing: Existing,
     /// Seconds between tries once quick ones have failed (LIM-1).
     pub retry_delay_s: u64,
+    /// Whether only what somebody asks for is fetched (FILE-28).
+    pub on_demand: bool,
 }
 
 impl Wish {
@@ -57,6 +59,7 @@ impl Wish {
             limit: rates.into_iter().flatten().min(),
             existing: spec.existing,
             retry_delay_s: spec.retry_delay_s,
+            on_demand: spec.on_demand,
         }
     }
 

@@ -71,7 +71,10 @@ impl Api {
                 "minimum" if value.as_f64() < rule.as_f64() && value.is_number() => {
                     return wrong("too small");
                 }
-                "type" | "enum" | "minimum" => {}
+                "minItems" if value.as_array().map(|items| items.len() as u64) < rule.as_u64() => {
+                    return wrong("too few");
+                }
+                "type" | "enum" | "minimum" | "minItems" => {}
                 "oneOf" => {
                     let ways = rule.as_array().expect("schemas");
                     let faults: Vec<_> =
@@ -138,6 +141,7 @@ impl Api {
                 let value = |name: &String| self.sample(&schema["properties"][name]);
                 Value::Object(names.map(|name| (name.clone(), value(&name))).collect::<Map<_, _>>())
             }
+            "array" if schema.get("minItems").is_some() => json!([self.sample(&schema["items"])]),
             "array" => json!([]),
             "string" => json!("text"),
             "boolean" => json!(true),

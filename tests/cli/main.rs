@@ -10,6 +10,7 @@ mod cached;
 mod control;
 mod demo;
 mod destinations;
+mod file_ranges;
 mod get;
 mod job_add;
 mod job_look;

@@ -5,6 +5,7 @@
 use std::num::NonZeroU64;
 
 use nearbits::job::{Code, Context, JobSpec, JobState, RemoteRange};
+use nearbits::node::JobCommand;
 
 use super::lab::{LabNode, wish};
 use super::origin_script::{Asked, Payload, Reply, Scripted, Site};
@@ -93,5 +94,82 @@ async fn rng_6_what_a_merged_answer_has_of_the_part_that_was_asked_for_is_taken(
     let payload = site().payload;
     let wanted = [payload.bytes(5_000..5_010), payload.bytes(500..1_500)].concat();
     assert!(std::fs::read(node.path("parts")).unwrap() == wanted);
+    node.shut_down().await;
+}
+
+/// What the origin was asked for, heads left out.
+fn asked(origin: &Scripted) -> Vec<(u64, Option<u64>)> {
+    let gets = origin.requests().into_iter().filter(|asked| !asked.is_head());
+    gets.map(|asked| asked.range().unwrap_or((0, None))).collect()
+}
+
+fn requested(ranges: &[(u64, u64)]) -> JobCommand {
+    let range = |(offset, len): &(u64, u64)| RemoteRange { offset: *offset, len: NonZeroU64::new(*len) };
+    JobCommand::RequestRanges { file: 0, ranges: ranges.iter().map(range).collect() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rng_10_and_file_7_what_was_asked_for_is_read_under_the_temporary_name() {
+    let payload = Payload::new(62, 4 << 20);
+    let origin = Scripted::serve(Site::new(payload)).await;
+    let node = LabNode::start(&[]).await;
+    let spec = wish(origin.url("/payload.bin"), node.path("film"), Vec::new());
+    let job = node.submit(JobSpec { on_demand: true, ..spec }).await;
+    assert_eq!(node.settled(job).await.state, JobState::Suspended);
+    assert_eq!(asked(&origin), [], "nothing is wanted yet");
+    node.handle.command(job, requested(&[(3 << 20, 100_000), (1 << 20, 1), (3 << 20, 5)])).await.unwrap();
+    let view = node.settled(job).await;
+    assert_eq!(view.state, JobState::Suspended, "{}", view.reason);
+    let piece = 65_536;
+    assert_eq!(asked(&origin), [(48 * piece, Some(50 * piece)), (16 * piece, Some(17 * piece))]);
+    let filled = node.handle.file_ranges(job, 0).await.unwrap().unwrap().filled.unwrap();
+    let part = node.handle.files(job).await.unwrap().unwrap().remove(0).temp_path;
+    let there = std::fs::read(&part).unwrap();
+    for range in &filled {
+        let (start, end) = (range.offset, range.offset + range.len.unwrap().get());
+        let at = |offset: u64| usize::try_from(offset).unwrap();
+        assert!(there[at(start)..at(end)] == payload.bytes(start..end), "{range:?}");
+    }
+    assert_eq!(filled.iter().map(|range| range.offset).collect::<Vec<_>>(), [16 * piece, 48 * piece]);
+    // The rest, and nothing of what is there.
+    node.handle.command(job, requested(&[(0, 0)])).await.unwrap();
+    let view = node.delivered(job).await;
+    assert_eq!((view.bytes.origin, view.bytes.discarded), (payload.len, 0));
+    assert!(std::fs::read(node.path("film")).unwrap() == payload.all());
+    let mut all = asked(&origin);
+    all.sort_unstable();
+    let gapless = all.windows(2).all(|pair| pair[0].1.is_some_and(|end| end <= pair[1].0));
+    assert!(gapless, "no byte twice: {all:?}");
+    node.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rng_15_and_rng_11_an_ordinary_job_fetches_first_what_somebody_waits_for() {
+    let payload = Payload::new(63, 8 << 20);
+    let origin = Scripted::serve(Site::new(payload)).await;
+    origin.throttle(2_000_000);
+    let node = LabNode::start(&[]).await;
+    let job = node.submit(wish(origin.url("/payload.bin"), node.path("film"), Vec::new())).await;
+    node.stored(job, 500_000).await;
+    node.handle.command(job, requested(&[(7 << 20, 65_536)])).await.unwrap();
+    node.until(|| asked(&origin).contains(&(7 << 20, Some((7 << 20) + 65_536))), "it is asked for").await;
+    node.handle.command(job, JobCommand::SetPosition { file: 0, offset: 5 << 20 }).await.unwrap();
+    node.until(|| asked(&origin).iter().any(|(start, _)| *start == 5 << 20), "from there on").await;
+    origin.throttle(1 << 30);
+    node.delivered(job).await;
+    assert!(std::fs::read(node.path("film")).unwrap() == payload.all());
+    let requests = asked(&origin);
+    assert_eq!(requests[1].0, 7 << 20, "{requests:?}");
+    node.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rng_13_without_ranges_nothing_comes_on_demand() {
+    let origin = Scripted::serve(Site { accept_ranges: Some("none".into()), ..site() }).await;
+    let node = LabNode::start(&[]).await;
+    let spec = wish(origin.url("/payload.bin"), node.path("parts"), Vec::new());
+    let spec = JobSpec { on_demand: true, ..spec };
+    let words = refused(&node, spec, &origin, Code::RandomAccessNotSupported).await;
+    assert!(words.contains("on demand"), "{words}");
     node.shut_down().await;
 }

@@ -54,6 +54,46 @@ pub(in crate::cli) enum FileCommand {
     /// Say whether a whole file is what it should be. A wrong one is removed: if peers gave any of it, it is fetched
     /// again from the origin, else the job is in error.
     Validate(ValidateArgs),
+    /// Fetch parts of a file before the rest of it, or at all if the job is in on-demand mode.
+    ///
+    /// A job that is suspended because everything was there that had been asked for goes on. No byte is fetched twice; the
+    /// unit is a piece, 64 KiB of a file up to 1 GiB. What is there can be read under the temporary name.
+    Request(RequestArgs),
+    /// Fetch what is missing of a file from one byte on first, as after a jump in a film.
+    Position(PositionArgs),
+    /// List the parts of a file that can be read already.
+    Ranges(OneFile),
+}
+
+/// A file of a job.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct OneFile {
+    /// The job: its name, or the first digits of its id.
+    #[arg(value_name = "JOB")]
+    pub(in crate::cli) job: String,
+    /// The place of the file in it, from 0.
+    #[arg(value_name = "INDEX")]
+    pub(in crate::cli) index: u16,
+    #[command(flatten)]
+    pub(in crate::cli) ask: AskArgs,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct RequestArgs {
+    #[command(flatten)]
+    pub(in crate::cli) place: OneFile,
+    /// Which bytes of the file: offset:length with a comma between, such as 0:4096,1048576:eof.
+    #[arg(long, value_name = "OFF:LEN,…", value_parser = parse_ranges, required = true)]
+    pub(in crate::cli) ranges: Ranges,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct PositionArgs {
+    #[command(flatten)]
+    pub(in crate::cli) place: OneFile,
+    /// The byte of the file.
+    #[arg(value_name = "OFFSET")]
+    pub(in crate::cli) offset: u64,
 }
 
 #[derive(Args, Debug)]
@@ -216,6 +256,10 @@ pub(in crate::cli) struct SettingArgs {
     /// What a redirect does: follow it, follow and report the new URL, or fail [default: follow].
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(in crate::cli) redirect: Option<RedirectArg>,
+    /// Fetch only what `nearbits file request` asks for; needs an origin that gives ranges.
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
+        value_parser = clap::builder::BoolishValueParser::new(), hide_possible_values = true)]
+    pub(in crate::cli) on_demand: Option<bool>,
     /// Of which events listeners are told: transferred, error, changed, file, ranges with commas, or none; or BITS'
     /// number [default: transferred,error].
     #[arg(long, value_name = "EVENTS", value_parser = parse_notify)]

@@ -13,7 +13,7 @@ use crate::job::{
 };
 
 /// Why a command is not carried out.
-struct Refused(Code, String);
+pub(super) struct Refused(pub(super) Code, pub(super) String);
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
@@ -104,6 +104,8 @@ impl Job {
                 Err(Refused(Code::InvalidState, words.to_owned()))
             }
             JobCommand::Validate { file, valid } => self.validate(file, valid, files, core),
+            JobCommand::RequestRanges { file, ranges } => self.request_ranges(file, &ranges, by, files, core),
+            JobCommand::SetPosition { file, offset } => self.set_position(file, offset, files, core),
         }
     }
 
@@ -117,7 +119,7 @@ impl Job {
 
     fn suspend(&mut self, files: &mut Files, core: &mut Core) -> Result<(), Refused> {
         self.request(Cause::Suspend, core)?;
-        self.note = String::new();
+        (self.note, self.ranges_done) = (String::new(), false);
         self.turn = super::Turn::None;
         self.park_all(files, core);
         Ok(())
@@ -128,7 +130,7 @@ impl Job {
         let is_whole = self.is_whole() && !self.spec.auto_complete;
         self.request(Cause::Resume { has_files: !self.rows.is_empty(), is_whole }, core)?;
         self.clocks.resumed();
-        self.note = String::new();
+        (self.note, self.ranges_done) = (String::new(), false);
         self.has_run = true;
         self.rows.iter_mut().for_each(|row| row.memory.not_before = None);
         for row in self.rows.iter_mut().filter(|row| row.phase == FilePhase::Failed) {
@@ -177,6 +179,9 @@ impl Job {
         core.requeue = true;
         if before.rates != self.spec.rates {
             core.effect(Effect::SetRates { job: Some(self.id), rates: self.spec.rates });
+        }
+        if before.on_demand != self.spec.on_demand {
+            self.wake_resting();
         }
         if before.flags != self.spec.flags {
             self.cause(Cause::FlagsToggled, core);
@@ -256,8 +261,7 @@ impl Job {
             return Ok(());
         }
         let from_peer = row.bytes.peers > 0;
-        *row =
-            StoredFile { validation: Validation::Invalid, origin_only: from_peer, ..StoredFile::default() };
+        *row = StoredFile { validation: Validation::Invalid, ..row.emptied(from_peer) };
         match files.get_mut(&self.file_id(place)) {
             Some(file) => file.aim_at(Aim::Removal, core),
             None => self.open_file(place, Some(Aim::Removal), files, core),

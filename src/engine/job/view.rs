@@ -150,6 +150,7 @@ impl Job {
             self.announce = false;
             self.changed = false;
             self.told_at = Some(now);
+            self.tell_ranges(None, files, core);
             core.effect(Effect::Tell(Event::JobChanged(Box::new(self.view(files, core)))));
         } else if self.changed {
             self.wake = self.wake.min(due);

@@ -64,6 +64,8 @@ pub(super) struct World {
     pub(super) disconnected: Vec<PeerId>,
     pub(super) resets: u32,
     pub(super) pins: u32,
+    /// What the origin was asked for, in order.
+    pub(super) origin_spans: Vec<(u64, Option<u64>)>,
     /// Probes a silent origin has not answered.
     unanswered: Vec<EffectId>,
     pub(super) kept: u32,
@@ -120,6 +122,7 @@ impl World {
             disconnected: Vec::new(),
             resets: 0,
             pins: 0,
+            origin_spans: Vec::new(),
             unanswered: Vec::new(),
             kept: 0,
             kept_scope: None,
@@ -317,6 +320,7 @@ impl World {
         let fault = match &lease.source {
             LeaseSource::Origin { pinned, .. } => {
                 self.origin.leases += 1;
+                self.origin_spans.push((at, end));
                 let changed = !pinned.is_same(&self.origin.version);
                 let changed =
                     changed.then(|| OriginFault::new(Severity::VersionChanged, "changed", Some(200)));

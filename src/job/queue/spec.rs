@@ -101,6 +101,9 @@ pub struct Spec {
     /// Whether the origin makes its files as it is asked for them, without a length and without ranges (FILE-23).
     /// Default no.
     pub dynamic: bool,
+    /// Whether only those bytes of its files are fetched that somebody asks for; needs origins with ranges (FILE-28).
+    /// Default no.
+    pub on_demand: bool,
     /// Which events somebody is told of. Default: transferred and error.
     pub notify: NotifyFlags,
     /// Milliseconds between two events of changes. Default 500 (LIM-6).
@@ -128,6 +131,7 @@ impl Default for Spec {
             redirects: Redirects::default(),
             max_size: None,
             dynamic: false,
+            on_demand: false,
             notify: NotifyFlags::default(),
             notify_interval_ms: 500,
             create_dirs: false,
@@ -233,6 +237,9 @@ impl Spec {
         }
         if self.max_size == Some(0) {
             return Err(SpecError::NoSize);
+        }
+        if self.dynamic && self.on_demand {
+            return Err(SpecError::DynamicOnDemand);
         }
         check_headers(&self.headers)
     }

@@ -75,6 +75,9 @@ pub struct Change {
     /// Whether its files are dynamic, before the first Resume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dynamic: Option<bool>,
+    /// Whether only what somebody asks for is fetched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_demand: Option<bool>,
     /// Other events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notify: Option<NotifyFlags>,
@@ -170,6 +173,7 @@ impl Spec {
         set(&mut self.redirects, change.redirects.as_ref());
         set(&mut self.max_size, change.max_size.map(Some).as_ref());
         set(&mut self.dynamic, change.dynamic.as_ref());
+        set(&mut self.on_demand, change.on_demand.as_ref());
         set(&mut self.notify, change.notify.as_ref());
         set(&mut self.notify_interval_ms, change.notify_interval_ms.as_ref());
         set(&mut self.create_dirs, change.create_dirs.as_ref());

@@ -166,6 +166,9 @@ pub enum SpecError {
         /// Which file.
         file: usize,
     },
+    /// FILE-23, 28.
+    #[error("a dynamic job has no ranges, so it cannot be in on-demand mode; leave out one of the two")]
+    DynamicOnDemand,
     /// FILE-23, 24: only before the first Resume.
     #[error("{property} can only be set before the job is resumed for the first time; make a new job")]
     AfterResume {
@@ -233,7 +236,7 @@ impl SpecError {
             Self::TooManyRanges { .. } => Code::TooManyRangesInFile,
             Self::RangeTooFar { .. } => Code::InvalidRange,
             Self::Overlap { .. } => Code::OverlappingRanges,
-            Self::DynamicRanges { .. } => Code::UnsupportedJobConfiguration,
+            Self::DynamicRanges { .. } | Self::DynamicOnDemand => Code::UnsupportedJobConfiguration,
             Self::AfterResume { .. } => Code::ReadOnlyPropertyAfterResume,
             Self::WriteOnlyForGood => Code::ReadOnlyProperty,
             Self::NotOwner => Code::AccessDenied,
