@@ -151,6 +151,11 @@ impl Head {
         .collect()
     }
 
+    /// What its `Content-Type` says, if it stands once.
+    pub(super) fn content_type(&self) -> Option<String> {
+        single(&self.block, &header::CONTENT_TYPE, "Content-Type").ok().flatten()
+    }
+
     /// What an answer that is no success means.
     pub(super) fn status_fault(&self) -> Fault {
         Fault::Status { status: self.status, retry_after: self.retry_after }
@@ -158,7 +163,7 @@ impl Head {
 }
 
 impl ContentRange {
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (unit, rest) = text.split_once(' ')?;
         let (span, total) = rest.trim_start_matches(' ').split_once('/')?;
         if !unit.eq_ignore_ascii_case("bytes") {

@@ -30,6 +30,7 @@ pub(super) struct Habits {
 struct Habit {
     head_lies: bool,
     no_ranges: bool,
+    one_range: bool,
     strikes: u32,
     shortcut: Option<(Shortcut, Instant)>,
     since: Instant,
@@ -52,6 +53,15 @@ impl Habits {
 
     pub(super) fn are_ranges_denied(&self, url: &Url) -> bool {
         self.read(url, |habit| habit.no_ranges).unwrap_or(false)
+    }
+
+    /// A request for several ranges was answered otherwise than it was asked.
+    pub(super) fn deny_several(&self, url: &Url) {
+        self.change(url, |habit| habit.one_range = true);
+    }
+
+    pub(super) fn are_several_denied(&self, url: &Url) -> bool {
+        self.read(url, |habit| habit.one_range).unwrap_or(false)
     }
 
     /// Counts a broken rule; true when it was the third in a row, and the count begins again.
@@ -121,6 +131,7 @@ impl Habits {
         let habit = urls.entry(url.as_str().to_owned()).or_insert(Habit {
             head_lies: false,
             no_ranges: false,
+            one_range: false,
             strikes: 0,
             shortcut: None,
             since: now,

@@ -11,6 +11,7 @@ mod connect;
 mod error;
 mod gate;
 mod habits;
+mod multipart;
 mod place;
 mod pool;
 mod proxy;
@@ -18,6 +19,7 @@ mod reach;
 mod redirect;
 mod repr_digest;
 mod request;
+mod several;
 mod tls;
 mod url;
 
@@ -39,11 +41,13 @@ pub use self::place::OriginSpan;
 pub use self::proxy::{ProxyError, ProxySettings};
 pub use self::reach::Reach;
 pub use self::request::{BadHeader, Credentials};
+pub use self::several::{SeveralBody, SeveralFault};
 pub use self::url::{UrlError, canonical_url, parse_url};
 pub use ::url::Url;
 
 use self::answer::ContentRange;
 use self::habits::Habits;
+use self::multipart::Multipart;
 use self::place::{Asked, judge};
 use self::pool::Pool;
 use self::proxy::Proxies;
@@ -234,9 +238,7 @@ impl Origin {
             }
             OriginSpan::Range(range) => Some(range),
         };
-        let shortcut = inner.habits.shortcut(url).filter(|end| {
-            self.may_take_shortcuts() && pinned.is_some_and(|v| v.final_origin == self::url::place(&end.url))
-        });
+        let shortcut = self.shortcut(url, pinned);
         let reached = inner
             .follow(url, &Ask::get(range, pinned), &self.job, shortcut)
             .await
@@ -245,6 +247,57 @@ impl Origin {
             Ok(placed) => Ok(OriginBody::new(Arc::clone(inner), url.clone(), reached, placed)),
             Err(fault) => Err(inner.blame_reached(url, &reached, fault)),
         }
+    }
+
+    /// Asks for several parts of the pinned version in one request (RNG-17), at most [`SEVERAL_MAX`] of them,
+    /// of [`SEVERAL_LEN_MAX`] bytes each. `None` if
+    /// this origin does not answer that as it was asked, now or before: then each part is asked for by itself.
+    ///
+    /// # Errors
+    /// [`OriginError`], if there is no answer, one of an error, or one of another version.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection it was using.
+    pub async fn open_several(
+        &self,
+        url: &Url,
+        parts: &[ByteRange],
+        pinned: &Version,
+    ) -> Result<Option<SeveralBody>, OriginError> {
+        let inner = &self.inner;
+        let is_short = parts.iter().all(|part| part.len() <= SEVERAL_LEN_MAX);
+        let may_ask =
+            is_short && (2..=SEVERAL_MAX).contains(&parts.len()) && !inner.habits.are_several_denied(url);
+        let Some((first, more)) = parts.split_first().filter(|_| may_ask) else { return Ok(None) };
+        let ask = Ask { more: more.to_vec(), ..Ask::get(Some(*first), Some(pinned)) };
+        let shortcut = self.shortcut(url, Some(pinned));
+        let reached = inner.follow(url, &ask, &self.job, shortcut).await;
+        let reached = reached.map_err(|At(at, fault)| inner.blame(url, at, fault))?;
+        let status = reached.head.status;
+        if !matches!(status, 200 | 206 | 400 | 416) {
+            return Err(inner.blame_reached(url, &reached, reached.head.status_fault()));
+        }
+        let placed = place::several(&reached.head, &reached.url, pinned)
+            .map_err(|fault| inner.blame_reached(url, &reached, fault))?;
+        let content_type = reached.head.content_type().unwrap_or_default();
+        let (Some(placed), Some(boundary)) = (placed, multipart::boundary(&content_type)) else {
+            inner.habits.deny_several(url);
+            return Ok(None);
+        };
+        let reader = Multipart::new(boundary, parts, pinned.len);
+        let body = OriginBody::new(Arc::clone(inner), url.clone(), reached, placed);
+        Ok(Some(SeveralBody::new(body, reader)))
+    }
+
+    /// From now on parts of this URL are asked for one by one.
+    pub fn deny_several(&self, url: &Url) {
+        self.inner.habits.deny_several(url);
+    }
+
+    fn shortcut(&self, url: &Url, pinned: Option<&Version>) -> Option<habits::Shortcut> {
+        self.inner.habits.shortcut(url).filter(|end| {
+            self.may_take_shortcuts() && pinned.is_some_and(|v| v.final_origin == self::url::place(&end.url))
+        })
     }
 
     async fn ask(&self, url: &Url, ask: &Ask) -> Result<Reached, OriginError> {
@@ -344,6 +397,11 @@ impl Inner {
         }
     }
 }
+
+/// Parts in one request. Each takes up to 40 letters of its head.
+pub const SEVERAL_MAX: usize = 32;
+/// Bytes of a part that is asked for together with others: it is held until what follows it shows that it is all there.
+pub const SEVERAL_LEN_MAX: u64 = 64 * 1024;
 
 /// Whether an answer to HEAD can be believed without a GET: servers that make up a HEAD leave these out, or say zero.
 fn says_enough(reached: &Reached) -> bool {

@@ -134,6 +134,21 @@ fn unsatisfied(head: &Head, url: &Url, range: ByteRange, pinned: Option<&Version
     Ok(Placed { version, start: len, skip: 0, promise: Promise::First(0) })
 }
 
+/// What follows the head of an answer with several ranges: the bytes of all its parts and what is between them. `None`
+/// if it is another answer, or one whose end could not be told from a cut.
+pub(super) fn several(head: &Head, url: &Url, pinned: &Version) -> Result<Option<Placed>, Fault> {
+    if head.status != 206 || head.content_range.is_some() || head.coding.is_some() {
+        return Ok(None);
+    }
+    let version = settle(pinned, head.version(url, None), Lenient::LenAndDate)?;
+    let promise = match head.framing {
+        Framing::Sized(len) => Promise::Exactly(len),
+        Framing::Marked => Promise::Open,
+        Framing::Closed => return Ok(None),
+    };
+    Ok(Some(Placed { version, start: 0, skip: 0, promise }))
+}
+
 /// What an answer may leave out without being of another version.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Lenient {

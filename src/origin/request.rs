@@ -21,6 +21,8 @@ use super::url::place;
 pub(super) struct Ask {
     pub(super) method: Method,
     pub(super) range: Option<ByteRange>,
+    /// Parts that are asked for beside the first one.
+    pub(super) more: Vec<ByteRange>,
     pub(super) if_range: Option<String>,
 }
 
@@ -70,7 +72,7 @@ pub enum BadHeader {
 impl Ask {
     /// HEAD.
     pub(super) fn head() -> Self {
-        Self { method: Method::HEAD, range: None, if_range: None }
+        Self { method: Method::HEAD, range: None, more: Vec::new(), if_range: None }
     }
 
     /// GET, of all or of a part; of the pinned version only, where the origin can tell.
@@ -78,7 +80,7 @@ impl Ask {
         let validator = pinned.filter(|_| range.is_some()).and_then(|version| {
             version.strong_etag().or(version.last_modified.as_deref()).filter(|text| text.is_ascii())
         });
-        Self { method: Method::GET, range, if_range: validator.map(ToOwned::to_owned) }
+        Self { method: Method::GET, range, more: Vec::new(), if_range: validator.map(ToOwned::to_owned) }
     }
 
     /// The request for one hop.
@@ -121,7 +123,11 @@ impl Ask {
         set(header::ACCEPT, "*/*")?;
         set(header::ACCEPT_ENCODING, "identity")?;
         if let Some(range) = self.range {
-            set(header::RANGE, &format!("bytes={}-{}", range.start(), range.end() - 1))?;
+            let mut text = format!("bytes={}-{}", range.start(), range.end() - 1);
+            for range in &self.more {
+                text.push_str(&format!(",{}-{}", range.start(), range.end() - 1));
+            }
+            set(header::RANGE, &text)?;
         }
         if let Some(validator) = &self.if_range {
             set(header::IF_RANGE, validator)?;

@@ -15,7 +15,8 @@ use super::layout::{Layout, LayoutError};
 use crate::engine::io::{LeaseFault, OriginFault, Probe, Severity, Span};
 use crate::job::{Redirects, Remote};
 use crate::origin::{
-    Credentials, Fault, Origin, OriginBody, OriginError, OriginSeverity, OriginSpan, RedirectRule, Url,
+    Credentials, Fault, Origin, OriginBody, OriginError, OriginSeverity, OriginSpan, RedirectRule,
+    SEVERAL_LEN_MAX, SEVERAL_MAX, SeveralBody, SeveralFault, Url,
 };
 
 /// How long the end of a body may take to show once its last byte is here.
@@ -24,13 +25,21 @@ const END_PATIENCE: Duration = Duration::from_millis(500);
 /// An open body of the origin, and what follows it.
 pub(super) struct OriginSource {
     asker: Asker,
-    body: OriginBody,
+    body: Body,
+    /// Parts after the current one that come in the same answer.
+    following: usize,
     /// Where the next byte lies in the remote file.
     next: u64,
     /// Where the current part ends there; `None` where only the body's end tells.
     end: Option<u64>,
     /// The parts after this one.
     rest: VecDeque<ByteRange>,
+}
+
+/// What is read now.
+enum Body {
+    One(OriginBody),
+    Several(SeveralBody),
 }
 
 /// Asks for parts of one version of one remote file.
@@ -62,14 +71,18 @@ impl OriginSource {
         };
         let asker = Asker { origin, url, pinned, is_laid_out };
         let first = rest.pop_front();
-        let body = asker.ask(first).await?;
+        let (body, following) = asker.begin(first, &rest).await?;
         let (next, end) = (first.map_or(0, |part| part.start()), first.map(|part| part.end()));
-        Ok(Self { asker, body, next, end, rest })
+        Ok(Self { asker, body, following, next, end, rest })
     }
 
     /// From now on the next bytes are at most so many.
     pub(super) fn limit_read(&mut self, len: u64) {
-        self.body.limit_read(usize::try_from(len).unwrap_or(usize::MAX));
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        match &mut self.body {
+            Body::One(body) => body.limit_read(len),
+            Body::Several(body) => body.limit_read(len),
+        }
     }
 
     /// The next bytes in order; `None` once the span is complete.
@@ -77,17 +90,20 @@ impl OriginSource {
         loop {
             if self.end == Some(self.next) {
                 let Some(part) = self.rest.pop_front() else { return Ok(None) };
-                self.body = self.asker.ask(Some(part)).await?;
+                match self.following.checked_sub(1) {
+                    Some(left) => self.following = left,
+                    None => (self.body, self.following) = self.asker.begin(Some(part), &self.rest).await?,
+                }
                 (self.next, self.end) = (part.start(), Some(part.end()));
             }
-            let chunk = self.body.next().await.map_err(|error| self.asker.failed(&error))?;
+            let Some(chunk) = self.chunk().await? else { continue };
             match (chunk, self.end) {
                 (Some(chunk), Some(end)) => {
                     self.next += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
                     if self.next > end {
                         return Err(fault::broken_rule("an origin's body is no longer than its promise"));
                     }
-                    if self.next == end {
+                    if self.next == end && self.following == 0 {
                         self.finish().await?;
                     }
                     return Ok(Some(chunk));
@@ -99,11 +115,39 @@ impl OriginSource {
         }
     }
 
+    /// What comes next; nothing if the parts must be asked for one by one from here on (RNG-17).
+    async fn chunk(&mut self) -> Result<Option<Option<Bytes>>, LeaseFault> {
+        let fault = match &mut self.body {
+            Body::One(body) => return body.next().await.map(Some).map_err(|error| self.asker.failed(&error)),
+            Body::Several(body) => match body.next().await {
+                Ok(Some(chunk)) => return Ok(Some(Some(chunk))),
+                Ok(None) => SeveralFault::NotAsAsked,
+                Err(fault) => fault,
+            },
+        };
+        if let SeveralFault::Origin(error) = fault {
+            return Err(self.asker.failed(&error));
+        }
+        self.asker.origin.deny_several(&self.asker.url);
+        let left = self.end.and_then(|end| ByteRange::new(self.next..end));
+        self.body = Body::One(self.asker.ask(left).await?);
+        self.following = 0;
+        Ok(None)
+    }
+
     /// The last bytes are here. Looks whether the body ends with them, before they are handed out: one that goes on is
     /// of another version than was promised. Only a body that was read to its end lets its connection be used again. An
     /// end that does not show at once is not waited for.
     async fn finish(&mut self) -> Result<(), LeaseFault> {
-        match tokio::time::timeout(END_PATIENCE, self.body.next()).await {
+        let body = match &mut self.body {
+            Body::One(body) => body,
+            // What is wrong behind the last part does it no harm.
+            Body::Several(body) => {
+                drop(tokio::time::timeout(END_PATIENCE, body.next()).await);
+                return Ok(());
+            }
+        };
+        match tokio::time::timeout(END_PATIENCE, body.next()).await {
             Err(_) | Ok(Ok(None)) => Ok(()),
             Ok(Ok(Some(_))) => Err(fault::broken_rule("an origin's body is no longer than its promise")),
             Ok(Err(error)) => match error.fault() {
@@ -117,18 +161,36 @@ impl OriginSource {
     async fn ask_again(&mut self, end: u64) -> Result<(), LeaseFault> {
         let short = || fault::broken_rule("an origin's body is as long as its promise");
         let rest = ByteRange::new(self.next..end).ok_or_else(short)?;
-        if self.body.start() >= self.next {
+        if matches!(&self.body, Body::One(body) if body.start() >= self.next) {
             // Nothing came at all: asking for ever helps nobody.
             let severity = Severity::Transient { retry_after: None };
             let fault = OriginFault::new(severity, "the origin answered with an empty part", None);
             return Err(LeaseFault::Origin(fault));
         }
-        self.body = self.asker.ask(Some(rest)).await?;
+        self.body = Body::One(self.asker.ask(Some(rest)).await?);
         Ok(())
     }
 }
 
 impl Asker {
+    /// Asks for a part and as many of those behind it as go into one request; says how many follow it.
+    async fn begin(
+        &self,
+        first: Option<ByteRange>,
+        rest: &VecDeque<ByteRange>,
+    ) -> Result<(Body, usize), LeaseFault> {
+        let is_short = |part: &ByteRange| part.len() <= SEVERAL_LEN_MAX;
+        let parts = first.into_iter().chain(rest.iter().copied()).take_while(is_short);
+        let parts: Vec<ByteRange> = parts.take(SEVERAL_MAX).collect();
+        if parts.len() > 1 {
+            let opening = self.origin.open_several(&self.url, &parts, &self.pinned);
+            if let Some(body) = opening.await.map_err(|error| self.failed(&error))? {
+                return Ok((Body::Several(body), parts.len() - 1));
+            }
+        }
+        Ok((Body::One(self.ask(first).await?), 0))
+    }
+
     /// Asks for a part of the remote file, or for all of it.
     async fn ask(&self, part: Option<ByteRange>) -> Result<OriginBody, LeaseFault> {
         let span = part.map_or(OriginSpan::Whole, OriginSpan::Range);

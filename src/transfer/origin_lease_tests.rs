@@ -25,8 +25,59 @@ enum Manner {
     LiesAboutRanges,
     /// It sends at most so many bytes of a range.
     Short(usize),
+    /// It answers several ranges in one request, in this way.
+    Several(Several),
     /// It has moved.
     Moved,
+}
+
+/// How several ranges in one request are answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Several {
+    Exact,
+    OtherOrder,
+    OtherBoundary,
+    PartMissing,
+    Merged,
+    /// What is in the second part is not all there, and the answer ends in good order.
+    Short,
+    /// One part, without more ado.
+    OnlyFirst,
+    /// All of the file.
+    Whole,
+    NotSatisfiable,
+}
+
+impl Several {
+    fn answer(self, parts: &[(usize, usize)]) -> (String, Vec<u8>) {
+        let mut parts = parts.to_vec();
+        match self {
+            Self::OnlyFirst => parts.truncate(1),
+            Self::OtherOrder => parts.reverse(),
+            Self::PartMissing => drop(parts.pop()),
+            Self::Merged => parts = vec![(parts[0].0, parts[0].1), (400, LEN)],
+            Self::Whole => return ("200 OK".into(), payload()),
+            Self::NotSatisfiable => return ("416 No".into(), Vec::new()),
+            Self::Exact | Self::OtherBoundary | Self::Short => {}
+        }
+        if let [(start, end)] = parts[..] {
+            let label = format!("206 Part\r\ncontent-range: bytes {start}-{}/{LEN}", end - 1);
+            return (label, payload()[start..end].to_vec());
+        }
+        let boundary = if self == Self::OtherBoundary { "other" } else { "between" };
+        let mut body = Vec::new();
+        for (index, (start, end)) in parts.into_iter().enumerate() {
+            let label = format!("\r\n--{boundary}\r\ncontent-range: bytes {start}-{}/{LEN}\r\n\r\n", end - 1);
+            body.extend(label.into_bytes());
+            body.extend(&payload()[start..end]);
+            if self == Self::Short && index == 1 {
+                body.truncate(body.len() - 30);
+                break;
+            }
+        }
+        body.extend(format!("\r\n--{boundary}--\r\n").into_bytes());
+        ("206 Parts\r\ncontent-type: multipart/byteranges; boundary=between".into(), body)
+    }
 }
 
 struct Desk {
@@ -81,12 +132,15 @@ async fn serve(mut stream: TcpStream, manner: Manner, asked: Arc<Mutex<Vec<Strin
 fn answer(text: &str, range: Option<&str>, manner: Manner) -> Vec<u8> {
     let units = if matches!(manner, Manner::NoRanges) { "none" } else { "bytes" };
     let fields = format!("etag: \"a\"\r\naccept-ranges: {units}\r\n");
-    let bounds = range.and_then(|range| range.split_once('-'));
-    let bounds = bounds.map(|(first, last)| (first.parse().unwrap(), last.parse::<usize>().unwrap() + 1));
-    let (status, body) = match (manner, bounds) {
+    let bounds = |(first, last): (&str, &str)| (first.parse().unwrap(), last.parse::<usize>().unwrap() + 1);
+    let parts =
+        range.map(|range| range.split(',').filter_map(|part| part.split_once('-')).map(bounds).collect());
+    let parts: Vec<(usize, usize)> = parts.unwrap_or_default();
+    let (status, body) = match (manner, parts.first().copied()) {
+        (Manner::Several(several), Some(_)) if parts.len() > 1 => several.answer(&parts),
         (Manner::Moved, _) => ("302 Found\r\nlocation: /elsewhere?key=1".to_owned(), Vec::new()),
         (Manner::NoRanges | Manner::LiesAboutRanges, _) | (_, None) => ("200 OK".to_owned(), payload()),
-        (Manner::Honest | Manner::Short(_), Some((start, end))) => {
+        (Manner::Honest | Manner::Short(_) | Manner::Several(_), Some((start, end))) => {
             let end = if let Manner::Short(most) = manner { end.min(start + most) } else { end };
             let label = format!("206 Part\r\ncontent-range: bytes {start}-{}/{LEN}", end - 1);
             (label, payload()[start..end].to_vec())
@@ -105,9 +159,12 @@ fn client() -> Origin {
 }
 
 async fn fetch(remote: &Remote, span: Span) -> Result<Vec<u8>, LeaseFault> {
-    let client = client();
-    let pinned = probe(&client, remote).await.map_err(LeaseFault::Origin)?.version;
-    let mut source = OriginSource::open(&client, remote, &pinned, span).await?;
+    fetch_by(&client(), remote, span).await
+}
+
+async fn fetch_by(client: &Origin, remote: &Remote, span: Span) -> Result<Vec<u8>, LeaseFault> {
+    let pinned = probe(client, remote).await.map_err(LeaseFault::Origin)?.version;
+    let mut source = OriginSource::open(client, remote, &pinned, span).await?;
     let mut bytes = Vec::new();
     while let Some(chunk) = source.next().await? {
         bytes.extend_from_slice(&chunk);
@@ -123,17 +180,18 @@ fn wanted() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn rng_4_the_local_file_is_the_ranges_back_to_back_one_request_for_each() {
+async fn rng_4_the_local_file_is_the_ranges_back_to_back_in_the_order_given() {
     let desk = Desk::open(Manner::Honest).await;
     let remote = desk.remote(&RANGES);
     assert_eq!(probe(&client(), &remote).await.unwrap().version.len, Some(300));
     let all = Span::Range(ByteRange::new(0..300).unwrap());
     assert_eq!(fetch(&remote, all).await.unwrap(), wanted());
-    assert_eq!(*desk.asked.lock().unwrap(), ["100-199", "900-999", "400-499"]);
+    let each = ["100-199,900-999,400-499", "100-199", "900-999", "400-499"];
+    assert_eq!(*desk.asked.lock().unwrap(), each, "all at once, which it does not know, then each by itself");
     desk.asked.lock().unwrap().clear();
     let some = Span::Range(ByteRange::new(150..250).unwrap());
     assert_eq!(fetch(&remote, some).await.unwrap(), wanted()[150..250]);
-    assert_eq!(*desk.asked.lock().unwrap(), ["950-999", "400-449"]);
+    assert_eq!(*desk.asked.lock().unwrap(), ["950-999,400-449", "950-999", "400-449"]);
     assert_eq!(fetch(&remote, Span::ToEnd).await.unwrap(), wanted());
     assert!(desk.asked.lock().unwrap().iter().all(|range| !range.is_empty()), "never all of the remote file");
 }
@@ -145,7 +203,59 @@ async fn rng_4_a_range_that_is_answered_in_part_is_asked_for_again() {
     let all = Span::Range(ByteRange::new(0..300).unwrap());
     assert_eq!(fetch(&remote, all).await.unwrap(), wanted());
     let asked = desk.asked.lock().unwrap().clone();
-    assert_eq!(asked, ["100-199", "170-199", "900-999", "970-999", "400-499", "470-499"]);
+    assert_eq!(asked[1..], ["100-199", "170-199", "900-999", "970-999", "400-499", "470-499"]);
+}
+
+/// All of [`RANGES`] as they are asked for in one request.
+const ALL_AT_ONCE: &str = "100-199,900-999,400-499";
+
+#[tokio::test]
+async fn rng_17_several_ranges_come_in_one_answer() {
+    let desk = Desk::open(Manner::Several(Several::Exact)).await;
+    let remote = desk.remote(&RANGES);
+    let all = Span::Range(ByteRange::new(0..300).unwrap());
+    assert_eq!(fetch(&remote, all).await.unwrap(), wanted());
+    assert_eq!(*desk.asked.lock().unwrap(), [ALL_AT_ONCE]);
+    // More than go into one request.
+    desk.asked.lock().unwrap().clear();
+    let many: Vec<(u64, u64)> = (0..70).map(|index| (index * 14, 10)).collect();
+    let expected: Vec<u8> = many
+        .iter()
+        .flat_map(|(offset, _)| {
+            let start = usize::try_from(*offset).unwrap();
+            payload()[start..start + 10].to_vec()
+        })
+        .collect();
+    assert_eq!(fetch(&desk.remote(&many), Span::ToEnd).await.unwrap(), expected);
+    let counts = desk.asked.lock().unwrap().iter().map(|range| range.split(',').count()).collect::<Vec<_>>();
+    assert_eq!(counts, [32, 32, 6]);
+}
+
+#[tokio::test]
+async fn rng_17_an_answer_that_is_not_as_asked_leads_to_one_range_for_each_request() {
+    for (several, taken) in [
+        (Several::OtherOrder, 0),
+        (Several::OtherBoundary, 0),
+        (Several::PartMissing, 2),
+        (Several::Merged, 1),
+        (Several::Short, 1),
+        (Several::OnlyFirst, 0),
+        (Several::Whole, 0),
+        (Several::NotSatisfiable, 0),
+    ] {
+        let desk = Desk::open(Manner::Several(several)).await;
+        let remote = desk.remote(&RANGES);
+        let (client, all) = (client(), Span::Range(ByteRange::new(0..300).unwrap()));
+        assert_eq!(fetch_by(&client, &remote, all).await.unwrap(), wanted(), "{several:?}");
+        let mut asked = desk.asked.lock().unwrap().clone();
+        let each = ["100-199", "900-999", "400-499"];
+        assert_eq!(asked.remove(0), ALL_AT_ONCE, "{several:?}");
+        assert_eq!(asked, each[taken..], "{several:?}");
+        // It is remembered.
+        desk.asked.lock().unwrap().clear();
+        assert_eq!(fetch_by(&client, &remote, all).await.unwrap(), wanted(), "{several:?}");
+        assert_eq!(*desk.asked.lock().unwrap(), each, "{several:?}");
+    }
 }
 
 #[tokio::test]
