@@ -71,6 +71,9 @@ pub struct Remote {
     pub headers: Headers,
     /// What a redirect does.
     pub redirects: Redirects,
+    /// Whether the origin makes it as it is asked for: in one stream, each time another one, at no rate but its own
+    /// (HTTP-15).
+    pub dynamic: bool,
 }
 
 /// Bytes per second, each without a limit if absent.

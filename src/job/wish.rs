@@ -46,17 +46,20 @@ impl Wish {
             ranges: file.ranges.clone(),
             headers: spec.headers.clone(),
             redirects: spec.redirects,
+            dynamic: spec.dynamic,
         };
         let rates = [spec.rates.total, spec.rates.wan, spec.rates.lan];
+        let limit = rates.into_iter().flatten().min();
         Self {
             remote: Arc::new(remote),
             mirrors: file.mirrors.clone(),
             destination: file.destination.clone(),
             digests: file.digests.clone(),
-            flags: spec.flags,
+            // What is made anew for everybody who asks is nobody else's.
+            flags: if spec.dynamic { PeerFlags::NONE } else { spec.flags },
             priority: spec.priority,
             auto_complete: spec.auto_complete,
-            limit: rates.into_iter().flatten().min(),
+            limit: limit.filter(|_| !spec.dynamic),
             existing: spec.existing,
             retry_delay_s: spec.retry_delay_s,
             on_demand: spec.on_demand,

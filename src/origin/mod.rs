@@ -249,6 +249,23 @@ impl Origin {
         }
     }
 
+    /// Asks for what the origin makes as it is asked, whatever version that is. Where neither a length nor chunks tell the
+    /// end, the end of the connection does (HTTP-15): a cut cannot be told from it.
+    ///
+    /// # Errors
+    /// [`OriginError`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection it was using.
+    pub async fn open_dynamic(&self, url: &Url) -> Result<OriginBody, OriginError> {
+        let inner = &self.inner;
+        let reached = self.ask(url, &Ask::get(None, None)).await?;
+        match place::dynamic(&reached.head, &reached.url) {
+            Ok(placed) => Ok(OriginBody::new(Arc::clone(inner), url.clone(), reached, placed)),
+            Err(fault) => Err(inner.blame_reached(url, &reached, fault)),
+        }
+    }
+
     /// Asks for several parts of the pinned version in one request (RNG-17), at most [`SEVERAL_MAX`] of them,
     /// of [`SEVERAL_LEN_MAX`] bytes each. `None` if
     /// this origin does not answer that as it was asked, now or before: then each part is asked for by itself.

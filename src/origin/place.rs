@@ -134,6 +134,16 @@ fn unsatisfied(head: &Head, url: &Url, range: ByteRange, pinned: Option<&Version
     Ok(Placed { version, start: len, skip: 0, promise: Promise::First(0) })
 }
 
+/// What follows the head of an answer that was made for this question.
+pub(super) fn dynamic(head: &Head, url: &Url) -> Result<Placed, Fault> {
+    match (judge(head, url, Asked { range: None, pinned: None }), head.framing) {
+        (Err(Fault::NoLength), Framing::Closed) => {
+            Ok(Placed { version: head.version(url, None), start: 0, skip: 0, promise: Promise::Open })
+        }
+        (placed, _) => placed,
+    }
+}
+
 /// What follows the head of an answer with several ranges: the bytes of all its parts and what is between them. `None`
 /// if it is another answer, or one whose end could not be told from a cut.
 pub(super) fn several(head: &Head, url: &Url, pinned: &Version) -> Result<Option<Placed>, Fault> {

@@ -215,9 +215,10 @@ impl Transfer {
         }
     }
 
-    /// What a lease draws from; nothing slows a copy on this machine.
+    /// What a lease draws from; nothing slows a copy on this machine, nor what cannot be fetched at a pace (HTTP-15).
     fn pace(&self, job: JobId, source: &LeaseSource) -> Option<Pace> {
         match source {
+            LeaseSource::Origin { remote, .. } if remote.dynamic => None,
             LeaseSource::Origin { .. } => Some(self.inner.paces.of(job, Line::Wan)),
             LeaseSource::Peer { .. } => Some(self.inner.paces.of(job, Line::Lan)),
             LeaseSource::Record(_) => None,

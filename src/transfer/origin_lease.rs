@@ -49,6 +49,8 @@ struct Asker {
     pinned: Version,
     /// Whether the local file is made of ranges.
     is_laid_out: bool,
+    /// Whether the remote file is made as it is asked for.
+    is_dynamic: bool,
 }
 
 impl OriginSource {
@@ -69,7 +71,7 @@ impl OriginSource {
             (None, Span::Range(range)) => VecDeque::from([range]),
             (None, Span::ToEnd) => VecDeque::new(),
         };
-        let asker = Asker { origin, url, pinned, is_laid_out };
+        let asker = Asker { origin, url, pinned, is_laid_out, is_dynamic: remote.dynamic };
         let first = rest.pop_front();
         let (body, following) = asker.begin(first, &rest).await?;
         let (next, end) = (first.map_or(0, |part| part.start()), first.map(|part| part.end()));
@@ -193,6 +195,9 @@ impl Asker {
 
     /// Asks for a part of the remote file, or for all of it.
     async fn ask(&self, part: Option<ByteRange>) -> Result<OriginBody, LeaseFault> {
+        if self.is_dynamic {
+            return self.origin.open_dynamic(&self.url).await.map_err(|error| self.failed(&error));
+        }
         let span = part.map_or(OriginSpan::Whole, OriginSpan::Range);
         let opening = self.origin.open(&self.url, span, Some(&self.pinned));
         opening.await.map_err(|error| self.failed(&error))
@@ -210,6 +215,9 @@ impl Asker {
 /// Asks the origin what it serves now, and says it of the local file.
 pub(super) async fn probe(origin: &Origin, remote: &Remote) -> Result<Probe, OriginFault> {
     let (origin, url) = asker(origin, remote)?;
+    if remote.dynamic {
+        return Ok(unasked(&url));
+    }
     let answer = origin.probe(&url).await.map_err(|error| fault::origin(&error))?;
     let layout = Layout::of(&remote.ranges, answer.version.len).map_err(|error| fault::layout(&error))?;
     if layout.is_some() && !answer.ranges {
@@ -229,6 +237,20 @@ pub(super) async fn probe(origin: &Origin, remote: &Remote) -> Result<Probe, Ori
         final_url: answer.final_url.into(),
         headers: answer.headers,
     })
+}
+
+/// What is known of a file that is made when it is asked for: nothing, and it is for nobody else (HTTP-15).
+fn unasked(url: &Url) -> Probe {
+    let final_origin = url.origin().ascii_serialization();
+    Probe {
+        version: Version { final_origin, etag: None, last_modified: None, len: None },
+        ranges: false,
+        digests: Vec::new(),
+        public: false,
+        round_trip: Duration::ZERO,
+        final_url: String::new(),
+        headers: Vec::new(),
+    }
 }
 
 /// The client for a job's requests, with its header lines and its rule for redirects, and the URL to ask.

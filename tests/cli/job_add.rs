@@ -269,3 +269,21 @@ async fn rng_9_ranges_that_are_too_short_for_peers_are_advised_against() {
     }
     daemon.kill().await;
 }
+
+#[tokio::test]
+async fn file_23_a_dynamic_job_is_made_and_waits_at_background_priority() {
+    let (home, daemon, origin, file) = stage().await;
+    for more in [["--on-demand", "--suspended"], ["--ranges", "0:10"]] {
+        let ran = home.say(&[&["job", "add", &origin.url(), "g", "--dynamic"], &more[..]].concat()).await;
+        assert!(ran.error_line(2).contains("BG_E_UNSUPPORTED_JOB_CONFIGURATION"), "{ran:?}");
+    }
+    let id = home.add(&[&origin.url(), "f", "--dynamic", "--auto-complete"]).await;
+    let why = home.say(&["job", "why", &id]).await;
+    assert!(why.out.contains("queued") && why.out.contains("--priority foreground"), "{why:?}");
+    let ran = home.say(&["job", "set", &id, "--dynamic=no"]).await;
+    assert!(ran.err.contains("before the job is resumed"), "{ran:?}");
+    assert_eq!(home.say(&["job", "set", &id, "--priority", "foreground"]).await.code, 0);
+    assert_eq!(home.say(&["job", "wait", &id]).await.code, 0);
+    assert_eq!(std::fs::read(home.join("f")).unwrap(), file);
+    daemon.kill().await;
+}

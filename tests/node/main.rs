@@ -7,6 +7,7 @@
 mod abuse;
 mod announced;
 mod commands;
+mod dynamic;
 mod from_origin;
 mod from_peers;
 mod groups;

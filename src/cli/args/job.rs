@@ -256,6 +256,11 @@ pub(in crate::cli) struct SettingArgs {
     /// What a redirect does: follow it, follow and report the new URL, or fail [default: follow].
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(in crate::cli) redirect: Option<RedirectArg>,
+    /// The origin makes the files as it is asked: one stream each, from zero after any break, at no limit, at foreground
+    /// priority only, never from or for peers. To be set before the job begins.
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
+        value_parser = clap::builder::BoolishValueParser::new(), hide_possible_values = true)]
+    pub(in crate::cli) dynamic: Option<bool>,
     /// Fetch only what `nearbits file request` asks for; needs an origin that gives ranges.
     #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
         value_parser = clap::builder::BoolishValueParser::new(), hide_possible_values = true)]

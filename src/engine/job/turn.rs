@@ -11,7 +11,7 @@ use crate::engine::core::Core;
 use crate::engine::file::{Aim, JobFile, Stage as FileStage};
 use crate::engine::io::{Effect, StoredFile};
 use crate::engine::queue::{Contender, Verdict};
-use crate::job::{Cause, Code, Context, JobError, JobState, Rates};
+use crate::job::{Cause, Code, Context, JobError, JobState, Priority, Rates};
 
 /// Files of one job that wait for a retry beside those on their way.
 const WAITING_FILES_MAX: usize = 4;
@@ -43,7 +43,7 @@ impl Job {
     /// What it wants of the queue, if anything.
     pub(in crate::engine) fn contends(&self) -> Option<Contender> {
         let wants = matches!(self.state, JobState::Queued | JobState::Connecting | JobState::Transferring);
-        if !wants || self.stage != Stage::Open {
+        if !wants || self.stage != Stage::Open || self.waits_for_foreground() {
             return None;
         }
         let since = match self.turn {
@@ -53,6 +53,11 @@ impl Job {
         let rates = self.spec.rates;
         let is_limited = rates.total.or(rates.wan).is_some();
         Some(Contender { job: self.id, priority: self.spec.priority, is_limited, place: self.place, since })
+    }
+
+    /// Dynamic jobs cannot be held back, so they run at no other priority (SCHED-8).
+    pub(super) fn waits_for_foreground(&self) -> bool {
+        self.spec.dynamic && self.spec.priority != Priority::Foreground
     }
 
     /// What the queue said.
@@ -79,6 +84,9 @@ impl Job {
             }
             (None, Turn::Watch) if self.state == JobState::TransientError && may_watch => {}
             (None, Turn::None) => {}
+            (None, Turn::Full { .. } | Turn::Watch) if self.waits_for_foreground() => {
+                self.lose_turn(Cause::Preempted, files, core);
+            }
             (None, Turn::Full { .. } | Turn::Watch) => {
                 self.turn = Turn::None;
                 self.park_all(files, core);

@@ -112,6 +112,11 @@ impl Job {
             _ => format!("file {place}: {reason}"),
         };
         match self.state {
+            JobState::Queued if self.waits_for_foreground() => {
+                let words =
+                    "a dynamic job has no pace: it waits for `nearbits job set --priority foreground`";
+                words.to_owned()
+            }
             JobState::Error => {
                 let failed = (0_u16..).zip(&self.rows).find(|(_, row)| row.phase == FilePhase::Failed);
                 failed.map(|(place, row)| named(place, &row.reason)).unwrap_or_default()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::world::*;
 use crate::engine::event::{Event, Failure};
 use crate::engine::io::*;
-use crate::job::{JobState, PeerFlags};
+use crate::job::{JobChange, JobSpec, JobState, PeerFlags, Priority};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -323,4 +323,26 @@ fn more_connections_are_tried_and_kept_only_if_they_pay() {
     assert!(decisions.iter().any(|decision| decision.why.contains("trying 2")), "{decisions:#?}");
     assert!(decisions.iter().any(|decision| decision.why.contains("back to 1")));
     assert!(world.view().bytes.origin <= 120 * MIB + 65_536);
+}
+
+#[test]
+fn sched_8_a_dynamic_job_that_is_set_down_waits_and_begins_again() {
+    let truth = file(4 * MIB, 1);
+    let mut world = World::new(&truth);
+    (world.origin.version.etag, world.origin.version.len) = (None, None);
+    world.submit(JobSpec { dynamic: true, priority: Priority::Foreground, ..spec(&[]) });
+    world.run_for(200);
+    assert_eq!(world.state(), JobState::Transferring);
+    let change = |priority| {
+        let change = JobChange { priority: Some(priority), ..JobChange::default() };
+        JobCommand::Change(Box::new(change))
+    };
+    world.command(change(Priority::High));
+    world.run_for(5_000);
+    assert_eq!((world.state(), world.origin.leases), (JobState::Queued, 1));
+    assert!(world.view().reason.contains("foreground"), "{}", world.view().reason);
+    world.command(change(Priority::Foreground));
+    world.run(MINUTE);
+    assert_eq!((world.state(), world.origin.leases), (JobState::Acknowledged, 2));
+    assert!(world.view().bytes.origin > 4 * MIB, "from zero: {}", world.view().bytes.origin);
 }
