@@ -308,7 +308,8 @@ impl JobFile {
         if fits && self.claims.trusted.is_some() && self.pieces.is_all_proved() {
             return;
         }
-        if nothing {
+        // An answer of one version and a body of another, before a byte came, is a change too: it must not go on for ever.
+        if nothing && !said_changed {
             self.reset_to = Some(wanted);
         } else {
             self.note_change(core);

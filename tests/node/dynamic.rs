@@ -52,6 +52,18 @@ async fn file_23_and_http_15_a_stream_that_only_its_connection_ends_is_a_file() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http_13_an_origin_that_has_another_version_for_every_question_is_not_asked_for_ever() {
+    let origin = Scripted::start(|asked| reply(asked, LEN, Act::Fin)).await;
+    let node = LabNode::start(&[]).await;
+    let job = node.submit(wish(origin.url("/report"), node.path("report"), Vec::new())).await;
+    let view = node.settled(job).await;
+    let code = view.error.map(|error| error.code);
+    assert_eq!((view.state, code), (JobState::Error, Some(Code::RemoteFileChanged)), "{}", view.reason);
+    assert!(origin.requests().len() < 30, "{} requests", origin.requests().len());
+    node.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn http_15_a_break_starts_from_zero_and_takes_what_is_made_then() {
     let origin = Scripted::start(|asked| match asked.index {
         0 => reply(asked, LEN / 2, Act::Reset),
