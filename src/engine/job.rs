@@ -388,13 +388,8 @@ impl Job {
         if sum > most {
             let message =
                 format!("its files have {sum} bytes, and it may take {most}: allow more, or fetch fewer");
-            let now = core.now.wall_unix_ms;
-            self.note_error(JobError::new(
-                Code::MaxDownloadSizeLimitReached,
-                Context::RemoteFile,
-                message.clone(),
-                now,
-            ));
+            let (code, now) = (Code::MaxDownloadSizeLimitReached, core.now.wall_unix_ms);
+            self.note_error(JobError::new(code, Context::RemoteFile, message.clone(), now));
             self.note = message;
             self.error_count += 1;
             self.cause(Cause::Failed, core);
