@@ -327,6 +327,7 @@ impl Driver {
                 if let Err(error) = self.parts.swarm.send(peer, frame) {
                     tracing::debug!(%peer, %error, "frame not sent");
                 }
+            Effect::DropRecord { record } => transfer.drop_record(record),
             }
             Effect::Disconnect { peer, until, reason } => {
                 tracing::warn!(%peer, reason, "peer disconnected");

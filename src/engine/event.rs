@@ -32,6 +32,13 @@ const fn is_zero(count: &u64) -> bool {
 }
 
 impl BytesBySource {
+    /// Whether any of them came from a peer, or may have: what the own cache gave may be a peer's, and so may what an
+    /// earlier run of the node left, if the job could ask peers.
+    #[must_use]
+    pub(super) const fn has_a_peers(&self, may_ask_peers: bool) -> bool {
+        self.peers > 0 || self.cache > 0 || (may_ask_peers && self.earlier > 0)
+    }
+
     /// Bytes that came and were not thrown away: those on disk, where nothing is on its way.
     #[must_use]
     pub const fn kept(&self) -> u64 {

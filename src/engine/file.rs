@@ -15,7 +15,9 @@ use super::claims::Claims;
 use super::core::Core;
 use super::event::{BytesBySource, Failure};
 use super::fetch::OriginSide;
-use super::io::{Effect, EffectId, FilePhase, LeaseId, LocalFault, PartFound, SealedFile, StoredFile};
+use super::io::{
+    Effect, EffectId, FilePhase, LeaseId, LocalFault, PartFound, SealedFile, StoredFile, Validation,
+};
 use super::lease::{Giver, OpenLease, PeerSource, Share};
 use super::look::Looks;
 use super::mutant::Mutant;
@@ -85,6 +87,8 @@ pub(super) struct JobFile {
     pub(super) unsaved: bool,
     /// Whether an application found peers' bytes of it wrong (VAL-4).
     pub(super) origin_only: bool,
+    /// Whether what lies under its part's name is what an application called invalid: none of it counts.
+    is_refused: bool,
     /// What went wrong last, under BITS' name, and where.
     pub(super) trouble: Option<(Code, Context)>,
     /// The origin's status with it, if there was one.
@@ -163,6 +167,7 @@ impl JobFile {
             aim,
             unsaved: false,
             origin_only: kept.origin_only,
+            is_refused: kept.validation == Validation::Invalid && kept.stored == 0,
             trouble: None,
             status: None,
             // What a job's own header lines open is not for others (PEER-39).
@@ -429,11 +434,12 @@ impl JobFile {
             Ok(found) => {
                 self.stage = Stage::Fetching;
                 self.fetching_since = Some(core.time());
-                self.set_len(found.version.as_ref().and_then(|version| version.len));
-                if found.version.is_some() {
+                let version = found.version.filter(|_| !self.is_refused);
+                self.set_len(version.as_ref().and_then(|version| version.len));
+                if version.is_some() {
                     found.runs.iter().for_each(|run| drop(self.pieces.store(run)));
                 }
-                self.pinned = found.version;
+                self.pinned = version;
                 self.note_found();
                 self.know_filled();
                 self.changed = true;
@@ -535,6 +541,13 @@ impl JobFile {
     /// Its job has lost its turn: what was fetched stays on disk.
     pub(super) fn park(&mut self, core: &mut Core) {
         self.aim_at(Aim::Park, core);
+    }
+
+    /// An application called it invalid: it is not whole any more, and goes.
+    pub(super) fn refuse(&mut self, core: &mut Core) {
+        (self.is_whole_once, self.sealed) = (false, None);
+        self.bytes = BytesBySource::default();
+        self.aim_at(Aim::Removal, core);
     }
 
     /// Gives it another aim than being fetched; a running answer is waited for.

@@ -505,6 +505,12 @@ pub enum Effect {
         /// Who may use it.
         scope: Scope,
     },
+    /// Let a record go from the cache, once nobody reads it. Ends with [`Input::RecordGone`] if it went; otherwise not
+    /// answered.
+    DropRecord {
+        /// Which.
+        record: RecordId,
+    },
     /// Send a control or page frame to a peer. Not answered; a full queue loses the connection.
     Send {
         /// To whom.

@@ -61,6 +61,10 @@ impl Recall {
 impl JobFile {
     /// Looks into the own cache, once. `true` while the answer is awaited.
     pub(super) fn recall(&mut self, core: &mut Core) -> bool {
+        if self.origin_only {
+            // What the cache has of it was called invalid, or is as good as that (VAL-4).
+            self.recall = Recall::Over(None);
+        }
         if matches!(self.recall, Recall::Untried) {
             // A private record may belong to another user, as far as is known here.
             let is_ours = |record: &&RecordSummary| !matches!(record.scope, Scope::Private { .. });

@@ -140,6 +140,17 @@ impl Core {
         }
     }
 
+    /// Lets go of what the cache keeps of a content: nobody is given it from now on (VAL-4).
+    pub(super) fn drop_records(&mut self, root: &str, len: u64) {
+        let is_it =
+            |record: &&RecordSummary| record.content.len == len && record.content.root.to_string() == root;
+        let records: Vec<RecordId> = self.records.values().filter(is_it).map(|record| record.id).collect();
+        for record in records {
+            self.record_gone(record);
+            self.effect(Effect::DropRecord { record });
+        }
+    }
+
     /// Tells a member what the record has that its file became.
     pub(super) fn offer_record_to(&mut self, id: PeerId, swarm: ContentId) {
         let record = self.serving.swarms.get(&swarm).and_then(|record| self.records.get(record));

@@ -5,6 +5,7 @@ mod chaos;
 mod desk;
 mod flow;
 mod groups;
+mod invalid;
 mod jobs;
 mod models;
 mod ondemand;

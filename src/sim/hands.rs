@@ -78,6 +78,10 @@ impl Node {
                 self.tell_later(SYNC_TIME, Input::PartDropped { id, outcome: Ok(()) });
             }
             Effect::Keep { sealed, .. } => self.keep(&sealed),
+            Effect::DropRecord { record } => {
+                self.records.remove(&record);
+                self.tell_later(SYNC_TIME, Input::RecordGone(record));
+            }
             Effect::Send { peer, frame } => match wire_len(&frame) {
                 Some(len) => {
                     let message = Parcel::Frame(Box::new(frame));

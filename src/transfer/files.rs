@@ -17,7 +17,7 @@ use super::part_table::{NodePart, OpenPart};
 use super::serve::Serving;
 use super::serve_sources::{Asked, PartReader, RecordReader};
 use super::{Transfer, fault};
-use crate::cache::{Cache, Change, Keep};
+use crate::cache::{Cache, CacheError, Change, Keep};
 use crate::clock;
 use crate::disk::part::Part;
 use crate::disk::part::seal::{Next, SealError};
@@ -28,6 +28,9 @@ use crate::engine::io::{
 use crate::job::{Existing, FileId, Wish};
 use crate::record::{RecordId, Scope};
 
+/// So long, and so often, it is waited for those who read a record that is to go.
+const READERS_LOOK: Duration = Duration::from_millis(50);
+const READERS_LOOKS_MAX: u32 = 100;
 /// How often it is looked whether written bytes should be made durable.
 const SYNC_LOOK: Duration = Duration::from_millis(250);
 
@@ -266,6 +269,31 @@ impl Transfer {
                 Ok(Err(error)) => tracing::info!(job = %file.job, %error, "not kept for peers"),
                 Err(_) => tracing::error!(job = %file.job, "keeping a file broke"),
             }
+        });
+    }
+
+    /// Removes a record from the cache, once nobody reads it. Tells [`Input::RecordGone`] if it went.
+    pub fn drop_record(&self, record: RecordId) {
+        let this = self.clone();
+        self.spawn(async move {
+            let mut looks = 0;
+            let outcome = loop {
+                let cache = this.inner.parts.cache.clone();
+                let outcome = tokio::task::spawn_blocking(move || cache.remove(record)).await;
+                looks += 1;
+                if !matches!(outcome, Ok(Err(CacheError::Busy(_)))) || looks == READERS_LOOKS_MAX {
+                    break outcome;
+                }
+                tokio::time::sleep(READERS_LOOK).await;
+            };
+            match outcome {
+                Ok(Ok(()) | Err(CacheError::NoRecord(_))) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(%record, %error, "what was called invalid stays in the cache")
+                }
+                Err(_) => tracing::error!(%record, "removing a record broke"),
+            }
+            this.tell_cache_changes().await;
         });
     }
 

@@ -13,6 +13,7 @@ mod from_peers;
 mod groups;
 mod hostile;
 mod interrupted;
+mod invalid;
 mod ipv6;
 mod lab;
 mod liars;

@@ -260,11 +260,15 @@ impl Job {
             self.touch(core);
             return Ok(());
         }
-        let from_peer = row.bytes.peers > 0;
+        let from_peer = row.bytes.has_a_peers(self.spec.flags.client);
+        let content = from_peer.then(|| row.blake3.clone().zip(row.len)).flatten();
         *row = StoredFile { validation: Validation::Invalid, ..row.emptied(from_peer) };
         match files.get_mut(&self.file_id(place)) {
-            Some(file) => file.aim_at(Aim::Removal, core),
+            Some(file) => file.refuse(core),
             None => self.open_file(place, Some(Aim::Removal), files, core),
+        }
+        if let Some((root, len)) = content {
+            core.drop_records(&root, len);
         }
         if !from_peer {
             let error = self.invalid_file(place, core);

@@ -76,6 +76,9 @@ pub(super) struct World {
     pub(super) reset_fault: Option<LocalFault>,
     pub(super) deliver_fault: Option<LocalFault>,
     pub(super) lease_fault: Option<LocalFault>,
+    /// Parts take their time to go, until somebody says so.
+    pub(super) slow_drops: bool,
+    dropping: Vec<Input>,
     /// What the own cache gives, and how many bytes of it before it fails.
     pub(super) cache: Option<(Arc<HashList>, u64)>,
     /// The own cache says nothing where it would fail.
@@ -132,6 +135,8 @@ impl World {
             reset_fault: None,
             deliver_fault: None,
             lease_fault: None,
+            slow_drops: false,
+            dropping: Vec::new(),
             cache: None,
             cache_hangs: false,
             leases: BTreeMap::new(),
@@ -230,6 +235,12 @@ impl World {
 
     pub(super) fn command(&mut self, command: JobCommand) {
         self.tell(Input::Command { job: JOB, command, by: ME });
+    }
+
+    /// What took its time is gone now.
+    pub(super) fn drop_now(&mut self) {
+        let dropping = std::mem::take(&mut self.dropping);
+        dropping.into_iter().for_each(|dropped| self.tell(dropped));
     }
 
     pub(super) fn lose(&mut self, id: PeerId) {

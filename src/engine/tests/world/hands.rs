@@ -54,7 +54,16 @@ impl World {
             }
             Effect::DropPart { id, .. } => {
                 assert!(self.leases.is_empty(), "a part goes only when nobody writes to it");
-                self.inbox.push_back(Input::PartDropped { id, outcome: Ok(()) });
+                if self.delivered == 0 {
+                    self.disk.clear();
+                    self.found = PartFound { version: None, runs: Vec::new() };
+                }
+                let dropped = Input::PartDropped { id, outcome: Ok(()) };
+                if self.slow_drops {
+                    self.dropping.push(dropped);
+                } else {
+                    self.inbox.push_back(dropped);
+                }
             }
             Effect::ClosePart { .. } => {
                 assert!(self.leases.is_empty(), "a part is closed only when nobody writes to it");
@@ -79,6 +88,10 @@ impl World {
             Effect::Disconnect { peer, .. } => {
                 self.disconnected.push(peer);
                 self.lose_later(peer);
+            }
+            Effect::DropRecord { record } => {
+                self.cache = None;
+                self.inbox.push_back(Input::RecordGone(record));
             }
             Effect::RecallList { id, .. } => {
                 let list = self.cache.as_ref().map(|(list, _)| Arc::clone(list));
