@@ -9,6 +9,7 @@ mod invalid;
 mod jobs;
 mod models;
 mod ondemand;
+mod raised;
 mod recall;
 mod rivals;
 mod serving;

@@ -61,10 +61,23 @@ impl From<OriginFault> for Trouble {
             (None, None, Severity::VersionChanged) => Code::RemoteFileChanged,
             (None, None, Severity::NoRanges) => Code::InsufficientRangeSupport,
         };
-        let is_of_file = fault.code.is_some() || fault.status.is_some();
+        let is_of_file = fault.code.is_some_and(|code| !is_of_the_way(code)) || fault.status.is_some();
         let context = if is_of_file { Context::RemoteFile } else { Context::Transport };
         Self { code, context, status: fault.status, text: fault.message }
     }
+}
+
+/// Whether a code is about the way to the origin, and not about what it answers.
+const fn is_of_the_way(code: Code) -> bool {
+    matches!(
+        code,
+        Code::NameNotResolved
+            | Code::ConnectFailure
+            | Code::ConnectionClosed
+            | Code::Timeout
+            | Code::CertificateErrors
+            | Code::ChannelError
+    )
 }
 
 impl From<LocalFault> for Trouble {

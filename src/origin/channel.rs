@@ -25,6 +25,7 @@ use super::connect::{Connected, one_line};
 use super::error::{Fault, Phase, Violation};
 use super::gate::{Gate, Gated};
 use super::reach::Class;
+use super::tls::SpeaksTls;
 
 type Io = TokioIo<Gated>;
 type Question = Empty<Bytes>;
@@ -212,7 +213,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
 
 /// What an error of a body means; `received` bytes had come.
 pub(super) fn body_fault(error: &hyper::Error, received: u64) -> Fault {
-    let kind = io_kind(error);
+    let kind = io_error(error).map(std::io::Error::kind);
     let is_malformed =
         matches!(kind, Some(std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData));
     if is_malformed && !error.is_incomplete_message() {
@@ -222,6 +223,10 @@ pub(super) fn body_fault(error: &hyper::Error, received: u64) -> Fault {
 }
 
 fn head_fault(error: &hyper::Error) -> AskFault {
+    let inner = io_error(error).and_then(std::io::Error::get_ref);
+    if inner.is_some_and(|inner| inner.is::<SpeaksTls>()) {
+        return AskFault::Other(Fault::SpeaksTls);
+    }
     if error.is_parse_too_large() {
         return AskFault::Other(Fault::broken(Violation::HeadTooLong));
     }
@@ -231,11 +236,11 @@ fn head_fault(error: &hyper::Error) -> AskFault {
     AskFault::Silent(told(error))
 }
 
-fn io_kind(error: &hyper::Error) -> Option<std::io::ErrorKind> {
+fn io_error(error: &hyper::Error) -> Option<&std::io::Error> {
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            return Some(io.kind());
+            return Some(io);
         }
         source = inner.source();
     }

@@ -6,7 +6,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -22,11 +22,17 @@ use super::Inner;
 use super::error::{Fault, Phase};
 use super::proxy::{Proxy, is_loopback_name};
 use super::reach::{Class, Trail, classify};
+use super::tls;
 
 /// A stream to an origin or to a proxy in front of it.
 pub(super) enum Stream {
     /// TCP.
-    Plain(TcpStream),
+    Plain {
+        /// The connection.
+        tcp: TcpStream,
+        /// Whether the other side has said anything yet.
+        is_heard: bool,
+    },
     /// TLS over TCP.
     Tls(Box<TlsStream<TcpStream>>),
 }
@@ -53,11 +59,11 @@ impl Inner {
             .await
             .unwrap_or(Err(Fault::TimedOut { phase: Phase::Connect, limit }))?;
         if url.scheme() != "https" {
-            return Ok(Connected { stream: Stream::Plain(tcp), class, is_h2: false });
+            return Ok(Connected { stream: Stream::plain(tcp), class, is_h2: false });
         }
         let handshake = async {
             let name = server_name(url)?;
-            TlsConnector::from(self.trust.client().await).connect(name, tcp).await.map_err(|e| tls_fault(&e))
+            TlsConnector::from(self.trust.client().await).connect(name, tcp).await.map_err(|e| tls::fault(&e))
         };
         let tls = timeout(limit, handshake)
             .await
@@ -216,22 +222,14 @@ pub(super) fn literal(url: &Url) -> Option<IpAddr> {
 }
 
 fn server_name(url: &Url) -> Result<ServerName<'static>, Fault> {
-    let bad = || Fault::Tls { reason: "the host has no name a certificate could carry".into() };
+    let bad = || {
+        let reason = "the host has no name a certificate could carry".into();
+        Fault::Tls { reason, hopeless: true }
+    };
     match url.host().ok_or_else(bad)? {
         Host::Ipv4(address) => Ok(ServerName::from(IpAddr::V4(address))),
         Host::Ipv6(address) => Ok(ServerName::from(IpAddr::V6(address))),
         Host::Domain(name) => ServerName::try_from(name.trim_end_matches('.').to_owned()).map_err(|_| bad()),
-    }
-}
-
-fn tls_fault(error: &io::Error) -> Fault {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match inner {
-        Some(rustls::Error::InvalidCertificate(reason)) => {
-            Fault::Certificate { reason: one_line(&reason.to_string()) }
-        }
-        Some(other) => Fault::Tls { reason: one_line(&other.to_string()) },
-        None => Fault::Tls { reason: one_line(&error.to_string()) },
     }
 }
 
@@ -247,10 +245,26 @@ pub(super) fn one_line(text: &str) -> String {
         .collect()
 }
 
+impl Stream {
+    /// A connection of which nothing was read yet.
+    pub(super) const fn plain(tcp: TcpStream) -> Self {
+        Self::Plain { tcp, is_heard: false }
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Plain { tcp, is_heard } => {
+                let before = buf.filled().len();
+                ready!(Pin::new(tcp).poll_read(cx, buf))?;
+                let heard = buf.filled().get(before..).unwrap_or_default();
+                if !*is_heard && tls::is_a_record(heard) {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, tls::SpeaksTls)));
+                }
+                *is_heard |= !heard.is_empty();
+                Poll::Ready(Ok(()))
+            }
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -259,21 +273,21 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Plain { tcp, .. } => Pin::new(tcp).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Plain { tcp, .. } => Pin::new(tcp).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Plain { tcp, .. } => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }

@@ -88,7 +88,15 @@ pub enum Fault {
     Tls {
         /// What the TLS library said.
         reason: String,
+        /// Whether the two sides will never agree as they are.
+        hopeless: bool,
     },
+    /// The other side of an https connection does not speak TLS.
+    #[error("the port does not speak TLS: if plain HTTP is what it speaks, and is enough, write http://")]
+    NotTls,
+    /// The other side of a plain connection speaks TLS.
+    #[error("the port speaks TLS, not plain HTTP: write https://")]
+    SpeaksTls,
     /// The proxy did not open a tunnel.
     #[error("the proxy answered {status} to CONNECT")]
     Proxy {
@@ -271,12 +279,15 @@ impl Fault {
             | Self::Unreachable { .. }
             | Self::NoAnswer { .. }
             | Self::TimedOut { .. }
-            | Self::Tls { .. }
+            | Self::Tls { hopeless: false, .. }
             | Self::Cut { .. }
             | Self::Broken { hopeless: false, .. } => TRANSIENT,
             Self::AddressRefused { .. }
             | Self::Redirect(_)
             | Self::Certificate { .. }
+            | Self::Tls { hopeless: true, .. }
+            | Self::NotTls
+            | Self::SpeaksTls
             | Self::Encoded { .. }
             | Self::NoLength
             | Self::Broken { hopeless: true, .. } => OriginSeverity::Fatal,

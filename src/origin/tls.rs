@@ -1,16 +1,20 @@
 //! Whom we believe on https: the system's roots and, if configured, one more file of them.
 //!
-//! Knows: root certificates, protocol versions, ALPN. Does not know: which host is asked.
+//! Knows: root certificates, protocol versions, ALPN, what a handshake that failed means. Does not know: which host is
+//! asked.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{AlertDescription, ClientConfig, Error, InvalidMessage, RootCertStore};
 use tokio::sync::OnceCell;
 
 use super::OriginConfigError;
+use super::connect::one_line;
+use super::error::Fault;
 
 /// Builds the TLS settings once, when the first https origin is asked: reading the system's roots takes a while.
 #[derive(Debug)]
@@ -58,6 +62,46 @@ impl Trust {
             Arc::new(settings(roots))
         };
         Arc::clone(self.built.get_or_init(build).await)
+    }
+}
+
+/// TLS came where plain HTTP was spoken.
+#[derive(Debug, thiserror::Error)]
+#[error("the other side speaks TLS")]
+pub(super) struct SpeaksTls;
+
+/// Whether bytes begin like a record of TLS: no answer of HTTP does.
+pub(super) fn is_a_record(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x14..=0x17, 3, ..])
+}
+
+/// What a handshake that failed means.
+pub(super) fn fault(error: &io::Error) -> Fault {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(Error::InvalidCertificate(reason)) => {
+            Fault::Certificate { reason: one_line(&reason.to_string()) }
+        }
+        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => Fault::NotTls,
+        Some(other) => Fault::Tls { reason: one_line(&other.to_string()), hopeless: is_hopeless(other) },
+        None => Fault::Unreachable { reason: one_line(&format!("during the TLS handshake: {error}")) },
+    }
+}
+
+/// Whether both sides will never agree as they are.
+const fn is_hopeless(error: &Error) -> bool {
+    use AlertDescription as Alert;
+    match error {
+        Error::PeerIncompatible(_) | Error::NoApplicationProtocol => true,
+        Error::AlertReceived(alert) => matches!(
+            alert,
+            Alert::HandshakeFailure
+                | Alert::ProtocolVersion
+                | Alert::InsufficientSecurity
+                | Alert::UnrecognisedName
+                | Alert::CertificateRequired
+                | Alert::NoApplicationProtocol
+        ),
+        _ => false,
     }
 }
 

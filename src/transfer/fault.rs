@@ -42,10 +42,31 @@ pub(super) fn origin(error: &OriginError) -> OriginFault {
         Fault::Redirect(RedirectFault::Refused { target, .. }) => Some(target.clone()),
         _ => None,
     };
-    // What breaks the rules every time it is asked is the origin's own answer, and nothing of the way to it.
-    let is_hopeless = matches!(error.fault(), Fault::Broken { hopeless: true, .. });
-    let code = is_hopeless.then_some(Code::InvalidServerResponse);
+    let code = origin_code(error.fault());
     OriginFault { code, redirect, ..OriginFault::new(severity, error.to_string(), error.status()) }
+}
+
+/// BITS' name for a failure, where neither status nor severity tells.
+const fn origin_code(fault: &Fault) -> Option<Code> {
+    match fault {
+        Fault::Unresolved { .. } => Some(Code::NameNotResolved),
+        Fault::Unreachable { .. } | Fault::Tls { hopeless: false, .. } => Some(Code::ConnectFailure),
+        Fault::NoAnswer { .. } | Fault::Cut { .. } => Some(Code::ConnectionClosed),
+        Fault::TimedOut { .. } => Some(Code::Timeout),
+        Fault::Certificate { .. } => Some(Code::CertificateErrors),
+        Fault::Tls { hopeless: true, .. } | Fault::NotTls => Some(Code::ChannelError),
+        // What breaks the rules every time it is asked is the origin's own answer, and nothing of the way to it.
+        Fault::Broken { hopeless: true, .. } | Fault::SpeaksTls => Some(Code::InvalidServerResponse),
+        Fault::AddressRefused { .. }
+        | Fault::Redirect(_)
+        | Fault::Proxy { .. }
+        | Fault::Status { .. }
+        | Fault::Broken { hopeless: false, .. }
+        | Fault::Encoded { .. }
+        | Fault::NoLength
+        | Fault::VersionChanged { .. }
+        | Fault::NoRanges => None,
+    }
 }
 
 /// A wish that no origin can be asked for.
@@ -71,4 +92,45 @@ pub(super) fn broken_rule(rule: &str) -> LeaseFault {
 /// The same for effects other than leases.
 pub(super) fn broken(rule: &str) -> LocalFault {
     LocalFault { kind: LocalFaultKind::Io, message: format!("an internal rule was broken: {rule}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::origin::Phase;
+
+    #[test]
+    fn err_39_and_err_64_and_err_65_failures_on_the_way_to_an_origin_have_names_of_their_own() {
+        let reason = String::new;
+        let limit = Duration::from_secs(1);
+        for (fault, code) in [
+            (Fault::Unresolved { reason: reason() }, Code::NameNotResolved),
+            (Fault::Unreachable { reason: reason() }, Code::ConnectFailure),
+            (Fault::NoAnswer { reason: reason() }, Code::ConnectionClosed),
+            (Fault::Cut { received: 7, reason: reason() }, Code::ConnectionClosed),
+            (Fault::TimedOut { phase: Phase::Head, limit }, Code::Timeout),
+            (Fault::Certificate { reason: reason() }, Code::CertificateErrors),
+            (Fault::Tls { reason: reason(), hopeless: true }, Code::ChannelError),
+            (Fault::Tls { reason: reason(), hopeless: false }, Code::ConnectFailure),
+            (Fault::NotTls, Code::ChannelError),
+            (Fault::SpeaksTls, Code::InvalidServerResponse),
+        ] {
+            assert_eq!(origin_code(&fault), Some(code), "{fault}");
+        }
+        assert_eq!(
+            origin_code(&Fault::Status { status: 503, retry_after: None }),
+            None,
+            "its status names it"
+        );
+    }
+
+    #[test]
+    fn err_22_and_err_24_and_err_38_ranges_that_cannot_be_had_have_names_of_their_own() {
+        let code = |error: LayoutError| layout(&error).code;
+        assert_eq!(code(LayoutError::NoLength), Some(Code::MissingFileSize));
+        assert_eq!(code(LayoutError::NoRanges), Some(Code::InsufficientRangeSupport));
+        assert_eq!(code(LayoutError::TooLong), Some(Code::InvalidRange));
+    }
 }

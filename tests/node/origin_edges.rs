@@ -10,6 +10,7 @@ use nearbits::origin::{
     RedirectFault, parse_url,
 };
 use peer_proto::content::ByteRange;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::origin_fetch::{client, client_trusting, config, fetch, fetch_in_steps, url_of};
@@ -142,6 +143,48 @@ async fn t13_https_never_leads_to_http_and_strangers_certificates_are_refused() 
     let other_name = parse_url(&format!("https://127.0.0.1:{}/", secure.port)).unwrap();
     let error = trusting.probe(&other_name).await.unwrap_err();
     assert!(matches!(error.fault(), Fault::Certificate { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn err_65_a_port_that_speaks_another_protocol_says_which_to_write() {
+    let plain = says(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()).await;
+    let error = client().probe(&plain).await.unwrap_err();
+    assert_eq!((error.fault(), error.severity()), (&Fault::NotTls, OriginSeverity::Fatal));
+    assert!(error.to_string().contains("write http://"), "{error}");
+    let secure = Scripted::start_tls(|asked| site().reply(asked)).await;
+    let asked = parse_url(&secure.url("/file").replace("https://", "http://")).unwrap();
+    let error = client().probe(&asked).await.unwrap_err();
+    assert_eq!((error.fault(), error.severity()), (&Fault::SpeaksTls, OriginSeverity::Fatal));
+    assert!(error.to_string().ends_with("write https://"), "{error}");
+}
+
+#[tokio::test]
+async fn err_65_tls_that_breaks_off_may_pass_and_tls_that_is_refused_does_not() {
+    // Alerts: handshake_failure, and internal_error.
+    for (alert, hopeless) in [(40, true), (80, false)] {
+        let answer = vec![0x15, 3, 3, 0, 2, 2, alert];
+        let error = client().probe(&says(answer).await).await.unwrap_err();
+        assert!(matches!(error.fault(), Fault::Tls { hopeless: found, .. } if *found == hopeless), "{error}");
+        assert_eq!(error.severity() == OriginSeverity::Fatal, hopeless, "{error}");
+    }
+    let error = client().probe(&says(Vec::new()).await).await.unwrap_err();
+    assert!(matches!(error.fault(), Fault::Unreachable { .. }), "{error}");
+}
+
+/// An https URL under which somebody answers every connection with these bytes, and hangs up.
+async fn says(answer: Vec<u8>) -> url::Url {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut hello = [0; 4_096];
+            let _ = stream.read(&mut hello).await.unwrap();
+            stream.write_all(&answer).await.unwrap();
+            stream.shutdown().await.unwrap();
+        }
+    });
+    parse_url(&format!("https://127.0.0.1:{port}/file")).unwrap()
 }
 
 #[tokio::test]
