@@ -12,7 +12,7 @@ pub(super) async fn status(ask: &AskArgs) -> Result<Exit, Stop> {
     if ask.json {
         return table::json(&status);
     }
-    let totals = status.totals;
+    let (totals, damaged) = (status.totals, status.damaged_jobs);
     let rows = [
         ("peer id", status.peer_id),
         ("listens at", status.listen.join("\n")),
@@ -26,6 +26,13 @@ pub(super) async fn status(ask: &AskArgs) -> Result<Exit, Stop> {
         ("version", status.version),
     ];
     say::line(table::pairs(rows).trim_fmt());
+    for job in damaged {
+        say::line(format!("\njob {} cannot be read: {}", job.id, job.reason));
+        say::line(format!("  it was set aside as {}", job.path.display()));
+        for part in job.parts {
+            say::line(format!("  what it has fetched is in {}", part.display()));
+        }
+    }
     Ok(Exit::Done)
 }
 

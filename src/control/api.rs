@@ -63,6 +63,24 @@ pub struct Status {
     pub kind: Kind,
     /// Its version, such as `0.1.0`.
     pub version: String,
+    /// Jobs that could not be read when it started, and were set aside; left out if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged_jobs: Vec<DamagedJob>,
+}
+
+/// A job that cannot be read.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DamagedJob {
+    /// Its name.
+    pub id: JobId,
+    /// Where its description lies now.
+    #[schema(value_type = String)]
+    pub path: PathBuf,
+    /// Why it cannot be read.
+    pub reason: String,
+    /// Partial files of it that are still there, as far as its description tells.
+    #[schema(value_type = Vec<String>)]
+    pub parts: Vec<PathBuf>,
 }
 
 /// What kind of process holds the state folder.
@@ -478,6 +496,7 @@ mod tests {
             rss_bytes: 1,
             kind: Kind::Daemon,
             version: "0.1.0".into(),
+            damaged_jobs: Vec::new(),
         };
         let json = serde_json::to_value(&status).expect("plain values");
         let keys = |value: &serde_json::Value| {

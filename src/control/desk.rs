@@ -5,13 +5,13 @@
 use tokio::sync::broadcast;
 
 use super::api::{
-    CacheChange, CacheState, Caller, Code, Decision, Event, Failure, FileRanges, FileView, JobId, JobSpec,
-    JobView, KeepAs, Kind, PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind, RecordId, RecordRow,
-    RecordVerified, RecordsRemoved, Scope, SeenRow, Status, Totals, Verb,
+    CacheChange, CacheState, Caller, Code, DamagedJob, Decision, Event, Failure, FileRanges, FileView, JobId,
+    JobSpec, JobView, KeepAs, Kind, PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind, RecordId,
+    RecordRow, RecordVerified, RecordsRemoved, Scope, SeenRow, Status, Totals, Verb,
 };
 use super::server::Desk;
 use crate::driver::{
-    Cleared, Done, Gone, Handle, JobCommand, KeeperError, PeerView, PolicyState, RequestError, Shown,
+    Cleared, Damaged, Done, Gone, Handle, JobCommand, KeeperError, PeerView, PolicyState, RequestError, Shown,
 };
 use crate::telemetry;
 
@@ -146,6 +146,11 @@ impl From<KeeperError> for Problem {
     }
 }
 
+fn damaged_job(damaged: Damaged) -> DamagedJob {
+    let Damaged { job, path, reason, parts } = damaged;
+    DamagedJob { id: job, path, reason, parts }
+}
+
 impl Desk for NodeDesk {
     async fn status(&self) -> Result<Status, Problem> {
         let totals = self.handle.totals().await?;
@@ -163,6 +168,7 @@ impl Desk for NodeDesk {
             rss_bytes: telemetry::rss_bytes().unwrap_or_default(),
             kind: self.kind,
             version: env!("CARGO_PKG_VERSION").into(),
+            damaged_jobs: self.handle.damaged_jobs().iter().cloned().map(damaged_job).collect(),
         })
     }
 

@@ -60,6 +60,7 @@ impl Desk for Fake {
             rss_bytes: 0,
             kind: Kind::Embedded,
             version: "0".into(),
+            damaged_jobs: Vec::new(),
         })
     }
 

@@ -18,6 +18,7 @@ use crate::engine::explain::Decision;
 use crate::engine::io::JobCommand;
 use crate::engine::{Engine, PeerView, Totals};
 use crate::job::{Caller, Code, Effective, FileSpec, JobId, JobSpec, JobState, PeerFlags, PolicyRow};
+use crate::store::Damaged;
 use crate::swarm::{PeerAddress, Swarm};
 
 /// A handle to a running node. Cheap to clone; the node goes on when all of them are dropped.
@@ -28,6 +29,8 @@ pub struct Handle {
     pub(super) swarm: Swarm,
     pub(super) keeper: Keeper,
     pub(super) files: RealFiles,
+    /// Jobs that cannot be read.
+    pub(super) damaged: Arc<[Damaged]>,
     /// The user whose node this is.
     pub(super) own: Caller,
     /// The administrator's file.
@@ -99,6 +102,13 @@ impl Handle {
     #[must_use]
     pub fn listen_addresses(&self) -> Vec<String> {
         self.swarm.listen_addresses()
+    }
+
+    /// Jobs that could not be read when the node started, and were set aside (JOB-33). They may be repaired or removed by
+    /// hand while no node runs.
+    #[must_use]
+    pub fn damaged_jobs(&self) -> &[Damaged] {
+        &self.damaged
     }
 
     /// Takes a wish. When this returns, the job is durable and has begun.

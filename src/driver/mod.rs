@@ -27,6 +27,7 @@ pub use crate::engine::io::JobCommand;
 use crate::engine::io::{Effect, EffectId, Input, LocalFault, Output, StoredJob};
 pub use crate::engine::{PeerView, Totals};
 use crate::job::{Caller, Code, Effective, JobId, JobSpec, PeerFlags, Rates};
+pub use crate::store::Damaged;
 use crate::store::{FlagStore, JobStore};
 use crate::swarm::{Swarm, SwarmEvent};
 use crate::transfer::{Transfer, Turns};
@@ -79,6 +80,8 @@ pub struct DriverParts {
     pub keeper: Keeper,
     /// The file system, to look at destinations.
     pub files: RealFiles,
+    /// Jobs of this state folder that cannot be read.
+    pub damaged: Arc<[Damaged]>,
     /// Where the administrator's file is, for whoever asks.
     pub policy_file: PathBuf,
     /// The time.
@@ -124,6 +127,7 @@ impl Driver {
             swarm: parts.swarm.clone(),
             keeper: parts.keeper.clone(),
             files: parts.files,
+            damaged: Arc::clone(&parts.damaged),
             own: Caller { uid: parts.files.uid(), is_administrator: true },
             policy_file: parts.policy_file.clone(),
             policy_problem: Arc::default(),
@@ -323,11 +327,11 @@ impl Driver {
             Effect::Keep { file, destination, sealed, url, version, scope } => {
                 transfer.keep(file, destination, sealed, url, version, scope);
             }
+            Effect::DropRecord { record } => transfer.drop_record(record),
             Effect::Send { peer, frame } => {
                 if let Err(error) = self.parts.swarm.send(peer, frame) {
                     tracing::debug!(%peer, %error, "frame not sent");
                 }
-            Effect::DropRecord { record } => transfer.drop_record(record),
             }
             Effect::Disconnect { peer, until, reason } => {
                 tracing::warn!(%peer, reason, "peer disconnected");

@@ -19,11 +19,11 @@ use crate::disk::RealFiles;
 use crate::driver::{Driver, DriverParts, Keeper};
 use crate::engine::io::{Input, StoredJob};
 use crate::engine::{Engine, EngineConfig, GroupConfig};
-use crate::job::{PeerFlags, Policy};
+use crate::job::{Code, PeerFlags, Policy};
 use crate::origin::Origin;
 use crate::record::{CacheWish, RecordSummary};
 use crate::store::index::INDEXED_FROM;
-use crate::store::{FlagStore, Index, JobStore, StateFolder};
+use crate::store::{Damaged, FlagStore, Index, JobStore, StateFolder};
 use crate::swarm::{Swarm, SwarmConfig, SwarmEvent};
 use crate::transfer::{Transfer, TransferParts};
 
@@ -40,6 +40,7 @@ struct Known {
     cache: Cache<RealFiles>,
     jobs: JobStore<RealFiles>,
     stored: Vec<StoredJob>,
+    damaged: Vec<Damaged>,
     flags: FlagStore<RealFiles>,
     group: Option<GroupConfig>,
     policy: Policy,
@@ -56,9 +57,8 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
     let stop = CancellationToken::new();
     // Whoever drops this future half-way leaves nothing running.
     let guard = stop.clone().drop_guard();
-    let identity_seed = *known.folder.identity_seed();
     let Met { swarm, task: swarm_task, events: swarm_events, early } =
-        meet(identity_seed, &config, &stop).await?;
+        meet(*known.folder.identity_seed(), &config, &stop).await?;
 
     let (tell, facts) = mpsc::channel(FACTS_WAITING_MAX);
     let engine = engine(&config, &mut known, swarm.peer_id(), clock)?;
@@ -84,6 +84,7 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         flags: known.flags,
         keeper: keeper.clone(),
         files: RealFiles,
+        damaged: known.damaged.into(),
         policy_file: config.policy_file.clone(),
         clock,
         facts,
@@ -208,9 +209,22 @@ fn read(state_dir: &Path, policy_file: &Path) -> Result<Known, NodeError> {
         &folder.cache_path(),
         Index::from_records(&folder.index_path(), INDEXED_FROM),
     )?;
-    for note in loaded.damaged.into_iter().chain(cache.take_notes()) {
+    for damaged in &loaded.damaged {
+        tracing::error!(code = Code::DatabaseCorrupt.name().as_ref(), "{damaged}");
+    }
+    for note in cache.take_notes() {
         tracing::warn!("{note}");
     }
     let group = membership::read(&folder, clock::wall_unix_ms())?;
-    Ok(Known { flags: folder.flags(), group, folder, cache, jobs, stored: loaded.jobs, policy, stamp })
+    Ok(Known {
+        flags: folder.flags(),
+        group,
+        folder,
+        cache,
+        jobs,
+        stored: loaded.jobs,
+        damaged: loaded.damaged,
+        policy,
+        stamp,
+    })
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::damaged::{self, Damaged};
 use crate::disk::{Existing, FileHandle, Files};
 use crate::job::{FileId, JobId};
 
@@ -31,8 +32,8 @@ pub struct JobStore<F: Files> {
 pub struct Loaded<J> {
     /// Jobs that can be read, in the order of their ids.
     pub jobs: Vec<J>,
-    /// Jobs that cannot: set aside, with the reason, one line each.
-    pub damaged: Vec<String>,
+    /// Jobs that cannot, set aside now or at an earlier start.
+    pub damaged: Vec<Damaged>,
 }
 
 /// Why a job is not durable, or cannot be read.
@@ -128,7 +129,7 @@ impl<F: Files> JobStore<F> {
     }
 
     /// Reads every job. What a process left that stopped before its job was durable is removed; a job that cannot be
-    /// read is set aside, so that the next start does not stumble again.
+    /// read is set aside, and taken up again by a start that can read it.
     ///
     /// # Errors
     /// [`JobStoreError::Io`] if the folder itself cannot be read.
@@ -138,24 +139,38 @@ impl<F: Files> JobStore<F> {
         for name in names {
             let Some(id) = name.to_str().and_then(|name| name.parse::<JobId>().ok()) else { continue };
             let path = self.job_folder(id).join(JOB);
-            let reason = match self.files.read(&path, JOB_LEN_MAX) {
-                Ok(bytes) => match serde_json::from_slice(&bytes) {
-                    Ok(job) => {
-                        loaded.jobs.push(job);
+            let aside = self.job_folder(id).join(JOB_DAMAGED);
+            let (found, text) = match self.files.read(&path, JOB_LEN_MAX) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    match self.files.read(&aside, JOB_LEN_MAX) {
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                            self.sweep(id);
+                            continue;
+                        }
+                        text => (&aside, text),
+                    }
+                }
+                text => (&path, text),
+            };
+            let outcome = match &text {
+                Ok(text) => serde_json::from_slice(text).map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            match outcome {
+                Ok(job) => {
+                    if found == &aside && self.files.rename(&aside, &path, Existing::Refuse).is_err() {
                         continue;
                     }
-                    Err(error) => error.to_string(),
-                },
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    self.sweep(id);
-                    continue;
+                    loaded.jobs.push(job);
                 }
-                Err(error) => error.to_string(),
-            };
-            let aside = self.job_folder(id).join(JOB_DAMAGED);
-            let moved = self.files.rename(&path, &aside, Existing::Replace);
-            let outcome = if moved.is_ok() { "set aside" } else { "left alone" };
-            loaded.damaged.push(format!("{} cannot be read and was {outcome}: {reason}", path.display()));
+                Err(reason) => {
+                    let is_moved =
+                        found == &path && self.files.rename(&path, &aside, Existing::Replace).is_ok();
+                    let path = if is_moved { aside } else { found.clone() };
+                    let parts = damaged::parts_of(&self.files, id, &text.unwrap_or_default());
+                    loaded.damaged.push(Damaged { job: id, path, reason, parts });
+                }
+            }
         }
         Ok(loaded)
     }

@@ -3,12 +3,14 @@
 //! Knows: where things lie below the state folder and in which order they become durable. Does not know: what jobs
 //! or records mean. sled is named here only, and holds nothing that cannot be rebuilt.
 
+pub mod damaged;
 pub mod folder;
 pub mod group;
 pub mod index;
 pub mod jobs;
 pub mod setting;
 
+pub use damaged::Damaged;
 pub use folder::{FolderError, StateFolder};
 pub use group::StoredGroup;
 pub use index::Index;

@@ -159,3 +159,31 @@ async fn file_7_the_part_has_a_name_and_can_be_read_while_it_comes_in() {
     assert!(!part.exists() && reader.metadata().unwrap().len() == file.len() as u64);
     daemon.kill().await;
 }
+
+#[tokio::test]
+async fn job_33_a_job_that_cannot_be_read_is_named_by_status_and_list_with_what_it_left() {
+    let home = Home::new();
+    let origin = Origin::slow(payload(8 << 20), 2_000_000).await;
+    let daemon = Daemon::start(&home, &[]).await;
+    let id = home.add(&[&origin.url(), "f", "--name", "lost"]).await;
+    until("some of it", || origin.sent() > 1 << 20).await;
+    assert_eq!(home.say(&["status", "--json"]).await.json()["damaged_jobs"], serde_json::Value::Null);
+    daemon.kill().await;
+    let job = std::fs::read_dir(home.join("state").join("jobs")).unwrap().next().unwrap().unwrap().path();
+    let text = std::fs::read(job.join("job.json")).unwrap();
+    std::fs::write(job.join("job.json"), &text[..text.len() / 2]).unwrap();
+    for _ in 0..2 {
+        let daemon = Daemon::start(&home, &[]).await;
+        let damaged = home.say(&["status", "--json"]).await.json()["damaged_jobs"][0].clone();
+        let full = damaged["id"].as_str().unwrap();
+        assert!(full.starts_with(&id), "{damaged}");
+        assert!(damaged["path"].as_str().unwrap().ends_with("job.json.damaged"), "{damaged}");
+        let part = damaged["parts"][0].as_str().unwrap();
+        assert!(std::path::Path::new(part).exists(), "{damaged}");
+        let status = home.say(&["status"]).await.out;
+        assert!(status.contains(full) && status.contains(part), "{status}");
+        let list = home.say(&["job", "list"]).await;
+        assert!(list.err.contains("1 job could not be read"), "{list:?}");
+        daemon.kill().await;
+    }
+}

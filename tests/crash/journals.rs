@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use nearbits::disk::DiskError;
 use nearbits::disk::memory_files::MemoryFiles;
+use nearbits::disk::{DiskError, Files as _};
 use nearbits::job::FileId;
 use nearbits::store::folder::{self, FolderError};
 use peer_proto::content::PieceIndex;
@@ -111,8 +111,29 @@ fn d42_a_damaged_job_is_set_aside_once_and_the_others_go_on() {
     let loaded = store.load_all::<String>().unwrap();
     assert_eq!(loaded.jobs, ["two"]);
     assert_eq!(loaded.damaged.len(), 1);
+    assert!(files.contents(&loaded.damaged[0].path).is_some(), "nothing is thrown away");
     let again = store.load_all::<String>().unwrap();
-    assert_eq!((again.jobs.len(), again.damaged.len()), (1, 0), "the next start does not stumble");
+    assert_eq!((again.jobs, again.damaged), (loaded.jobs, loaded.damaged), "and it is still named");
+}
+
+#[test]
+fn job_33_a_job_that_cannot_be_read_is_named_with_its_parts_and_taken_up_by_who_can_read_it() {
+    let files = machine();
+    folder::prepare(&files, Path::new(STATE)).unwrap();
+    let store = jobs(&files);
+    let spec = serde_json::json!({ "files": [{ "destination": "/home/user/a.bin" }, { "destination": "/home/user/b.bin" }] });
+    store.save(JOB, 2, &spec).unwrap();
+    let part = PathBuf::from(format!("/home/user/.b.bin.{JOB}.part"));
+    files.create_new(&part, 0o600).unwrap();
+    // A version that knows other jobs than the one that wrote this.
+    let loaded = store.load_all::<u32>().unwrap();
+    let [damaged] = &loaded.damaged[..] else { panic!("{loaded:?}") };
+    assert_eq!((damaged.job, &damaged.parts), (JOB, &vec![part.clone()]));
+    let text = damaged.to_string();
+    assert!(text.contains("job.json.damaged") && text.contains(&part.display().to_string()), "{text}");
+    let again = store.load_all::<serde_json::Value>().unwrap();
+    assert_eq!((again.jobs, again.damaged), (vec![spec.clone()], Vec::new()));
+    assert_eq!(store.load_all::<serde_json::Value>().unwrap().jobs, [spec], "as it lay before");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use nearbits::engine::io::*;
 use nearbits::engine::queue::QueueConfig;
 use nearbits::engine::{Engine, EngineConfig};
 use nearbits::job::{Caller, FileId, JobId, JobSpec, PeerFlags, Policy};
-use nearbits::store::{JobStore, folder};
+use nearbits::store::{Damaged, JobStore, folder};
 use peer_proto::content::{Geometry, PieceIndex};
 use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
@@ -57,7 +57,7 @@ pub(crate) struct Office {
     refused: Option<String>,
     /// Bytes taken from the origin.
     pub(crate) fetched: u64,
-    pub(crate) damaged: Vec<String>,
+    pub(crate) damaged: Vec<Damaged>,
 }
 
 impl Office {

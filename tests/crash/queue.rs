@@ -38,7 +38,7 @@ fn change(job: &mut Office, change: JobChange) -> bool {
 /// What a user does with two jobs. It goes on from what was told before; it ends early where the process stops.
 fn live(files: &MemoryFiles, told: &mut Told) -> Result<Office, Box<dyn std::error::Error>> {
     let mut office = Office::start(files)?;
-    assert_eq!(office.damaged, Vec::<String>::new(), "a job is whole or not there");
+    assert!(office.damaged.is_empty(), "a job is whole or not there");
     check(&office, files, *told);
     if !told.submitted {
         told.submitted = office.submit(TAKEN, spec(&["a", "b"]));

@@ -109,7 +109,7 @@ pub(crate) fn live(files: &MemoryFiles, told: &mut Told) -> Result<(), Box<dyn E
     told.seed = Some(folder::prepare(files, Path::new(STATE))?);
     let store = jobs(files);
     let loaded = store.load_all::<String>()?;
-    assert_eq!(loaded.damaged, Vec::<String>::new(), "a job is whole or not there");
+    assert!(loaded.damaged.is_empty(), "a job is whole or not there");
     if loaded.jobs.is_empty() {
         if told.finished {
             return Ok(());

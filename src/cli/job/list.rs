@@ -31,6 +31,13 @@ pub(super) async fn run(args: &ListArgs) -> Result<Exit, Stop> {
     }
     let is_some = args.name.is_some() || args.state.is_some();
     table::print(&rows, if is_some { "no job is like this" } else { "there are no jobs" });
+    let damaged = client.status().await?.damaged_jobs.len();
+    if damaged > 0 {
+        let count = if damaged == 1 { "1 job".to_owned() } else { format!("{damaged} jobs") };
+        eprintln!(
+            "nearbits: {count} could not be read: `nearbits status` says which, and where what was fetched is"
+        );
+    }
     Ok(Exit::Done)
 }
 
