@@ -14,6 +14,7 @@ mod exit;
 mod get;
 mod job;
 mod manual;
+mod person;
 mod place;
 mod policy;
 mod progress;

@@ -6,7 +6,7 @@ use super::show::priority;
 use super::{reason, short, state, stored};
 use crate::cli::args::ListArgs;
 use crate::cli::exit::{Exit, Stop};
-use crate::cli::{reach, table};
+use crate::cli::{person, reach, table};
 use crate::control::api::{JobView, ListJobs};
 
 pub(super) async fn run(args: &ListArgs) -> Result<Exit, Stop> {
@@ -52,7 +52,7 @@ fn row(view: &JobView, with_owner: bool) -> Vec<String> {
         reason(view).to_owned(),
     ];
     if with_owner {
-        row.insert(1, view.owner.to_string());
+        row.insert(1, person::user(view.owner));
     }
     row
 }

@@ -11,7 +11,7 @@ use super::{files, reason, state, stored};
 use crate::cli::args::OneJob;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::words::{flags_text, notify_text};
-use crate::cli::{amount, reach, say, table};
+use crate::cli::{amount, person, reach, say, table};
 use crate::control::api::{
     BytesBySource, Code, Existing, FileSpec, FileView, JobError, JobId, JobSpec, JobState, JobView, Rates,
     Redirects,
@@ -64,7 +64,7 @@ fn standing(view: &JobView) -> Vec<(&'static str, String)> {
     vec![
         ("job", view.id.to_string()),
         ("name", view.name.clone()),
-        ("owner", format!("user {}", view.owner)),
+        ("owner", format!("user {}", person::user(view.owner))),
         ("state", state(view).to_owned()),
         ("reason", reason(view).to_owned()),
         ("files", format!("{} of {} whole", view.files_transferred, view.files_total)),
