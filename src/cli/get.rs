@@ -58,15 +58,15 @@ pub(super) async fn run(args: GetArgs) -> Result<Exit, Stop> {
     for _ in 0..HOLDERS_MAX {
         let reached = tokio::select! {
             reached = reach::running_or_own(&get.args.place, &get.config) => reached?,
-            () = &mut interrupted => return Err(get.left(None)),
+            () = &mut interrupted => return Err(left(None, None)),
         };
         let Reached { client, mut host } = reached;
         let mut job = None;
         let ended = tokio::select! {
             ended = get.follow(&client, host.is_some(), &mut job) => ended,
             () = &mut interrupted => {
-                get.leave(&client, job, host).await;
-                return Err(get.left(job));
+                let stopped = get.leave(&client, job, host).await;
+                return Err(left(job, stopped.as_ref()));
             }
         };
         get.progress.finish();
@@ -209,35 +209,27 @@ impl Get {
         let view = client.job(id).await.ok();
         self.print_why(client, id).await;
         drop(client.command(id, Verb::Suspend).await);
+        let again = view.as_ref().map_or(GOES_ON, what_again);
         let reason = view.map(|view| view.reason).filter(|reason| !reason.is_empty());
         let reason = reason.unwrap_or_else(|| "no byte came".into());
-        let line = format!(
-            "gave up after {} s without a byte: {reason}; what was fetched stays, the same command goes on from there",
-            self.args.timeout
-        );
+        let line = format!("gave up after {} s without a byte: {reason}; {again}", self.args.timeout);
         Stop::new(Exit::Transient, line)
     }
 
-    /// The user leaves: what was fetched stays.
-    async fn leave(&self, client: &Client, job: Option<JobId>, host: Option<Host>) {
+    /// The user leaves. Gives the job as it is left, if there is one and its node says so in time.
+    async fn leave(&self, client: &Client, job: Option<JobId>, host: Option<Host>) -> Option<JobView> {
         self.progress.finish();
+        let mut left = None;
         let suspended = async {
             if let Some(job) = job {
-                drop(client.command(job, Verb::Suspend).await);
+                left = client.command(job, Verb::Suspend).await.ok().map(|done| done.job);
             }
             if let Some(host) = host {
                 host.end().await;
             }
         };
         drop(tokio::time::timeout(SUSPEND_TIMEOUT, suspended).await);
-    }
-
-    fn left(&self, job: Option<JobId>) -> Stop {
-        let line = match job {
-            Some(_) => "interrupted; what was fetched stays, the same command goes on from there",
-            None => "interrupted before anything was fetched",
-        };
-        Stop::new(Exit::Interrupted, line)
+        left
     }
 
     async fn report(&self, client: &Client, view: &JobView) {
@@ -268,6 +260,24 @@ impl Get {
         }
     }
 }
+
+/// What the user who leaves is told: of the job as it was left, where its node still said so.
+fn left(job: Option<JobId>, view: Option<&JobView>) -> Stop {
+    let line = match job {
+        Some(_) => format!("interrupted; {}", view.map_or(GOES_ON, what_again)),
+        None => "interrupted before anything was fetched".to_owned(),
+    };
+    Stop::new(Exit::Interrupted, line)
+}
+
+/// What the same command does after this one.
+const fn what_again(view: &JobView) -> &'static str {
+    if view.files_from_zero == 0 { GOES_ON } else { BEGINS_ANEW }
+}
+
+const GOES_ON: &str = "what was fetched stays, the same command goes on from there";
+const BEGINS_ANEW: &str =
+    "the origin cannot go on in the middle of the file, so that the same command begins anew";
 
 /// What ends following: our own verdict, or the node's silence.
 enum Trouble {

@@ -182,6 +182,19 @@ async fn an_interrupted_get_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn an_interrupted_get_does_not_promise_to_go_on_where_the_origin_cannot() {
+    let home = Home::new();
+    let file = payload(24 * MIB);
+    let origin = Origin::twisted(file.clone(), 12_000_000, Twist::NoRanges).await;
+    let get = home.get(&origin.url(), "out", &["--sha256", &sha256(&file)]).spawn().unwrap();
+    until("some of it", || origin.sent() > 6 << 20).await;
+    crate::support::signal(&get, Signal::INT);
+    let ran = finish(get).await;
+    assert_eq!(ran.code, 130, "{ran:?}");
+    assert!(ran.err.contains("the same command begins anew") && !ran.err.contains("goes on"), "{ran:?}");
+}
+
+#[tokio::test]
 async fn a_daemon_suspends_what_a_killed_get_left_and_the_same_get_takes_it_up() {
     let home = Home::new();
     let file = payload(24 * MIB);
