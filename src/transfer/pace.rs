@@ -361,7 +361,7 @@ mod tests {
             let (pace, counts) = (paces.of(JobId([job; 16]), Line::Wan), counts.clone());
             leases.spawn(async move {
                 loop {
-                    pace.take(10_000).await;
+                    pace.take(50_000).await;
                     lock(&counts)[usize::from(job)] += 1;
                 }
             });
@@ -373,7 +373,8 @@ mod tests {
         };
         tokio::time::timeout(SECOND * 60, both).await.expect("they go on");
         let [many, one] = *lock(&counts);
-        assert!(many.abs_diff(one) <= 6, "{many} and {one}");
+        // By leases it would be 52 and 8. What a machine under load catches up may go to either of them.
+        assert!(many.abs_diff(one) <= 16, "{many} and {one}");
     }
 
     #[tokio::test]
