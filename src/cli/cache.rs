@@ -6,8 +6,8 @@ use super::args::{AskArgs, CacheCommand};
 use super::exit::{Exit, Stop};
 use super::{amount, reach, say, table};
 use crate::control::api::{
-    CacheChange, CacheSize, CacheState, JobId, KeepAs, LimitError, Problem, ProblemKind, RecordId, RecordRow,
-    RecordsRemoved,
+    CacheChange, CacheLimits, CacheSize, CacheState, JobId, KeepAs, LimitError, Problem, ProblemKind,
+    RecordId, RecordRow, RecordsRemoved,
 };
 use crate::control::client::{Client, ClientError};
 
@@ -132,7 +132,7 @@ async fn limits(ask: &AskArgs, change: CacheChange) -> Result<Exit, Stop> {
     if ask.json {
         return table::json(&state);
     }
-    let CacheState { limits, records, own_bytes, borrowed_bytes, own_max_bytes } = state;
+    let CacheState { limits, preference, code, records, own_bytes, borrowed_bytes, own_max_bytes } = state;
     let rows = [
         ("may take", may_take(limits.size, own_max_bytes)),
         ("takes", amount::bytes(own_bytes)),
@@ -145,6 +145,12 @@ async fn limits(ask: &AskArgs, change: CacheChange) -> Result<Exit, Stop> {
         ),
     ];
     say::line(table::pairs(rows).trim_fmt());
+    if code.is_some() {
+        let CacheLimits { size, age_days, .. } = preference;
+        say::line(format_args!(
+            "this computer prefers {size} and {age_days} days, and a policy overrides that: `nearbits policy show`"
+        ));
+    }
     Ok(Exit::Done)
 }
 

@@ -12,6 +12,7 @@ use super::place::{self, SOCKET_NAME};
 use super::{get, reach, say, signals, words};
 use crate::config::Config;
 use crate::config::policy::{POLICY_FILE, load_named};
+use crate::control::api::{FlagsShown, PeerFlags};
 use crate::node::{FolderError, Node, NodeConfig, NodeError, NodeKind, OriginConfig};
 
 pub(super) async fn run(args: DaemonArgs) -> Result<Exit, Stop> {
@@ -41,12 +42,12 @@ pub(super) async fn run(args: DaemonArgs) -> Result<Exit, Stop> {
     let handle = node.handle();
     let sockets: Vec<String> = doors.iter().map(|(path, _)| path.display().to_string()).collect();
     say::line(format_args!("peer {}, control socket {}", handle.peer_id(), sockets.join(" and ")));
-    let flags = handle.flags().await.map_err(|error| Stop::new(Exit::Fatal, error.to_string()))?;
-    if !(flags.client && flags.server) {
-        say::line(format_args!(
-            "flags: {} — `nearbits flags set client,server` lets jobs use peers and serve them",
-            words::flags_text(flags)
-        ));
+    let flags = handle.permissions().await.map_err(|error| Stop::new(Exit::Fatal, error.to_string()))?;
+    let flags = FlagsShown::of(flags.0, flags.1);
+    if flags.holds() != PeerFlags::BOTH {
+        let (holds, remedy) = (words::flags_text(flags.holds()), words::flags_remedy(flags));
+        let effect = if flags.code.is_some() { "" } else { " lets jobs use peers and serve them" };
+        say::line(format_args!("flags: {holds} — {remedy}{effect}"));
     }
     tokio::select! {
         () = signals::interrupted() => {}

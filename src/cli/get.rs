@@ -12,7 +12,7 @@ use super::args::GetArgs;
 use super::exit::{Exit, Stop};
 use super::progress::Progress;
 use super::reach::{self, Host, Reached};
-use super::{place, say, signals, summary, wish};
+use super::{place, say, signals, summary, wish, words};
 use crate::clock::Clock;
 use crate::control::api::{JobId, JobSpec, JobState, JobView, Submit, Verb};
 use crate::control::client::{Client, ClientError};
@@ -187,10 +187,10 @@ impl Get {
             return Ok(());
         }
         self.is_told = true;
-        if !client.flags().await?.client {
-            self.say(
-                "the node's own client flag is off, so no peer is asked: `nearbits flags set client,server`",
-            );
+        let flags = client.flags().await?;
+        if !flags.client {
+            let remedy = words::flags_remedy(flags);
+            self.say(&format!("the node's own client flag is off, so no peer is asked: {remedy}"));
         }
         Ok(())
     }

@@ -78,6 +78,12 @@ pub(super) async fn flags(command: FlagsCommand) -> Result<Exit, Stop> {
     if is_json {
         return table::json(&flags);
     }
-    say::line(flags_text(flags));
+    say::line(flags_text(flags.holds()));
+    if flags.code.is_some() {
+        say::line(format_args!(
+            "this computer prefers {}, and a policy overrides that: `nearbits policy show`",
+            flags_text(flags.preference)
+        ));
+    }
     Ok(Exit::Done)
 }

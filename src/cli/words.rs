@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 use peer_proto::digest::{Algorithm, Digest};
 
 use super::args::Ranges;
-use crate::control::api::{Header, Headers, NotifyFlags, PeerFlags, RemoteRange};
+use crate::control::api::{FlagsShown, Header, Headers, NotifyFlags, PeerFlags, RemoteRange};
 
 /// Reads `client`, `server`, both with a comma, or `none`.
 pub(super) fn parse_flags(text: &str) -> Result<PeerFlags, String> {
@@ -23,6 +23,15 @@ pub(super) fn parse_flags(text: &str) -> Result<PeerFlags, String> {
         }
     }
     Ok(flags)
+}
+
+/// What to do about flags that do not allow what somebody wants.
+pub(super) const fn flags_remedy(flags: FlagsShown) -> &'static str {
+    if flags.code.is_some() {
+        "a policy says so, see `nearbits policy show`"
+    } else {
+        "`nearbits flags set client,server`"
+    }
 }
 
 /// The way [`parse_flags`] reads them.

@@ -134,7 +134,7 @@ impl JobsSection {
 
     /// What jobs may have where the administrator's file says nothing.
     #[must_use]
-    pub const fn preference(&self) -> Policy {
+    pub fn preference(&self) -> Policy {
         Policy {
             inactivity_days: self.inactivity_days,
             max_download_s: self.max_download_s,
@@ -142,6 +142,8 @@ impl JobsSection {
             jobs_per_user: self.jobs_per_user,
             files_per_job: self.files_per_job,
             ranges_per_file: self.ranges_per_file,
+            // The rest are preferred elsewhere: the computer's flags, the cache's limits.
+            ..Policy::default()
         }
     }
 

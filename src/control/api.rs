@@ -346,6 +346,35 @@ pub struct PeerRow {
     pub banned_s: Option<u64>,
 }
 
+/// The computer's flags.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct FlagsShown {
+    /// Whether jobs may take bytes from peers: what holds, whoever said so.
+    pub client: bool,
+    /// Whether bytes may be kept for peers and served to them: what holds.
+    pub server: bool,
+    /// What was set for this computer; it holds where no policy says otherwise.
+    pub preference: PeerFlags,
+    /// `BG_S_OVERRIDDEN_BY_POLICY` where a policy says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+}
+
+impl FlagsShown {
+    /// What holds, if this was preferred.
+    #[must_use]
+    pub fn of(holds: PeerFlags, preference: PeerFlags) -> Self {
+        let code = (holds != preference).then_some(Code::OverriddenByPolicy);
+        Self { client: holds.client, server: holds.server, preference, code }
+    }
+
+    /// What holds.
+    #[must_use]
+    pub const fn holds(&self) -> PeerFlags {
+        PeerFlags { client: self.client, server: self.server }
+    }
+}
+
 /// A record of the cache.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RecordRow {
@@ -388,8 +417,12 @@ pub struct SeenRow {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct CacheState {
     /// What holds.
-    #[serde(flatten)]
     pub limits: CacheLimits,
+    /// What was set for this computer; it holds where no policy says otherwise.
+    pub preference: CacheLimits,
+    /// `BG_S_OVERRIDDEN_BY_POLICY` where a policy says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
     /// Records.
     pub records: usize,
     /// Bytes of its own copies.

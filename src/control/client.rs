@@ -18,8 +18,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::api::{
-    AddPeer, Command, CommandDone, Decision, Explanation, FileRanges, FileView, JobChange, JobId, JobSpec,
-    JobView, ListJobs, Notice, PeerFlags, PeerRow, PolicyShown, Position, Problem, ProblemKind,
+    AddPeer, Command, CommandDone, Decision, Explanation, FileRanges, FileView, FlagsShown, JobChange, JobId,
+    JobSpec, JobView, ListJobs, Notice, PeerFlags, PeerRow, PolicyShown, Position, Problem, ProblemKind,
     RequestRanges, Status, Submit, Submitted, Verb, Verdict,
 };
 use super::socket;
@@ -301,7 +301,7 @@ impl Client {
     ///
     /// # Cancel safety
     /// Nothing is lost.
-    pub async fn flags(&self) -> Result<PeerFlags, ClientError> {
+    pub async fn flags(&self) -> Result<FlagsShown, ClientError> {
         self.read("/v1/flags").await
     }
 
@@ -312,7 +312,7 @@ impl Client {
     ///
     /// # Cancel safety
     /// The change may or may not have been made.
-    pub async fn set_flags(&self, flags: PeerFlags) -> Result<PeerFlags, ClientError> {
+    pub async fn set_flags(&self, flags: PeerFlags) -> Result<FlagsShown, ClientError> {
         self.write(Method::PUT, "/v1/flags", &flags).await
     }
 

@@ -5,9 +5,9 @@
 use tokio::sync::broadcast;
 
 use super::api::{
-    CacheChange, CacheState, Caller, Code, DamagedJob, Decision, Event, Failure, FileRanges, FileView, JobId,
-    JobSpec, JobView, KeepAs, Kind, PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind, RecordId,
-    RecordRow, RecordVerified, RecordsRemoved, Scope, SeenRow, Status, Totals, Verb,
+    CacheChange, CacheState, Caller, Code, DamagedJob, Decision, Event, Failure, FileRanges, FileView,
+    FlagsShown, JobId, JobSpec, JobView, KeepAs, Kind, PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind,
+    RecordId, RecordRow, RecordVerified, RecordsRemoved, Scope, SeenRow, Status, Totals, Verb,
 };
 use super::server::Desk;
 use crate::driver::{
@@ -254,8 +254,11 @@ impl Desk for NodeDesk {
     async fn cache_state(&self) -> Result<CacheState, Problem> {
         let keeper = self.handle.cache();
         let usage = keeper.usage().await?;
+        let (limits, preference) = (keeper.limits(), keeper.preference());
         Ok(CacheState {
-            limits: keeper.limits(),
+            limits,
+            preference,
+            code: (limits != preference).then_some(Code::OverriddenByPolicy),
             records: usage.records,
             own_bytes: usage.own,
             borrowed_bytes: usage.borrowed,
@@ -268,8 +271,9 @@ impl Desk for NodeDesk {
         Ok(())
     }
 
-    async fn flags(&self) -> Result<PeerFlags, Problem> {
-        Ok(self.handle.flags().await?)
+    async fn flags(&self) -> Result<FlagsShown, Problem> {
+        let (holds, preference) = self.handle.permissions().await?;
+        Ok(FlagsShown::of(holds, preference))
     }
 
     async fn set_flags(&self, flags: PeerFlags) -> Result<(), Problem> {

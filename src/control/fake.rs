@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::ControlSocket;
 use super::api::{
-    CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView, JobId, JobSpec, JobState,
-    JobView, Kind, PeerFlags, PeerRow, PolicyShown, Priority, Problem, ProblemKind, RecordId, RecordRow,
-    RecordVerified, RecordsRemoved, Status, Totals,
+    CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView, FlagsShown, JobId, JobSpec,
+    JobState, JobView, Kind, PeerFlags, PeerRow, PolicyShown, Priority, Problem, ProblemKind, RecordId,
+    RecordRow, RecordVerified, RecordsRemoved, Status, Totals,
 };
 use super::client::Client;
 use super::events::Events;
@@ -155,8 +155,9 @@ impl Desk for Fake {
         Ok(())
     }
 
-    async fn flags(&self) -> Result<PeerFlags, Problem> {
-        Ok(*self.flags.lock().expect("no panics under the lock"))
+    async fn flags(&self) -> Result<FlagsShown, Problem> {
+        let flags = *self.flags.lock().expect("no panics under the lock");
+        Ok(FlagsShown::of(flags, flags))
     }
 
     async fn set_flags(&self, flags: PeerFlags) -> Result<(), Problem> {

@@ -18,8 +18,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{
-    CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView, JobId, JobSpec, JobView,
-    PeerFlags, PeerRow, PolicyShown, Problem, RecordId, RecordRow, RecordVerified, RecordsRemoved, Status,
+    CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView, FlagsShown, JobId, JobSpec,
+    JobView, PeerFlags, PeerRow, PolicyShown, Problem, RecordId, RecordRow, RecordVerified, RecordsRemoved,
+    Status,
 };
 use super::events::Events;
 use super::socket::{ControlSocket, UNMAPPED_UID};
@@ -96,7 +97,7 @@ pub trait Desk: Clone + Send + Sync + 'static {
     /// Changes its limits; durable when it returns.
     fn limit_cache(&self, change: CacheChange) -> impl Future<Output = Result<(), Problem>> + Send;
     /// The computer's flags.
-    fn flags(&self) -> impl Future<Output = Result<PeerFlags, Problem>> + Send;
+    fn flags(&self) -> impl Future<Output = Result<FlagsShown, Problem>> + Send;
     /// Changes them.
     fn set_flags(&self, flags: PeerFlags) -> impl Future<Output = Result<(), Problem>> + Send;
     /// What happens from now on. A reader that falls behind loses some and asks [`job`](Self::job) again.

@@ -30,8 +30,8 @@ async fn local_6_changing_verbs_need_json() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("answered and closed");
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
-    assert_eq!(open.client.flags().await.expect("answered"), PeerFlags::NONE);
-    assert_eq!(open.client.set_flags(PeerFlags::BOTH).await.expect("json is sent"), PeerFlags::BOTH);
+    assert_eq!(open.client.flags().await.expect("answered").holds(), PeerFlags::NONE);
+    assert_eq!(open.client.set_flags(PeerFlags::BOTH).await.expect("json is sent").holds(), PeerFlags::BOTH);
 }
 
 #[tokio::test]

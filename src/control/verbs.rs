@@ -17,9 +17,9 @@ use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
 
 use super::api::{
-    AddPeer, Caller, Code, Command, CommandDone, Decision, Explanation, FileView, JobChange, JobId, JobSpec,
-    JobView, ListJobs, Notice, PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind, Since, Status, Submit,
-    Submitted, Verdict, explain,
+    AddPeer, Caller, Code, Command, CommandDone, Decision, Explanation, FileView, FlagsShown, JobChange,
+    JobId, JobSpec, JobView, ListJobs, Notice, PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind, Since,
+    Status, Submit, Submitted, Verdict, explain,
 };
 use super::server::{Desk, Door};
 use super::{cached, events, follow, glob, openapi, ranges};
@@ -489,11 +489,11 @@ pub(super) async fn add_peer<D: Desk>(State(door): AnyDoor<D>, Extension(by): By
     path = "/v1/flags",
     tag = "node",
     responses(
-        (status = 200, description = "The computer's flags", body = PeerFlags),
+        (status = 200, description = "The computer's flags", body = FlagsShown),
         (status = "default", description = "Refused, and why", body = Problem),
     ),
 )]
-pub(super) async fn flags<D: Desk>(State(door): AnyDoor<D>) -> Answer<PeerFlags> {
+pub(super) async fn flags<D: Desk>(State(door): AnyDoor<D>) -> Answer<FlagsShown> {
     Ok(Json(door.desk.flags().await?))
 }
 
@@ -503,7 +503,7 @@ pub(super) async fn flags<D: Desk>(State(door): AnyDoor<D>) -> Answer<PeerFlags>
     tag = "node",
     request_body = PeerFlags,
     responses(
-        (status = 200, description = "The flags, durable", body = PeerFlags),
+        (status = 200, description = "The flags, durable; a policy may say otherwise", body = FlagsShown),
         (status = "default", description = "Refused, and why", body = Problem),
     ),
 )]
@@ -511,7 +511,7 @@ pub(super) async fn set_flags<D: Desk>(
     State(door): AnyDoor<D>,
     Extension(by): By,
     body: Body,
-) -> Answer<PeerFlags> {
+) -> Answer<FlagsShown> {
     administrators_only(by)?;
     door.desk.set_flags(read(body, BODY_LEN_MAX).await?).await?;
     Ok(Json(door.desk.flags().await?))

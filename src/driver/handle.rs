@@ -347,8 +347,20 @@ impl Handle {
         self.read(Engine::flags).await
     }
 
-    /// Changes the computer's flags: affected jobs go on from the sources that are allowed now (PEER-9). Kept
-    /// across restarts.
+    /// The computer's flags that hold, and those that were set for it: they differ where a policy says otherwise
+    /// (PEER-4, PEER-5).
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn permissions(&self) -> Result<(PeerFlags, PeerFlags), Gone> {
+        self.read(|engine| (engine.flags(), engine.preferred_flags())).await
+    }
+
+    /// Changes what this computer prefers of its flags: if that changes what holds, affected jobs go on from the sources
+    /// that are allowed now (PEER-9). Kept across restarts, also where a policy says otherwise (PEER-4).
     ///
     /// # Errors
     /// [`RequestError::Refused`] if the choice could not be written down; it holds until the node ends all the same.
@@ -384,6 +396,7 @@ impl Handle {
     pub(crate) async fn policy_read(&self, outcome: Result<Effective, String>) -> Result<(), Gone> {
         let problem = match outcome {
             Ok(policy) => {
+                self.keeper.set_rules(policy.peers);
                 self.ask(Request::SetPolicy(Box::new(policy))).await?;
                 None
             }

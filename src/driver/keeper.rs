@@ -2,7 +2,7 @@
 //!
 //! Knows: that what goes is told to the brain, and that limits outlive the node. Does not know: who may ask.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use crate::cache::{Cache, CacheError, Seen, Usage, Verified};
 use crate::clock;
 use crate::disk::RealFiles;
-use crate::record::{CacheLimits, CacheWish, LimitError, RecordId, RecordSummary};
+use crate::job::PeerRules;
+use crate::record::{CacheLimits, CacheSize, CacheWish, LimitError, RecordId, RecordSummary};
 use crate::store::LimitStore;
 use crate::transfer::Transfer;
 
@@ -71,36 +72,58 @@ pub struct Cleared {
     pub busy: usize,
 }
 
+/// Who said what of the limits.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    /// By command; kept.
+    command: CacheWish,
+    /// By command and configuration.
+    preference: CacheLimits,
+    /// By the administrator, of all machines he has.
+    rules: PeerRules,
+}
+
+impl Said {
+    /// What holds (PEER-7).
+    fn limits(&self) -> CacheLimits {
+        CacheLimits {
+            size: self.rules.cache_percent().map_or(self.preference.size, CacheSize::Share),
+            age_days: self.rules.age_days().unwrap_or(self.preference.age_days),
+            keep: self.preference.keep,
+        }
+    }
+}
+
 /// Keeps the cache. Cheap to clone.
 #[derive(Clone)]
 pub struct Keeper {
     cache: Cache<RealFiles>,
     transfer: Transfer,
     store: LimitStore<RealFiles>,
-    /// What was said by command, and what holds.
-    said: Arc<Mutex<(CacheWish, CacheLimits)>>,
+    said: Arc<Mutex<Said>>,
     /// One long look at a time.
     verifying: Arc<tokio::sync::Mutex<()>>,
     stop: CancellationToken,
 }
 
 impl Keeper {
-    /// Keeps this cache within what `preference` says, else what was set last, else the defaults.
+    /// Keeps this cache within what the rules say, else the `preference`, else what was set last, else the defaults.
     #[must_use]
     pub fn new(
         cache: Cache<RealFiles>,
         transfer: Transfer,
         store: LimitStore<RealFiles>,
         preference: CacheWish,
+        rules: PeerRules,
         stop: CancellationToken,
     ) -> Self {
-        let said = store.load().unwrap_or_default();
-        let limits = preference.and(said).over(CacheLimits::default());
+        let command = store.load().unwrap_or_default();
+        let preference = preference.and(command).over(CacheLimits::default());
         Self {
             cache,
             transfer,
             store,
-            said: Arc::new(Mutex::new((said, limits))),
+            said: Arc::new(Mutex::new(Said { command, preference, rules })),
             verifying: Arc::default(),
             stop,
         }
@@ -109,7 +132,22 @@ impl Keeper {
     /// What holds.
     #[must_use]
     pub fn limits(&self) -> CacheLimits {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner).1
+        self.said().limits()
+    }
+
+    /// What was set for this computer; it holds where no policy says otherwise.
+    #[must_use]
+    pub fn preference(&self) -> CacheLimits {
+        self.said().preference
+    }
+
+    /// The administrator says other things now.
+    pub(super) fn set_rules(&self, rules: PeerRules) {
+        self.said().rules = rules;
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the cache takes, and what it may take.
@@ -124,7 +162,8 @@ impl Keeper {
         self.with(move |cache| cache.usage(&limits)).await
     }
 
-    /// Changes what is said, keeps it across restarts, and lets go at once what is too much then (CACHE-6).
+    /// Changes what is preferred, keeps it across restarts, and lets go at once what is too much then (CACHE-6). Gives what
+    /// holds: a policy may say otherwise (PEER-7).
     ///
     /// # Errors
     /// [`KeeperError`]; nothing has changed after [`KeeperError::Limit`].
@@ -133,13 +172,14 @@ impl Keeper {
     /// Dropping it does not take the change back.
     pub async fn set_limits(&self, change: CacheWish) -> Result<CacheLimits, KeeperError> {
         change.check()?;
-        let (said, limits) = {
-            let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-            *said = (change.and(said.0), change.over(said.1));
-            *said
+        let (command, limits) = {
+            let mut said = self.said();
+            said.command = change.and(said.command);
+            said.preference = change.over(said.preference);
+            (said.command, said.limits())
         };
         let store = self.store.clone();
-        let kept = tokio::task::spawn_blocking(move || store.save(&said)).await;
+        let kept = tokio::task::spawn_blocking(move || store.save(&command)).await;
         self.trim(0).await?;
         match kept {
             Ok(Ok(())) => Ok(limits),

@@ -31,7 +31,7 @@ pub struct EngineConfig {
     pub me: PeerId,
     /// 32 random bytes; all of the engine's chance follows from them.
     pub seed: [u8; 32],
-    /// The computer's half of the permissions.
+    /// What the computer prefers of its half of the permissions; the policy may say otherwise.
     pub flags: PeerFlags,
     /// Whether this node is one command's or one program's own, and not the machine's daemon.
     pub embedded: bool,
@@ -102,7 +102,7 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn new(config: EngineConfig, now: Now) -> Self {
         Self {
-            flags: config.flags,
+            flags: config.policy.peers.flags(config.flags),
             chance: Chance::new(config.seed),
             config,
             now,

@@ -198,7 +198,7 @@ pub enum Input {
         /// Who asks for it.
         by: Caller,
     },
-    /// The computer's flags changed (all affected jobs are re-planned: PEER-9).
+    /// What the computer prefers of its flags changed (all jobs that are affected by what holds then are re-planned: PEER-9).
     FlagsChanged(PeerFlags),
     /// The administrator's policy, read anew.
     PolicyChanged(Box<Effective>),

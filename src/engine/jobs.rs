@@ -83,6 +83,7 @@ impl Engine {
     /// The administrator allows other things now.
     pub(super) fn policy_changed(&mut self, policy: Effective) {
         self.core.config.policy = policy;
+        self.permissions_changed();
         self.touched.extend(self.jobs.keys());
     }
 

@@ -239,10 +239,16 @@ impl Engine {
         views
     }
 
-    /// The computer's permissions.
+    /// The computer's permissions that hold, whoever said so (PEER-5).
     #[must_use]
     pub const fn flags(&self) -> PeerFlags {
         self.core.flags
+    }
+
+    /// What the computer prefers; it holds where no policy says otherwise (PEER-4).
+    #[must_use]
+    pub const fn preferred_flags(&self) -> PeerFlags {
+        self.core.config.flags
     }
 
     /// What holds for jobs.
@@ -258,8 +264,18 @@ impl Engine {
         Totals { banned_peers, ..self.core.totals }
     }
 
-    fn flags_changed(&mut self, flags: PeerFlags) {
+    fn flags_changed(&mut self, preference: PeerFlags) {
+        self.core.config.flags = preference;
+        self.permissions_changed();
+    }
+
+    /// Preference or policy is another one; jobs are affected if what holds is (PEER-9).
+    fn permissions_changed(&mut self) {
+        let flags = self.core.config.policy.peers.flags(self.core.config.flags);
         let before = std::mem::replace(&mut self.core.flags, flags);
+        if before == flags {
+            return;
+        }
         if before.server && !flags.server {
             self.core.stop_serving();
         }

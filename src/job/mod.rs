@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use queue::error::{Class, Code, Context, Explanation, JobError, explain};
+pub use queue::peering::PeerRules;
 pub use queue::policy::{Effective, JobCounts, Maker, Policy, PolicyRow, Source as PolicySource};
 pub use queue::spec::{
     Change as JobChange, FileSpec, Limits, Moment, NotifyFlags, RETRY_DELAY_MIN_S, Spec as JobSpec, SpecError,

@@ -101,6 +101,7 @@ mod tests {
     use super::*;
     use crate::cache::Keep;
     use crate::engine::io::Input;
+    use crate::job::PeerRules;
     use crate::origin::{Origin, OriginConfig};
     use crate::record::{CacheLimits, CacheWish, Scope};
     use crate::store::{Index, JobStore, LimitStore};
@@ -160,7 +161,14 @@ mod tests {
         stop: &CancellationToken,
     ) -> Keeper {
         let store = LimitStore::new(RealFiles, folder.to_owned(), "cache.json");
-        Keeper::new(cache.clone(), transfer.clone(), store, CacheWish::default(), stop.clone())
+        Keeper::new(
+            cache.clone(),
+            transfer.clone(),
+            store,
+            CacheWish::default(),
+            PeerRules::default(),
+            stop.clone(),
+        )
     }
 
     #[tokio::test]

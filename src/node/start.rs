@@ -122,7 +122,8 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
 /// Keeps the cache within its limits.
 fn keeper(known: &Known, transfer: &Transfer, wish: CacheWish, stop: &CancellationToken) -> Keeper {
     let limits = known.folder.cache_limits();
-    Keeper::new(known.cache.clone(), transfer.clone(), limits, wish, stop.clone())
+    let rules = known.policy.over(&Policy::default()).peers;
+    Keeper::new(known.cache.clone(), transfer.clone(), limits, wish, rules, stop.clone())
 }
 
 /// The brain, which knows nothing yet but who it is and what it may.

@@ -81,7 +81,10 @@ async fn cache_12_records_are_listed_shown_found_by_url_and_deleted() {
 async fn cache_5_and_cache_9_limits_are_kept_across_restarts_and_bad_ones_refused() {
     let kept = Kept::new().await;
     let usual = kept.run(&["cache", "limit", "--json"]).await.json();
-    assert_eq!((usual["size"].as_str(), usual["age-days"].as_u64()), (Some("20%"), Some(90)));
+    assert_eq!(
+        (usual["limits"]["size"].as_str(), usual["limits"]["age-days"].as_u64()),
+        (Some("20%"), Some(90))
+    );
     for (args, exit, word) in [
         (["cache", "limit", "81%"], 2, "80%"),
         (["cache", "limit", "much"], 2, "50Gi"),
@@ -104,6 +107,7 @@ async fn cache_5_and_cache_9_limits_are_kept_across_restarts_and_bad_ones_refuse
     daemon.kill().await;
     let daemon = Daemon::start(&home, &[]).await;
     let limits = home.say(&["cache", "limit", "--json"]).await.json();
+    let limits = &limits["limits"];
     assert_eq!(limits["size"].as_str(), Some("1073741824"), "{limits}");
     assert_eq!((limits["age-days"].as_u64(), limits["keep"].as_str()), (Some(7), Some("borrow")));
     let table = home.say(&["cache", "age"]).await;

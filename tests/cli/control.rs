@@ -18,7 +18,45 @@ async fn a_daemon_says_that_its_flags_are_off_and_keeps_what_is_set() {
     daemon.kill().await;
     let daemon = Daemon::start(&home, &[]).await;
     let flags = run(home.path(), &["flags", "get", "--json", "--state-dir", &state]).await;
-    assert_eq!(flags.json(), serde_json::json!({"client": true, "server": true}));
+    let both = serde_json::json!({"client": true, "server": true});
+    let shown = serde_json::json!({"client": true, "server": true, "preference": both});
+    assert_eq!(flags.json(), shown);
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn peer_4_and_peer_7_what_is_set_is_kept_and_called_overridden_while_a_policy_says_otherwise() {
+    let home = Home::new();
+    let policy = home.text("policy.toml");
+    let text = "enable-peer-caching = true\ndisable-peer-caching-server = true\nmax-cache-size-percent = 3\n";
+    std::fs::write(&policy, text).unwrap();
+    let daemon = Daemon::start(&home, &["--policy", &policy]).await;
+    let set = home.say(&["flags", "set", "server"]).await;
+    assert_eq!(set.code, 0, "{}", set.err);
+    assert!(
+        set.out.starts_with("client\n")
+            && set.out.contains("prefers server")
+            && set.out.contains("policy show")
+    );
+    let shown = home.say(&["flags", "get", "--json"]).await.json();
+    assert_eq!(shown["code"], "BG_S_OVERRIDDEN_BY_POLICY", "{shown}");
+    let limit = home.say(&["cache", "limit", "40%", "--json"]).await.json();
+    assert_eq!(
+        (limit["limits"]["size"].as_str(), limit["preference"]["size"].as_str()),
+        (Some("3%"), Some("40%"))
+    );
+    assert_eq!(limit["code"], "BG_S_OVERRIDDEN_BY_POLICY", "{limit}");
+    // What differs in nothing is not called overridden.
+    let same = home.say(&["flags", "set", "client", "--json"]).await.json();
+    assert_eq!(same.get("code"), None, "{same}");
+    let rows = home.say(&["policy", "show"]).await.out;
+    assert!(rows.contains("POL-3") && rows.contains("disable-peer-caching-server"), "{rows}");
+    daemon.kill().await;
+    let daemon = Daemon::start(&home, &[]).await;
+    let shown = home.say(&["flags", "get"]).await;
+    assert_eq!(shown.out.trim(), "client", "the policy is gone, and what was set holds");
+    let limit = home.say(&["cache", "limit", "--json"]).await.json();
+    assert_eq!((limit["limits"]["size"].as_str(), limit.get("code")), (Some("40%"), None));
     daemon.kill().await;
 }
 

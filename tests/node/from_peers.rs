@@ -4,12 +4,13 @@
 
 use std::num::NonZeroU64;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use nearbits::cache::{Cache, Keep};
 use nearbits::disk::RealFiles;
 use nearbits::job::{JobSpec, PeerFlags, Rates};
-use nearbits::node::KeeperError;
+use nearbits::node::{KeeperError, NodeConfig};
 use nearbits::record::{CacheSize, CacheWish, RecordId, Scope};
 use nearbits::store::{Index, StateFolder};
 use peer_proto::verify::{HashList, StreamHasher};
@@ -61,6 +62,29 @@ async fn beside_a_holder(content: Content) -> (PlainOrigin, LabNode, LabNode) {
     let node = LabNode::start(&[&peer]).await;
     node.connected(1).await;
     (origin, peer, node)
+}
+
+/// The same, under an administrator's file with this text.
+pub(crate) async fn beside_a_holder_with(
+    content: Content,
+    policy: &str,
+) -> (PlainOrigin, LabNode, LabNode, PathBuf) {
+    let list = list_of(content);
+    let origin = PlainOrigin::start(content, Manner::default()).await;
+    let peer = holder(content, &list, 0..list.geometry().piece_count()).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let policy_file = folder.path().join("policy.toml");
+    std::fs::write(&policy_file, policy).expect("a fresh file");
+    let config = NodeConfig {
+        listen: vec!["127.0.0.1:0".parse().expect("an address")],
+        mdns: false,
+        static_peers: peer.addresses(),
+        policy_file: policy_file.clone(),
+        ..NodeConfig::embedded(folder.path().join("state"))
+    };
+    let node = LabNode::start_with(folder, config).await;
+    node.connected(1).await;
+    (origin, peer, node, policy_file)
 }
 
 /// A job that takes two seconds, so that something can happen in the middle of it.

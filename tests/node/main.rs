@@ -26,6 +26,7 @@ mod origin_fetch;
 mod origin_heads;
 mod origin_jobs;
 mod origin_script;
+mod permissions;
 mod plain_origin;
 mod queue;
 mod ranges;

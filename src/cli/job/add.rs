@@ -12,7 +12,7 @@ use super::find::find;
 use super::sources::{self, Named};
 use crate::cli::args::AddArgs;
 use crate::cli::exit::{Exit, Stop};
-use crate::cli::{reach, say, table};
+use crate::cli::{reach, say, table, words};
 use crate::control::api::{Code, FileSpec, JobChange, JobId, JobSpec, PeerFlags, Problem, Submit};
 use crate::control::client::{Client, ClientError};
 
@@ -135,10 +135,9 @@ async fn warn_of_flags(client: &Client, spec: &JobSpec) -> Result<(), Stop> {
         return Ok(());
     }
     let computer = client.flags().await?;
-    if spec.flags.and(computer) != spec.flags {
-        eprintln!(
-            "nearbits: the job may use peers, but the computer's own flags forbid it: `nearbits flags set client,server`"
-        );
+    if spec.flags.and(computer.holds()) != spec.flags {
+        let remedy = words::flags_remedy(computer);
+        eprintln!("nearbits: the job may use peers, but the computer's own flags forbid it: {remedy}");
     }
     Ok(())
 }

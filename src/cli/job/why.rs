@@ -29,7 +29,7 @@ pub(super) async fn run(args: &WhyArgs) -> Result<Exit, Stop> {
         return table::json(&decisions);
     }
     let spec = client.spec(view.id).await?;
-    say::line(heading(&view, spec.flags, client.flags().await.ok()));
+    say::line(heading(&view, spec.flags, client.flags().await.ok().map(|flags| flags.holds())));
     if decisions.is_empty() {
         say::line("nothing was decided yet");
     }

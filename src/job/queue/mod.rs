@@ -4,6 +4,7 @@
 //! who schedules (`engine`), who may ask (`control`), where jobs are kept (`store`).
 
 pub mod error;
+pub mod peering;
 pub mod policy;
 pub mod spec;
 pub mod state;

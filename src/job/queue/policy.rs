@@ -1,6 +1,6 @@
 //! What an administrator may say of all jobs of a machine, and what holds in the end.
 //!
-//! Knows: the values of POL-10..15, their bounds and precedence, who is exempt (LIM-7..10). Does not know: files
+//! Knows: the values of POL-1..5 and POL-10..15, their bounds and precedence, who is exempt (LIM-7..10). Does not know: files
 //! (`config` reads them), who is an administrator.
 
 use std::fmt;
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::Code;
+use super::peering::PeerRules;
 use super::spec::{FILES_MAX, Limits, RANGES_MAX};
 
 /// What `policy.toml` may say of jobs. What is absent is not configured, which is different from any value. What a
@@ -35,6 +36,21 @@ pub struct Policy {
     /// Ranges of a file, 1 to 65 536. Default 500 (POL-15, LIM-10).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ranges_per_file: Option<u32>,
+    /// Whether peer caching is on, whatever the computer's flags say. Default: the computer's flags hold (POL-1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_peer_caching: Option<bool>,
+    /// Keeps all jobs from taking from peers, where peer caching is on (POL-2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disable_peer_caching_client: Option<bool>,
+    /// Keeps this machine from caching for peers and serving them, where peer caching is on (POL-3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disable_peer_caching_server: Option<bool>,
+    /// Days after its last use at which a cached record goes, 1 to 120, where peer caching is on (POL-4).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_content_age_days: Option<u16>,
+    /// Hundredths of the disk that the cache may take, 1 to 80, where peer caching is on (POL-5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cache_size_percent: Option<u8>,
 }
 
 /// Who said what holds.
@@ -76,6 +92,8 @@ pub struct Effective {
     pub files_per_job: Value<u32>,
     /// Ranges of a file.
     pub ranges_per_file: Value<u32>,
+    /// What holds of peer caching.
+    pub peers: PeerRules,
 }
 
 /// For whom a limit is asked.
@@ -179,6 +197,8 @@ impl Policy {
             ("jobs-per-user", self.jobs_per_user.map(u64::from), 1, any),
             ("files-per-job", self.files_per_job.map(u64::from), 1, u64::from(FILES_MAX)),
             ("ranges-per-file", self.ranges_per_file.map(u64::from), 1, u64::from(RANGES_MAX)),
+            ("max-content-age-days", self.max_content_age_days.map(u64::from), 1, 120),
+            ("max-cache-size-percent", self.max_cache_size_percent.map(u64::from), 1, 80),
         ];
         for (key, value, least, most) in bounds {
             if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
@@ -206,6 +226,14 @@ impl Policy {
             jobs_per_user: first(self.jobs_per_user, preference.jobs_per_user, 60),
             files_per_job: first(self.files_per_job, preference.files_per_job, files),
             ranges_per_file: first(self.ranges_per_file, preference.ranges_per_file, ranges),
+            // What the computer prefers of these is said elsewhere: its flags, the cache's limits.
+            peers: PeerRules {
+                enabled: self.enable_peer_caching,
+                client_disabled: self.disable_peer_caching_client,
+                server_disabled: self.disable_peer_caching_server,
+                age_days: self.max_content_age_days,
+                cache_percent: self.max_cache_size_percent,
+            },
         }
     }
 }
@@ -257,7 +285,8 @@ impl Effective {
     /// Every row of `policy show` (POL-20).
     #[must_use]
     pub fn rows(&self) -> Vec<PolicyRow> {
-        vec![
+        let mut rows = self.peers.rows().to_vec();
+        rows.extend([
             row(
                 "POL-10",
                 "inactivity-days",
@@ -274,7 +303,8 @@ impl Effective {
             row("POL-13", "jobs-per-user", self.jobs_per_user, EXEMPT),
             row("POL-14", "files-per-job", self.files_per_job, EXEMPT),
             row("POL-15", "ranges-per-file", self.ranges_per_file, EXEMPT),
-        ]
+        ]);
+        rows
     }
 }
 

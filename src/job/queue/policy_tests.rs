@@ -40,7 +40,7 @@ fn pol_11_lim_3_a_jobs_own_time_comes_before_the_policy() {
 }
 
 #[test]
-fn pol_10_to_15_values_have_bounds() {
+fn pol_4_and_pol_5_and_pol_10_to_15_values_have_bounds() {
     let wrong = [
         ("inactivity-days = 0", "inactivity-days"),
         ("inactivity-days = 1000", "inactivity-days"),
@@ -51,6 +51,10 @@ fn pol_10_to_15_values_have_bounds() {
         ("files-per-job = 65537", "files-per-job"),
         ("ranges-per-file = 0", "ranges-per-file"),
         ("ranges-per-file = 65537", "ranges-per-file"),
+        ("max-content-age-days = 0", "max-content-age-days"),
+        ("max-content-age-days = 121", "max-content-age-days"),
+        ("max-cache-size-percent = 0", "max-cache-size-percent"),
+        ("max-cache-size-percent = 81", "max-cache-size-percent"),
     ];
     for (text, named) in wrong {
         match parse(text).check() {
@@ -112,7 +116,8 @@ fn pol_20_every_value_has_a_row_with_its_rule_source_and_effect() {
     assert_eq!(of("files-per-job"), ("POL-14", "9", Source::Preference));
     assert_eq!(of("inactivity-days"), ("POL-10", "90", Source::Default));
     let full = "inactivity-days = 1\nmax-download-s = 1\njobs-per-machine = 2\njobs-per-user = 1
-        files-per-job = 1\nranges-per-file = 1";
+        files-per-job = 1\nranges-per-file = 1\nenable-peer-caching = true\ndisable-peer-caching-client = true
+        disable-peer-caching-server = false\nmax-content-age-days = 120\nmax-cache-size-percent = 80";
     let keys = toml::from_str::<toml::Table>(full).unwrap();
     let shown = parse(full).over(&Policy::default()).rows();
     assert_eq!(shown.len(), keys.len());

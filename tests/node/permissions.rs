@@ -1,0 +1,152 @@
+//! Who may take from whom: the computer's flags, the job's, and the administrator's file above both.
+//!
+//! Knows: nodes, a peer that holds the file, bytes the origin gave. Does not know: how permission is decided.
+
+use std::num::NonZeroU64;
+use std::path::Path;
+
+use nearbits::job::{JobId, JobSpec, JobState, PeerFlags, Rates};
+use nearbits::node::{Event, NodeConfig, NodeKind};
+
+use crate::from_peers::beside_a_holder_with;
+use crate::lab::{LabNode, assert_exact, blake3_of};
+use crate::plain_origin::{Content, PlainOrigin};
+
+const MIB: u64 = 1 << 20;
+const OFF: &str = "enable-peer-caching = false\n";
+const ON: &str = "enable-peer-caching = true\n";
+
+/// A job that takes ten seconds: the administrator's file is read within three.
+fn slow(node: &LabNode, origin: &PlainOrigin, content: Content) -> JobSpec {
+    let rates = Rates { total: NonZeroU64::new(content.len / 10), ..Rates::default() };
+    JobSpec { rates, ..node.spec(origin, vec![blake3_of(content)]) }
+}
+
+/// Replaces the administrator's file in one step.
+fn say(policy: &Path, text: &str) {
+    let fresh = policy.with_extension("new");
+    std::fs::write(&fresh, text).expect("a fresh file");
+    std::fs::rename(&fresh, policy).expect("a folder of our own");
+}
+
+/// Waits until these flags hold.
+async fn holds(node: &LabNode, flags: PeerFlags) {
+    let waited = tokio::time::timeout(crate::lab::PATIENCE, async {
+        while node.handle.flags().await.expect("it runs") != flags {
+            tokio::task::yield_now().await;
+        }
+    });
+    waited.await.expect("the policy is read");
+}
+
+/// The states a job went through so far.
+fn states(events: &mut tokio::sync::broadcast::Receiver<Event>, job: JobId) -> Vec<JobState> {
+    let mut states = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        if let Event::JobChanged(view) = event
+            && view.id == job
+            && states.last() != Some(&view.state)
+        {
+            states.push(view.state);
+        }
+    }
+    states
+}
+
+#[tokio::test]
+async fn peer_1_and_pol_1_the_flags_of_each_kind_of_node_under_each_policy() {
+    for (kind, own) in [(NodeKind::Embedded, PeerFlags::BOTH), (NodeKind::Daemon, PeerFlags::NONE)] {
+        for (text, expected) in [
+            (None, own),
+            (Some(""), own),
+            (Some(OFF), PeerFlags::NONE),
+            (Some(ON), PeerFlags::BOTH),
+            (
+                Some("enable-peer-caching = true\ndisable-peer-caching-server = true"),
+                PeerFlags { client: true, server: false },
+            ),
+            (Some("disable-peer-caching-client = true"), own),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let policy = folder.path().join("policy.toml");
+            if let Some(text) = text {
+                say(&policy, text);
+            }
+            let usual = NodeConfig::embedded(folder.path().join("state"));
+            // Whoever embeds a node says both; a daemon that nobody told anything has what its kind has.
+            let flags = usual.flags.filter(|_| kind == NodeKind::Embedded);
+            let config =
+                NodeConfig { kind, flags, listen: Vec::new(), mdns: false, policy_file: policy, ..usual };
+            let node = LabNode::start_with(folder, config).await;
+            let seen = node.handle.permissions().await.unwrap();
+            assert_eq!(seen, (expected, own), "{kind:?} {text:?}");
+            node.shut_down().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peer_9_and_peer_10_a_policy_that_forbids_peers_sends_a_running_job_to_the_origin() {
+    let content = Content::new(81, 16 * MIB);
+    let (origin, peer, node, policy) = beside_a_holder_with(content, "").await;
+    let job = node.submit(slow(&node, &origin, content)).await;
+    node.stored(job, 2 * MIB).await;
+    let mut events = node.handle.watch();
+    say(&policy, OFF);
+    holds(&node, PeerFlags::NONE).await;
+    let before = node.handle.job(job).await.unwrap().unwrap();
+    assert!(before.stored < content.len, "too late: {before:?}");
+    let view = node.delivered(job).await;
+    assert_exact(&node.path("payload.bin"), content);
+    assert!(view.bytes.origin > 0 && view.bytes.peers > 0, "{view:?}\n{}", node.why(job).await);
+    // Nothing was fetched twice: what had come from the peer is not asked of the origin.
+    assert!(view.bytes.origin + view.bytes.peers <= content.len + 2 * MIB, "{view:?}");
+    assert_eq!(view.error_count, before.error_count);
+    // JOB-T30: it was queued anew, which passes too quickly to be told.
+    let why = node.why(job).await;
+    assert!(why.contains("a permission changed"), "{why}");
+    let states = states(&mut events, job);
+    assert!(!states.contains(&JobState::TransientError) && !states.contains(&JobState::Error), "{states:?}");
+    let preferred = node.handle.permissions().await.unwrap().1;
+    assert_eq!(preferred, PeerFlags::BOTH, "PEER-4: what the computer prefers is kept");
+    peer.shut_down().await;
+    node.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peer_9_and_peer_10_a_policy_that_allows_peers_brings_a_running_job_to_them() {
+    let content = Content::new(82, 16 * MIB);
+    let (origin, peer, node, policy) = beside_a_holder_with(content, OFF).await;
+    let job = node.submit(slow(&node, &origin, content)).await;
+    let before = node.stored(job, 2 * MIB).await;
+    assert_eq!(before.bytes.peers, 0, "{before:?}");
+    say(&policy, ON);
+    holds(&node, PeerFlags::BOTH).await;
+    let view = node.delivered(job).await;
+    assert_exact(&node.path("payload.bin"), content);
+    assert!(view.bytes.origin > 0 && view.bytes.peers > 0, "{view:?}\n{}", node.why(job).await);
+    assert!(view.bytes.origin + view.bytes.peers <= content.len + 2 * MIB, "{view:?}");
+    assert_eq!(view.error_count, 0);
+    peer.shut_down().await;
+    node.shut_down().await;
+}
+
+#[tokio::test]
+async fn peer_8_a_toggle_at_one_level_changes_nothing_while_the_other_is_off() {
+    let content = Content::new(83, 4 * MIB);
+    let (origin, peer, node, policy) = beside_a_holder_with(content, "").await;
+    let spec = JobSpec { flags: PeerFlags::NONE, ..slow(&node, &origin, content) };
+    let job = node.submit(spec).await;
+    node.stored(job, MIB / 4).await;
+    let mut events = node.handle.watch();
+    for (text, flags) in [(OFF, PeerFlags::NONE), (ON, PeerFlags::BOTH)] {
+        say(&policy, text);
+        holds(&node, flags).await;
+    }
+    let view = node.delivered(job).await;
+    assert_eq!((view.bytes.peers, view.bytes.origin), (0, content.len), "{view:?}");
+    let (why, states) = (node.why(job).await, states(&mut events, job));
+    assert!(!why.contains("a permission changed") && !states.contains(&JobState::Queued), "{states:?} {why}");
+    peer.shut_down().await;
+    node.shut_down().await;
+}
