@@ -578,3 +578,7 @@ fn lasting(len: u64, rate: u64) -> Duration {
 #[cfg(test)]
 #[path = "home_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "home_late_tests.rs"]
+mod late_tests;

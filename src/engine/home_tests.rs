@@ -6,11 +6,11 @@ use super::*;
 
 const MIB: u64 = 1024 * 1024;
 
-fn at(ms: u64) -> Instant {
+pub(super) fn at(ms: u64) -> Instant {
     Instant::from_micros(ms * 1_000)
 }
 
-fn peer(number: u8) -> PeerId {
+pub(super) fn peer(number: u8) -> PeerId {
     PeerId::from_public_key([number; 32])
 }
 
@@ -18,12 +18,12 @@ fn key() -> HomeKey {
     HomeKey::of(&Digest::new(Algorithm::Sha256, vec![7; 32]).expect("32 bytes"))
 }
 
-fn geometry() -> Geometry {
+pub(super) fn geometry() -> Geometry {
     Geometry::of(64 * MIB).expect("short")
 }
 
 /// The view of one of so many members.
-fn home(me: u8, members: u8) -> Home {
+pub(super) fn home(me: u8, members: u8) -> Home {
     let mut home = Home::new(key(), peer(me), &geometry(), true, at(0));
     for number in 1..=members {
         if number != me {
@@ -33,7 +33,7 @@ fn home(me: u8, members: u8) -> Home {
     home
 }
 
-fn all() -> PieceSet {
+pub(super) fn all() -> PieceSet {
     PieceSet::of(0..geometry().piece_count())
 }
 
@@ -80,7 +80,7 @@ fn where_nobody_fetches_for_others_everybody_fetches() {
 }
 
 /// A claim of these pieces, as its author may tell it.
-fn wide_claim(pieces: Range<u32>, number: u32) -> SegmentClaim {
+pub(super) fn wide_claim(pieces: Range<u32>, number: u32) -> SegmentClaim {
     let swarm = peer_proto::content::ContentId { root: peer_proto::content::Hash([0; 32]), len: 64 * MIB };
     SegmentClaim { swarm, number, pieces, from_back: false, rate_kib: u32::MAX }
 }

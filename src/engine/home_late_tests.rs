@@ -1,0 +1,292 @@
+//! What a node does about homes that are late: it helps, meets others in the middle, leaves out who is slow.
+
+use super::tests::{all, at, geometry, home, peer, wide_claim};
+use super::*;
+
+const UNIT: u32 = 4;
+const SEGMENT: u32 = 16;
+/// Bytes a second at which a segment takes two seconds to the millisecond.
+const SEGMENT_IN_2_S: u64 = 512 * 1024;
+
+/// A claim that names the rate of its author, in bytes per second.
+fn claim_at(pieces: Range<u32>, number: u32, rate: u64, from_back: bool) -> SegmentClaim {
+    let rate_kib = u32::try_from(rate / 1_024).expect("slow enough");
+    SegmentClaim { from_back, rate_kib, ..wide_claim(pieces, number) }
+}
+
+/// The first pieces of the segments at which this node would help, over many draws.
+fn helped(view: &Home, open: &PieceSet) -> BTreeSet<Option<u32>> {
+    let mut chance = Chance::new([5; 32]);
+    (0..60).map(|_| view.late_segment(open, at(0), &mut chance).map(|pieces| pieces.start)).collect()
+}
+
+fn last_segment_of(view: &Home, number: u8) -> Range<u32> {
+    view.grid.pieces_of(*view.orders[&peer(number)].last().expect("it is a home"))
+}
+
+#[test]
+fn home_4_a_home_is_helped_only_if_what_is_left_to_it_takes_more_than_two_seconds() {
+    let mut view = home(1, 2);
+    let theirs = last_segment_of(&view, 2);
+    let open = PieceSet::of(theirs.clone());
+    view.set_own_rate(SEGMENT_IN_2_S);
+    assert_eq!(helped(&view, &open), BTreeSet::from([None]), "two seconds are no backlog");
+    view.set_own_rate(SEGMENT_IN_2_S - 1_024);
+    assert_eq!(helped(&view, &open), BTreeSet::from([Some(theirs.start)]));
+    let mine = PieceSet::of(last_segment_of(&view, 1));
+    assert_eq!(helped(&view, &mine), BTreeSet::from([None]), "nobody helps himself");
+}
+
+#[test]
+fn home_4_help_begins_with_the_last_segment_that_nobody_claims() {
+    let mut view = home(1, 3);
+    view.set_own_rate(SEGMENT_IN_2_S / 2);
+    let mut order = view.orders[&peer(2)].iter().rev();
+    let [last, before] =
+        [order.next(), order.next()].map(|segment| view.grid.pieces_of(*segment.expect("two")));
+    let mut open = PieceSet::of(last.clone());
+    open.insert(before.clone());
+    assert_eq!(helped(&view, &open), BTreeSet::from([Some(last.start)]));
+    view.claimed(peer(3), &wide_claim(last, 1), at(0));
+    assert_eq!(helped(&view, &open), BTreeSet::from([Some(before.start)]));
+}
+
+#[test]
+fn home_4_the_home_with_by_far_the_longest_backlog_is_helped_and_of_equals_all_are() {
+    let mut view = home(1, 3);
+    view.set_own_rate(1_024 * 1_024);
+    let both = BTreeSet::from([2, 3].map(|number| Some(last_segment_of(&view, number).start)));
+    assert_eq!(helped(&view, &all()), both, "helpers spread");
+    let first = view.grid.pieces_of(view.orders[&peer(3)][0]);
+    view.claimed(peer(3), &claim_at(first, 1, 4 * 1_024 * 1_024, false), at(0));
+    assert_eq!(
+        helped(&view, &all()),
+        BTreeSet::from([Some(last_segment_of(&view, 2).start)]),
+        "four times as fast"
+    );
+}
+
+#[test]
+fn home_4_a_last_claim_that_will_last_gets_one_more_claimant_from_its_other_end() {
+    for from_back in [false, true] {
+        let mut view = home(1, 3);
+        let pieces = view.grid.pieces_of(3);
+        view.claimed(peer(2), &claim_at(pieces.clone(), 1, SEGMENT_IN_2_S, from_back), at(0));
+        assert_eq!(view.last_claim(&all(), at(0)), None, "it is there in two seconds");
+        view.claimed(peer(2), &claim_at(pieces.clone(), 2, SEGMENT_IN_2_S - 1_024, from_back), at(0));
+        assert_eq!(view.last_claim(&all(), at(0)), Some((pieces.clone(), !from_back)));
+        let mut open = all();
+        open.remove(pieces.start..pieces.start + 1);
+        assert_eq!(view.last_claim(&open, at(0)), None, "what is left of it is there in two seconds");
+        view.claimed(peer(3), &claim_at(pieces, 1, SEGMENT_IN_2_S - 1_024, !from_back), at(0));
+        assert_eq!(view.last_claim(&all(), at(0)), None, "two are enough");
+    }
+}
+
+/// The request of this node inside the second segment, while somebody fast or slow has it from the other end.
+fn request_beside(from_back: bool, rate: u64, open: &PieceSet) -> Option<Range<u32>> {
+    let mut view = home(1, 2);
+    let pieces = view.grid.pieces_of(1);
+    view.claimed(peer(2), &claim_at(pieces.clone(), 1, rate, !from_back), at(0));
+    view.request(&OwnClaim { number: 1, pieces, from_back }, open, at(0))
+}
+
+/// A unit takes the other one two seconds, or a little longer.
+const FAST: u64 = 128 * 1_024;
+const SLOW: u64 = 127 * 1_024;
+
+#[test]
+fn home_4_two_claimants_of_a_segment_never_ask_for_the_same_unit_unless_one_is_slow() {
+    let (start, end) = (SEGMENT, 2 * SEGMENT);
+    // From the back: a unit at a time, down to the one that the other is on.
+    assert_eq!(request_beside(true, FAST, &all()), Some(end - UNIT..end));
+    let front = PieceSet::of(start + 1..start + UNIT + 2);
+    assert_eq!(request_beside(true, FAST, &front), Some(start + UNIT..start + UNIT + 2));
+    let unit = PieceSet::of(start + 1..start + UNIT);
+    assert_eq!(request_beside(true, FAST, &unit), None, "the other brings the last one");
+    assert_eq!(request_beside(true, SLOW, &unit), Some(start + 1..start + UNIT));
+    // From the front: all at once, up to the one that the other is on.
+    assert_eq!(request_beside(false, FAST, &all()), Some(start..end - UNIT));
+    let back = PieceSet::of(end - UNIT - 2..end - 1);
+    assert_eq!(request_beside(false, FAST, &back), Some(end - UNIT - 2..end - UNIT));
+    let unit = PieceSet::of(end - UNIT..end - 1);
+    assert_eq!(request_beside(false, FAST, &unit), None);
+    assert_eq!(request_beside(false, SLOW, &unit), Some(end - UNIT..end - 1));
+}
+
+#[test]
+fn a_request_from_the_back_is_one_run_of_what_is_open() {
+    let view = home(1, 2);
+    let own = OwnClaim { number: 1, pieces: view.grid.pieces_of(1), from_back: true };
+    let mut open = PieceSet::of(SEGMENT..2 * SEGMENT);
+    open.remove(2 * SEGMENT - 2..2 * SEGMENT - 1);
+    assert_eq!(view.request(&own, &open, at(0)), Some(2 * SEGMENT - 1..2 * SEGMENT));
+    open.remove(2 * SEGMENT - 1..2 * SEGMENT);
+    assert_eq!(view.request(&own, &open, at(0)), Some(2 * SEGMENT - UNIT..2 * SEGMENT - 2));
+    assert_eq!(view.request(&own, &PieceSet::of(0..SEGMENT), at(0)), None, "nothing outside of its claim");
+    let from_front = OwnClaim { from_back: false, ..own };
+    assert_eq!(view.request(&from_front, &PieceSet::of(2 * SEGMENT..3 * SEGMENT), at(0)), None);
+}
+
+#[test]
+fn home_4_a_running_request_is_cut_where_another_claimant_is_and_after_its_unit_from_the_back() {
+    let cut = |own_from_back, rate, position| {
+        let mut view = home(1, 2);
+        let pieces = view.grid.pieces_of(1);
+        view.own = Some(OwnClaim { number: 1, pieces: pieces.clone(), from_back: own_from_back });
+        view.claimed(peer(2), &claim_at(pieces, 1, rate, !own_from_back), at(0));
+        view.cut(position, 2 * SEGMENT, &PieceSet::new(), &all(), at(0))
+    };
+    assert_eq!(cut(false, FAST, SEGMENT), Some(2 * SEGMENT - UNIT));
+    assert_eq!(cut(false, SLOW, SEGMENT), None, "it would need longer than two seconds for that unit");
+    assert_eq!(cut(false, FAST, 2 * SEGMENT - UNIT), None, "never inside the unit it is at");
+    assert_eq!(cut(true, FAST, SEGMENT + UNIT + 1), Some(SEGMENT + 2 * UNIT));
+    assert_eq!(cut(true, FAST, 2 * SEGMENT - UNIT), None);
+}
+
+#[test]
+fn a_request_of_another_segment_is_not_cut_by_the_unit_of_a_claim_from_the_back() {
+    let mut view = home(1, 2);
+    view.own = Some(OwnClaim { number: 1, pieces: view.grid.pieces_of(1), from_back: true });
+    assert_eq!(view.cut(0, SEGMENT, &PieceSet::new(), &all(), at(0)), None);
+}
+
+/// Four members of which all move at these rates, in pieces per quarter of a second, for so long.
+fn moving(pieces: [u32; 3], ms: u64) -> Home {
+    let mut view = home(1, 4);
+    for step in 1..=ms / 250 {
+        for (number, count) in (2..).zip(pieces) {
+            view.progressed(peer(number), &(0..count), at(step * 250));
+        }
+    }
+    view.judge(&all(), at(ms));
+    view
+}
+
+#[test]
+fn home_4_who_gives_less_than_a_fifth_of_what_is_usual_is_left_out_for_thirty_seconds() {
+    let is_fetcher = |view: &Home| view.fetchers().contains(&peer(4));
+    assert!(is_fetcher(&moving([10, 10, 1], 5_750)), "it is given six seconds");
+    assert!(is_fetcher(&moving([10, 10, 2], 6_000)), "a fifth is enough");
+    let mut view = moving([10, 10, 1], 6_000);
+    assert!(!is_fetcher(&view) && view.fetchers().len() == 3);
+    view.rank(at(6_000 + 29_999));
+    assert!(!is_fetcher(&view));
+    view.rank(at(6_000 + 30_000));
+    assert!(is_fetcher(&view));
+}
+
+#[test]
+fn home_4_of_two_others_the_far_slower_one_is_left_out_too() {
+    let mut view = home(1, 3);
+    for step in 1..=24 {
+        view.progressed(peer(2), &(0..10), at(step * 250));
+        view.progressed(peer(3), &(0..1), at(step * 250));
+    }
+    view.judge(&all(), at(6_000));
+    assert!(view.fetchers().contains(&peer(2)) && !view.fetchers().contains(&peer(3)));
+}
+
+#[test]
+fn home_4_a_home_with_nothing_left_to_fetch_is_not_left_out() {
+    let mut view = home(1, 2);
+    view.judge(&PieceSet::of(last_segment_of(&view, 1)), at(10_000));
+    assert!(view.fetchers().contains(&peer(2)));
+    view.judge(&PieceSet::of(last_segment_of(&view, 2)), at(10_000));
+    assert!(!view.fetchers().contains(&peer(2)));
+}
+
+/// A node that is no fetcher of twenty, and has seen so many of the eight fail.
+fn seen_failing(count: usize) -> Home {
+    let me = (1..=20).find(|me| !home(*me, 20).may_fetch()).expect("twelve of twenty");
+    let mut view = home(me, 20);
+    let moving: Vec<PeerId> = view.fetchers().iter().skip(count).copied().collect();
+    moving.into_iter().for_each(|member| view.progressed(member, &(0..1), at(3_000)));
+    view.judge(&all(), at(3_100));
+    assert_eq!(view.failed.len(), count);
+    view
+}
+
+#[test]
+fn home_4_half_of_the_homes_may_fail_before_others_ask_the_origin() {
+    assert!(!seen_failing(4).may_fetch());
+    assert!(seen_failing(5).may_fetch());
+    let mut view = seen_failing(5);
+    let back = *view.failed.first().expect("five");
+    view.progressed(back, &(0..1), at(3_200));
+    assert!(!view.may_fetch(), "one of them brings something");
+}
+
+#[test]
+fn home_4_one_or_two_that_fail_are_no_reason_to_ask_the_origin() {
+    let mut view = home(1, 3);
+    view.set_fetches(false, at(0));
+    view.judge(&all(), at(3_100));
+    assert!(view.failed.len() == 2 && view.fetchers().len() == 2 && !view.may_fetch(), "{:?}", view.failed);
+}
+
+#[test]
+fn home_1_of_strangers_sixty_four_count_and_of_members_of_the_group_all() {
+    let mut view = home(1, 1);
+    for number in 100..110 {
+        assert!(view.joined_kin(peer(number), true, at(0)));
+    }
+    let joined = (2..90).filter(|number| view.joined(peer(*number), true, at(0))).count();
+    assert_eq!((joined, view.others().count()), (MEMBERS_MAX, MEMBERS_MAX + 10));
+    assert!(view.joined_kin(peer(120), true, at(0)));
+    view.left(peer(2), at(0));
+    assert!(view.joined(peer(90), true, at(0)), "there is room again");
+}
+
+#[test]
+fn a_member_that_says_it_cannot_fetch_loses_its_claim_and_one_that_can_keeps_it() {
+    let mut view = home(1, 2);
+    view.claimed(peer(2), &wide_claim(view.grid.pieces_of(1), 1), at(0));
+    assert!(!view.joined(peer(2), true, at(0)), "it is known");
+    assert!(view.is_claimed(&view.grid.pieces_of(1)));
+    view.joined(peer(2), false, at(0));
+    assert!(!view.is_claimed(&view.grid.pieces_of(1)));
+}
+
+#[test]
+fn a_claim_with_an_older_number_does_not_take_the_place_of_a_newer_one() {
+    let mut view = home(1, 2);
+    let [first, second] = [1, 2].map(|segment| view.grid.pieces_of(segment));
+    view.claimed(peer(2), &wide_claim(second.clone(), 2), at(0));
+    view.claimed(peer(2), &wide_claim(first.clone(), 2), at(0));
+    view.claimed(peer(2), &wide_claim(first.clone(), 1), at(0));
+    assert!(view.is_claimed(&second) && !view.is_claimed(&first));
+}
+
+#[test]
+fn own_claims_are_numbered_upwards_with_one_that_was_taken_over() {
+    let mut view = home(1, 2);
+    let (mut open, mut chance) = (all(), Chance::new([1; 32]));
+    let mut numbers = Vec::new();
+    for _ in 0..3 {
+        let claim = view.next(&open, at(0), &mut chance).expect("it is a home").claim.expect("a new one");
+        numbers.push(claim.number);
+        open.remove(claim.pieces);
+    }
+    view.take_over(0..SEGMENT);
+    numbers.push(view.own().expect("just taken").number);
+    assert_eq!(numbers, [1, 2, 3, 4]);
+}
+
+#[test]
+fn home_3_a_claim_may_take_four_times_as_long_as_its_unit_and_eight_times_as_long_as_it_should() {
+    // At 64 KiB a second a unit takes four seconds and a segment sixteen.
+    let (pieces, rate) = (geometry().piece_count() - SEGMENT..geometry().piece_count(), 64 * 1_024);
+    let after = |ms: u64, moves: bool| {
+        let mut view = home(1, 2);
+        view.claimed(peer(2), &claim_at(pieces.clone(), 1, rate, false), at(0));
+        view.members.get_mut(&peer(2)).expect("there").fetcher_since = None;
+        if moves {
+            view.claims.get_mut(&peer(2)).expect("claimed").moved = at(ms - 1);
+        }
+        view.void_claims(&all(), at(ms));
+        view.is_claimed(&pieces)
+    };
+    assert!(after(15_999, false) && !after(16_000, false), "it stalls");
+    assert!(after(127_999, true) && !after(128_000, true), "it moves and is too old");
+}
