@@ -1,0 +1,227 @@
+//! Taking from those who fetch the file too, by the values they state, and serving them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use peer_proto::content::{ByteRange, ContentId, Hash, PieceIndex};
+use peer_proto::home::swarm_id;
+use peer_proto::peer::PeerId;
+use peer_proto::session::RefuseReason;
+use peer_proto::verify::HashList;
+use peer_proto::wire::{Frame, HaveSet};
+
+use super::world::*;
+use crate::engine::io::*;
+use crate::job::JobState;
+use crate::record::{Holding, RecordId, RecordSummary, Scope};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const FAST: u64 = 40_000_000;
+const LEN: u64 = 64 * MIB;
+
+fn swarm() -> ContentId {
+    swarm_id(&sha256(), LEN)
+}
+
+/// Strangers on the link that fetch the file too, beside a node whose origin gives so many bytes a second.
+fn world_with(members: &[u8], origin_rate: u64) -> World {
+    let truth = file(LEN, 1);
+    let mut world = World::new(&truth);
+    world.origin.pace = Pace::steady(origin_rate);
+    for number in members {
+        let id = world.peer(*number, &truth, sha256(), FAST);
+        world.model(id).digest = None;
+    }
+    world.submit(spec(&[sha256()]));
+    world.run_for(50);
+    for number in members {
+        let id = peer_id(*number);
+        world.model(id).session.join(&sha256(), LEN, true);
+        world.pump_and_tell(id);
+    }
+    world
+}
+
+/// A member says that it read these pieces from the origin, and that they are what `list` has.
+fn state(world: &mut World, id: PeerId, list: &HashList, pieces: std::ops::Range<u32>) {
+    let values: Vec<Hash> = pieces.clone().filter_map(|piece| list.value(PieceIndex(piece))).collect();
+    for (at, some) in (pieces.start..).step_by(64).zip(values.chunks(64)) {
+        world.model(id).session.claim_pieces(swarm(), at, some);
+    }
+    world.pump_and_tell(id);
+}
+
+fn reasons(world: &World, part: &str) -> usize {
+    let decisions = world.engine.decisions(JOB).expect("known");
+    decisions.iter().filter(|decision| decision.why.contains(part)).count()
+}
+
+#[test]
+fn relay_what_a_member_read_comes_from_it_by_its_word_and_one_piece_of_it_is_checked() {
+    let mut world = world_with(&[2], 1_000_000);
+    let truth = Arc::clone(&world.truth);
+    state(&mut world, peer_id(2), &truth, 512..1_024);
+    world.run_for(3_000);
+    let theirs = world.disk.keys().filter(|piece| **piece >= 512).count();
+    assert_eq!(theirs, 512);
+    let bytes = world.view().bytes;
+    assert!(bytes.peers >= 511 * 65_536 && bytes.discarded == 0, "{bytes:?}");
+    assert!(reasons(&world, "it fetches the file too; the file's digest will decide") > 0);
+    let audits = world.origin_spans.iter().filter(|(at, _)| *at >= 32 * MIB).count();
+    assert_eq!(audits, 1, "CLAIM-5: {:?}", world.origin_spans);
+}
+
+#[test]
+fn claim_5_another_members_word_is_good_for_another_megabyte() {
+    let mut world = world_with(&[2, 3], 0);
+    let truth = Arc::clone(&world.truth);
+    state(&mut world, peer_id(2), &truth, 0..512);
+    state(&mut world, peer_id(3), &truth, 512..1_024);
+    world.run_for(1_000);
+    let of = |from: u32| world.disk.keys().filter(|piece| (from..from + 512).contains(*piece)).count();
+    assert_eq!([of(0), of(512)], [16, 16]);
+}
+
+#[test]
+fn claim_6_where_two_members_differ_the_origin_decides_and_the_honest_one_is_asked_on() {
+    let mut world = world_with(&[2, 3], 1_000_000);
+    let truth = Arc::clone(&world.truth);
+    let lie = altered(LEN, 1, &[700]);
+    state(&mut world, peer_id(2), &lie, 600..1_024);
+    state(&mut world, peer_id(3), &truth, 600..1_024);
+    world.run_for(4_000);
+    assert!(world.origin_spans.contains(&(700 * 65_536, Some(701 * 65_536))), "{:?}", world.origin_spans);
+    assert_eq!(world.disk.get(&700), truth.value(PieceIndex(700)).as_ref());
+    assert_eq!(world.disk.range(600..).count(), 424, "all that the honest one has");
+}
+
+#[test]
+fn claim_3_a_member_that_contradicts_what_this_node_read_is_not_believed() {
+    let mut world = world_with(&[2], 1_000_000);
+    world.run_for(1_000);
+    let read = *world.disk.keys().next().expect("some of it is read");
+    let lie = altered(LEN, 1, &[read]);
+    state(&mut world, peer_id(2), &lie, 0..1_024);
+    world.run_for(1_000);
+    assert_eq!(world.view().bytes.peers, 0);
+}
+
+#[test]
+fn a_member_is_asked_for_runs_that_rest_on_one_word_and_two_at_a_time() {
+    let mut world = world_with(&[2, 3], 1_000_000);
+    let truth = Arc::clone(&world.truth);
+    // The one read every other piece, the other those between; both hold all of them.
+    for piece in (600..640).step_by(2) {
+        state(&mut world, peer_id(2), &truth, piece..piece + 1);
+        state(&mut world, peer_id(3), &truth, piece + 1..piece + 2);
+    }
+    let mut have = HaveSet::new(1_024);
+    have.insert(600..640);
+    let now = world.now().monotonic;
+    for id in [2, 3].map(peer_id) {
+        world.model(id).session.send_have(swarm(), have.clone(), now);
+        world.pump_and_tell(id);
+        assert!(world.model(id).wanted.len() <= 2);
+    }
+    world.run_for(1_000);
+    assert_eq!(world.disk.range(600..640).count(), 40);
+    assert!(world.view().bytes.peers >= 38 * 65_536, "{:?}", world.view().bytes);
+}
+
+/// What a member that asks for pieces by these values hears: nothing while it is served.
+fn ask(world: &mut World, id: PeerId, first: u32, values: &[Hash]) -> Option<RefuseReason> {
+    let now = world.now().monotonic;
+    let end = first + u32::try_from(values.len()).expect("few");
+    let range = ByteRange::new(u64::from(first) * 65_536..u64::from(end) * 65_536).expect("not empty");
+    let (frames, serves) = (world.model(id).frames.len(), world.serves.len());
+    world.model(id).session.request_values(swarm(), vec![range], values.to_vec(), now).expect("room");
+    world.pump_and_tell(id);
+    let refused = world.model(id).frames[frames..].iter().find_map(|frame| match frame {
+        Frame::Refuse(refuse) => Some(refuse.reason),
+        _ => None,
+    });
+    assert_eq!(refused.is_none(), world.serves.len() > serves, "either it is served or told why not");
+    refused
+}
+
+/// A member beside a node that has read the first pieces of the file, and how many.
+fn read_some() -> (World, PeerId, Vec<Hash>) {
+    let mut world = world_with(&[2], 4_000_000);
+    world.run_for(1_000);
+    let first = *world.disk.keys().next().expect("it reads");
+    let values: Vec<Hash> = world.disk.values().take(3).copied().collect();
+    assert!(world.disk.keys().take(3).copied().eq(first..first + 3), "in a row");
+    (world, peer_id(2), values)
+}
+
+fn first_read(world: &World) -> u32 {
+    *world.disk.keys().next().expect("it reads")
+}
+
+#[test]
+fn trust_1_a_member_is_served_what_is_there_with_the_values_it_asks_for_and_nothing_else() {
+    let (mut world, member, values) = read_some();
+    let first = first_read(&world);
+    assert_eq!(ask(&mut world, member, first, &values), None);
+    assert!(matches!(world.serves.last(), Some((_, _, _, ServeFrom::Part(file))) if file.job == JOB));
+    let mut other = values.clone();
+    other[1] = Hash([0xee; 32]);
+    assert_eq!(ask(&mut world, member, first, &other), Some(RefuseReason::NotHeld));
+    let missing = (0..1_024).find(|piece| !world.disk.contains_key(piece)).expect("much is missing");
+    let value = world.truth.value(PieceIndex(missing)).expect("inside");
+    assert_eq!(ask(&mut world, member, missing, &[value]), Some(RefuseReason::NotHeld));
+}
+
+#[test]
+fn a_member_that_left_the_swarm_is_served_no_more() {
+    let (mut world, member, values) = read_some();
+    let first = first_read(&world);
+    world.model(member).session.leave(swarm());
+    world.pump_and_tell(member);
+    assert_eq!(ask(&mut world, member, first, &values), Some(RefuseReason::NotHeld));
+}
+
+#[test]
+fn a_third_request_of_a_member_waits_for_a_slot_and_one_it_takes_back_frees_it() {
+    let (mut world, member, values) = read_some();
+    let first = first_read(&world);
+    assert_eq!(
+        [ask(&mut world, member, first, &values), ask(&mut world, member, first, &values)],
+        [None, None]
+    );
+    let busy = ask(&mut world, member, first, &values);
+    assert!(matches!(busy, Some(RefuseReason::Busy { .. })), "{busy:?}");
+    let (_, _, request, _) = world.serves[0];
+    let now = world.now().monotonic;
+    world.model(member).session.cancel(request, now);
+    world.pump_and_tell(member);
+    assert!(world.effects.iter().any(|effect| effect == "StopServe"));
+    assert_eq!(ask(&mut world, member, first, &values), None);
+}
+
+#[test]
+fn what_was_read_together_is_served_on_from_the_cache_once_the_file_is_delivered() {
+    let mut world = world_with(&[2], FAST);
+    let member = peer_id(2);
+    world.run(MINUTE);
+    assert_eq!(world.state(), JobState::Acknowledged);
+    let values = world.truth.values()[..2].to_vec();
+    let busy = ask(&mut world, member, 0, &values);
+    assert!(matches!(busy, Some(RefuseReason::Busy { .. })), "the cache is about to have it: {busy:?}");
+    world.tell(Input::RecordHeld(RecordSummary {
+        id: RecordId([4; 16]),
+        content: world.truth.content(),
+        digests: vec![sha256()],
+        holding: Holding::Runs(vec![(0, 512)]),
+        scope: Scope::Shareable,
+        served: true,
+        last_used_unix_s: 1_800_000_000,
+    }));
+    assert_eq!(ask(&mut world, member, 0, &values), None);
+    assert!(matches!(world.serves.last(), Some((_, _, _, ServeFrom::Record(RecordId([4, ..]))))));
+    world.run_for(6_000);
+    let value = world.truth.value(PieceIndex(600)).expect("inside");
+    assert_eq!(ask(&mut world, member, 600, &[value]), Some(RefuseReason::NotHeld), "the record lacks it");
+    world.tell(Input::RecordGone(RecordId([4; 16])));
+    assert_eq!(ask(&mut world, member, 0, &values), Some(RefuseReason::NotHeld));
+}
