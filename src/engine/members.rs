@@ -141,7 +141,8 @@ impl JobFile {
         let (Standing::Provisional { author }, Some(swarm)) = (standing, &self.swarm) else {
             return u32::MAX;
         };
-        if !swarm.audits.values().any(|peer| *peer == author) || !self.audit_is_possible() {
+        // Drawn or not: pieces may be asked for before the next look at everything.
+        if !swarm.owes_audit(author, geometry.piece_count()) || !self.audit_is_possible() {
             return u32::MAX;
         }
         let leased = self.leases.values().filter(|lease| lease.author == Some(author));

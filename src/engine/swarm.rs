@@ -82,18 +82,20 @@ impl Swarm {
         self.stated.value(piece).map(|(value, author)| (value, Standing::Provisional { author }))
     }
 
-    /// Draws one piece of an author that is relied on for much of the file, and none of whose pieces was checked yet
-    /// (CLAIM-5). It is drawn after the author stated its values.
-    fn draw_audits(&mut self, certain: &PieceSet, count: u32, chance: &mut Chance) {
-        if count < AUDITED_FROM {
-            return;
-        }
+    /// Whether an author is relied on for much of a file of so many pieces, and none of them was checked yet (CLAIM-5).
+    pub(super) fn owes_audit(&self, author: PeerId, count: u32) -> bool {
         // Fewer than four share the file: each gives more than a quarter.
         let few = self.home.fetchers().len() < usize::try_from(AUDITED_SHARE).unwrap_or(usize::MAX);
+        let gives_much = |pieces: &PieceSet| few || pieces.count() > count / AUDITED_SHARE;
+        let is_much = self.stated.pieces_of(author).is_some_and(gives_much);
+        count >= AUDITED_FROM && is_much && !self.cleared.contains(&author)
+    }
+
+    /// Draws one piece of each author that owes an audit. It is drawn after the author stated its values.
+    fn draw_audits(&mut self, certain: &PieceSet, count: u32, chance: &mut Chance) {
         let mut drawn: Vec<(u32, PeerId)> = Vec::new();
         for (author, pieces) in self.stated.standing() {
-            let much = few || pieces.count() > count / AUDITED_SHARE;
-            if !much || self.cleared.contains(&author) || self.audits.values().any(|peer| *peer == author) {
+            if !self.owes_audit(author, count) || self.audits.values().any(|peer| *peer == author) {
                 continue;
             }
             let mut unread = pieces.clone();

@@ -72,6 +72,18 @@ fn relay_what_a_member_read_comes_from_it_by_its_word_and_one_piece_of_it_is_che
 }
 
 #[test]
+fn claim_5_a_member_gives_a_megabyte_at_most_until_a_piece_of_it_was_checked() {
+    let mut world = world_with(&[2], 0);
+    let truth = Arc::clone(&world.truth);
+    state(&mut world, peer_id(2), &truth, 0..1_024);
+    world.run_for(1_000);
+    assert_eq!(world.disk.len(), 16, "one megabyte");
+    world.origin.pace = Pace::steady(1_000_000);
+    world.run_for(1_000);
+    assert!(world.disk.len() > 256, "then the rest: {}", world.disk.len());
+}
+
+#[test]
 fn claim_5_another_members_word_is_good_for_another_megabyte() {
     let mut world = world_with(&[2, 3], 0);
     let truth = Arc::clone(&world.truth);
@@ -80,6 +92,20 @@ fn claim_5_another_members_word_is_good_for_another_megabyte() {
     world.run_for(1_000);
     let of = |from: u32| world.disk.keys().filter(|piece| (from..from + 512).contains(*piece)).count();
     assert_eq!([of(0), of(512)], [16, 16]);
+}
+
+#[test]
+fn claim_4_a_member_that_states_what_is_not_so_costs_a_megabyte_and_is_believed_no_more() {
+    let mut world = world_with(&[2], 4_000_000);
+    let lie = file(LEN, 9);
+    world.model(peer_id(2)).sends = Arc::clone(&lie);
+    state(&mut world, peer_id(2), &lie, 0..1_024);
+    world.run(MINUTE);
+    let view = world.view();
+    assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
+    assert!(view.bytes.peers <= MIB, "{:?}", view.bytes);
+    assert!(reasons(&world, "nothing more is taken on its word") > 0);
+    assert_eq!(world.disconnected, [], "it may have been lied to");
 }
 
 #[test]
