@@ -564,3 +564,7 @@ fn list_part(list: &HashList, part: ListPart) -> Option<Vec<peer_proto::content:
         ListPart::Page(page) => list.page(page),
     }
 }
+
+#[cfg(test)]
+#[path = "serve_tests.rs"]
+mod tests;

@@ -7,6 +7,7 @@ mod flow;
 mod groups;
 mod invalid;
 mod jobs;
+mod lists;
 mod members;
 mod models;
 mod ondemand;
