@@ -448,7 +448,7 @@ impl Shelf<'_> {
                 self.core.ask_for(asker, |id| Effect::ReadList { id, record, part });
                 return;
             }
-            Some((ServeFrom::Part(_), Some(list))) => list_part(&list, part),
+            Some((ServeFrom::Part(_), Some(list))) => list.part(part),
             Some((ServeFrom::Part(_), None)) | None => None,
         };
         if let Some(peer) = self.core.peers.get_mut(id) {
@@ -556,13 +556,6 @@ pub(super) fn mixed(one: PeerId, other: PeerId) -> u64 {
 
 fn root_digest(content: ContentId) -> Option<Digest> {
     Digest::new(Algorithm::Blake3, content.root.0.to_vec()).ok()
-}
-
-fn list_part(list: &HashList, part: ListPart) -> Option<Vec<peer_proto::content::Hash>> {
-    match part {
-        ListPart::Head => Some(list.head()).filter(|head| !head.is_empty()),
-        ListPart::Page(page) => list.page(page),
-    }
 }
 
 #[cfg(test)]
