@@ -14,6 +14,7 @@ mod ondemand;
 mod raised;
 mod recall;
 mod rivals;
+mod saves;
 mod serving;
 mod sources;
 mod timers;

@@ -63,6 +63,8 @@ pub(super) struct Desk {
     /// Jobs are written down when somebody says so.
     pub(super) slow_saves: bool,
     saving: Vec<Input>,
+    /// How many saves fail from now on: the disk is full.
+    pub(super) failing_saves: usize,
     /// Destinations beside which nothing can be removed.
     pub(super) stuck: BTreeSet<PathBuf>,
     /// Where URLs lead to.
@@ -126,6 +128,7 @@ impl Desk {
             opening: Vec::new(),
             slow_saves: false,
             saving: Vec::new(),
+            failing_saves: 0,
             stuck: BTreeSet::new(),
             redirects: BTreeMap::new(),
             headers_sent: Vec::new(),
@@ -284,16 +287,7 @@ impl Desk {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::PersistJob { id, job } => {
-                self.saves += 1;
-                self.stored.insert(job.id, *job);
-                let saved = Input::JobPersisted { id, outcome: Ok(()) };
-                if self.slow_saves {
-                    self.saving.push(saved);
-                } else {
-                    self.inbox.push_back(saved);
-                }
-            }
+            Effect::PersistJob { id, job } => self.save(id, *job),
             Effect::ForgetJob { job } => {
                 self.stored.remove(&job);
                 self.forgotten.push(job);
@@ -350,6 +344,24 @@ impl Desk {
             Effect::SetRates { job, rates } => self.rates.push((job, rates)),
             Effect::Tell(event) => self.events.push(event),
             _ => {}
+        }
+    }
+
+    fn save(&mut self, id: EffectId, job: StoredJob) {
+        self.saves += 1;
+        let mut outcome = Ok(());
+        if self.failing_saves > 0 {
+            self.failing_saves -= 1;
+            let message = "no space".to_owned();
+            outcome = Err(LocalFault { kind: LocalFaultKind::NoSpace, message });
+        } else {
+            self.stored.insert(job.id, job);
+        }
+        let saved = Input::JobPersisted { id, outcome };
+        if self.slow_saves {
+            self.saving.push(saved);
+        } else {
+            self.inbox.push_back(saved);
         }
     }
 
