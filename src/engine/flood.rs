@@ -538,3 +538,7 @@ impl JobFile {
         core.flood_now();
     }
 }
+
+#[cfg(test)]
+#[path = "flood_tests.rs"]
+mod tests;

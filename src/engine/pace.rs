@@ -391,4 +391,118 @@ mod tests {
         lanes.limit();
         assert_eq!(lanes.count(), 1);
     }
+
+    #[test]
+    fn a_meter_counts_the_last_ten_seconds_and_what_is_in_its_window_to_the_millisecond() {
+        let mut meter = Meter::default();
+        for step in 0..200 {
+            meter.add(10, at(step * 100));
+            meter.add(1, at(step * 100 + 99));
+        }
+        assert_eq!(meter.bytes(Duration::from_secs(60), at(20_000)), 100 * 11, "a hundred buckets");
+        assert_eq!(meter.bytes(Duration::from_millis(200), at(20_000)), 2 * 11);
+        assert_eq!(meter.bytes(Duration::from_millis(199), at(20_000)), 11);
+        assert_eq!(meter.rate(Duration::from_millis(200), at(20_000)), 110);
+    }
+
+    #[test]
+    fn a_rate_is_over_a_second_or_the_shorter_time_the_source_has_owed_bytes() {
+        let mut speed = Speed::default();
+        speed.owes(true, at(10_000));
+        speed.add(1_000, at(10_050));
+        assert_eq!(speed.recent(at(10_050)), 10_000, "a tenth of a second at least");
+        assert_eq!(speed.recent(at(10_500)), 2_000);
+        assert_eq!((speed.recent(at(11_050)), speed.recent(at(11_051))), (1_000, 0));
+        assert_eq!(speed.over_ten_seconds(at(20_050)), 100);
+    }
+
+    #[test]
+    fn what_is_usual_is_the_best_of_late_and_forgotten_by_an_eighth_of_the_difference_a_second() {
+        let mut speed = Speed::default();
+        speed.owes(true, at(0));
+        speed.add(1_000, at(100));
+        assert_eq!(speed.usual(), 0, "too early to tell");
+        speed.add(15_000, at(200));
+        assert_eq!(speed.usual(), 80_000);
+        speed.add(0, at(1_500));
+        assert_eq!((speed.usual(), speed.total()), (80_000, 16_000));
+        speed.add(800, at(1_199));
+        assert_eq!(speed.usual(), 80_000, "not within a second");
+        speed.add(7_200, at(1_300));
+        assert_eq!(speed.usual(), 80_000 - (80_000 - 8_000) / 8);
+        speed.add(1, at(1_301));
+        assert_eq!(speed.usual(), 71_000, "once a second");
+        speed.humble(at(1_301));
+        assert_eq!(speed.usual(), 8_001);
+    }
+
+    #[test]
+    fn a_source_is_late_from_its_first_byte_on_at_less_than_a_quarter_of_what_is_usual() {
+        let usual_and_now = |now: u64| {
+            let mut speed = Speed::default();
+            speed.owes(true, at(0));
+            assert!(!speed.is_late(at(1_499)) && speed.is_late(at(1_500)), "no byte at all");
+            speed.add(4_000, at(1_000));
+            speed.add(1, at(1_900));
+            speed.add(now, at(2_001));
+            speed.is_late(at(2_001))
+        };
+        assert!(!usual_and_now(1_000), "a quarter of 4001 is enough");
+        assert!(usual_and_now(999));
+        // In its first second it may begin slowly.
+        let mut speed = Speed::default();
+        speed.owes(true, at(0));
+        speed.add(100_000, at(200));
+        speed.owes(false, at(300));
+        speed.owes(true, at(5_000));
+        speed.add(10, at(5_100));
+        assert!(!speed.is_late(at(5_999)) && speed.is_late(at(6_000)));
+    }
+
+    #[test]
+    fn a_trickle_is_less_than_so_much_for_so_long_and_silence_is_counted_from_the_last_byte() {
+        let mut speed = Speed::default();
+        let span = Duration::from_secs(2);
+        assert!(!speed.trickles(span, 1, at(9_000)) && !speed.is_silent(span, at(9_000)), "it owes nothing");
+        speed.owes(true, at(0));
+        assert!(!speed.is_silent(span, at(1_999)) && speed.is_silent(span, at(2_000)));
+        speed.add(500, at(2_000));
+        assert!(!speed.trickles(span, 500, at(2_000)) && speed.trickles(span, 501, at(2_000)));
+        assert!(!speed.trickles(span + Duration::from_millis(1), 501, at(2_000)));
+        assert!(!speed.is_silent(span, at(3_999)) && speed.is_silent(span, at(4_000)));
+        speed.owes(true, at(3_000));
+        assert_eq!(speed.owing(at(4_000)), Duration::from_secs(4), "it owed bytes already");
+        speed.owes(false, at(4_000));
+        assert_eq!(speed.owing(at(5_000)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_source_that_is_left_alone_is_left_alone_to_the_end_and_for_the_longer_of_two_reasons() {
+        let mut breaker = Breaker::default();
+        breaker.wait_until(at(3_000));
+        breaker.wait_until(at(2_000));
+        assert!(!breaker.is_closed(at(2_999)) && breaker.is_closed(at(3_000)));
+        assert_eq!((breaker.opens_at(at(2_999)), breaker.opens_at(at(3_000))), (Some(at(3_000)), None));
+        assert_eq!(breaker.failures(), 0, "waiting is no failure");
+        breaker.fail(255, at(10_000));
+        let wait = breaker.opens_at(at(10_000)).map(|until| until.since(at(10_000)).as_millis());
+        assert_eq!((wait, breaker.failures()), (Some(750), 1), "a quarter less");
+    }
+
+    #[test]
+    fn eight_lanes_are_the_most_and_none_is_tried_where_there_is_nothing_to_split() {
+        let mut lanes = Lanes::default();
+        let mut changes = Vec::new();
+        for look in 0..12_u32 {
+            changes.push(lanes.look(100 << look, true, at(u64::from(look) * 1_500)));
+        }
+        assert_eq!(lanes.count(), ORIGIN_LANES_MAX);
+        let tried = changes.iter().filter(|change| matches!(change, LaneChange::Tried(..))).count();
+        assert_eq!((tried, changes[7..].iter().all(|change| *change == LaneChange::Same)), (3, true));
+        let mut lanes = Lanes::default();
+        assert_eq!([0, 1_500].map(|ms| lanes.look(100, false, at(ms))), [LaneChange::Same; 2]);
+        assert_eq!(lanes.look(100, true, at(1_500)), LaneChange::Tried(1, 2, 100));
+        assert_eq!(lanes.look(110, true, at(2_999)), LaneChange::Same, "not measured for long enough");
+        assert_eq!(lanes.look(110, true, at(3_000)), LaneChange::Kept(2), "a tenth more");
+    }
 }
