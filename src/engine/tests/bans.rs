@@ -1,0 +1,160 @@
+//! Peers that are refused for a while: how long, who is counted, what is shown of them.
+
+use std::time::Duration;
+
+use peer_proto::peer::PeerId;
+use peer_proto::time::Instant;
+
+use super::world::*;
+use crate::engine::core::Core;
+use crate::engine::peers::{BAN_FIRST, BAN_MAX, ERROR_BACK_OFF, PeerView, REFUTED_FOR};
+
+const BANS_MAX: u16 = 1_024;
+
+fn many(number: u16) -> PeerId {
+    let mut key = [0; 32];
+    key[..2].copy_from_slice(&number.to_be_bytes());
+    key[31] = 0xbb;
+    PeerId::from_public_key(key)
+}
+
+/// A node beside one peer, and its inner half.
+fn world() -> (World, PeerId) {
+    let truth = file(4 * MIB, 1);
+    let mut world = World::new(&truth);
+    let peer = world.peer(2, &truth, sha256(), 1_000);
+    (world, peer)
+}
+
+fn at(core: &mut Core, when: Duration) {
+    core.now.monotonic = Instant::ZERO.after(when);
+}
+
+/// For how long a peer is refused after each of its faults, if it comes back at once when it may.
+fn refusals(count: usize, fault: impl Fn(&mut Core, PeerId)) -> Vec<Duration> {
+    let (mut world, peer) = world();
+    let core = &mut world.engine.core;
+    let (mut now, mut spans) = (Duration::ZERO, Vec::new());
+    for _ in 0..count {
+        fault(core, peer);
+        let until = core.peers.banned_until(peer, core.time()).expect("it is refused");
+        spans.push(until.since(core.time()));
+        now += until.since(core.time());
+        at(core, now.saturating_sub(Duration::from_micros(1)));
+        assert!(core.peers.banned_until(peer, core.time()).is_some(), "to the end");
+        at(core, now);
+        assert_eq!(core.peers.banned_until(peer, core.time()), None);
+    }
+    spans
+}
+
+#[test]
+fn trust_8_each_lie_costs_twice_as_long_up_to_a_day() {
+    let spans = refusals(10, |core, peer| core.ban(peer, "a lie"));
+    assert_eq!(spans[..7], [1, 2, 4, 8, 16, 32, 64].map(|times| BAN_FIRST * times));
+    assert_eq!(spans[7..], [128, 144, 144].map(|times| BAN_FIRST * times));
+    assert_eq!(spans[9], BAN_MAX);
+}
+
+#[test]
+fn wire_9_each_protocol_error_costs_twice_as_long_from_a_minute_on() {
+    let spans = refusals(4, |core, peer| core.back_off(peer, "not understood"));
+    assert_eq!(spans, [1, 2, 4, 8].map(|times| ERROR_BACK_OFF * times));
+}
+
+fn shown(world: &World, peer: PeerId) -> Option<PeerView> {
+    world.engine.peer_views().into_iter().find(|view| view.peer == peer)
+}
+
+#[test]
+fn a_banned_peer_is_shown_with_its_address_until_its_ban_is_over_and_counted_only_for_a_lie() {
+    let (mut world, peer) = world();
+    world.run_for(50);
+    assert!(shown(&world, peer).is_some_and(|view| view.connected && view.banned_for_s.is_none()));
+    world.engine.core.back_off(peer, "not understood");
+    assert_eq!(world.engine.core.peers.banned_count(world.engine.core.time()), 0, "that is no lie");
+    world.engine.core.ban(peer, "a lie");
+    assert_eq!(world.engine.core.peers.banned_count(world.engine.core.time()), 1);
+    world.run_for(10);
+    let view = shown(&world, peer).expect("it is shown");
+    assert_eq!((view.address.as_str(), view.connected, view.near), ("10.0.0.2", false, false));
+    assert_eq!(view.banned_for_s, Some(1_200), "its second fault");
+    let end = Duration::from_millis(50) + 2 * BAN_FIRST;
+    at(&mut world.engine.core, end.saturating_sub(Duration::from_secs(1)));
+    assert_eq!(shown(&world, peer).and_then(|view| view.banned_for_s), Some(2), "rounded up");
+    at(&mut world.engine.core, end);
+    assert_eq!(shown(&world, peer), None);
+    assert_eq!(world.engine.core.peers.banned_count(world.engine.core.time()), 0);
+}
+
+#[test]
+fn a_peer_that_is_refused_and_gone_is_not_punished_twice_for_what_came_late() {
+    let (mut world, peer) = world();
+    world.engine.core.ban(peer, "a lie");
+    world.run_for(10);
+    let until = world.engine.core.peers.banned_until(peer, Instant::ZERO);
+    world.engine.core.ban(peer, "what it sent before it went");
+    assert_eq!(world.engine.core.peers.banned_until(peer, Instant::ZERO), until);
+}
+
+#[test]
+fn of_a_thousand_bans_those_that_are_over_make_room_and_no_other() {
+    let (mut world, _) = world();
+    let core = &mut world.engine.core;
+    for number in 0..BANS_MAX {
+        core.ban(many(number), "a lie");
+    }
+    core.ban(many(2_000), "a lie");
+    assert_eq!(core.peers.banned_count(core.time()), u64::from(BANS_MAX), "there is no room");
+    assert_eq!(core.totals.banned_peers, u64::from(BANS_MAX));
+    at(core, BAN_FIRST);
+    core.ban(many(2_000), "a lie");
+    assert_eq!(core.peers.banned_count(core.time()), 1);
+    assert!(core.peers.banned_until(many(2_000), core.time()).is_some());
+}
+
+#[test]
+fn claim_4_a_refuted_author_is_not_believed_for_an_hour() {
+    let (mut world, peer) = world();
+    let core = &mut world.engine.core;
+    core.peers.refute(peer, Instant::ZERO);
+    for number in 0..2 * BANS_MAX {
+        core.peers.refute(many(number), Instant::ZERO);
+    }
+    let after = |ms| Instant::ZERO.after(REFUTED_FOR.saturating_sub(Duration::from_millis(ms)));
+    assert!(core.peers.is_refuted(peer, after(1)) && !core.peers.is_refuted(peer, after(0)));
+    assert!(core.peers.is_refuted(many(BANS_MAX - 2), after(1)));
+    assert!(!core.peers.is_refuted(many(BANS_MAX - 1), after(1)), "there was no room for it");
+    core.peers.refute(many(5_000), after(0));
+    assert!(core.peers.is_refuted(many(5_000), after(0)), "those that are over make room");
+}
+
+#[test]
+fn a_peer_that_lacks_the_file_is_asked_again_after_two_four_and_then_eight_seconds() {
+    let truth = file(64 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.origin.pace = Pace::steady(10_000);
+    let peer = world.peer(2, &truth, sha256(), 1_000);
+    world.model(peer).digest = None;
+    world.submit(spec(&[sha256()]));
+    let (mut asked, mut times) = (0, Vec::new());
+    while world.ms < 40_000 {
+        world.run_for(10);
+        if world.model(peer).asked > asked {
+            asked = world.model(peer).asked;
+            times.push(world.ms);
+        }
+    }
+    let pauses: Vec<u64> = times.windows(2).map(|pair| (pair[1] - pair[0] + 50) / 1_000).collect();
+    assert_eq!(pauses[..4], [2, 4, 8, 8]);
+}
+
+#[test]
+fn what_a_peer_gave_is_counted_from_its_last_connection_on() {
+    let (mut world, peer) = world();
+    world.run_for(50);
+    world.engine.core.peers.get_mut(peer).expect("there").bytes_in = 7;
+    assert_eq!(shown(&world, peer).map(|view| view.bytes_in), Some(7));
+    world.connect_again(peer, false);
+    assert_eq!(shown(&world, peer).map(|view| (view.bytes_in, view.near)), Some((0, false)));
+}
