@@ -330,4 +330,140 @@ mod tests {
         assert!(first == 1 && (5..=6).contains(&alone), "half a percent of 1024 pieces: {alone}");
         assert_eq!(drawn(49), (1, 1), "fifty share what one alone would read");
     }
+
+    fn author(number: u8) -> PeerId {
+        PeerId::from_public_key([number; 32])
+    }
+
+    /// A list of so many equal pieces, but for one that is another.
+    fn list(other: Option<usize>) -> Arc<HashList> {
+        let mut values = vec![Hash([1; 32]); 1_024];
+        other.into_iter().for_each(|piece| values[piece] = Hash([2; 32]));
+        Arc::new(HashList::from_values(LEN, values).expect("as many pieces"))
+    }
+
+    /// What these stated: each list by so many.
+    fn claims(lists: &[(Arc<HashList>, u8)]) -> Claims {
+        let hint = |(number, (list, count)): (u8, &(Arc<HashList>, u8))| Hint {
+            list: Arc::clone(list),
+            author: author(number),
+            stated_by: (0..*count).map(|more| author(number + 100 + more)).collect(),
+            refuted: false,
+            audit: Audit::default(),
+            cleared: false,
+            followed_alone: false,
+        };
+        Claims { hints: (1..).zip(lists).map(hint).collect(), ..Claims::default() }
+    }
+
+    #[test]
+    fn claim_6_what_a_member_read_and_a_list_denies_is_a_conflict_at_its_first_piece() {
+        let certain = PieceSet::of(0..12);
+        let mut claims = claims(&[(list(Some(20)), 1)]);
+        claims.note_claimed(10..13, &[Hash([1; 32]); 3], &certain);
+        assert!(claims.conflicts.is_empty(), "they agree");
+        claims.note_claimed(11..12, &[Hash([3; 32])], &certain);
+        assert!(claims.conflicts.is_empty(), "that one is known");
+        claims.note_claimed(10..22, &[Hash([1; 32]); 12], &certain);
+        assert_eq!(claims.conflicts, BTreeSet::from([20]));
+        for piece in [30, 31, 32, 33, 34] {
+            claims.note_claimed(piece..piece + 1, &[Hash([3; 32])], &certain);
+        }
+        assert_eq!(claims.conflicts, BTreeSet::from([20, 30, 31, 32]), "four at a time");
+        claims.conflicts.clear();
+        claims.hints[0].refuted = true;
+        claims.note_claimed(20..21, &[Hash([1; 32])], &certain);
+        assert!(claims.conflicts.is_empty(), "nobody believes the list any more");
+    }
+
+    #[test]
+    fn claim_6_two_lists_conflict_at_the_first_piece_that_is_not_known_yet() {
+        let mut claims = claims(&[(list(None), 1), (list(Some(7)), 1)]);
+        claims.note_conflict(&PieceSet::of(0..8));
+        assert!(claims.conflicts.is_empty());
+        claims.note_conflict(&PieceSet::of(0..7));
+        assert_eq!(claims.conflicts, BTreeSet::from([7]));
+        assert_eq!(claims.compare(7, Hash([1; 32])), [list(Some(7)).content()]);
+        assert!(claims.conflicts.is_empty(), "it is settled");
+    }
+
+    #[test]
+    fn claim_4_the_list_that_most_stated_is_followed_as_long_as_it_stands() {
+        let mut claims = claims(&[(list(None), 1), (list(Some(1)), 3), (list(Some(2)), 3)]);
+        claims.choose();
+        assert_eq!(claims.active, Some(list(Some(1)).content()), "the first of equals");
+        claims.hints[2].stated_by.insert(author(9));
+        claims.choose();
+        assert_eq!(claims.active, Some(list(Some(1)).content()), "it is not left for a better one");
+        let stated_by = claims.refute(list(Some(1)).content()).expect("it is there");
+        assert_eq!((stated_by.len(), claims.active), (3, Some(list(Some(2)).content())));
+        assert_eq!(claims.accept(list(Some(1)).content()).map(|(_, standing)| standing), None);
+        let followed = claims.accept(list(Some(2)).content()).map(|(_, standing)| standing);
+        assert_eq!(followed, Some(Standing::Provisional { author: author(3) }));
+        assert!(!claims.is_accepted(list(None).content()), "one at a time");
+        claims.alone = Some(list(Some(1)).content());
+        assert!(claims.is_accepted(list(Some(1)).content()), "alone it is tried all the same");
+        claims.root = Some(Hash([5; 32]));
+        assert!(!claims.is_accepted(list(Some(1)).content()), "a root makes lists of words needless");
+    }
+
+    #[test]
+    fn claim_4_a_piece_of_a_refuted_list_rests_on_another_that_states_the_same() {
+        let mut claims = claims(&[(list(None), 1), (list(Some(3)), 1)]);
+        claims.refute(list(None).content());
+        assert_eq!(claims.other_author(0, Hash([1; 32])), Some(author(2)));
+        assert_eq!(claims.other_author(3, Hash([2; 32])), Some(author(2)));
+        assert_eq!(claims.other_author(3, Hash([1; 32])), None);
+    }
+
+    #[test]
+    fn claim_2_four_lists_are_known_or_asked_for_and_for_a_root_four_lengths_are_tried() {
+        let mut known = claims(&[(list(None), 1), (list(Some(1)), 1), (list(Some(2)), 1)]);
+        assert!(known.has_room());
+        let asked = Fetching { asked: Vec::new(), since: Instant::ZERO };
+        known.fetching.insert(list(Some(3)).content(), asked);
+        assert!(!known.has_room());
+        known.root = Some(Hash([1; 32]));
+        (4..6).for_each(|piece| known.drop_content(list(Some(piece)).content()));
+        assert!(known.has_room());
+        known.drop_content(list(Some(6)).content());
+        assert!(!known.has_room());
+        known.drop_content(list(Some(3)).content());
+        assert!(known.fetching.is_empty(), "what is dropped is not waited for");
+    }
+
+    #[test]
+    fn claim_5_sixteen_pieces_of_the_longest_file_are_audited_and_each_is_drawn_once() {
+        let len = 16_384 * 4 * 1024 * 1024;
+        let list = Arc::new(HashList::from_values(len, vec![Hash([1; 32]); 16_384]).expect("as many"));
+        let mut claims = claims(&[(Arc::clone(&list), 1)]);
+        claims.choose();
+        let mut chance = Chance::new([4; 32]);
+        let gaps = PieceSet::of(100..200);
+        claims.draw_audit(gaps.clone(), 0, &mut chance, Instant::ZERO);
+        claims.draw_audit(gaps.clone(), 0, &mut chance, Instant::ZERO);
+        let drawn = claims.hints[0].audit.pieces.clone();
+        assert!(drawn.len() == 16 && drawn.iter().all(|piece| gaps.contains(*piece)), "{drawn:?}");
+        assert_eq!(claims.unaudited_room(list.content(), 0), 1, "a piece is longer than a megabyte");
+        assert_eq!(claims.unaudited_room(list.content(), 1), 0);
+        claims.compare(99, Hash([1; 32]));
+        assert!(!claims.hints[0].cleared, "that one was not drawn");
+        claims.compare(drawn[3], Hash([1; 32]));
+        assert!(claims.hints[0].cleared);
+        assert_eq!(claims.unaudited_room(list.content(), 1), u32::MAX);
+    }
+
+    #[test]
+    fn claim_8_a_list_of_fewer_than_128_pieces_is_not_audited() {
+        for (count, is_cleared) in [(127, true), (128, false)] {
+            let values = vec![Hash([1; 32]); count];
+            let len = u64::try_from(count).expect("few") * 65_536;
+            let list = Arc::new(HashList::from_values(len, values).expect("as many"));
+            let mut claims = claims(&[(list, 1)]);
+            claims.choose();
+            claims.draw_audit(PieceSet::of(0..127), 0, &mut Chance::new([4; 32]), Instant::ZERO);
+            assert_eq!(claims.hints[0].cleared, is_cleared, "{count} pieces");
+            assert_eq!(claims.hints[0].audit.pieces.is_empty(), is_cleared);
+        }
+    }
 }

@@ -206,4 +206,44 @@ mod tests {
         assert_eq!(stated.author_count(), AUTHORS_MAX);
         assert_eq!(stated.known(), PieceSet::of(0..64));
     }
+
+    #[test]
+    fn claim_4_what_a_refuted_author_said_beside_another_makes_room_for_the_next() {
+        let mut stated = Stated::default();
+        stated.state(peer(1), 5, &[hash(1)]);
+        stated.state(peer(2), 5, &[hash(2)]);
+        stated.state(peer(3), 5, &[hash(3)]);
+        assert_eq!(stated.contradicting(5, hash(1)), [peer(2)], "a third value is not kept");
+        assert!(stated.refute(peer(2)));
+        assert_eq!(stated.conflicts().count(), 0);
+        stated.state(peer(3), 5, &[hash(3)]);
+        assert_eq!(stated.conflicts().collect::<Vec<_>>(), [5]);
+        assert_eq!(stated.contradicting(5, hash(1)), [peer(3)]);
+        assert_eq!((stated.value(5), stated.known()), (Some((hash(1), peer(1))), PieceSet::of(5..6)));
+    }
+
+    #[test]
+    fn claim_6_a_thousand_conflicts_are_kept_and_what_agrees_is_none() {
+        let mut stated = Stated::default();
+        let values: Vec<Hash> = vec![hash(1); 1_200];
+        stated.state(peer(1), 0, &values);
+        stated.state(peer(2), 0, &values);
+        assert_eq!(stated.conflicts().count(), 0);
+        stated.state(peer(3), 0, &vec![hash(2); 1_200]);
+        assert_eq!(stated.conflicts().count(), CONFLICTS_MAX);
+        assert_eq!(
+            stated.standing().map(|(peer, pieces)| (peer, pieces.count())).collect::<Vec<_>>(),
+            [(peer(1), 1_200), (peer(2), 1_200), (peer(3), 1_200)]
+        );
+    }
+
+    #[test]
+    fn a_value_of_a_refuted_author_gives_way_to_the_next_one_stated() {
+        let mut stated = Stated::default();
+        stated.state(peer(1), 0, &[hash(1), hash(1)]);
+        stated.refute(peer(1));
+        stated.state(peer(2), 1, &[hash(2)]);
+        assert_eq!((stated.value(0), stated.value(1)), (None, Some((hash(2), peer(2)))));
+        assert!(stated.contradicting(0, hash(9)).is_empty(), "nobody is refuted twice");
+    }
 }
