@@ -12,6 +12,7 @@ mod lists;
 mod members;
 mod models;
 mod ondemand;
+mod plan;
 mod raised;
 mod recall;
 mod rivals;

@@ -391,3 +391,39 @@ fn home_1_a_newcomer_is_not_told_of_who_was_not_heard_of_for_15_s() {
     world.run_for(200);
     assert_eq!(told(&mut world, late), once(&[interest(9, 1)]));
 }
+
+#[test]
+fn what_was_read_within_a_tick_is_said_in_one_word_with_the_right_values() {
+    let mut world = world();
+    let one = member(&mut world, 2);
+    world.origin.pace = Pace::steady(20_000_000);
+    world.run_for(1_000);
+    let mut said = BTreeMap::new();
+    let mut count = 0;
+    for frame in &world.peers[&one].frames {
+        let Frame::Records(records) = frame else { continue };
+        for record in records.iter().filter(|record| record.head().author == peer_id(1)) {
+            let Said::Pieces { first, values } = record.said() else { continue };
+            count += 1;
+            said.extend((*first..).zip(values.iter().copied()));
+        }
+    }
+    assert!(said.len() > 100 && count <= said.len() / 4, "{count} words for {} pieces", said.len());
+    for (piece, value) in said {
+        assert_eq!(Some(&value), world.disk.get(&piece), "piece {piece}");
+    }
+}
+
+#[test]
+fn group_5_a_token_that_was_good_is_good_to_its_last_second_and_no_longer() {
+    let mut world = world();
+    let [one, other] = [2, 3].map(|number| member(&mut world, number));
+    let token = Token::grant(&group(), &Wish { not_after: NOW + 5, ..wish(key(8).peer()) });
+    let again = |number| record(8, number, Said::Interest { fetches: true, token: token.clone() });
+    for (ms, number) in [(100, 1), (5_100, 2), (6_100, 3)] {
+        world.run_for(ms - world.ms);
+        show(&mut world, one, &[again(number)]);
+    }
+    world.run_for(200);
+    assert_eq!(told(&mut world, other), once(&[again(1), again(2)]));
+}

@@ -25,20 +25,27 @@ fn swarm() -> ContentId {
 
 /// Strangers on the link that fetch the file too, beside a node whose origin gives so many bytes a second.
 fn world_with(members: &[u8], origin_rate: u64) -> World {
+    let mut world = world_beside(members, origin_rate);
+    members.iter().for_each(|number| join(&mut world, peer_id(*number)));
+    world
+}
+
+fn join(world: &mut World, id: PeerId) {
+    world.model(id).session.join(&sha256(), LEN, true);
+    world.pump_and_tell(id);
+}
+
+/// The same before they have said so.
+fn world_beside(strangers: &[u8], origin_rate: u64) -> World {
     let truth = file(LEN, 1);
     let mut world = World::new(&truth);
     world.origin.pace = Pace::steady(origin_rate);
-    for number in members {
+    for number in strangers {
         let id = world.peer(*number, &truth, sha256(), FAST);
         world.model(id).digest = None;
     }
     world.submit(spec(&[sha256()]));
     world.run_for(50);
-    for number in members {
-        let id = peer_id(*number);
-        world.model(id).session.join(&sha256(), LEN, true);
-        world.pump_and_tell(id);
-    }
     world
 }
 
@@ -250,4 +257,115 @@ fn what_was_read_together_is_served_on_from_the_cache_once_the_file_is_delivered
     assert_eq!(ask(&mut world, member, 600, &[value]), Some(RefuseReason::NotHeld), "the record lacks it");
     world.tell(Input::RecordGone(RecordId([4; 16])));
     assert_eq!(ask(&mut world, member, 0, &values), Some(RefuseReason::NotHeld));
+}
+
+#[test]
+fn claim_5_among_many_only_who_gives_more_than_a_quarter_of_the_file_is_checked_first() {
+    let mut world = world_with(&[2, 3, 4, 5, 6], 0);
+    let truth = Arc::clone(&world.truth);
+    state(&mut world, peer_id(2), &truth, 0..257);
+    state(&mut world, peer_id(3), &truth, 300..556);
+    world.run_for(2_000);
+    let of = |range: std::ops::Range<u32>| world.disk.range(range).count();
+    assert_eq!((of(0..257), of(300..556)), (16, 256));
+}
+
+#[test]
+fn who_has_not_joined_states_nothing() {
+    let mut world = world_beside(&[2], 100_000);
+    let truth = Arc::clone(&world.truth);
+    state(&mut world, peer_id(2), &truth, 0..1_024);
+    world.run_for(1_000);
+    assert_eq!(world.view().bytes.peers, 0);
+}
+
+/// What the node said of itself when it joined: whether it can fetch from the origin for others.
+fn fetches_for_others(change: impl Fn(&mut World, &mut crate::job::JobSpec)) -> Option<bool> {
+    let truth = file(LEN, 1);
+    let mut world = World::new(&truth);
+    let id = world.peer(2, &truth, sha256(), FAST);
+    world.model(id).digest = None;
+    let mut wish = spec(&[sha256()]);
+    change(&mut world, &mut wish);
+    world.submit(wish);
+    world.run_for(200);
+    let told = world.model(id).frames.iter().filter_map(|frame| match frame {
+        Frame::Interest(interest) => Some(interest.fetches),
+        _ => None,
+    });
+    told.last()
+}
+
+#[test]
+fn home_1_a_node_is_a_home_only_if_it_may_serve_and_its_origin_gives_parts() {
+    assert_eq!(fetches_for_others(|_, _| {}), Some(true));
+    let private = crate::job::PeerFlags { client: true, server: false };
+    assert_eq!(fetches_for_others(|_, wish| wish.flags = private), Some(false));
+    assert_eq!(fetches_for_others(|world, _| world.origin.ranges = false), Some(false));
+    assert_eq!(fetches_for_others(|_, wish| wish.on_demand = true), Some(false));
+    let alone = crate::job::PeerFlags::NONE;
+    assert_eq!(fetches_for_others(|_, wish| wish.flags = alone), None, "it says nothing at all");
+}
+
+#[test]
+fn a_newcomer_is_told_what_was_read_and_what_is_fetched_now_and_a_lone_request_ends_for_it() {
+    let mut world = world_beside(&[2], 4_000_000);
+    let id = peer_id(2);
+    world.run_for(2_000);
+    assert!(!world.effects.iter().any(|effect| effect == "TrimLease"), "nobody is there");
+    let read = world.disk.len();
+    join(&mut world, id);
+    assert!(world.effects.iter().any(|effect| effect == "TrimLease"), "the segment is finished, no more");
+    let frames = &world.peers[&id].frames;
+    let told = frames.iter().filter_map(|frame| match frame {
+        Frame::PieceClaim(claim) => Some(claim.values.len()),
+        _ => None,
+    });
+    assert!(read > 50 && told.sum::<usize>() == read, "of {read}");
+    let claims: Vec<_> = frames
+        .iter()
+        .filter_map(|frame| match frame {
+            Frame::SegmentClaim(claim) => Some(claim.pieces.clone()),
+            _ => None,
+        })
+        .collect();
+    let at = u32::try_from(read).expect("few");
+    assert!(claims.first().is_some_and(|pieces| pieces.contains(&at)), "{claims:?} at {at}");
+}
+
+#[test]
+fn peer_9_when_the_permission_goes_members_are_asked_no_more_and_told_so() {
+    let mut world = world_with(&[2], 1_000_000);
+    let truth = Arc::clone(&world.truth);
+    state(&mut world, peer_id(2), &truth, 256..1_024);
+    world.run_for(300);
+    let given = world.model(peer_id(2)).pace.given;
+    assert!(given > 0);
+    world.tell(Input::FlagsChanged(crate::job::PeerFlags::NONE));
+    world.run_for(1_000);
+    assert_eq!(world.model(peer_id(2)).pace.given, given);
+    assert!(world.model(peer_id(2)).frames.iter().any(|frame| matches!(frame, Frame::Leave(_))));
+}
+
+#[test]
+fn a_foreground_job_of_a_small_file_waits_for_nobodys_turn() {
+    let ms_of = |priority, len| {
+        let truth = file(len, 1);
+        let mut world = World::new(&truth);
+        for number in 2..10 {
+            let id = world.peer(number, &truth, sha256(), FAST);
+            world.model(id).digest = None;
+        }
+        world.submit(crate::job::JobSpec { priority, ..spec(&[sha256()]) });
+        world.run_for(20);
+        for number in 2..10 {
+            world.model(peer_id(number)).session.join(&sha256(), len, true);
+            world.pump_and_tell(peer_id(number));
+        }
+        world.run(MINUTE)
+    };
+    let foreground = ms_of(crate::job::Priority::Foreground, MIB);
+    assert!(foreground <= 150, "{foreground} ms for what takes 105");
+    let normal = ms_of(crate::job::Priority::Normal, MIB);
+    assert!(normal > 250, "the others are given their turns: {normal} ms");
 }
