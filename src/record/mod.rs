@@ -100,3 +100,28 @@ impl RecordSummary {
             .sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_of_a_record_are_those_of_its_pieces_and_the_last_one_is_short() {
+        let content = ContentId { root: peer_proto::content::Hash([1; 32]), len: 3 * 65_536 + 5 };
+        let held = |holding| {
+            let record = RecordSummary {
+                id: RecordId([1; 16]),
+                content,
+                digests: Vec::new(),
+                holding,
+                scope: Scope::Shareable,
+                served: true,
+                last_used_unix_s: 0,
+            };
+            record.held_bytes()
+        };
+        assert_eq!(held(Holding::Whole), content.len);
+        assert_eq!(held(Holding::Runs(vec![(0, 1), (2, 4)])), 2 * 65_536 + 5);
+        assert_eq!(held(Holding::Runs(Vec::new())), 0);
+    }
+}

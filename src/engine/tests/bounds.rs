@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use super::desk::{Desk, Manner, job, url, wish};
-use crate::engine::io::{FilePhase, JobCommand};
+use super::models::sha256;
+use crate::engine::io::{FilePhase, Input, JobCommand};
 use crate::engine::{ENDED_FILES_MAX, ENDED_JOBS_MAX};
-use crate::job::{Caller, Code, Header, Headers, JobChange, JobSpec, JobState, Redirects};
+use crate::job::{Caller, Code, Header, Headers, JobChange, JobSpec, JobState, Policy, Redirects};
 
 const SECOND: Duration = Duration::from_secs(1);
 const ROOT: Caller = Caller { uid: 0, is_administrator: true };
@@ -192,4 +193,49 @@ fn err_1_a_call_that_fails_is_no_error_of_the_job_and_an_error_of_the_job_fails_
     desk.run_for(3 * SECOND);
     assert_eq!(desk.refusal(), None);
     assert_eq!(desk.view(job(2)).error.map(|error| error.code), Some(Code::Http(404)));
+}
+
+#[test]
+fn pol_13_a_policy_that_changes_counts_for_the_next_job_and_takes_none_away() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&["a"]));
+    desk.submit(job(2), wish(&["b"]));
+    let policy = Policy { jobs_per_user: Some(2), ..Policy::default() };
+    desk.tell(Input::PolicyChanged(Box::new(policy.over(&Policy::default()))));
+    desk.submit(job(3), wish(&["c"]));
+    assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::TooManyJobsPerUser));
+    desk.run_for(6 * SECOND);
+    assert_eq!([job(1), job(2)].map(|id| desk.state(id)), [JobState::Transferred; 2]);
+}
+
+#[test]
+fn digests_change_only_of_a_file_that_has_not_begun_or_is_in_error() {
+    let mut desk = Desk::new();
+    desk.manners.insert(url("gone"), Manner::Missing);
+    desk.submit(job(1), wish(&["gone", "a"]));
+    desk.submit_as(job(2), wish(&["b"]), ROOT, false);
+    desk.run_for(Duration::from_millis(1_500));
+    assert!(desk.files(job(1))[1].stored > 0);
+    let mut refusal = |id, place| {
+        desk.events.clear();
+        let change = JobChange { digests: Some((place, vec![sha256()])), ..JobChange::default() };
+        desk.command_as(id, JobCommand::Change(Box::new(change)), ROOT);
+        desk.refusal().map(|(code, _)| code)
+    };
+    assert_eq!([refusal(job(1), 0), refusal(job(1), 1)], [None, Some(Code::InvalidState)]);
+    assert_eq!(refusal(job(2), 0), None);
+}
+
+#[test]
+fn rng_16_nothing_is_known_to_be_there_of_a_file_that_was_begun_and_is_not_open() {
+    let mut desk = Desk::new();
+    desk.manners.insert(url("a"), Manner::Gives(300_000));
+    desk.submit(job(1), wish(&["a", "b"]));
+    desk.run_for(SECOND);
+    desk.command(job(1), JobCommand::Suspend);
+    desk.run_for(SECOND);
+    let desk = desk.restarted();
+    let filled = |place| desk.engine.file_ranges(job(1), place).expect("known").filled.map(|runs| runs.len());
+    assert!(desk.files(job(1))[0].stored > 0);
+    assert_eq!(filled(0), None, "its ranges are not written down for an ordinary job");
 }

@@ -70,7 +70,9 @@ fn job_4_and_lim_13_a_name_has_1_to_256_characters_and_a_description_1024() {
     assert_eq!(refusal(&named("a\u{1b}[2J")), Some((SpecError::ControlInText, Code::InvalidArgument)));
 
     let described = |text: String| Spec { description: text, ..job(vec![]) };
-    assert_eq!(refusal(&described("two\nlines".into())), None);
+    assert_eq!(refusal(&described("two\nlines\tand a column".into())), None);
+    let refused = refusal(&described("a\u{1b}[2J".into()));
+    assert_eq!(refused, Some((SpecError::ControlInText, Code::InvalidArgument)));
     assert_eq!(refusal(&described("x".repeat(1_024))), None);
     let too_long = refusal(&described("x".repeat(1_025)));
     assert_eq!(too_long, Some((SpecError::DescriptionTooLong { chars: 1_025 }, Code::StringTooLong)));
