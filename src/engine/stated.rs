@@ -49,7 +49,7 @@ impl Stated {
                 self.values.resize(place(piece) + 1, (NOBODY, Hash([0; 32])));
             }
             let (author, kept) = self.values[place(piece)];
-            if author == NOBODY || self.is_refuted(author) {
+            if self.is_refuted(author) {
                 self.values[place(piece)] = (number, *value);
             } else if kept != *value && self.others.len() < CONFLICTS_MAX {
                 self.others.entry(piece).or_insert((number, *value));
@@ -70,6 +70,7 @@ impl Stated {
         u8::try_from(at).ok()
     }
 
+    /// Whether what this author says counts for nothing; nobody says nothing.
     fn is_refuted(&self, author: u8) -> bool {
         self.authors.get(place(u32::from(author))).is_none_or(|author| author.refuted)
     }
