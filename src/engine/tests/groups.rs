@@ -396,6 +396,8 @@ fn home_1_a_newcomer_is_not_told_of_who_was_not_heard_of_for_15_s() {
 fn what_was_read_within_a_tick_is_said_in_one_word_with_the_right_values() {
     let mut world = world();
     let one = member(&mut world, 2);
+    // It reads its own segments, so this node's do not lie in a row.
+    show(&mut world, one, &[interest(2, 1)]);
     world.origin.pace = Pace::steady(20_000_000);
     world.run_for(1_000);
     let mut said = BTreeMap::new();
