@@ -287,6 +287,12 @@ mod tests {
             assert_eq!(set.last_in(within), last);
             let expected = (from..400).find(|at| twin[place(*at)]);
             assert_eq!(set.next_at(from), expected);
+            assert_eq!(set.run_at(from, 9).map(|run| run.start), expected);
+            let is_held =
+                |range: Range<u32>| twin[place(range.start)..place(range.end)].iter().all(|held| *held);
+            for range in [start..end, from..from + 5, start..start] {
+                assert_eq!(set.contains_all(range.clone()), is_held(range));
+            }
             if let Some(run) = set.run_at(from, 9) {
                 assert!(run.clone().all(|at| twin[place(at)]) && run.len() <= 9);
                 assert!(run.len() == 9 || !twin[place(run.end)], "a run ends at a hole or at its limit");
@@ -296,6 +302,15 @@ mod tests {
             let mut both = set.clone();
             both.intersect_with(&other);
             assert_eq!(set.common_run_at(&other, from, 7), both.run_at(from, 7));
+            assert_eq!(set.intersects(&other), !both.is_empty());
+            let (mut all, mut rest) = (set.clone(), set.clone());
+            all.union_with(&other);
+            rest.subtract(&other);
+            for at in 0..400 {
+                let held = (set.contains(at), other.contains(at));
+                assert_eq!(set.contains(at), twin[place(at)]);
+                assert_eq!((all.contains(at), rest.contains(at)), (held.0 || held.1, held.0 && !held.1));
+            }
             let runs: u32 = set.runs().map(|run| run.end - run.start).sum();
             assert_eq!(runs, set.count());
             assert_eq!(PieceSet::from_ranges(&set.to_ranges(), 400), set);
@@ -304,6 +319,7 @@ mod tests {
                 let expected = (0..400).filter(|at| twin[place(*at)]).nth(place(nth));
                 assert_eq!(set.nth(nth), expected);
             }
+            assert_eq!(set.nth(set.count()), None);
         }
     }
 

@@ -10,7 +10,7 @@ use super::world::*;
 use crate::engine::fetch::LIST_WAIT;
 use crate::engine::io::*;
 use crate::engine::piece_set::PieceSet;
-use crate::job::JobState;
+use crate::job::{JobState, PeerFlags};
 use crate::record::{Holding, RecordId, RecordSummary, Scope};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -177,4 +177,33 @@ fn the_head_of_a_long_list_is_given_before_its_pages() {
     let given = list_given(&mut world, other, &truth);
     assert_eq!(given.first(), Some(&Some(head)));
     assert_eq!(given.len(), head + 1, "then its pages: {given:?}");
+}
+
+#[test]
+fn claim_4_all_who_stated_a_false_list_are_refuted_and_nobody_else() {
+    let (truth, lie) = (file(64 * MIB, 1), file(64 * MIB, 9));
+    let mut world = World::new(&truth);
+    let liars = [2, 3].map(|number| world.peer(number, &lie, sha256(), FAST));
+    let honest = world.peer(4, &truth, sha256(), FAST);
+    world.submit(spec(&[sha256()]));
+    world.run(MINUTE);
+    assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
+    let now = world.now().monotonic;
+    let is_refuted = |id| world.engine.core.peers.is_refuted(id, now);
+    assert_eq!((liars.map(is_refuted), is_refuted(honest)), ([true; 2], false));
+}
+
+#[test]
+fn a_file_nobody_named_is_hashed_for_others_only_if_they_may_have_it() {
+    let sealed = |flags, digests: &[peer_proto::digest::Digest]| {
+        let truth = file(4 * MIB, 1);
+        let mut world = World::new(&truth);
+        world.submit(crate::job::JobSpec { flags, ..spec(digests) });
+        world.run(MINUTE);
+        world.sealed_with_sha256
+    };
+    let fetches = PeerFlags { client: true, server: false };
+    assert_eq!(sealed(PeerFlags::BOTH, &[]), Some(true));
+    assert_eq!(sealed(fetches, &[]), Some(false));
+    assert_eq!(sealed(PeerFlags::BOTH, &[sha256()]), Some(false), "it is checked anyhow");
 }

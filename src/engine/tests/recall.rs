@@ -155,6 +155,21 @@ fn a_copy_from_a_disk_that_does_not_answer_ends_after_ten_seconds() {
 }
 
 #[test]
+fn a_copy_that_is_told_of_again_and_again_and_does_not_move_is_stuck_all_the_same() {
+    let truth = file(20 * MIB, 1);
+    let mut world = World::new(&truth);
+    keep(&mut world, &truth, sha256(), Scope::Shareable, 8 * MIB);
+    world.cache_hangs = true;
+    world.submit(spec(&[sha256()]));
+    for _ in 0..20 {
+        world.run_for(1_000);
+        let open: Vec<_> = world.engine.files.values().flat_map(|file| file.leases.keys().copied()).collect();
+        open.into_iter().for_each(|lease| world.tell(Input::Progress { lease, received: 8 * MIB }));
+    }
+    assert!(world.origin.leases > 0);
+}
+
+#[test]
 fn a_copy_that_keeps_to_a_rate_is_not_taken_for_a_stuck_one() {
     let truth = file(20 * MIB, 1);
     let mut world = World::new(&truth);

@@ -70,6 +70,8 @@ pub(super) struct World {
     unanswered: Vec<EffectId>,
     pub(super) kept: u32,
     pub(super) kept_scope: Option<Scope>,
+    /// Whether the file that was sealed last was to be hashed with SHA-256 for others.
+    pub(super) sealed_with_sha256: Option<bool>,
     pub(super) delivered: u32,
     pub(super) serves: Vec<(ServeId, PeerId, RequestId, ServeFrom)>,
     pub(super) open_fault: Option<LocalFault>,
@@ -129,6 +131,7 @@ impl World {
             unanswered: Vec::new(),
             kept: 0,
             kept_scope: None,
+            sealed_with_sha256: None,
             delivered: 0,
             serves: Vec::new(),
             open_fault: None,

@@ -46,7 +46,10 @@ impl World {
                 }
             }
             Effect::StopLease { lease } => self.end(lease, Err(LeaseFault::Stopped)),
-            Effect::Seal { id, len, .. } => self.seal(id, len),
+            Effect::Seal { id, len, want_sha256, .. } => {
+                self.sealed_with_sha256 = Some(want_sha256);
+                self.seal(id, len);
+            }
             Effect::Deliver { id, .. } => {
                 let outcome = self.deliver_fault.take().map_or(Ok(()), Err);
                 self.delivered += u32::from(outcome.is_ok());
