@@ -466,4 +466,56 @@ mod tests {
             assert_eq!(claims.hints[0].audit.pieces.is_empty(), is_cleared);
         }
     }
+
+    #[test]
+    fn trust_6_a_content_may_be_the_one_if_root_and_length_fit_and_it_did_not_fail() {
+        let content = list(None).content();
+        let named = Digest::new(Algorithm::Blake3, content.root.0.to_vec()).expect("32 bytes");
+        let other = Digest::new(Algorithm::Sha256, vec![1; 32]).expect("32 bytes");
+        let mut by_word = Claims::new(std::slice::from_ref(&other));
+        assert_eq!(by_word.root, None);
+        assert!(by_word.may_be(content, None, true) && !by_word.may_be(content, None, false));
+        let by_root = Claims::new(&[other, named]);
+        assert_eq!(by_root.root, Some(content.root));
+        assert!(by_root.may_be(content, None, false) && by_root.may_be(content, Some(LEN), false));
+        assert!(!by_root.may_be(content, Some(LEN + 1), true));
+        assert!(!by_root.may_be(list(Some(1)).content(), None, true));
+        by_word.drop_content(content);
+        assert!(!by_word.may_be(content, None, true));
+    }
+
+    #[test]
+    fn trust_5_only_the_candidate_that_failed_is_dropped() {
+        let mut claims = Claims { candidate: Some(list(None)), ..Claims::default() };
+        claims.drop_content(list(Some(1)).content());
+        assert_eq!(claims.accept(list(None).content()).map(|(_, standing)| standing), Some(Standing::Proved));
+        assert!(!claims.is_accepted(list(Some(1)).content()));
+        claims.drop_content(list(None).content());
+        assert!(claims.candidate.is_none());
+    }
+
+    #[test]
+    fn pieces_that_differ_from_a_list_are_found_among_those_that_are_looked_at() {
+        let list = list(Some(7));
+        let found = |among: std::ops::Range<u32>| {
+            Claims::differing(&list, |_| Some(Hash([1; 32])), &PieceSet::of(among))
+        };
+        assert_eq!((found(0..20), found(8..20)), (PieceSet::of(7..8), PieceSet::new()));
+    }
+
+    #[test]
+    fn claim_5_half_a_percent_is_rounded_up_as_often_as_it_should() {
+        let mut sum = 0;
+        for seed in 0..200 {
+            let mut claims = claims(&[(list(None), 1)]);
+            claims.choose();
+            let mut chance = Chance::new([seed; 32]);
+            for _ in 0..2 {
+                claims.draw_audit(PieceSet::of(0..1_024), 1, &mut chance, Instant::ZERO);
+            }
+            sum += claims.hints[0].audit.pieces.len();
+        }
+        // A thousand and 24 pieces, one in 200, between two: 2.56 on average.
+        assert!((490..535).contains(&sum), "{sum} in 200 draws");
+    }
 }

@@ -1,6 +1,6 @@
 //! What a node does about homes that are late: it helps, meets others in the middle, leaves out who is slow.
 
-use super::tests::{all, at, geometry, home, peer, wide_claim};
+use super::tests::{all, at, geometry, home, key, peer, wide_claim};
 use super::*;
 
 const UNIT: u32 = 4;
@@ -270,7 +270,11 @@ fn own_claims_are_numbered_upwards_with_one_that_was_taken_over() {
     }
     view.take_over(0..SEGMENT);
     numbers.push(view.own().expect("just taken").number);
-    assert_eq!(numbers, [1, 2, 3, 4]);
+    let mut open = all();
+    open.remove(0..SEGMENT);
+    let next = view.next(&open, at(0), &mut chance).expect("it is a home").claim.expect("a new one");
+    numbers.push(next.number);
+    assert_eq!(numbers, [1, 2, 3, 4, 5]);
 }
 
 #[test]
@@ -289,4 +293,104 @@ fn home_3_a_claim_may_take_four_times_as_long_as_its_unit_and_eight_times_as_lon
     };
     assert!(after(15_999, false) && !after(16_000, false), "it stalls");
     assert!(after(127_999, true) && !after(128_000, true), "it moves and is too old");
+}
+
+#[test]
+fn who_is_there_and_who_of_them_is_of_the_group() {
+    let mut view = home(1, 1);
+    assert!(!view.has_company() && !view.has_kin());
+    assert!(!view.is_member(peer(1)) && !view.is_member(peer(2)));
+    view.joined(peer(2), true, at(0));
+    assert!(view.has_company() && view.is_member(peer(2)) && !view.is_member(peer(1)) && !view.has_kin());
+    view.joined_kin(peer(3), true, at(0));
+    assert!(view.has_kin() && view.is_kin(peer(3)) && !view.is_kin(peer(2)));
+}
+
+#[test]
+fn home_2_of_two_that_began_at_the_front_the_lighter_one_turns_in_every_segment() {
+    for segment in 0..geometry().piece_count() / SEGMENT {
+        let mut view = home(1, 2);
+        let pieces = view.grid.pieces_of(segment);
+        view.take_over(pieces.clone());
+        view.claimed(peer(2), &wide_claim(pieces, 1), at(0));
+        let is_lighter = key().weight(peer(1), segment) < key().weight(peer(2), segment);
+        assert_eq!(view.own().map(|own| own.from_back), Some(is_lighter), "segment {segment}");
+    }
+}
+
+#[test]
+fn claims_of_neighbouring_segments_have_nothing_to_do_with_each_other() {
+    let mut view = home(1, 2);
+    let [before, pieces, after] = [1, 2, 3].map(|segment| view.grid.pieces_of(segment));
+    view.claimed(peer(2), &claim_at(pieces.clone(), 1, FAST, true), at(0));
+    assert!(view.is_claimed(&pieces) && !view.is_claimed(&before) && !view.is_claimed(&after));
+    for other in [before, after] {
+        let own = OwnClaim { number: 1, pieces: other.clone(), from_back: false };
+        assert_eq!(view.request(&own, &all(), at(0)), Some(other));
+    }
+}
+
+#[test]
+fn a_claim_goes_on_where_it_was_and_is_not_told_again() {
+    let mut view = home(1, 2);
+    let (mut open, mut chance) = (all(), Chance::new([1; 32]));
+    let segment = view.next(&open, at(0), &mut chance).expect("it is a home").pieces;
+    open.remove(segment.start..segment.start + 5);
+    let work = view.next(&open, at(0), &mut chance).expect("the rest");
+    assert_eq!((work.pieces, work.claim), (segment.start + 5..segment.end, None));
+}
+
+#[test]
+fn home_4_whoever_is_impatient_takes_only_what_nobody_claims() {
+    let mut view = seen_failing(5);
+    let free = view.grid.pieces_of(9);
+    let mut open = PieceSet::of(view.grid.pieces_of(5));
+    open.insert(free.clone());
+    let author = *view.fetchers().last().expect("eight");
+    view.claimed(author, &wide_claim(view.grid.pieces_of(5), 1), at(3_100));
+    for seed in 0..20 {
+        assert_eq!(view.any_segment(&open, &mut Chance::new([seed; 32])), Some(free.clone()));
+    }
+}
+
+#[test]
+fn home_4_a_home_fails_after_three_seconds_and_three_that_fail_are_enough() {
+    let mut view = home(1, 4);
+    view.set_fetches(false, at(0));
+    view.judge(&all(), at(2_999));
+    assert!(view.failed.is_empty() && !view.may_fetch());
+    view.judge(&all(), at(3_000));
+    assert_eq!((view.failed.len(), view.may_fetch()), (3, true));
+}
+
+#[test]
+fn home_4_one_with_nothing_to_do_helps_in_three_of_ten_looks_and_looks_again_in_50_ms_or_so() {
+    let mut view = home(1, 2);
+    view.set_own_rate(SEGMENT_IN_2_S / 2);
+    let open = PieceSet::of(last_segment_of(&view, 2));
+    let tried: Vec<(Home, Option<Work>)> = (0..200)
+        .map(|seed| {
+            let mut view = view.clone();
+            let work = view.next(&open, at(0), &mut Chance::new([seed; 32]));
+            (view, work)
+        })
+        .collect();
+    let helps = tried.iter().filter(|(_, work)| work.is_some()).count();
+    assert!((40..80).contains(&helps), "{helps} of 200");
+    let pauses: Vec<u64> = tried.iter().map(|(view, _)| view.idle_until.as_micros() / 1_000).collect();
+    let (shortest, longest) = (pauses.iter().min().expect("many"), pauses.iter().max().expect("many"));
+    assert!((40..43).contains(shortest) && (57..60).contains(longest), "{shortest} to {longest} ms");
+    for (mut view, _) in tried.into_iter().filter(|(_, work)| work.is_none()) {
+        let again = (0..20).find_map(|seed| view.next(&open, at(39), &mut Chance::new([seed; 32])));
+        assert_eq!(again, None, "not before its time");
+    }
+}
+
+#[test]
+fn a_home_wants_to_be_looked_at_when_somebody_comes_back_and_three_times_while_a_claim_stalls() {
+    let view = home(1, 4);
+    assert_eq!(view.wake(at(0)), at(750));
+    let view = moving([10, 10, 1], 6_000);
+    assert_eq!(view.wake(at(35_900)), at(36_000), "the one that was too slow");
+    assert_eq!(view.wake(at(36_000)), at(36_750));
 }

@@ -14,7 +14,7 @@ pub(super) fn peer(number: u8) -> PeerId {
     PeerId::from_public_key([number; 32])
 }
 
-fn key() -> HomeKey {
+pub(super) fn key() -> HomeKey {
     HomeKey::of(&Digest::new(Algorithm::Sha256, vec![7; 32]).expect("32 bytes"))
 }
 

@@ -505,4 +505,11 @@ mod tests {
         assert_eq!(lanes.look(110, true, at(2_999)), LaneChange::Same, "not measured for long enough");
         assert_eq!(lanes.look(110, true, at(3_000)), LaneChange::Kept(2), "a tenth more");
     }
+
+    #[test]
+    fn bytes_and_rates_say_the_same() {
+        let span = Duration::from_millis(1_500);
+        assert_eq!((bytes_in(1_000, span), per_second(1_500, span)), (1_500, 1_000));
+        assert_eq!(bytes_in(u64::MAX, Duration::from_secs(60)), u64::MAX, "as much as there can be");
+    }
 }

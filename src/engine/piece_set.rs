@@ -334,4 +334,16 @@ mod tests {
         assert!(a.intersects(&b));
         assert_eq!(a.run_at(0, u32::MAX), Some(64..70));
     }
+
+    #[test]
+    fn words_are_64_pieces_each() {
+        let mut set = PieceSet::of(3..5);
+        assert_eq!(set.words(), [0b11000]);
+        set.set_words(|words| {
+            words.clear();
+            words.extend([0, 1 << 63]);
+        });
+        assert_eq!(set, PieceSet::of(127..128));
+        assert_ne!(set, PieceSet::of(126..128));
+    }
 }
