@@ -4,17 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use peer_proto::content::{ContentId, Hash};
+use peer_proto::content::{ContentId, Hash, PieceIndex};
 use peer_proto::group::{Badge, EpochSecret, GroupId, HolderId, Roles, Token, Wish};
 use peer_proto::home::swarm_id;
 use peer_proto::peer::PeerId;
 use peer_proto::session::Session;
 use peer_proto::sign::Signer;
+use peer_proto::standing::{PieceRun, Standing};
 use peer_proto::wire::{Frame, Record, RecordHead, Said};
 
 use super::models::session_config;
 use super::world::*;
 use crate::engine::flood::{INTEREST_AGAIN, TICK_LEN_MAX};
+use crate::engine::io::PartFound;
 use crate::engine::piece_set::PieceSet;
 use crate::engine::{Engine, EngineConfig, GroupConfig};
 use crate::job::PeerFlags;
@@ -55,8 +57,21 @@ fn world() -> World {
 }
 
 fn world_of(len: u64) -> World {
+    world_that_finds(len, 0)
+}
+
+/// The same with so many pieces of the file on its disk, which it read from the origin before.
+fn world_that_finds(len: u64, count: usize) -> World {
     let truth = file(len, 1);
     let mut world = World::new(&truth);
+    let run = PieceRun {
+        first: PieceIndex(0),
+        values: truth.values()[..count].to_vec(),
+        standing: Standing::Certain,
+    };
+    if count > 0 {
+        world.found = PartFound { version: Some(world.origin.version.clone()), runs: vec![run] };
+    }
     let group = GroupConfig {
         signer: key(1),
         key: group().public_key(),
@@ -428,4 +443,20 @@ fn group_5_a_token_that_was_good_is_good_to_its_last_second_and_no_longer() {
     }
     world.run_for(200);
     assert_eq!(told(&mut world, other), once(&[again(1), again(2)]));
+}
+
+#[test]
+fn what_a_member_read_before_it_was_restarted_is_said_too() {
+    let mut world = world_that_finds(LEN, 100);
+    let one = member(&mut world, 2);
+    world.run_for(500);
+    let mut said = PieceSet::new();
+    for frame in &world.peers[&one].frames {
+        let Frame::Records(records) = frame else { continue };
+        for record in records.iter().filter(|record| record.head().author == peer_id(1)) {
+            let Said::Pieces { first, values } = record.said() else { continue };
+            said.insert(*first..*first + u32::try_from(values.len()).expect("few"));
+        }
+    }
+    assert!(said.contains_all(0..100), "{said:?}");
 }

@@ -1,11 +1,11 @@
-//! Jobs are written down: when, and what happens when that fails.
+//! Jobs are written down and told of: when, and what happens when that fails.
 
 use std::time::Duration;
 
 use super::desk::*;
 use crate::engine::event::{Event, Failure};
 use crate::engine::io::*;
-use crate::job::{JobSpec, JobState};
+use crate::job::{Code, JobSpec, JobState};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -93,4 +93,52 @@ fn job_24_a_job_that_would_wait_longer_than_it_may_be_without_progress_is_not_tr
         desk.run_for(30 * SECOND);
         assert_eq!(desk.state(job(1)), state, "a delay of {delay} s");
     }
+}
+
+#[test]
+fn watchers_hear_of_progress_ten_times_a_second_and_of_states_at_once() {
+    let mut desk = Desk::new();
+    desk.manners.insert(url("a"), Manner::Gives(100_000));
+    desk.submit(job(1), wish(&["a"]));
+    desk.run_for(SECOND);
+    desk.events.clear();
+    desk.run_for(2 * SECOND);
+    let told = desk.events.iter().filter(|event| matches!(event, Event::JobChanged(_))).count();
+    assert!((10..=21).contains(&told), "{told} in two seconds");
+    desk.events.clear();
+    desk.command(job(1), JobCommand::Suspend);
+    let state = desk.events.iter().find_map(|event| match event {
+        Event::JobChanged(view) => Some(view.state),
+        _ => None,
+    });
+    assert_eq!(state, Some(JobState::Suspended));
+}
+
+#[test]
+fn job_13_a_whole_completion_has_no_code_and_an_early_one_says_that_it_is_partial() {
+    for (seconds, code) in [(6, None), (1, Some(Code::PartialComplete))] {
+        let mut desk = Desk::new();
+        desk.manners.insert(url("b"), Manner::Gives(300_000));
+        desk.submit(job(1), wish(&["a", "b"]));
+        desk.run_for(seconds * SECOND);
+        desk.command(job(1), JobCommand::Complete);
+        desk.run_for(SECOND);
+        let view = desk.view(job(1));
+        assert_eq!((view.state, view.outcome), (JobState::Acknowledged, code), "after {seconds} s");
+    }
+}
+
+#[test]
+fn who_gave_the_bytes_of_a_file_that_is_set_down_is_remembered() {
+    let mut desk = Desk::new();
+    desk.manners.insert(url("a"), Manner::Gives(300_000));
+    desk.submit(job(1), wish(&["a"]));
+    desk.run_for(SECOND);
+    desk.command(job(1), JobCommand::Suspend);
+    desk.run_for(SECOND);
+    let view = desk.view(job(1));
+    assert_eq!((view.state, desk.open.len()), (JobState::Suspended, 0));
+    let shares: Vec<_> = view.sources.iter().map(|share| (share.source.as_str(), share.bytes)).collect();
+    assert!(view.bytes.origin > 0);
+    assert_eq!(shares, [("origin", view.bytes.origin)]);
 }
