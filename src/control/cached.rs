@@ -16,11 +16,13 @@ use crate::record::RecordId;
 /// Which records.
 #[derive(serde::Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct WhichRecords {
     /// Those that were seen under this URL.
     url: Option<String>,
     /// All of them: needed to remove all, so that nobody does by leaving a URL out.
     #[serde(default)]
+    #[param(example = true, required = false)]
     all: bool,
 }
 

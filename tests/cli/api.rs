@@ -179,6 +179,9 @@ impl Api {
                 let text = sample.as_str().map_or_else(|| sample.to_string(), str::to_owned);
                 place = place.replace(&format!("{{{name}}}"), &text);
             }
+            if let (true, Some(example)) = (parameter["in"] == "query", parameter.get("example")) {
+                place += &format!("?{}={example}", parameter["name"].as_str().expect("a name"));
+            }
         }
         let answer = self.ask(method, &place, body.as_ref()).await;
         let responses = &request["responses"];
@@ -245,7 +248,7 @@ async fn answer(stream: &mut BufReader<UnixStream>) -> Answer {
 async fn the_document_alone_is_enough_to_ask_everything_there_is() {
     let home = Home::new();
     let origin = Origin::start(payload(100_000)).await;
-    let daemon = Daemon::start(&home, &[]).await;
+    let daemon = Daemon::start(&home, &["--flags", "client,server"]).await;
     let api = Api::learn(&home).await;
     // What a user would fill in.
     let mut wish = api.sample(&json!({ "$ref": "#/components/schemas/Submit" }));
@@ -260,16 +263,39 @@ async fn the_document_alone_is_enough_to_ask_everything_there_is() {
         }
     };
     tokio::time::timeout(DEADLINE, whole).await.expect("a small file in time");
-    let mut asked = 0;
-    let mut wrong = Vec::new();
-    for (path, methods) in api.document["paths"].as_object().expect("paths") {
-        for method in methods.as_object().expect("methods").keys() {
-            asked += 1;
-            match api.follow(path, method, job).await {
-                Ok(answer) if answer.status == 200 => {}
-                Ok(answer) => wrong.push(format!("{method} {path}: {answer:?}")),
-                Err(fault) => wrong.push(fault),
+    // A delivered file is a record of the cache.
+    let got = home.say(&["get", &origin.url(), "-o", &home.text("b")]).await;
+    assert_eq!(got.code, 0, "{}", got.err);
+    let record = async {
+        loop {
+            let records = api.follow("/v1/records", "get", "").await.expect("the records").body;
+            match records[0]["id"].as_str() {
+                Some(id) => break id.to_owned(),
+                None => tokio::task::yield_now().await,
             }
+        }
+    };
+    let record = tokio::time::timeout(DEADLINE, record).await.expect("a record in time");
+    let paths = api.document["paths"].as_object().expect("paths");
+    let mut all: Vec<(&String, &String)> = paths
+        .iter()
+        .flat_map(|(path, methods)| {
+            methods.as_object().expect("methods").keys().map(move |method| (path, method))
+        })
+        .collect();
+    // What is removed is asked for before; one record before all of them.
+    all.sort_by_key(|(path, method)| {
+        let removes = *method == "delete";
+        (removes, std::cmp::Reverse(if removes { path.len() } else { 0 }))
+    });
+    let asked = all.len();
+    let mut wrong = Vec::new();
+    for (path, method) in all {
+        let id = if path.contains("/records/") { &record } else { job };
+        match api.follow(path, method, id).await {
+            Ok(answer) if answer.status == 200 => {}
+            Ok(answer) => wrong.push(format!("{method} {path}: {answer:?}")),
+            Err(fault) => wrong.push(fault),
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
