@@ -186,3 +186,22 @@ pub enum Existing {
     /// An existing regular file of the same owner is replaced by the rename.
     Replace,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_as_it_is_written_and_nothing_else_is() {
+        let id = JobId(std::array::from_fn(|at| u8::try_from(at * 17).expect("below 256")));
+        let text = "00112233445566778899aabbccddeeff";
+        assert_eq!((id.to_string().as_str(), format!("{id:?}").as_str()), (text, text));
+        assert_eq!(text.parse(), Ok(id));
+        assert_eq!(JobId::try_from(String::from(id)), Ok(id));
+        for wrong in
+            ["", "0011", &text[1..], "00112233445566778899aabbccddeeffff", "zz112233445566778899aabbccddeeff"]
+        {
+            assert_eq!(wrong.parse::<JobId>(), Err(NotAJobId), "{wrong}");
+        }
+    }
+}
