@@ -61,14 +61,14 @@ impl<F: Files> Cache<F> {
         };
         let fresh = shared.path(id, "data.new");
         drop(shared.files.remove(&fresh));
-        if shared.open_source(id, Some(&borrowed))?.is_none() {
+        let Some(source) = shared.open_source(id, Some(&borrowed))? else {
             self.lose_source(id, Some(&borrowed))?;
             return Ok(CopyOutcome::Changed);
-        }
+        };
         if !self.has_space(len, limits)? {
             return Ok(CopyOutcome::NoSpace);
         }
-        let outcome = self.copy_to(&fresh, id, &borrowed, &goes_on);
+        let outcome = self.copy_to(&fresh, id, (&borrowed, &source), &goes_on);
         if !matches!(outcome, Ok(CopyOutcome::Copied)) {
             drop(shared.files.remove(&fresh));
         }
@@ -79,17 +79,13 @@ impl<F: Files> Cache<F> {
         &self,
         fresh: &Path,
         id: RecordId,
-        borrowed: &Borrowed,
+        (borrowed, source): (&Borrowed, &F::File),
         goes_on: &impl Fn() -> bool,
     ) -> Result<CopyOutcome, CacheError> {
         let shared = &*self.shared;
         let path = shared.path(id, "data");
         let file = shared.files.create_new(fresh, 0o600).map_err(at("create", fresh))?;
-        let Some(source) = shared.open_source(id, Some(borrowed))? else {
-            self.lose_source(id, Some(borrowed))?;
-            return Ok(CopyOutcome::Changed);
-        };
-        if file.share_blocks_of(&source).is_err() {
+        if file.share_blocks_of(source).is_err() {
             let outcome = self.copy_pieces(id, &file, fresh, goes_on)?;
             if outcome != CopyOutcome::Copied {
                 return Ok(outcome);
