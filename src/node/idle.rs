@@ -103,7 +103,7 @@ mod tests {
     use crate::engine::io::Input;
     use crate::job::PeerRules;
     use crate::origin::{Origin, OriginConfig};
-    use crate::record::{CacheLimits, CacheWish, Scope};
+    use crate::record::{CacheLimits, CacheSize, CacheWish, Scope};
     use crate::store::{Index, JobStore, LimitStore};
     use crate::swarm::{Swarm, SwarmConfig};
     use crate::transfer::TransferParts;
@@ -160,15 +160,18 @@ mod tests {
         transfer: &Transfer,
         stop: &CancellationToken,
     ) -> Keeper {
+        keeper_with(CacheWish::default(), folder, cache, transfer, stop)
+    }
+
+    fn keeper_with(
+        wish: CacheWish,
+        folder: &Path,
+        cache: &Cache<RealFiles>,
+        transfer: &Transfer,
+        stop: &CancellationToken,
+    ) -> Keeper {
         let store = LimitStore::new(RealFiles, folder.to_owned(), "cache.json");
-        Keeper::new(
-            cache.clone(),
-            transfer.clone(),
-            store,
-            CacheWish::default(),
-            PeerRules::default(),
-            stop.clone(),
-        )
+        Keeper::new(cache.clone(), transfer.clone(), store, wish, PeerRules::default(), stop.clone())
     }
 
     #[tokio::test]
@@ -217,5 +220,66 @@ mod tests {
         assert!(matches!(fact, Some(Input::RecordGone(RecordId([1, ..])))), "{fact:?}");
         stop.cancel();
         idle.await.expect("in good order");
+    }
+
+    /// A copy of the cache's own, twice as long as what is borrowed.
+    fn add_own(cache: &Cache<RealFiles>, number: u8) -> RecordId {
+        let mut hasher = StreamHasher::new();
+        hasher.update(&vec![number; 2 << 20]);
+        let own = Keep {
+            id: RecordId([number; 16]),
+            list: Arc::new(hasher.finish().expect("short enough")),
+            digests: Vec::new(),
+            url: "https://example.org/b".into(),
+            version: None,
+            scope: Scope::Shareable,
+            served: true,
+            now_unix_s: 1_000,
+        };
+        let fill = |_, buffer: &mut Vec<u8>| {
+            buffer.resize(65_536, number);
+            true
+        };
+        cache.insert_partial(own, fill).expect("kept").id
+    }
+
+    #[tokio::test]
+    async fn cache_6_too_much_goes_by_itself_and_what_is_to_be_borrowed_is_not_copied() {
+        for keep in [KeepAs::Borrow, KeepAs::Copy] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let cache = borrowing(folder.path(), 1 << 20);
+            let stop = CancellationToken::new();
+            let (transfer, mut told) = hands(folder.path(), &cache, &stop);
+            let wish = CacheWish { size: Some(CacheSize::Bytes(3 << 19)), age_days: None, keep: Some(keep) };
+            let keeper = keeper_with(wish, folder.path(), &cache, &transfer, &stop);
+            let idle = tokio::spawn(run_every(
+                Duration::from_millis(1),
+                cache.clone(),
+                keeper,
+                transfer,
+                stop.clone(),
+            ));
+            // When the second one went, whoever looks has had time to copy after the first.
+            for number in [2, 3] {
+                let too_much = add_own(&cache, number);
+                let gone = async {
+                    while !matches!(told.recv().await, Some(Input::RecordGone(id)) if id == too_much) {}
+                };
+                timeout(PATIENCE, gone).await.expect("it goes");
+            }
+            let is_borrowed = || cache.is_borrowed(RecordId([1; 16]));
+            if keep == KeepAs::Borrow {
+                assert!(is_borrowed());
+            } else if cache.has_space(1 << 20, &CacheLimits::default()).expect("a disk") {
+                let copied = async {
+                    while is_borrowed() {
+                        tokio::task::yield_now().await;
+                    }
+                };
+                timeout(PATIENCE, copied).await.expect("it is copied");
+            }
+            stop.cancel();
+            idle.await.expect("in good order");
+        }
     }
 }
