@@ -35,14 +35,16 @@ impl Kept {
 
     /// The records there are, once there are so many.
     async fn records(&self, count: usize) -> Vec<serde_json::Value> {
-        for _ in 0..600 {
-            let records = self.run(&["cache", "list", "--json"]).await.json().as_array().unwrap().clone();
-            if records.len() == count {
-                return records;
+        let listed = async {
+            loop {
+                let records = self.run(&["cache", "list", "--json"]).await.json().as_array().unwrap().clone();
+                if records.len() == count {
+                    break records;
+                }
             }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-        panic!("never {count} records");
+        };
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(60), listed).await;
+        waited.unwrap_or_else(|_| panic!("never {count} records"))
     }
 }
 
