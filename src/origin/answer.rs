@@ -14,6 +14,7 @@ use url::Url;
 use super::channel::{HEAD_LEN_MAX, HEADERS_MAX};
 use super::connect::one_line;
 use super::error::{Fault, Violation};
+use super::tls::Anchor;
 use super::{repr_digest, url::place};
 
 /// What an origin said about a URL without, or before, sending its bytes.
@@ -27,6 +28,12 @@ pub struct Answer {
     pub digests: Vec<Digest>,
     /// Whether the answer may be shared with others: no `private`, no `no-store`, no credentials sent.
     pub public: bool,
+    /// Whether every hop was https.
+    pub secure: bool,
+    /// Whether it says that others may be answered otherwise: a `Vary` beyond `Accept-Encoding` and `Origin` (ATTEST-2).
+    pub varies: bool,
+    /// The root certificate that the answering host's chain ended in.
+    pub anchor: Option<Anchor>,
     /// Its `Date`, in seconds since 1970.
     pub date: Option<i64>,
     /// From the last question to its answer.
@@ -45,6 +52,8 @@ impl std::fmt::Debug for Answer {
             .field("ranges", &self.ranges)
             .field("digests", &self.digests)
             .field("public", &self.public)
+            .field("secure", &self.secure)
+            .field("varies", &self.varies)
             .field("date", &self.date)
             .field("round_trip", &self.round_trip)
             .field("headers", &self.headers.len())
@@ -76,6 +85,7 @@ pub(super) struct Head {
     pub(super) retry_after: Option<Duration>,
     pub(super) date: Option<i64>,
     pub(super) public: bool,
+    pub(super) varies: bool,
     pub(super) digests: Vec<Digest>,
     pub(super) coding: Option<String>,
     pub(super) block: HeaderMap,
@@ -115,6 +125,7 @@ impl Head {
             retry_after: retry_after(fields, date),
             date,
             public: is_public(fields),
+            varies: varies(fields),
             digests: repr_digest::digests(fields),
             coding: coding(fields),
             block: fields.clone(),
@@ -251,6 +262,11 @@ fn is_public(fields: &HeaderMap) -> bool {
     })
 }
 
+/// ATTEST-2: what these two do to an answer they do not do to ours, which asks for identity and names no origin.
+fn varies(fields: &HeaderMap) -> bool {
+    tokens(fields, &header::VARY).iter().any(|field| !matches!(field.as_str(), "accept-encoding" | "origin"))
+}
+
 fn coding(fields: &HeaderMap) -> Option<String> {
     let codings = tokens(fields, &header::CONTENT_ENCODING);
     codings.into_iter().find(|coding| coding != "identity").map(|coding| one_line(&coding))
@@ -371,6 +387,16 @@ mod tests {
         assert!(!head(&[("cache-control", "max-age=0, Private")]).unwrap().public);
         assert!(!head(&[("cache-control", "private=\"set-cookie\"")]).unwrap().public);
         assert!(!head(&[("cache-control", "a"), ("cache-control", "no-store")]).unwrap().public);
+    }
+
+    #[test]
+    fn attest_2_an_answer_that_varies_with_who_asks_is_seen() {
+        for vary in ["Accept-Encoding", "accept-encoding, ORIGIN", ""] {
+            assert!(!head(&[("vary", vary)]).unwrap().varies, "{vary}");
+        }
+        for vary in ["*", "User-Agent", "Accept-Encoding, Cookie"] {
+            assert!(head(&[("vary", vary)]).unwrap().varies, "{vary}");
+        }
     }
 
     #[test]

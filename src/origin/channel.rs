@@ -25,7 +25,7 @@ use super::connect::{Connected, one_line};
 use super::error::{Fault, Phase, Violation};
 use super::gate::{Gate, Gated};
 use super::reach::Class;
-use super::tls::SpeaksTls;
+use super::tls::{Anchor, SpeaksTls};
 
 type Io = TokioIo<Gated>;
 type Question = Empty<Bytes>;
@@ -36,6 +36,8 @@ pub(super) struct Channel {
     gate: Gate,
     /// Class of the address it is connected to: checked again before each reuse.
     pub(super) class: Class,
+    /// The root its certificates ended in, if it has any.
+    pub(super) anchor: Option<Anchor>,
     /// Whether it answered a question before; then a silent end may only mean that it was closed while idle.
     pub(super) is_used: bool,
 }
@@ -63,7 +65,7 @@ pub(super) enum AskFault {
 impl Channel {
     /// Starts HTTP on a fresh connection.
     pub(super) async fn open(connected: Connected) -> Result<Self, Fault> {
-        let Connected { stream, class, is_h2 } = connected;
+        let Connected { stream, class, is_h2, anchor } = connected;
         let gate = Gate::new();
         let io = TokioIo::new(Gated::new(stream, gate.clone()));
         let fail = |error: hyper::Error| Fault::Unreachable { reason: told(&error) };
@@ -88,7 +90,7 @@ impl Channel {
                 .map_err(fail)?;
             Line::One { sender, drive: Some(Box::pin(drive)) }
         };
-        Ok(Self { line, gate, class, is_used: false })
+        Ok(Self { line, gate, class, anchor, is_used: false })
     }
 
     /// Whether both sides speak HTTP/2.

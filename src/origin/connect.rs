@@ -6,6 +6,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use super::Inner;
 use super::error::{Fault, Phase};
 use super::proxy::{Proxy, is_loopback_name};
 use super::reach::{Class, Trail, classify};
-use super::tls;
+use super::tls::{self, Anchor};
 
 /// A stream to an origin or to a proxy in front of it.
 pub(super) enum Stream {
@@ -44,6 +45,8 @@ pub(super) struct Connected {
     pub(super) class: Class,
     /// Whether both sides agreed on HTTP/2.
     pub(super) is_h2: bool,
+    /// The root its certificates ended in, if it has any.
+    pub(super) anchor: Option<Anchor>,
 }
 
 impl Inner {
@@ -59,17 +62,21 @@ impl Inner {
             .await
             .unwrap_or(Err(Fault::TimedOut { phase: Phase::Connect, limit }))?;
         if url.scheme() != "https" {
-            return Ok(Connected { stream: Stream::plain(tcp), class, is_h2: false });
+            return Ok(Connected { stream: Stream::plain(tcp), class, is_h2: false, anchor: None });
         }
         let handshake = async {
             let name = server_name(url)?;
-            TlsConnector::from(self.trust.client().await).connect(name, tcp).await.map_err(|e| tls::fault(&e))
+            let settings = self.trust.settings().await;
+            let connector = TlsConnector::from(Arc::clone(&settings.client));
+            let tls = connector.connect(name, tcp).await.map_err(|e| tls::fault(&e))?;
+            let anchor = settings.anchor(tls.get_ref().1.peer_certificates().unwrap_or_default());
+            Ok((tls, anchor))
         };
-        let tls = timeout(limit, handshake)
+        let (tls, anchor) = timeout(limit, handshake)
             .await
             .unwrap_or(Err(Fault::TimedOut { phase: Phase::Connect, limit }))?;
         let is_h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(Connected { stream: Stream::Tls(Box::new(tls)), class, is_h2 })
+        Ok(Connected { stream: Stream::Tls(Box::new(tls)), class, is_h2, anchor })
     }
 
     async fn connect_tcp(

@@ -145,7 +145,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (mut far, _) = listener.accept().await.unwrap();
-        let connected = Connected { stream: Stream::plain(near), class: Class::Loopback, is_h2: false };
+        let connected =
+            Connected { stream: Stream::plain(near), class: Class::Loopback, is_h2: false, anchor: None };
         let channel = Channel::open(connected).await.unwrap();
         let pool = Pool::new(Duration::from_millis(20));
         let url = Url::parse("http://a.example/").unwrap();

@@ -1,14 +1,14 @@
 //! Whom we believe on https: the system's roots and, if configured, one more file of them.
 //!
-//! Knows: root certificates, protocol versions, ALPN, what a handshake that failed means. Does not know: which host is
+//! Knows: root certificates and which one a chain ended in, protocol versions, ALPN, what a handshake that failed means. Does not know: which host is
 //! asked.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, TrustAnchor};
 use rustls::{AlertDescription, ClientConfig, Error, InvalidMessage, RootCertStore};
 use tokio::sync::OnceCell;
 
@@ -20,7 +20,23 @@ use super::error::Fault;
 #[derive(Debug)]
 pub(super) struct Trust {
     extra: Vec<CertificateDer<'static>>,
-    built: OnceCell<Arc<ClientConfig>>,
+    built: OnceCell<Settings>,
+}
+
+/// What every https connection is made with.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) client: Arc<ClientConfig>,
+    anchors: Arc<Vec<(TrustAnchor<'static>, Anchor)>>,
+}
+
+/// The root certificate a chain ended in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Anchor {
+    /// Names it: a hash of its subject and its public key (ATTEST-14).
+    pub fingerprint: [u8; 32],
+    /// Whether it is not one of the system's, but was configured.
+    pub is_extra: bool,
 }
 
 impl Trust {
@@ -47,21 +63,45 @@ impl Trust {
     }
 
     /// The settings for every https connection.
-    pub(super) async fn client(&self) -> Arc<ClientConfig> {
+    pub(super) async fn settings(&self) -> Settings {
         let build = || async {
             let system = tokio::task::spawn_blocking(|| rustls_native_certs::load_native_certs().certs).await;
             let mut roots = RootCertStore::empty();
             // Systems carry certificates that cannot be parsed; the others still count.
             roots.add_parsable_certificates(system.unwrap_or_default());
+            let of_the_system = roots.len();
             roots.add_parsable_certificates(self.extra.iter().cloned());
             if roots.is_empty() {
                 tracing::warn!(
                     "no trusted root certificates found on this system: https origins will be refused"
                 );
             }
-            Arc::new(settings(roots))
+            let named = roots.roots.iter().enumerate();
+            let anchors = named.map(|(at, root)| (root.clone(), Anchor::of(root, at >= of_the_system)));
+            Settings { anchors: Arc::new(anchors.collect()), client: Arc::new(settings(roots)) }
         };
-        Arc::clone(self.built.get_or_init(build).await)
+        self.built.get_or_init(build).await.clone()
+    }
+}
+
+impl Settings {
+    /// The root that a chain ended in, once it was verified. Of roots with one name, one that was configured.
+    pub(super) fn anchor(&self, chain: &[CertificateDer<'_>]) -> Option<Anchor> {
+        let found = chain.iter().rev().find_map(|certificate| {
+            let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
+            let is_its =
+                |(root, _): &&(TrustAnchor<'_>, Anchor)| root.subject.as_ref() == certificate.issuer();
+            self.anchors.iter().filter(is_its).max_by_key(|(_, anchor)| anchor.is_extra)
+        });
+        found.map(|(_, anchor)| *anchor)
+    }
+}
+
+impl Anchor {
+    fn of(root: &TrustAnchor<'_>, is_extra: bool) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("nearbits anchor 1");
+        hasher.update(&root.subject).update(&root.subject_public_key_info);
+        Self { fingerprint: *hasher.finalize().as_bytes(), is_extra }
     }
 }
 

@@ -261,6 +261,23 @@ async fn trust_11_a_digest_counts_over_https_only() {
 }
 
 #[tokio::test]
+async fn attest_14_an_answer_names_the_root_its_certificates_ended_in_and_whether_every_hop_was_https() {
+    let plain = Scripted::serve(site()).await;
+    let answer = client().probe(&url_of(&plain)).await.unwrap();
+    assert_eq!((answer.secure, answer.anchor), (false, None));
+    let secure = Scripted::start_tls(|asked| site().reply(asked)).await;
+    let asked = async || client_trusting(&secure.ca_pem, config()).probe(&url_of(&secure)).await;
+    let answer = asked().await.unwrap();
+    let anchor = answer.anchor.expect("it is one of those that were given");
+    assert!(answer.secure && anchor.is_extra);
+    assert_eq!(asked().await.unwrap().anchor, Some(anchor), "it is always the same");
+    let target = secure.url("/file");
+    let front = Scripted::start(move |_| moved(301, &target)).await;
+    let answer = client_trusting(&secure.ca_pem, config()).probe(&url_of(&front)).await.unwrap();
+    assert_eq!((answer.secure, answer.anchor), (false, Some(anchor)));
+}
+
+#[tokio::test]
 async fn one_connection_serves_probe_and_ranges() {
     let origin = Scripted::serve(site()).await;
     let client = client();
