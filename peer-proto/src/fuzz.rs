@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
+use crate::attest::{AttestRules, Attestation};
 use crate::content::{ByteRange, ContentId, Geometry, Hash, PieceIndex};
 use crate::group::{Token, TokenRules};
 use crate::limits::PIECE_LEN_MIN;
@@ -95,7 +96,7 @@ pub fn piece(bytes: &[u8]) {
     }
 }
 
-/// Any bytes are a token, a record, or neither; what is one is so by its very bytes, and nobody signed it.
+/// Any bytes are a token, a record, an attestation, or none of these; what is one is so by its very bytes, and nobody signed it.
 ///
 /// # Panics
 /// If that is not so.
@@ -108,6 +109,13 @@ pub fn record(bytes: &[u8]) {
         let rules = TokenRules { group: &key, peer: wish.peer, now, epoch: wish.epoch, denied: &denied };
         assert!(token.check(&rules).is_err(), "not by a key that signed nothing");
         assert_eq!(token.bytes(), &bytes, "carried as it came");
+    }
+    if let Ok(attestation) = Attestation::parse(bytes.clone()) {
+        let (key, denied) = ([9; 32], BTreeSet::new());
+        let now = attestation.said().fetched_at;
+        let rules = AttestRules { group: &key, now, epoch: 0, denied: &denied };
+        assert!(attestation.check(&rules).is_err(), "no attestor out of nowhere");
+        assert_eq!(attestation.bytes(), &bytes, "carried as it came");
     }
     if let Ok(record) = Record::parse(bytes.clone()) {
         assert!(!record.is_signed(), "a signature out of nowhere");

@@ -5,11 +5,12 @@
 //!
 //! Knows: content ids and piece geometry ([`content`]), sets of ranges ([`range_set`]), proofs ([`verify`]),
 //! lookup ids and their proofs ([`lookup`]), who fetches what of a file that many want ([`home`]), who is a member of a
-//! group ([`group`], [`sign`]), the frames and their bytes ([`wire`]), the dialogue of two peers ([`session`]). Does not
+//! group ([`group`], [`sign`]), what attestors say of a URL ([`attest`]), the frames and their bytes ([`wire`]), the dialogue of two peers ([`session`]). Does not
 //! know: sockets, files, jobs, which peer is worth asking.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod attest;
 pub mod content;
 pub mod digest;
 #[doc(hidden)]

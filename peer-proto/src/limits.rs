@@ -95,3 +95,13 @@ pub const TOKEN_LIFE_ATTEST_S: u64 = 7 * 24 * 60 * 60;
 pub const RECORD_LEN_MAX: usize = 2_304;
 /// Signed records in one frame.
 pub const RECORDS_PER_FRAME_MAX: usize = 100;
+/// Bytes of an attestation with its signer's token.
+pub const ATTESTATION_LEN_MAX: usize = 4_096;
+/// Seconds from the fetch until an attestation counts no more: 7 days.
+pub const ATTESTATION_LIFE_MAX_S: u64 = 7 * 24 * 60 * 60;
+/// Seconds by which an attestor's clock may be ahead.
+pub const ATTESTATION_SKEW_S: u64 = 10 * 60;
+/// Attestations in one answer: of as many attestors of one site. Eight of the longest fit the 36 KiB of a page frame.
+pub const ATTESTATIONS_PER_FRAME_MAX: usize = 8;
+/// Questions for attestations that one peer may ask in a second.
+pub const ATTESTATIONS_ASKED_PER_SECOND_MAX: u32 = 20;

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::control::api::TrustFloor;
+
 pub(super) use job::{
     AddArgs, FileCommand, ForgetArgs, JobCommand, Limit, ListArgs, OneFile, OneJob, PositionArgs, Ranges,
     RequestArgs, SetArgs, SettingArgs, SomeJobs, ValidateArgs, WaitArgs, WatchArgs, WhyArgs,
@@ -103,6 +105,10 @@ pub(super) struct GetArgs {
     /// Neither ask peers for this file nor serve it to them.
     #[arg(long)]
     pub(super) no_peers: bool,
+    /// What must vouch for the bytes before peers are asked, at least: auto (a digest, or an attestor of this machine's
+    /// group), attested-2 (a digest, or two attestors), digest, or origin, which asks no peer at all.
+    #[arg(long, value_name = "FLOOR", default_value = "auto", value_parser = str::parse::<TrustFloor>)]
+    pub(super) trust: TrustFloor,
     /// A peer to try: ip:port, [v6%scope]:port or a multiaddress. May be repeated.
     #[arg(long, value_name = "ADDR")]
     pub(super) peer: Vec<String>,

@@ -24,6 +24,7 @@ pub(super) fn spec(args: &GetArgs) -> Result<JobSpec, Stop> {
     };
     Ok(JobSpec {
         flags: if args.no_peers { PeerFlags::NONE } else { PeerFlags::BOTH },
+        trust: args.trust,
         priority: Priority::Foreground,
         auto_complete: true,
         rates: Rates { total: limit, ..Rates::default() },

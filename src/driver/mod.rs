@@ -28,7 +28,7 @@ use crate::engine::io::{Effect, EffectId, Input, LocalFault, Output, StoredJob};
 pub use crate::engine::{PeerView, Totals};
 use crate::job::{Caller, Code, Effective, JobId, JobSpec, PeerFlags, Rates};
 pub use crate::store::Damaged;
-use crate::store::{FlagStore, JobStore};
+use crate::store::{AttestStore, FlagStore, JobStore, JobStoreError};
 use crate::swarm::{Swarm, SwarmEvent};
 use crate::transfer::{Transfer, Turns};
 
@@ -76,6 +76,8 @@ pub struct DriverParts {
     pub jobs: JobStore<RealFiles>,
     /// Where the computer's flags are kept.
     pub flags: FlagStore<RealFiles>,
+    /// What attestors of the group said.
+    pub attestations: AttestStore<RealFiles>,
     /// The cache as its administrator has it.
     pub keeper: Keeper,
     /// The file system, to look at destinations.
@@ -111,6 +113,7 @@ pub struct Driver {
     commanded: Option<Commanded>,
     persisting: Arc<Turns<JobId>>,
     keeping_flags: Turns<()>,
+    keeping_attestations: Turns<()>,
     spans: Spans,
     tasks: TaskTracker,
 }
@@ -141,6 +144,7 @@ impl Driver {
             commanded: None,
             persisting: Arc::default(),
             keeping_flags: Turns::default(),
+            keeping_attestations: Turns::default(),
             spans: Spans::default(),
             tasks: TaskTracker::new(),
         };
@@ -337,6 +341,13 @@ impl Driver {
                 tracing::warn!(%peer, reason, "peer disconnected");
                 self.parts.swarm.disconnect(peer, until.since(self.parts.clock.monotonic()));
             }
+            Effect::KeepAttestation(one) => self.keep_attestation(move |store| store.keep(&one)),
+            Effect::DropAttestation(id) => self.keep_attestation(move |store| store.drop_one(id)),
+            Effect::Distrust { holder, evidence, why } => {
+                let holder_id = holder.to_string();
+                tracing::error!(holder = holder_id, why, "an attestor of the group is not believed any more");
+                self.keep_attestation(move |store| store.distrust(holder, &evidence, &why));
+            }
             Effect::ReadList { id, record, part } => transfer.read_list(id, record, part),
             Effect::Serve { id, peer, request, from, ranges, values } => {
                 transfer.serve(id, peer, request, from, ranges, values);
@@ -442,6 +453,20 @@ impl Driver {
             }
             if let Some(kept) = kept {
                 drop(kept.send(outcome));
+            }
+        });
+        self.tasks.spawn(work);
+    }
+
+    /// Changes what is kept of attestations, in the order of the changes.
+    fn keep_attestation(
+        &self,
+        change: impl FnOnce(&AttestStore<RealFiles>) -> Result<(), JobStoreError> + Send + 'static,
+    ) {
+        let store = self.parts.attestations.clone();
+        let work = self.keeping_attestations.queue((), async move {
+            if let Ok(Err(error)) = tokio::task::spawn_blocking(move || change(&store)).await {
+                tracing::warn!(%error, "what attestors said holds until the node ends only");
             }
         });
         self.tasks.spawn(work);

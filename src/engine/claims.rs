@@ -225,9 +225,7 @@ impl Claims {
             1
         } else {
             hint.audit.grows_at = Instant::NEVER;
-            let share = AUDIT_SHARE * (others + 1);
-            let rounded_up = u32::from(chance.below(share) < count % share);
-            (count / share + rounded_up).min(AUDITS_MAX)
+            audit_budget(count, others, chance)
         };
         while u32::try_from(hint.audit.pieces.len()).unwrap_or(u32::MAX) < budget
             && let Some(piece) = gaps.nth(chance.below(gaps.count()))
@@ -286,6 +284,17 @@ impl Claims {
         }
         differing
     }
+}
+
+/// How many pieces of a file of so many are read from the origin for an audit that is shared with so many others: half a
+/// percent of them, rounded up as often as it should, at most 16 (CLAIM-5).
+pub(super) fn audit_budget(count: u32, others: u32, chance: &mut Chance) -> u32 {
+    if count < AUDITED_FROM {
+        return 0;
+    }
+    let share = AUDIT_SHARE.saturating_mul(others.saturating_add(1));
+    let rounded_up = u32::from(chance.below(share) < count % share);
+    (count / share + rounded_up).min(AUDITS_MAX)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use peer_proto::time::Instant;
 use peer_proto::wire::ListPart;
 use serde::{Deserialize, Serialize};
 
+use super::attest::Attests;
 use super::chance::Chance;
 use super::flood::Queues;
 use super::group::{GroupConfig, Members};
@@ -94,6 +95,7 @@ pub(super) struct Core {
     pub(super) peers: Peers,
     pub(super) serving: Serving,
     pub(super) members: Members,
+    pub(super) attests: Attests,
     pub(super) queues: Queues,
     pub(super) totals: Totals,
     next_id: u64,
@@ -117,6 +119,7 @@ impl Core {
             peers: Peers::default(),
             serving: Serving::default(),
             members: Members::default(),
+            attests: Attests::default(),
             queues: Queues::default(),
             totals: Totals::default(),
             next_id: 1,

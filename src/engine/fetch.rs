@@ -62,6 +62,8 @@ pub(super) enum Reach {
 pub(super) struct OriginSide {
     pub(super) reach: Reach,
     pub(super) probe: Option<Probe>,
+    /// When it said so.
+    pub(super) probed_at: Option<Instant>,
     pub(super) asking: Option<EffectId>,
     pub(super) breaker: Breaker,
     pub(super) speed: Speed,
@@ -108,6 +110,7 @@ impl JobFile {
         }
         if !self.recalls_all() {
             self.ask_origin(core);
+            self.seek_attestors(core);
             self.tend_swarm(core);
             self.ask_peers(core);
             self.want_lists(core);
@@ -155,7 +158,10 @@ impl JobFile {
         }
         self.origin.asking = None;
         match outcome {
-            Ok(probe) => self.note_probe(probe),
+            Ok(probe) => {
+                self.origin.probed_at = Some(core.time());
+                self.note_probe(probe);
+            }
             Err(fault) => self.origin_fault(fault, core),
         }
     }
@@ -397,6 +403,9 @@ impl JobFile {
             return self.wait_for_digests(core);
         }
         if (self.is_whole() && !self.is_in_doubt()) || self.check_is_due() {
+            if !self.version_is_fresh(core) {
+                return;
+            }
             if self.leases.is_empty() {
                 self.seal(core);
             } else {
@@ -439,14 +448,15 @@ impl JobFile {
         }
     }
 
-    /// Whether something is held that only a digest of the whole file could decide over, and none is known.
+    /// Whether something is held that only a digest or an attestor could decide over, and none is known.
     fn rests_on_words_alone(&self) -> bool {
-        let on_words = self.pieces.rests_on_words() || !self.pieces.suspect().is_empty();
-        on_words && !self.is_named()
+        let on_words =
+            || self.pieces.rests_on_words() || !self.pieces.suspect().is_empty() || self.pieces.has_proved();
+        !self.is_named() && on_words()
     }
 
-    /// The origin had stated a digest, and peers were believed because of it. It is asked again; if it states none now,
-    /// their pieces count no more.
+    /// The origin had stated a digest, or attestors had vouched, and peers were believed because of it. Both are asked
+    /// again; if nobody says so now, their pieces count no more.
     fn wait_for_digests(&mut self, core: &mut Core) {
         let now = core.time();
         self.wake_at(now.after(Duration::from_millis(100)));
@@ -458,7 +468,12 @@ impl JobFile {
                 self.fail(failure, self.origin.fault.clone(), core);
             }
             Reach::Up => {
-                for run in self.pieces.provisional().runs().collect::<Vec<_>>() {
+                if let Some(until) = self.waits_for_attestors(now) {
+                    return self.wake_at(until);
+                }
+                let mut doubtful = self.pieces.held().clone();
+                doubtful.subtract(self.pieces.certain());
+                for run in doubtful.runs().collect::<Vec<_>>() {
                     self.restand(run, Standing::Suspect, core);
                 }
             }
@@ -468,7 +483,7 @@ impl JobFile {
     pub(super) fn seal(&mut self, core: &mut Core) {
         let Some(len) = self.len else { return };
         let digests = self.digests();
-        let want_sha256 = digests.is_empty() && self.may_serve(core);
+        let want_sha256 = (digests.is_empty() && self.may_serve(core)) || self.may_attest(core);
         if let Some(repair) = &mut self.repair {
             repair.changed = false;
         }
@@ -486,6 +501,7 @@ impl JobFile {
         match outcome {
             Ok(sealed) => {
                 self.note_seal(&sealed);
+                self.attest(&sealed, core);
                 let count = sealed.list.geometry().piece_count();
                 if self.pieces.rests_on_words() || !self.pieces.suspect().is_empty() {
                     self.restand(0..count, Standing::Proved, core);
@@ -497,6 +513,10 @@ impl JobFile {
             }
             Err(SealFault::Mismatch { algorithm, found }) => {
                 self.is_whole_once = false;
+                if algorithm == Algorithm::Blake3 && self.vouched_digest().is_some() {
+                    let found = format!("the whole file's BLAKE3 is {}", found.to_hex());
+                    return self.attestors_are_false(&found, core);
+                }
                 let text = format!("the file's {algorithm} is {}, not what was asked for", found.to_hex());
                 self.mismatch(text, algorithm == Algorithm::Blake3, core);
             }
@@ -531,6 +551,10 @@ impl JobFile {
     pub(super) fn head_start_is_over(&mut self, core: &Core) -> bool {
         let now = core.time();
         let small = self.len.is_some_and(|len| len <= SMALL_FILE);
+        if let Some(until) = self.waits_for_attestors(now) {
+            self.wake_at(until);
+            return false;
+        }
         let nobody = core.peers.is_empty() && !core.config.expects_peers;
         if !self.wants_peers(core) || nobody || (small && self.wish.priority == Priority::Foreground) {
             return true;

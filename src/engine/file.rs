@@ -29,6 +29,7 @@ use super::repair::Repair;
 use super::step::{self, Trigger};
 use super::swarm::Swarm;
 use super::trouble::{Trouble, local_failure, place_of, source_of};
+use super::vouched::{Seeking, Vouched};
 use super::why::Why;
 use crate::job::{Code, Context, FileId, JobError, JobState, PeerFlags, Redirects, Wish};
 use crate::record::Scope;
@@ -103,6 +104,9 @@ pub(super) struct JobFile {
     pub(super) origin: OriginSide,
     pub(super) claims: Claims,
     pub(super) recall: Recall,
+    /// What attestors say of the version at hand, if they are believed or checked.
+    pub(super) vouched: Option<Vouched>,
+    pub(super) seeking: Seeking,
     pub(super) asked: Asked,
     pub(super) swarm: Option<Swarm>,
     pub(super) pieces: Pieces,
@@ -157,6 +161,8 @@ impl JobFile {
             id,
             claims: Claims::new(&wish.digests),
             recall: Recall::default(),
+            vouched: None,
+            seeking: Seeking::default(),
             asked: Asked::of(kept),
             swarm: None,
             mirror: 0,
@@ -295,7 +301,7 @@ impl JobFile {
         )
     }
 
-    /// Every digest the file must have: those of the wish, and those the origin stated.
+    /// Every digest the file must have: those of the wish, and those the origin stated; else what attestors vouch for.
     pub(super) fn digests(&self) -> Vec<Digest> {
         let mut digests = self.wish.digests.clone();
         for digest in self.origin.probe.iter().flat_map(|probe| &probe.digests) {
@@ -303,12 +309,13 @@ impl JobFile {
                 digests.push(digest.clone());
             }
         }
+        digests.extend(self.vouched_digest());
         digests
     }
 
-    /// Whether some digest names the bytes.
+    /// Whether something names the bytes under which peers may give them.
     pub(super) fn is_named(&self) -> bool {
-        !self.wish.digests.is_empty() || self.origin.probe.iter().any(|probe| !probe.digests.is_empty())
+        self.has_digest() || self.rests_on_attestors()
     }
 
     /// Makes a trigger's row of the table hold; `false` if there is none.

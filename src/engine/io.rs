@@ -9,8 +9,10 @@ mod probe;
 
 use std::sync::Arc;
 
+use peer_proto::attest::Attestation;
 use peer_proto::content::{ByteRange, ContentId, Hash, PieceIndex};
 use peer_proto::digest::Digest;
+use peer_proto::group::HolderId;
 use peer_proto::peer::PeerId;
 use peer_proto::session::RequestId;
 pub use peer_proto::standing::{PieceRun, Standing};
@@ -21,7 +23,7 @@ use peer_proto::wire::{Frame, ListPart};
 
 pub use self::command::JobCommand;
 pub use self::fault::{LeaseFault, LocalFault, LocalFaultKind, OriginFault, SealFault, Severity};
-pub use self::probe::Probe;
+pub use self::probe::{Footing, Probe};
 pub use super::stored::{FilePhase, StoredFile, StoredJob, Times, Validation};
 use crate::job::{Caller, Effective, FileId, JobId, JobSpec, PeerFlags, Rates, Remote, Wish};
 use crate::record::{RecordId, RecordSummary, Scope};
@@ -336,6 +338,10 @@ pub enum Input {
         /// The values of that part; `None` if the record is gone.
         values: Option<Vec<Hash>>,
     },
+    /// An attestation that was kept when this node ran last.
+    AttestationFound(Attestation),
+    /// An attestor whose word was found false when this node ran last.
+    DistrustFound(HolderId),
     /// Answer to [`Effect::Serve`].
     ServeEnded {
         /// Which one.
@@ -557,6 +563,20 @@ pub enum Effect {
         ranges: Vec<ByteRange>,
         /// Inside a swarm, the value each piece must have: bytes of another are not sent. Empty otherwise.
         values: Vec<Hash>,
+    },
+    /// Keep an attestation that counts, for the next run and for members that ask. Not answered.
+    KeepAttestation(Attestation),
+    /// It is of no use any more. Not answered.
+    DropAttestation(Hash),
+    /// An attestor's word is not believed again: remember that for good, with what it signed, and raise the alarm. Not
+    /// answered.
+    Distrust {
+        /// Who.
+        holder: HolderId,
+        /// What it signed.
+        evidence: Vec<Attestation>,
+        /// What is wrong with that, for people.
+        why: String,
     },
     /// Stop serving a request. [`Input::ServeEnded`] still comes.
     StopServe {

@@ -315,7 +315,10 @@ impl JobFile {
             file: self.file(),
             span,
             source: LeaseSource::Origin { remote: self.wish.remote.clone(), pinned },
-            accept: Accept::Certain { check: self.claims.trusted.clone() },
+            // What attestors vouch for is checked against the origin, not the other way round.
+            accept: Accept::Certain {
+                check: self.claims.trusted.clone().filter(|_| !self.rests_on_attestors()),
+            },
         }));
         let to_end = pieces.is_none();
         let all = 0..cut.map_or(u32::MAX, |cut| cut.piece_count());
@@ -456,6 +459,10 @@ impl JobFile {
             }
             Standing::Provisional { .. } => {
                 content.is_some_and(|content| self.claims.accept(content).is_some())
+            }
+            // The list that proved it may be believed no more.
+            Standing::Proved if giver.peer().is_some() => {
+                content.is_some_and(|content| self.is_swarm(content) || self.claims.is_accepted(content))
             }
             Standing::Certain | Standing::Proved | Standing::Suspect => true,
         };

@@ -27,6 +27,7 @@ use super::pace::{Breaker, Speed};
 use super::piece_set::PieceSet;
 use super::step::Trigger;
 use super::trouble::Trouble;
+use super::trust::Level;
 use super::why::Chosen;
 
 /// Peers that did not have it are asked again after this, then after twice as long, ...
@@ -37,10 +38,10 @@ const SOURCES_MAX: usize = 64;
 const DIGESTS_ASKED_MAX: usize = 3;
 
 impl JobFile {
-    /// Whether this job takes bytes from peers: both permissions, and a digest that names the bytes (level 3).
+    /// Whether this job takes bytes from peers: both permissions, and enough that vouches for the bytes.
     pub(super) fn wants_peers(&self, core: &Core) -> bool {
         let may = (core.flags.client || Mutant::TakesUnasked.lives()) && self.wish.flags.client;
-        may && !self.origin_only && self.is_named()
+        may && !self.origin_only && self.is_named() && self.trust_level(core).level > Level::Origin
     }
 
     /// What peers are asked for: the root if it is known, else every other digest.
@@ -69,7 +70,10 @@ impl JobFile {
         let now = core.time();
         let mut next = Instant::NEVER;
         let mut due = Vec::new();
-        for (id, peer) in core.peers.iter().filter(|(_, peer)| peer.ready) {
+        // What a URL brings is the group's affair; what a digest names may be anybody's.
+        let members_only = self.rests_on_attestors();
+        let may_know = |id: PeerId| !members_only || core.is_member(id);
+        for (id, peer) in core.peers.iter().filter(|(id, peer)| peer.ready && may_know(*id)) {
             let asked = peer.asked.get(&self.id).map(|(_, again)| *again);
             let again = asked.unwrap_or(Instant::ZERO);
             let is_holder = self.sources.get(&id).is_some_and(|source| !self.is_swarm(source.content));
@@ -287,6 +291,14 @@ impl JobFile {
         known.union_with(self.pieces.suspect());
         let wrong = Claims::differing(&list, |piece| self.pieces.value(piece), &known);
         let certain_wrong = wrong.intersects(self.pieces.certain());
+        if self.rests_on_attestors() {
+            let read = wrong.runs().flatten().find(|piece| self.pieces.certain().contains(*piece));
+            if let Some(piece) = read {
+                return self.differs_from_vouched(piece, self.pieces.value(piece), core);
+            }
+            // What this node read itself stays certain: it may attest it.
+            known.subtract(self.pieces.certain());
+        }
         known.subtract(&wrong);
         for run in known.runs().collect::<Vec<_>>() {
             self.restand(run, Standing::Proved, core);
@@ -300,6 +312,7 @@ impl JobFile {
         self.set_len(Some(list.content().len));
         self.claims.candidate = None;
         self.claims.trusted = Some(list);
+        self.audit_attestors(core);
     }
 
     /// The origin contradicts the digest: nothing more is taken from it.
@@ -317,8 +330,9 @@ impl JobFile {
         let differs = |(piece, value): &(u32, &Hash)| list.value(PieceIndex(*piece)) != Some(**value);
         let wrong: Vec<u32> =
             (run.first.0..).zip(&run.values).filter(differs).map(|(piece, _)| piece).collect();
-        if wrong.is_empty() {
-            return;
+        let Some(first) = wrong.first() else { return };
+        if self.rests_on_attestors() {
+            return self.differs_from_vouched(*first, self.pieces.value(*first), core);
         }
         for piece in wrong {
             self.restand(piece..piece.saturating_add(1), Standing::Suspect, core);

@@ -7,6 +7,7 @@
 //! moment or the next fact. Every effect with an id gets exactly one answer; late and repeated ones are harmless.
 
 mod announce;
+pub mod attest;
 pub mod chance;
 mod claims;
 mod core;
@@ -47,7 +48,9 @@ mod step;
 mod stored;
 mod swarm;
 mod trouble;
+mod trust;
 mod views;
+pub mod vouched;
 pub mod why;
 
 #[cfg(test)]
@@ -161,6 +164,8 @@ impl Engine {
             Input::BadFrame { peer, message } => self.core.back_off(peer, &message),
             Input::RecordHeld(record) => self.core.record_held(record),
             Input::RecordGone(record) => self.core.record_gone(record),
+            Input::AttestationFound(one) => self.core.attestation_found(one),
+            Input::DistrustFound(holder) => self.core.distrust_found(holder),
             Input::ServeEnded { id, sent, outcome } => self.core.serve_ended(id, sent, outcome),
         }
         self.turn();

@@ -243,6 +243,7 @@ impl Core {
         self.peers.set_wake(id, Instant::NEVER);
         self.forget_token(id);
         self.forget_queue(id);
+        self.attests.forget_peer(id);
         let peer = self.peers.table.remove(&id)?;
         for serve in peer.serving.values() {
             self.effect(Effect::StopServe { id: *serve });

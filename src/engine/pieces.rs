@@ -52,6 +52,11 @@ impl Pieces {
         self.provisional.values().any(|pieces| !pieces.is_empty())
     }
 
+    /// Whether a piece is proved.
+    pub(super) fn has_proved(&self) -> bool {
+        !self.proved.is_empty()
+    }
+
     /// Provisional pieces of one author.
     pub(super) fn provisional_of(&self, author: PeerId) -> PieceSet {
         self.provisional.get(&author).cloned().unwrap_or_default()

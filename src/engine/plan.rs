@@ -65,7 +65,7 @@ impl JobFile {
             return;
         }
         if self.yield_to_peers(&geometry, &scene, core) {
-            scene.gaps = self.next_gaps();
+            scene.gaps = self.scene(core).gaps;
             self.plan_peers(&geometry, &mut scene, core);
         }
         self.plan_origin(&geometry, &mut scene, core);
@@ -178,6 +178,8 @@ impl JobFile {
         let audits = active.into_iter().flat_map(|hint| &hint.audit.pieces);
         wanted.extend(audits.map(|piece| (*piece, "audit of an untrusted list")));
         wanted.extend(self.swarm_checks(core));
+        let vouched = self.audited().into_iter().flat_map(PieceSet::runs).flatten();
+        wanted.extend(vouched.map(|piece| (piece, "audit of what attestors vouch for")));
         for (piece, why) in wanted {
             let at_work = |lease: &&OpenLease| lease.purpose == Purpose::Check && !lease.stopped;
             let leased = |lease: &OpenLease| !lease.released && lease.pieces.contains(&piece);

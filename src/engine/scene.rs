@@ -116,7 +116,9 @@ impl JobFile {
         let mut usable: Vec<(u64, PeerId)> = usable.map(|(id, source)| (source.speed.usual(), *id)).collect();
         usable.sort_unstable_by_key(|(rate, id)| (std::cmp::Reverse(*rate), *id));
         let usable = usable.into_iter().map(|(_, id)| id).collect();
-        Scene { gaps: self.next_gaps(), usable, crowd: self.looks.crowd, loads }
+        let mut gaps = self.next_gaps();
+        self.audited().into_iter().for_each(|audited| gaps.subtract(audited));
+        Scene { gaps, usable, crowd: self.looks.crowd, loads }
     }
 
     /// Sources whose list is on its way: the origin need not replace them yet.

@@ -70,6 +70,11 @@ impl Engine {
             }
             SessionEvent::TokenShown(token) => self.core.token_shown(peer, &token),
             SessionEvent::RecordsShown(records) => self.records_shown(peer, &records),
+            SessionEvent::AttestWanted { number, id } => self.core.attest_wanted(peer, number, id),
+            SessionEvent::AttestationsShown { number, list } => {
+                let file = self.core.attests.answered(peer, number);
+                self.with_file(file, |file, core| file.attestations_shown(peer, &list, core));
+            }
             SessionEvent::Cancelled { request } => self.core.cancelled(peer, request),
             SessionEvent::Left { .. } => self.leave_peer(peer),
             SessionEvent::Failed(error) => self.core.back_off(peer, &error.to_string()),

@@ -133,8 +133,12 @@ impl JobFile {
     /// Joins the swarm of its file once the length is known, tells new peers, and says what changed.
     pub(super) fn tend_swarm(&mut self, core: &mut Core) {
         let stale = self.swarm.as_ref().is_some_and(|swarm| Some(swarm.id.len) != self.len);
-        if stale || !self.wants_peers(core) {
+        // Who vouches for a URL's bytes is the group's affair, and has them.
+        if stale || !self.wants_peers(core) || self.rests_on_attestors() {
             self.leave_swarm(core);
+        }
+        if self.rests_on_attestors() {
+            return;
         }
         let Some(geometry) = self.geometry.filter(|cut| cut.piece_count() > 0) else { return };
         if !self.wants_peers(core) || !self.origin_says_len() || self.is_whole() {

@@ -1,5 +1,6 @@
 //! The engine against scripted hands in virtual time.
 
+mod attested;
 mod bans;
 mod bounds;
 mod chaos;

@@ -6,6 +6,7 @@ use super::core::Core;
 use super::fetch::Reach;
 use super::file::JobFile;
 use super::peers::Peer;
+use super::trust::Level;
 use super::why::{OriginStand, PeerStand, Scenery};
 use peer_proto::peer::PeerId;
 
@@ -18,18 +19,20 @@ impl JobFile {
     }
 
     pub(super) fn trust_text(&self, core: &Core) -> String {
-        let digests = self.digests();
-        let Some(digest) = digests.first() else {
-            let unknown = match self.origin.reach {
-                Reach::Unknown => "no digest is known yet",
-                Reach::Up | Reach::Away | Reach::Dead => "no digest is known",
-            };
-            return format!("level 0 (origin): {unknown}, so no peer is asked");
+        let trust = self.trust_level(core);
+        let named = match self.digests().first().filter(|_| trust.level == Level::Digest) {
+            Some(digest) => format!("level 3 (digest): {} names the bytes", digest.algorithm()),
+            None => trust.to_string(),
         };
-        let named = format!("level 3 (digest): {} names the bytes", digest.algorithm());
-        match self.why_no_peers(core) {
-            Some(why) => format!("{named}; no peer is asked: {why}"),
-            None => format!("{named}; peers on this link may be asked and learn that it is wanted"),
+        match (trust.level, self.why_no_peers(core)) {
+            (Level::Origin, _) => format!("{named}; no peer is asked"),
+            (_, Some(why)) => format!("{named}; no peer is asked: {why}"),
+            (Level::Digest, None) => {
+                format!("{named}; peers on this link may be asked and learn that it is wanted")
+            }
+            (Level::Attested | Level::AttestedTwice, None) => {
+                format!("{named}; members of the group may be asked and learn that it is wanted")
+            }
         }
     }
 
@@ -43,8 +46,9 @@ impl JobFile {
 
     /// Why the origin works without peers.
     pub(super) fn why_alone(&self, core: &Core) -> &'static str {
-        if !self.is_named() {
-            return "no digest is known, so no peer may be believed";
+        let trust = self.trust_level(core);
+        if trust.level == Level::Origin {
+            return trust.why;
         }
         match self.why_no_peers(core) {
             Some(why) => why,
@@ -62,7 +66,8 @@ impl JobFile {
             Reach::Unknown => OriginStand::Unasked,
             Reach::Dead => OriginStand::Dead(self.origin.fault.text.clone()),
         };
-        let unnamed = if self.is_named() { None } else { Some("no digest is known") };
+        let trust = self.trust_level(core);
+        let unnamed = (trust.level == Level::Origin).then_some(trust.why);
         let nobody = self.why_no_peers(core).or(unnamed);
         if nobody.is_some() {
             return Scenery { origin, nobody, ..Scenery::default() };

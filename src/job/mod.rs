@@ -6,6 +6,7 @@
 pub mod amount;
 pub mod queue;
 mod remote;
+pub mod trust;
 mod wish;
 
 use std::fmt;
@@ -24,6 +25,7 @@ pub use queue::spec::{
 };
 pub use queue::state::{Cause, Refusal, State as JobState};
 pub use remote::{Header, Headers, Rates, Redirects, Remote, RemoteRange};
+pub use trust::{NotAFloor, TrustFloor, TrustRules};
 pub use wish::Wish;
 
 /// Names a job for ever: 16 random bytes, written as 32 hexadecimal digits.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use peer_proto::digest::Digest;
 
-use super::{Existing, FileSpec, JobSpec, PeerFlags, Priority, Remote};
+use super::{Existing, FileSpec, JobSpec, PeerFlags, Priority, Remote, TrustFloor};
 
 /// What the hands and the planner need to know of one file of a job.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,6 +23,10 @@ pub struct Wish {
     pub digests: Vec<Digest>,
     /// The job's half of the permissions.
     pub flags: PeerFlags,
+    /// The least that must vouch for its bytes before peers are asked.
+    pub trust: TrustFloor,
+    /// Whether attestors may vouch for its URL although it has a query.
+    pub shareable: bool,
     /// How urgent it is.
     pub priority: Priority,
     /// Whether it is delivered as soon as it is sealed.
@@ -57,6 +61,8 @@ impl Wish {
             digests: file.digests.clone(),
             // What is made anew for everybody who asks is nobody else's.
             flags: if spec.dynamic { PeerFlags::NONE } else { spec.flags },
+            trust: spec.trust,
+            shareable: spec.shareable,
             priority: spec.priority,
             auto_complete: spec.auto_complete,
             limit: limit.filter(|_| !spec.dynamic),

@@ -21,9 +21,9 @@ use crate::engine::io::{Input, StoredJob};
 use crate::engine::{Engine, EngineConfig, GroupConfig};
 use crate::job::{Code, PeerFlags, Policy};
 use crate::origin::Origin;
-use crate::record::{CacheWish, RecordSummary};
+use crate::record::CacheWish;
 use crate::store::index::INDEXED_FROM;
-use crate::store::{Damaged, FlagStore, Index, JobStore, StateFolder};
+use crate::store::{Damaged, FlagStore, Index, JobStore, KnownAttestations, StateFolder};
 use crate::swarm::{Swarm, SwarmConfig, SwarmEvent};
 use crate::transfer::{Transfer, TransferParts};
 
@@ -40,6 +40,7 @@ struct Known {
     cache: Cache<RealFiles>,
     jobs: JobStore<RealFiles>,
     stored: Vec<StoredJob>,
+    attested: KnownAttestations,
     damaged: Vec<Damaged>,
     flags: FlagStore<RealFiles>,
     group: Option<GroupConfig>,
@@ -59,10 +60,9 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
     let guard = stop.clone().drop_guard();
     let Met { swarm, task: swarm_task, events: swarm_events, early } =
         meet(*known.folder.identity_seed(), &config, &stop).await?;
-
     let (tell, facts) = mpsc::channel(FACTS_WAITING_MAX);
     let engine = engine(&config, &mut known, swarm.peer_id(), clock)?;
-    let records = known.cache.records();
+    let found = facts_of(&mut known);
     let transfer = Transfer::new(TransferParts {
         origin,
         swarm: swarm.clone(),
@@ -82,6 +82,7 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         early,
         jobs: known.jobs,
         flags: known.flags,
+        attestations: known.folder.attestations(),
         keeper: keeper.clone(),
         files: RealFiles,
         damaged: known.damaged.into(),
@@ -103,7 +104,7 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
     }
     tasks.close();
     transfer.set_rates(None, config.rates);
-    let driver = tokio::spawn(driver.run(facts_of(records, known.stored), stop.clone()));
+    let driver = tokio::spawn(driver.run(found, stop.clone()));
     guard.disarm();
     Ok(Node {
         handle,
@@ -143,10 +144,13 @@ fn engine(config: &NodeConfig, known: &mut Known, me: PeerId, clock: Clock) -> R
     Ok(Engine::new(engine_config, clock.now()))
 }
 
-/// What is known at the start: records before the jobs that may use them.
-fn facts_of(records: Vec<RecordSummary>, jobs: Vec<StoredJob>) -> Vec<Input> {
-    let jobs = jobs.into_iter().map(Box::new).map(Input::JobFound);
-    records.into_iter().map(Input::RecordHeld).chain(jobs).collect()
+/// What is known at the start: who is not believed before what was said, and both before the jobs that may use it.
+fn facts_of(known: &mut Known) -> Vec<Input> {
+    let attested = std::mem::take(&mut known.attested);
+    let said = attested.distrusted.into_iter().map(Input::DistrustFound);
+    let said = said.chain(attested.held.into_iter().map(Input::AttestationFound));
+    let jobs = std::mem::take(&mut known.stored).into_iter().map(Box::new).map(Input::JobFound);
+    known.cache.records().into_iter().map(Input::RecordHeld).chain(said).chain(jobs).collect()
 }
 
 /// The computer's flags where nobody chose any: as in BITS for a machine, all for whoever embeds a node.
@@ -216,6 +220,10 @@ fn read(state_dir: &Path, policy_file: &Path) -> Result<Known, NodeError> {
     for note in cache.take_notes() {
         tracing::warn!("{note}");
     }
+    let attested = folder.attestations().load();
+    for note in &attested.notes {
+        tracing::warn!("{note}");
+    }
     let group = membership::read(&folder, clock::wall_unix_ms())?;
     Ok(Known {
         flags: folder.flags(),
@@ -223,6 +231,7 @@ fn read(state_dir: &Path, policy_file: &Path) -> Result<Known, NodeError> {
         folder,
         cache,
         jobs,
+        attested,
         stored: loaded.jobs,
         damaged: loaded.damaged,
         policy,

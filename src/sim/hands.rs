@@ -18,8 +18,8 @@ use super::node::Node;
 use super::part::Part;
 use crate::engine::event::Event;
 use crate::engine::io::{
-    Effect, EffectId, Input, LocalFault, LocalFaultKind, OriginFault, Output, Probe, SealFault, SealedFile,
-    Severity, Standing,
+    Effect, EffectId, Footing, Input, LocalFault, LocalFaultKind, OriginFault, Output, Probe, SealFault,
+    SealedFile, Severity, Standing,
 };
 use crate::job::{FileId, JobState};
 use crate::record::RecordId;
@@ -71,8 +71,11 @@ impl Node {
                 self.tell_later(SYNC_TIME, Input::Delivered { id, outcome: Ok(()) });
             }
             Effect::ClosePart { file } => self.must_be_idle(file, "a part is closed"),
-            // The links of the world set the pace.
-            Effect::SetRates { .. } => {}
+            // The links of the world set the pace; nodes live for one run, in which the engine remembers attestors.
+            Effect::SetRates { .. }
+            | Effect::KeepAttestation(_)
+            | Effect::DropAttestation(_)
+            | Effect::Distrust { .. } => {}
             Effect::DropPart { id, file, .. } => {
                 self.parts.remove(&file);
                 self.tell_later(SYNC_TIME, Input::PartDropped { id, outcome: Ok(()) });
@@ -95,13 +98,7 @@ impl Node {
                 let values = list.and_then(|list| list.part(part));
                 self.tell_later(READ_TIME, Input::ListRead { id, values });
             }
-            Effect::RecallList { id, record } => {
-                let list = self
-                    .records
-                    .get(&record)
-                    .map(|(_, content)| Arc::clone(self.spec.library.list(*content)));
-                self.tell_later(READ_TIME, Input::ListRecalled { id, list });
-            }
+            Effect::RecallList { id, record } => self.recall_list(id, record),
             Effect::Serve { id, peer, request, from, ranges, values } => {
                 self.serve(id, self.host_of(peer), request, from, &ranges, &values);
             }
@@ -110,6 +107,12 @@ impl Node {
             }
             Effect::Tell(event) => self.heard(event),
         }
+    }
+
+    fn recall_list(&mut self, id: EffectId, record: RecordId) {
+        let known = self.records.get(&record);
+        let list = known.map(|(_, content)| Arc::clone(self.spec.library.list(*content)));
+        self.tell_later(READ_TIME, Input::ListRecalled { id, list });
     }
 
     fn reset_part(&mut self, id: EffectId, file: FileId, version: Version) {
@@ -154,6 +157,7 @@ impl Node {
                 ranges: true,
                 digests: Vec::new(),
                 public: true,
+                footing: Footing::default(),
                 round_trip,
                 final_url: String::new(),
                 headers: Vec::new(),

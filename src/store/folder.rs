@@ -133,6 +133,12 @@ impl StateFolder {
         &self.seed
     }
 
+    /// What attestors of the group said.
+    #[must_use]
+    pub fn attestations(&self) -> super::AttestStore<RealFiles> {
+        super::AttestStore::new(RealFiles, self.path.join("attestations"))
+    }
+
     /// Jobs and their journals.
     #[must_use]
     pub fn jobs(&self) -> super::JobStore<RealFiles> {

@@ -3,6 +3,7 @@
 //! Knows: where things lie below the state folder and in which order they become durable. Does not know: what jobs
 //! or records mean. sled is named here only, and holds nothing that cannot be rebuilt.
 
+pub mod attests;
 pub mod damaged;
 pub mod folder;
 pub mod group;
@@ -10,9 +11,10 @@ pub mod index;
 pub mod jobs;
 pub mod setting;
 
+pub use attests::{AttestStore, KnownAttestations};
 pub use damaged::Damaged;
 pub use folder::{FolderError, StateFolder};
 pub use group::StoredGroup;
 pub use index::Index;
-pub use jobs::JobStore;
+pub use jobs::{JobStore, JobStoreError};
 pub use setting::{FlagStore, LimitStore};

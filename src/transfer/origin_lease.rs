@@ -12,7 +12,7 @@ use peer_proto::version::Version;
 
 use super::fault;
 use super::layout::{Layout, LayoutError};
-use crate::engine::io::{LeaseFault, OriginFault, Probe, Severity, Span};
+use crate::engine::io::{Footing, LeaseFault, OriginFault, Probe, Severity, Span};
 use crate::job::{Redirects, Remote};
 use crate::origin::{
     Credentials, Fault, Origin, OriginBody, OriginError, OriginSeverity, OriginSpan, RedirectRule,
@@ -233,6 +233,13 @@ pub(super) async fn probe(origin: &Origin, remote: &Remote) -> Result<Probe, Ori
         ranges: answer.ranges,
         digests,
         public: answer.public,
+        footing: Footing {
+            secure: answer.secure,
+            varies: answer.varies,
+            date_unix_s: answer.date,
+            anchor: answer.anchor.map(|anchor| anchor.fingerprint),
+            is_own_anchor: answer.anchor.is_some_and(|anchor| anchor.is_extra),
+        },
         round_trip: answer.round_trip,
         final_url: answer.final_url.into(),
         headers: answer.headers,
@@ -247,6 +254,7 @@ fn unasked(url: &Url) -> Probe {
         ranges: false,
         digests: Vec::new(),
         public: false,
+        footing: Footing::default(),
         round_trip: Duration::ZERO,
         final_url: String::new(),
         headers: Vec::new(),

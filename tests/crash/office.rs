@@ -197,6 +197,7 @@ impl Office {
                     ranges: true,
                     digests: Vec::new(),
                     public: true,
+                    footing: Footing::default(),
                     round_trip: Duration::from_millis(1),
                     final_url: remote.url.clone(),
                     headers: Vec::new(),

@@ -6,6 +6,7 @@
 
 mod abuse;
 mod announced;
+mod attested;
 mod commands;
 mod dynamic;
 mod from_origin;

@@ -4,6 +4,7 @@
 //! is denied (both are handed in), enrolment.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -20,6 +21,12 @@ const BODY_LEN: usize = 1 + 16 + 16 + 32 + 2 + 8 + 8 + 4 + 8;
 /// Whom a token was given to: kept over renewals and changes of the peer id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct HolderId(pub [u8; 16]);
+
+impl fmt::Display for HolderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
 
 /// What a member may do. Unknown bits are carried and mean nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

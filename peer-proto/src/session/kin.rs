@@ -1,14 +1,34 @@
-//! What two members of one group say to each other: who they are, and what members say (GROUP-2).
+//! What two members of one group say to each other: who they are, and what members and attestors say (GROUP-2).
 //!
-//! Knows: tags, when a token may be shown, how records are put into frames. Does not know: whether a token or a record is
-//! good (the node's engine checks both).
+//! Knows: tags, when a token may be shown, how records are put into frames, the pace of questions for attestations. Does
+//! not know: whether a token, a record or an attestation is good (the node's engine checks them).
 
-use super::{Session, SessionConfig, SessionEvent, State};
-use crate::limits::RECORDS_PER_FRAME_MAX;
-use crate::wire::{Frame, Hello, Record};
+use super::pace::Pace;
+use super::{ProtocolError, Session, SessionConfig, SessionEvent, State};
+use crate::attest::Attestation;
+use crate::limits::{ATTESTATIONS_ASKED_PER_SECOND_MAX, ATTESTATIONS_PER_FRAME_MAX, RECORDS_PER_FRAME_MAX};
+use crate::time::Instant;
+use crate::wire::{AttestWant, Attestations, Frame, Hello, Record, Versions};
 
 /// Bytes of packed records in one frame: what is left of its body beside the field's own header.
 const PACKED_MAX: usize = 16 * 1024 - 16;
+
+/// Questions for attestations, both ways.
+#[derive(Debug)]
+pub(super) struct Kin {
+    /// The number of our last question.
+    asked: u32,
+    /// The number of the peer's last question.
+    heard: u32,
+    pace: Pace,
+}
+
+impl Kin {
+    pub(super) fn new(now: Instant) -> Self {
+        let burst = ATTESTATIONS_ASKED_PER_SECOND_MAX;
+        Self { asked: 0, heard: 0, pace: Pace::new(burst, burst, now) }
+    }
+}
 
 impl SessionConfig {
     /// The tags of our Hello: those of our group among random bytes.
@@ -63,12 +83,53 @@ impl Session {
         }
     }
 
+    /// Asks kin for what attestors say under an id. The number of the question, which one
+    /// [`SessionEvent::AttestationsShown`] answers at most: silence is an answer too. `None` if the peer cannot be asked.
+    pub fn want_attestations(&mut self, id: [u8; 32]) -> Option<u32> {
+        if !self.is_kin() || self.version().is_none_or(|version| version < Versions::ATTEST) {
+            return None;
+        }
+        self.kin.asked = self.kin.asked.checked_add(1)?;
+        let number = self.kin.asked;
+        self.out.frame(Frame::AttestWant(AttestWant { number, id }));
+        Some(number)
+    }
+
+    /// Answers [`SessionEvent::AttestWanted`] with the first eight of these.
+    pub fn show_attestations(&mut self, number: u32, mut list: Vec<Attestation>) {
+        if self.is_kin() {
+            list.truncate(ATTESTATIONS_PER_FRAME_MAX);
+            self.out.frame(Frame::Attestations(Attestations { number, list }));
+        }
+    }
+
     /// What only kin says; of anybody else it is not listened to.
-    pub(super) fn kin_said(&mut self, frame: Frame) {
+    pub(super) fn kin_said(&mut self, frame: Frame, now: Instant) -> Result<(), ProtocolError> {
+        if !self.is_kin() {
+            return Ok(());
+        }
         match frame {
-            Frame::Token(token) if self.is_kin() => self.out.event(SessionEvent::TokenShown(token)),
-            Frame::Records(records) if self.is_kin() => self.out.event(SessionEvent::RecordsShown(records)),
+            Frame::Token(token) => self.out.event(SessionEvent::TokenShown(token)),
+            Frame::Records(records) => self.out.event(SessionEvent::RecordsShown(records)),
+            Frame::AttestWant(AttestWant { number, id }) => {
+                if number <= self.kin.heard {
+                    return Err(ProtocolError::NumberGoesBack { number: u64::from(number) });
+                }
+                self.kin.heard = number;
+                if self.kin.pace.take(now) {
+                    self.out.event(SessionEvent::AttestWanted { number, id });
+                } else {
+                    self.show_attestations(number, Vec::new());
+                }
+            }
+            Frame::Attestations(Attestations { number, list }) => {
+                if number == 0 || number > self.kin.asked {
+                    return Err(ProtocolError::UnaskedAnswer { number });
+                }
+                self.out.event(SessionEvent::AttestationsShown { number, list });
+            }
             _ => {}
         }
+        Ok(())
     }
 }

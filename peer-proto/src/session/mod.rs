@@ -28,6 +28,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::attest::Attestation;
 use crate::content::{ByteRange, ContentId, Geometry, Hash};
 use crate::digest::Digest;
 use crate::group::{Badge, Token};
@@ -46,6 +47,7 @@ pub use crate::wire::{Answer, RefuseReason};
 pub use error::{ListFault, ProtocolError};
 pub use requester::RequestError;
 
+use kin::Kin;
 use provider::Provider;
 use questions::Binding;
 use requester::Requester;
@@ -175,6 +177,21 @@ pub enum SessionEvent {
     TokenShown(Token),
     /// Statements of members, which the peer passes on or makes. None is believed before its signature was checked.
     RecordsShown(Vec<Record>),
+    /// The peer asks what attestors say of a URL. Answer with [`Session::show_attestations`].
+    AttestWanted {
+        /// The question's name for the answer.
+        number: u32,
+        /// Of which version of which URL.
+        id: [u8; 32],
+    },
+    /// What attestors say, as the peer passes it on: the answer to a question of ours. None is believed before it was
+    /// checked.
+    AttestationsShown {
+        /// The question's name.
+        number: u32,
+        /// At most eight.
+        list: Vec<Attestation>,
+    },
     /// The peer closes the connection.
     Left {
         /// Its words: up to 200 bytes without control characters.
@@ -191,6 +208,7 @@ pub struct Session {
     state: State,
     requester: Requester,
     provider: Provider,
+    kin: Kin,
     timers: Timers,
     out: Outbox,
 }
@@ -217,6 +235,7 @@ impl Session {
             state: State::Greeting,
             requester: Requester::new(now),
             provider: Provider::new(now),
+            kin: Kin::new(now),
             timers: Timers::default(),
             out: Outbox::default(),
             config,
@@ -526,7 +545,9 @@ impl Session {
             Frame::Leave(leave) => out.event(SessionEvent::Withdrew { swarm: leave.swarm }),
             Frame::PieceClaim(claim) => out.event(SessionEvent::PiecesClaimed(claim)),
             Frame::SegmentClaim(claim) => out.event(SessionEvent::SegmentClaimed(claim)),
-            Frame::Token(_) | Frame::Records(_) => self.kin_said(frame),
+            Frame::Token(_) | Frame::Records(_) | Frame::AttestWant(_) | Frame::Attestations(_) => {
+                self.kin_said(frame, now)?;
+            }
             Frame::Goodbye(goodbye) => {
                 out.event(SessionEvent::Left { words: goodbye.words });
                 self.end();

@@ -7,6 +7,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 
+use crate::attest::AttestFault;
 use crate::content::ContentId;
 use crate::group::{Token, TokenFault};
 use crate::limits::{
@@ -15,14 +16,16 @@ use crate::limits::{
 };
 use crate::session::RequestId;
 
+use super::attest::{AttestWant, Attestations};
 use super::fault::FrameFault;
 use super::frame::{
     Cancel, Find, Found, Frame, FrameKind, Goodbye, Have, Hello, ListRefuse, ListValues, ListWant, Question,
-    Refuse, RefuseReason, Versions, Want,
+    Refuse, RefuseReason, Want,
 };
 use super::proto;
 use super::record::NotARecord;
 use super::swarm::{Interest, Leave, PieceClaim, SegmentClaim};
+use super::versions::Versions;
 
 /// Bytes before the body of a frame.
 pub const FRAME_HEADER_LEN: usize = 4;
@@ -91,6 +94,9 @@ pub enum DecodeError {
     /// No token.
     #[error(transparent)]
     Token(#[from] TokenFault),
+    /// No attestation.
+    #[error(transparent)]
+    Attestation(#[from] AttestFault),
     /// No record.
     #[error(transparent)]
     Record(#[from] NotARecord),
@@ -161,6 +167,13 @@ pub fn encode(frame: &Frame) -> Result<Bytes, EncodeError> {
         ),
         Frame::Token(token) => write(frame, &proto::Packed { packed: token.bytes().clone() }),
         Frame::Records(records) => write(frame, &proto::Packed { packed: proto::pack_records(records) }),
+        Frame::AttestWant(want) => {
+            write(frame, &proto::AttestWant { number: want.number, id: Bytes::copy_from_slice(&want.id) })
+        }
+        Frame::Attestations(answer) => {
+            let packed = proto::pack_attestations(&answer.list);
+            write(frame, &proto::Attestations { number: answer.number, packed })
+        }
     }
 }
 
@@ -223,6 +236,17 @@ pub fn decode_body(header: FrameHeader, body: Bytes) -> Result<Frame, DecodeErro
         FrameKind::Records => {
             let body: proto::Packed = parse(header.kind, body)?;
             Frame::Records(proto::records(&body.packed)?)
+        }
+        FrameKind::AttestWant => {
+            let body: proto::AttestWant = parse(header.kind, body)?;
+            Frame::AttestWant(AttestWant { number: body.number, id: proto::exactly("id", &body.id)? })
+        }
+        FrameKind::Attestations => {
+            let body: proto::Attestations = parse(header.kind, body)?;
+            Frame::Attestations(Attestations {
+                number: body.number,
+                list: proto::attestations(&body.packed)?,
+            })
         }
     };
     frame.check()?;

@@ -4,8 +4,8 @@
 
 use crate::content::TooLong;
 use crate::limits::{
-    GOODBYE_WORDS_MAX, HAVE_PAGES_MAX, IDS_PER_FIND_MAX, RANGES_PER_WANT_MAX, RECORDS_PER_FRAME_MAX,
-    VALUES_PER_CLAIM_MAX, VALUES_PER_WANT_MAX,
+    ATTESTATIONS_PER_FRAME_MAX, GOODBYE_WORDS_MAX, HAVE_PAGES_MAX, IDS_PER_FIND_MAX, RANGES_PER_WANT_MAX,
+    RECORDS_PER_FRAME_MAX, VALUES_PER_CLAIM_MAX, VALUES_PER_WANT_MAX,
 };
 
 /// A rule of shape that a frame breaks.
@@ -99,6 +99,12 @@ pub enum FrameFault {
     /// Between 1 and 100.
     #[error("{count} records in one frame: between 1 and {RECORDS_PER_FRAME_MAX} are allowed")]
     RecordCount {
+        /// How many there were.
+        count: usize,
+    },
+    /// At most 8.
+    #[error("{count} attestations in one frame: at most {ATTESTATIONS_PER_FRAME_MAX} are allowed")]
+    AttestationCount {
         /// How many there were.
         count: usize,
     },

@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
+use super::attest::{AttestWant, Attestations};
 use super::fault::FrameFault;
 use super::record::Record;
 use super::swarm::{Interest, Leave, PieceClaim, SegmentClaim};
+use super::versions::Versions;
 use crate::content::{ByteRange, ContentId, Geometry, Hash};
 use crate::group::Token;
 use crate::limits::{
@@ -55,6 +57,10 @@ pub enum Frame {
     Token(Token),
     /// What members say to all of them, passed on unchanged: 1 to 100.
     Records(Vec<Record>),
+    /// What do attestors say of this version of a URL?
+    AttestWant(AttestWant),
+    /// This.
+    Attestations(Attestations),
 }
 
 /// What kind a frame is. The tags are numbers we chose, never enum positions.
@@ -94,11 +100,15 @@ pub enum FrameKind {
     Token,
     /// [`Frame::Records`]
     Records,
+    /// [`Frame::AttestWant`]
+    AttestWant,
+    /// [`Frame::Attestations`]
+    Attestations,
 }
 
 impl FrameKind {
     /// Every kind this version knows, by ascending tag.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Hello,
         Self::Find,
         Self::Found,
@@ -116,6 +126,8 @@ impl FrameKind {
         Self::SegmentClaim,
         Self::Token,
         Self::Records,
+        Self::AttestWant,
+        Self::Attestations,
     ];
 
     /// The first byte of the frame.
@@ -139,6 +151,8 @@ impl FrameKind {
             Self::SegmentClaim => 0x23,
             Self::Token => 0x24,
             Self::Records => 0x25,
+            Self::AttestWant => 0x26,
+            Self::Attestations => 0x27,
         }
     }
 
@@ -153,7 +167,7 @@ impl FrameKind {
     pub const fn body_max(self) -> u32 {
         match self {
             Self::Hello => HELLO_FRAME_MAX,
-            Self::ListValues => PAGE_FRAME_MAX,
+            Self::ListValues | Self::Attestations => PAGE_FRAME_MAX,
             Self::Find
             | Self::Found
             | Self::Have
@@ -168,7 +182,8 @@ impl FrameKind {
             | Self::PieceClaim
             | Self::SegmentClaim
             | Self::Token
-            | Self::Records => CONTROL_FRAME_MAX,
+            | Self::Records
+            | Self::AttestWant => CONTROL_FRAME_MAX,
         }
     }
 }
@@ -195,6 +210,8 @@ impl Frame {
             Self::SegmentClaim(_) => FrameKind::SegmentClaim,
             Self::Token(_) => FrameKind::Token,
             Self::Records(_) => FrameKind::Records,
+            Self::AttestWant(_) => FrameKind::AttestWant,
+            Self::Attestations(_) => FrameKind::Attestations,
         }
     }
 
@@ -224,37 +241,9 @@ impl Frame {
             Self::Records(records) if records.is_empty() || records.len() > RECORDS_PER_FRAME_MAX => {
                 Err(FrameFault::RecordCount { count: records.len() })
             }
-            Self::Records(_) => Ok(()),
+            Self::Records(_) | Self::AttestWant(_) => Ok(()),
+            Self::Attestations(answer) => answer.check(),
         }
-    }
-}
-
-/// The protocol versions a side speaks, both ends included.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Versions {
-    /// The oldest.
-    pub min: u32,
-    /// The newest.
-    pub max: u32,
-}
-
-impl Versions {
-    /// What this crate speaks.
-    pub const OURS: Self = Self { min: 1, max: 3 };
-    /// The first version with the frames of swarms.
-    pub const SWARM: u32 = 2;
-    /// The first version with the frames of groups.
-    pub const GROUP: u32 = 3;
-
-    /// The highest version both sides speak (WIRE-1).
-    #[must_use]
-    pub fn common(self, other: Self) -> Option<u32> {
-        let highest = self.max.min(other.max);
-        (highest >= self.min && highest >= other.min).then_some(highest)
-    }
-
-    const fn check(self) -> Result<(), FrameFault> {
-        if self.min == 0 || self.min > self.max { Err(FrameFault::Versions) } else { Ok(()) }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Knows: what each frame may hold, its cap, its bytes (golden tests pin them; `docs/protocol.md` describes them).
 //! Does not know: when a frame may be sent (that is [`session`](crate::session)), sockets.
 
+pub mod attest;
 pub mod block;
 pub mod codec;
 pub mod fault;
@@ -13,17 +14,20 @@ pub mod have;
 mod proto;
 pub mod record;
 pub mod swarm;
+mod versions;
 
 #[cfg(test)]
 mod tests;
 
+pub use attest::{AttestWant, Attestations};
 pub use block::{BLOCK_HEADER_LEN, BlockGate, BlockHeader};
 pub use codec::{DecodeError, EncodeError, FRAME_HEADER_LEN, FrameHeader};
 pub use fault::FrameFault;
 pub use frame::{
     Answer, Cancel, Find, Found, Frame, FrameKind, Goodbye, Have, HavePage, Hello, ListPart, ListRefuse,
-    ListValues, ListWant, NumberedAnswer, PageBits, Question, Refuse, RefuseReason, Versions, Want,
+    ListValues, ListWant, NumberedAnswer, PageBits, Question, Refuse, RefuseReason, Want,
 };
 pub use have::HaveSet;
 pub use record::{Record, RecordHead, Said};
 pub use swarm::{Interest, Leave, PieceClaim, SegmentClaim};
+pub use versions::Versions;

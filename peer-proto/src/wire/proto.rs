@@ -5,8 +5,9 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::attest::{AttestFault, Attestation};
 use crate::content::{ByteRange, ContentId, Hash};
-use crate::limits::RECORDS_PER_FRAME_MAX;
+use crate::limits::{ATTESTATIONS_PER_FRAME_MAX, RECORDS_PER_FRAME_MAX};
 
 use super::codec::DecodeError;
 use super::fault::FrameFault;
@@ -147,6 +148,23 @@ pub(super) struct Goodbye {
 pub(super) struct Packed {
     /// A token as it was granted; or records, each after its length in two bytes.
     #[prost(bytes = "bytes", tag = "1")]
+    pub(super) packed: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct AttestWant {
+    #[prost(uint32, tag = "1")]
+    pub(super) number: u32,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) id: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Attestations {
+    #[prost(uint32, tag = "1")]
+    pub(super) number: u32,
+    /// Attestations, each after its length in two bytes.
+    #[prost(bytes = "bytes", tag = "2")]
     pub(super) packed: Bytes,
 }
 
@@ -322,29 +340,55 @@ pub(super) fn ranges(bytes: &[u8], count_max: usize) -> Result<Vec<ByteRange>, D
 }
 
 pub(super) fn pack_records(records: &[Record]) -> Bytes {
-    let len = records.iter().map(|record| record.bytes().len() + 2).sum();
-    let mut out = BytesMut::with_capacity(len);
-    for record in records {
-        out.put_u16(u16::try_from(record.bytes().len()).unwrap_or(0));
-        out.put_slice(record.bytes());
+    pack_sized(records.iter().map(Record::bytes))
+}
+
+pub(super) fn records(bytes: &Bytes) -> Result<Vec<Record>, DecodeError> {
+    let parts =
+        sized(bytes, RECORDS_PER_FRAME_MAX, || NotARecord.into(), |count| FrameFault::RecordCount { count })?;
+    parts.into_iter().map(|part| Ok(Record::parse(part)?)).collect()
+}
+
+pub(super) fn pack_attestations(list: &[Attestation]) -> Bytes {
+    pack_sized(list.iter().map(Attestation::bytes))
+}
+
+pub(super) fn attestations(bytes: &Bytes) -> Result<Vec<Attestation>, DecodeError> {
+    let malformed = || AttestFault::Malformed.into();
+    let too_many = |count| FrameFault::AttestationCount { count };
+    let parts = sized(bytes, ATTESTATIONS_PER_FRAME_MAX, malformed, too_many)?;
+    parts.into_iter().map(|part| Ok(Attestation::parse(part)?)).collect()
+}
+
+/// Signed things, each after its length in two bytes.
+fn pack_sized<'a>(parts: impl Iterator<Item = &'a Bytes>) -> Bytes {
+    let mut out = BytesMut::new();
+    for part in parts {
+        out.put_u16(u16::try_from(part.len()).unwrap_or(0));
+        out.put_slice(part);
     }
     out.freeze()
 }
 
-pub(super) fn records(bytes: &Bytes) -> Result<Vec<Record>, DecodeError> {
-    let (mut records, mut at) = (Vec::new(), 0);
+fn sized(
+    bytes: &Bytes,
+    count_max: usize,
+    malformed: impl Fn() -> DecodeError,
+    too_many: impl Fn(usize) -> FrameFault,
+) -> Result<Vec<Bytes>, DecodeError> {
+    let (mut parts, mut at) = (Vec::new(), 0);
     while at < bytes.len() {
-        if records.len() == RECORDS_PER_FRAME_MAX {
-            return Err(FrameFault::RecordCount { count: RECORDS_PER_FRAME_MAX + 1 }.into());
+        if parts.len() == count_max {
+            return Err(too_many(count_max + 1).into());
         }
-        let Some((len, rest)) = split::<2>(&bytes[at..]) else { return Err(NotARecord.into()) };
+        let Some((len, rest)) = split::<2>(&bytes[at..]) else { return Err(malformed()) };
         let len = usize::from(u16::from_be_bytes(len));
         if len > rest.len() {
-            return Err(NotARecord.into());
+            return Err(malformed());
         }
-        // A copy: whoever keeps one record should not keep the frame it came in.
-        records.push(Record::parse(Bytes::copy_from_slice(&rest[..len]))?);
+        // A copy: whoever keeps one of them should not keep the frame it came in.
+        parts.push(Bytes::copy_from_slice(&rest[..len]));
         at += 2 + len;
     }
-    Ok(records)
+    Ok(parts)
 }

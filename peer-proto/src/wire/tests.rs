@@ -10,11 +10,12 @@ use proptest::prelude::*;
 
 use super::codec::{DecodeError, EncodeError, decode_body, decode_header, encode};
 use super::*;
+use crate::attest::AttestFault;
 use crate::content::{ByteRange, ContentId, Hash};
 use crate::digest::bytes_from_hex;
 use crate::limits::{BLOCK_LEN_MAX, FILE_LEN_MAX, PIECE_LEN_MIN, RETRY_MAX};
 use crate::session::RequestId;
-use golden::{golden_version_1, golden_version_2, golden_version_3, golden_want_with_values};
+use golden::{attestation, golden_versions, golden_want_with_values};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -59,7 +60,7 @@ fn raw_want(ranges: &[(u64, u64)]) -> Result<Frame, DecodeError> {
 
 #[test]
 fn every_frame_has_golden_bytes() {
-    let golden = [golden_version_1(), golden_version_2(), golden_version_3()].concat();
+    let golden = golden_versions();
     for (frame, hex) in &golden {
         let bytes = bytes_from_hex(hex).unwrap();
         let written = encode(frame).unwrap();
@@ -116,9 +117,28 @@ fn claims_speak_of_pieces_the_file_has() {
 }
 
 #[test]
+fn attest_1_at_most_eight_attestations_come_at_once_and_none_is_an_answer_too() {
+    let answer = |count| Frame::Attestations(Attestations { number: 6, list: vec![attestation("a"); count] });
+    assert_eq!(encode(&answer(0)).unwrap(), bytes_from_hex("270000020806").unwrap());
+    assert_eq!(decode(&encode(&answer(8)).unwrap()), Ok(answer(8)));
+    assert_eq!(answer(9).check(), Err(FrameFault::AttestationCount { count: 9 }));
+    let packed = |packed: Vec<u8>| {
+        let body = super::proto::Attestations { number: 6, packed: packed.into() };
+        decode(&framed(FrameKind::Attestations, &prost::Message::encode_to_vec(&body)))
+    };
+    let one = attestation("a");
+    let sized = [&u16::try_from(one.bytes().len()).unwrap().to_be_bytes()[..], one.bytes()].concat();
+    let nine = DecodeError::Fault(FrameFault::AttestationCount { count: 9 });
+    assert_eq!(packed(sized.repeat(9)), Err(nine));
+    for end in [1, 2, 3, sized.len() - 1] {
+        assert_eq!(packed(sized[..end].to_vec()), Err(DecodeError::Attestation(AttestFault::Malformed)));
+    }
+}
+
+#[test]
 fn tags_are_distinct_and_leave_room_for_what_comes() {
     assert!(FrameKind::ALL.is_sorted_by(|one, next| one.tag() < next.tag()));
-    for tag in (0x26..=0x2f).chain([0x00, 0x0a, 0x12, 0xff]) {
+    for tag in (0x28..=0x2f).chain([0x00, 0x0a, 0x12, 0xff]) {
         assert_eq!(decode_header(&[tag, 0, 0, 0]), Err(DecodeError::UnknownKind { tag }), "WIRE-2");
     }
 }
@@ -144,11 +164,9 @@ fn d30_each_frame_kind_one_byte_over_its_cap_is_refused_before_its_body() {
 #[test]
 fn wire_2_the_caps_are_4_16_and_36_kib() {
     assert_eq!(FrameKind::Hello.body_max(), 4 * 1024);
-    assert_eq!(FrameKind::ListValues.body_max(), 36 * 1024);
-    for kind in
-        FrameKind::ALL.into_iter().filter(|kind| !matches!(kind, FrameKind::Hello | FrameKind::ListValues))
-    {
-        assert_eq!(kind.body_max(), 16 * 1024, "{kind:?}");
+    for kind in FrameKind::ALL.into_iter().filter(|kind| *kind != FrameKind::Hello) {
+        let is_page = matches!(kind, FrameKind::ListValues | FrameKind::Attestations);
+        assert_eq!(kind.body_max(), if is_page { 36 * 1024 } else { 16 * 1024 }, "{kind:?}");
     }
 }
 
@@ -195,6 +213,10 @@ fn wire_2_the_largest_valid_frames_fit_their_caps() {
         }),
         Frame::PieceClaim(PieceClaim { swarm: huge, first: 1_048_512, values: vec![Hash([7; 32]); 64] }),
         Frame::Goodbye(Goodbye { words: "x".repeat(200) }),
+        Frame::Attestations(Attestations {
+            number: u32::MAX,
+            list: vec![attestation(&"x".repeat(3_500)); 8],
+        }),
     ] {
         let bytes = encode(&frame).unwrap();
         assert_eq!(decode(&bytes), Ok(frame));
@@ -371,7 +393,7 @@ fn lookup_4_at_most_32_ids_per_find_and_a_miss_looks_like_a_hit() {
 
 #[test]
 fn lookup_4_not_here_says_nothing_else() {
-    let mut bytes = encode(&golden_version_1()[2].0).unwrap().to_vec();
+    let mut bytes = encode(&golden_versions()[2].0).unwrap().to_vec();
     assert!(decode(&bytes).is_ok());
     bytes[30] = 1;
     assert!(decode(&bytes).is_err(), "a byte of a root under a miss");
@@ -423,7 +445,7 @@ fn a_body_shorter_than_its_header_said_is_refused() {
 
 #[test]
 fn every_golden_frame_survives_any_single_flipped_bit() {
-    for (frame, _) in [golden_version_1(), golden_version_2(), golden_version_3()].concat() {
+    for (frame, _) in golden_versions() {
         let bytes = encode(&frame).unwrap();
         fuzz::fuzz_frame(&bytes);
         for bit in 0..bytes.len() * 8 {

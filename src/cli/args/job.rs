@@ -11,7 +11,7 @@ use peer_proto::digest::Digest;
 use super::AskArgs;
 use crate::cli::amount::parse_limit;
 use crate::cli::words::{parse_digest, parse_flags, parse_notify, parse_ranges};
-use crate::control::api::{JobState, NotifyFlags, PeerFlags, Priority, Redirects, RemoteRange};
+use crate::control::api::{JobState, NotifyFlags, PeerFlags, Priority, Redirects, RemoteRange, TrustFloor};
 
 #[derive(Subcommand, Debug)]
 pub(in crate::cli) enum JobCommand {
@@ -224,6 +224,14 @@ pub(in crate::cli) struct SettingArgs {
     #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
         value_parser = clap::builder::BoolishValueParser::new(), hide_possible_values = true)]
     pub(in crate::cli) overwrite: Option<bool>,
+    /// What must vouch for the bytes before peers are asked, at least: auto (a digest, or an attestor of this machine's
+    /// group), attested-2 (a digest, or two attestors), digest, or origin, which asks no peer at all [default: auto].
+    #[arg(long, value_name = "FLOOR", value_parser = str::parse::<TrustFloor>)]
+    pub(in crate::cli) trust: Option<TrustFloor>,
+    /// Attestors of the group may vouch for the URLs although they have a query.
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
+        value_parser = clap::builder::BoolishValueParser::new(), hide_possible_values = true)]
+    pub(in crate::cli) shareable: Option<bool>,
     /// Make folders that are missing.
     #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
         value_parser = clap::builder::BoolishValueParser::new(), hide_possible_values = true)]

@@ -7,6 +7,21 @@ use std::time::Duration;
 use peer_proto::digest::Digest;
 use peer_proto::version::Version;
 
+/// What the word of an origin stands on, for others than the one who asked (ATTEST-2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Footing {
+    /// Whether every hop was https.
+    pub secure: bool,
+    /// Whether others may be answered otherwise: `Vary` beyond `Accept-Encoding` and `Origin`.
+    pub varies: bool,
+    /// The answer's `Date`, in seconds since 1970.
+    pub date_unix_s: Option<i64>,
+    /// Fingerprint of the root certificate that the answering host's chain ended in.
+    pub anchor: Option<[u8; 32]>,
+    /// Whether that root is not one of the system's, but was configured.
+    pub is_own_anchor: bool,
+}
+
 /// What the origin answered to a probe.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Probe {
@@ -18,6 +33,8 @@ pub struct Probe {
     pub digests: Vec<Digest>,
     /// Whether the answer may be shared with others (no `private`, no `no-store`; LOCAL-1).
     pub public: bool,
+    /// What an attestation of this version would stand on.
+    pub footing: Footing,
     /// From question to answer.
     pub round_trip: Duration,
     /// The URL that answered: another than was asked if there were redirects.
@@ -34,6 +51,7 @@ impl std::fmt::Debug for Probe {
             .field("ranges", &self.ranges)
             .field("digests", &self.digests)
             .field("public", &self.public)
+            .field("footing", &self.footing)
             .field("round_trip", &self.round_trip)
             .field("headers", &self.headers.len())
             .finish_non_exhaustive()

@@ -402,6 +402,7 @@ impl Desk {
                 ranges: true,
                 digests: Vec::new(),
                 public: true,
+                footing: Footing::default(),
                 round_trip: Duration::from_millis(10),
                 final_url: self.redirects.get(url).cloned().unwrap_or_else(|| url.to_owned()),
                 headers: vec![("x-origin".to_owned(), "says".to_owned())],

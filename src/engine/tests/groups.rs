@@ -103,6 +103,7 @@ fn neighbour(world: &mut World, wish: &Wish) -> PeerId {
         wanted: BTreeSet::new(),
         answers: Vec::new(),
         frames: Vec::new(),
+        attestations: Vec::new(),
         lists_held: None,
     };
     world.peers.insert(id, model);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use peer_proto::attest::Attestation;
 use peer_proto::content::{ContentId, Hash};
 use peer_proto::digest::{Algorithm, Digest};
 use peer_proto::group::Badge;
@@ -94,6 +95,7 @@ pub(super) struct OriginModel {
     pub(super) ranges: bool,
     pub(super) digests: Vec<Digest>,
     pub(super) public: bool,
+    pub(super) footing: Footing,
     pub(super) pace: Pace,
     /// What every probe and lease fails with, while set.
     pub(super) fault: Option<OriginFault>,
@@ -120,6 +122,8 @@ pub(super) struct PeerModel {
     /// What it was answered, by key of its own question.
     pub(super) answers: Vec<Answer>,
     pub(super) frames: Vec<Frame>,
+    /// What it passes on of attestors' words, whatever it is asked.
+    pub(super) attestations: Vec<Attestation>,
     /// Questions for parts of its list, if it keeps them waiting.
     pub(super) lists_held: Option<Vec<(ContentId, ListPart)>>,
 }
@@ -194,6 +198,9 @@ impl PeerModel {
                 self.wanted.insert(request);
             }
             SessionEvent::Found { answer, .. } => self.answers.push(answer),
+            SessionEvent::AttestWanted { number, .. } => {
+                self.session.show_attestations(number, self.attestations.clone());
+            }
             _ => {}
         }
     }

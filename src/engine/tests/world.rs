@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use peer_proto::attest::Attestation;
 use peer_proto::content::{Hash, PieceIndex};
 use peer_proto::digest::{Algorithm, Digest};
+use peer_proto::group::HolderId;
 use peer_proto::session::{Output as SessionOutput, RequestId, Session};
 use peer_proto::standing::PieceRun;
 use peer_proto::verify::HashList;
@@ -68,6 +70,10 @@ pub(super) struct World {
     pub(super) origin_spans: Vec<(u64, Option<u64>)>,
     /// Probes a silent origin has not answered.
     unanswered: Vec<EffectId>,
+    /// Attestations that are to be kept.
+    pub(super) attested: Vec<Attestation>,
+    /// Attestors that are not to be believed again, and why.
+    pub(super) distrusted: Vec<(HolderId, String)>,
     pub(super) kept: u32,
     pub(super) kept_scope: Option<Scope>,
     /// Whether the file that was sealed last was to be hashed with SHA-256 for others.
@@ -109,6 +115,7 @@ impl World {
                 ranges: true,
                 digests: Vec::new(),
                 public: true,
+                footing: Footing::default(),
                 pace: Pace::steady(10_000_000),
                 fault: None,
                 cuts_after: None,
@@ -129,6 +136,8 @@ impl World {
             pins: 0,
             origin_spans: Vec::new(),
             unanswered: Vec::new(),
+            attested: Vec::new(),
+            distrusted: Vec::new(),
             kept: 0,
             kept_scope: None,
             sealed_with_sha256: None,
@@ -179,6 +188,7 @@ impl World {
             wanted: BTreeSet::new(),
             answers: Vec::new(),
             frames: Vec::new(),
+            attestations: Vec::new(),
             lists_held: None,
         };
         self.peers.insert(id, model);
@@ -460,12 +470,20 @@ impl World {
         true
     }
 
-    fn seal(&mut self, id: EffectId, len: u64) {
+    fn seal(&mut self, id: EffectId, len: u64, digests: &[Digest]) {
         assert!(self.leases.is_empty(), "a file is sealed only when nobody writes to it");
         let count = peer_proto::content::Geometry::of(len).expect("short").piece_count();
         let values: Vec<Hash> = (0..count).filter_map(|piece| self.disk.get(&piece).copied()).collect();
+        let is_named = self.view().trust.starts_with("level 3");
+        let is_other = |list: &HashList| {
+            let mut roots = digests.iter().filter(|digest| digest.algorithm() == Algorithm::Blake3);
+            !is_named && roots.any(|root| *root != root_digest(list))
+        };
         let outcome = match HashList::from_values(len, values) {
-            Ok(list) if list == *self.truth || self.view().trust.starts_with("level 0") => {
+            Ok(list) if is_other(&list) => {
+                Err(SealFault::Mismatch { algorithm: Algorithm::Blake3, found: root_digest(&list) })
+            }
+            Ok(list) if list == *self.truth || !is_named => {
                 Ok(SealedFile { content: list.content(), list: Arc::new(list), digests: vec![sha256()] })
             }
             Ok(_) => Err(SealFault::Mismatch { algorithm: Algorithm::Sha256, found: sha256() }),

@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::super::{TrustFloor, TrustRules};
 use super::error::Code;
 use super::peering::PeerRules;
 use super::spec::{FILES_MAX, Limits, RANGES_MAX};
@@ -51,6 +52,18 @@ pub struct Policy {
     /// Hundredths of the disk that the cache may take, 1 to 80, where peer caching is on (POL-5).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_cache_size_percent: Option<u8>,
+    /// The least that must vouch for bytes before peers are asked for them: `auto`, `attested-2`, `digest` or `origin`. What a
+    /// user prefers, or a job says, counts where it demands more. Default `auto`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_trust: Option<TrustFloor>,
+    /// Hosts, at most 64, whose files this node may attest although their certificates end in a root that its
+    /// configuration added (ATTEST-2). Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attest_hosts: Option<Vec<String>>,
+    /// Whether an attestation counts only if the origin's certificates ended in the same root for its attestor as they do
+    /// here (ATTEST-14). Default no.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub require_same_anchor: Option<bool>,
 }
 
 /// Who said what holds.
@@ -94,6 +107,9 @@ pub struct Effective {
     pub ranges_per_file: Value<u32>,
     /// What holds of peer caching.
     pub peers: PeerRules,
+    /// What holds of trust, and who said that of the floor and the rest.
+    pub trust: TrustRules,
+    trust_sources: [Source; 3],
 }
 
 /// For whom a limit is asked.
@@ -200,6 +216,13 @@ impl Policy {
             ("max-content-age-days", self.max_content_age_days.map(u64::from), 1, 120),
             ("max-cache-size-percent", self.max_cache_size_percent.map(u64::from), 1, 80),
         ];
+        if let Some(hosts) = &self.attest_hosts
+            && hosts.len() > ATTEST_HOSTS_MAX
+        {
+            let value = u64::try_from(hosts.len()).unwrap_or(u64::MAX);
+            let most = u64::try_from(ATTEST_HOSTS_MAX).unwrap_or(u64::MAX);
+            return Err(PolicyError::OutOfBounds { key: "attest-hosts", value, least: 0, most });
+        }
         for (key, value, least, most) in bounds {
             if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
                 return Err(PolicyError::OutOfBounds { key, value, least, most });
@@ -218,6 +241,11 @@ impl Policy {
     pub fn over(&self, preference: &Self) -> Effective {
         let limits = Limits::default();
         let files = limits.files_per_job.unwrap_or(FILES_MAX);
+        // A floor can only be raised.
+        let preferred = preference.min_trust.filter(|wish| self.min_trust.is_none_or(|floor| *wish > floor));
+        let floor = first(self.min_trust.filter(|_| preferred.is_none()), preferred, TrustFloor::default());
+        let hosts = first(self.attest_hosts.clone(), preference.attest_hosts.clone(), Vec::new());
+        let anchor = first(self.require_same_anchor, preference.require_same_anchor, false);
         let ranges = limits.ranges_per_file.unwrap_or(RANGES_MAX);
         Effective {
             inactivity_days: first(self.inactivity_days, preference.inactivity_days, 90),
@@ -234,6 +262,8 @@ impl Policy {
                 age_days: self.max_content_age_days,
                 cache_percent: self.max_cache_size_percent,
             },
+            trust_sources: [floor.source, hosts.source, anchor.source],
+            trust: TrustRules { floor: floor.value, attest_hosts: hosts.value, same_anchor: anchor.value },
         }
     }
 }
@@ -304,7 +334,42 @@ impl Effective {
             row("POL-14", "files-per-job", self.files_per_job, EXEMPT),
             row("POL-15", "ranges-per-file", self.ranges_per_file, EXEMPT),
         ]);
+        rows.extend(self.trust_rows());
         rows
+    }
+}
+
+impl Effective {
+    fn trust_rows(&self) -> [PolicyRow; 3] {
+        let [floor, hosts, anchor] = self.trust_sources;
+        let TrustRules { floor: level, attest_hosts, same_anchor } = &self.trust;
+        let effect = match level {
+            TrustFloor::Auto => {
+                "peers are asked for what a digest names, or an attestor of the group vouches for"
+            }
+            TrustFloor::AttestedTwice => {
+                "peers are asked for what a digest names, or two attestors vouch for"
+            }
+            TrustFloor::Digest => "peers are asked for what a digest names, and for nothing else",
+            TrustFloor::Origin => "no peer is asked for anything",
+        };
+        let named = if attest_hosts.is_empty() { "none".to_owned() } else { attest_hosts.join(", ") };
+        let same = (if *same_anchor { "on" } else { "off" }).to_owned();
+        [
+            row("TRUST", "min-trust", Value { value: level.to_string(), source: floor }, effect),
+            row(
+                "ATTEST-2",
+                "attest-hosts",
+                Value { value: named, source: hosts },
+                "their files are attested although their certificates end in a root of this machine's own",
+            ),
+            row(
+                "ATTEST-14",
+                "require-same-anchor",
+                Value { value: same, source: anchor },
+                "`on` believes no attestor whose certificates of the origin ended in another root",
+            ),
+        ]
     }
 }
 
@@ -329,6 +394,8 @@ impl TooManyJobs {
     }
 }
 
+/// Hosts that may be named.
+const ATTEST_HOSTS_MAX: usize = 64;
 const EXEMPT: &str = "more are refused, except from administrators";
 
 #[cfg(test)]

@@ -117,9 +117,37 @@ fn pol_20_every_value_has_a_row_with_its_rule_source_and_effect() {
     assert_eq!(of("inactivity-days"), ("POL-10", "90", Source::Default));
     let full = "inactivity-days = 1\nmax-download-s = 1\njobs-per-machine = 2\njobs-per-user = 1
         files-per-job = 1\nranges-per-file = 1\nenable-peer-caching = true\ndisable-peer-caching-client = true
-        disable-peer-caching-server = false\nmax-content-age-days = 120\nmax-cache-size-percent = 80";
+        disable-peer-caching-server = false\nmax-content-age-days = 120\nmax-cache-size-percent = 80
+        min-trust = 'digest'\nattest-hosts = ['a', 'b']\nrequire-same-anchor = true";
     let keys = toml::from_str::<toml::Table>(full).unwrap();
     let shown = parse(full).over(&Policy::default()).rows();
     assert_eq!(shown.len(), keys.len());
     assert!(shown.iter().all(|row| keys.contains_key(&row.name) && row.source == Source::Policy));
+}
+
+#[test]
+fn trust_a_floor_can_only_be_raised_and_the_row_says_who_raised_it() {
+    let row = |policy: &str, preference: &str| {
+        let rows = parse(policy).over(&parse(preference)).rows();
+        let row = rows.into_iter().find(|row| row.name == "min-trust").unwrap();
+        (row.value, row.source)
+    };
+    let (digest, twice) = ("min-trust = 'digest'", "min-trust = 'attested-2'");
+    assert_eq!(row("", ""), ("auto".into(), Source::Default));
+    assert_eq!(row(digest, ""), ("digest".into(), Source::Policy));
+    assert_eq!(row("", digest), ("digest".into(), Source::Preference));
+    assert_eq!(row(digest, twice), ("digest".into(), Source::Policy), "not lowered");
+    assert_eq!(row(twice, digest), ("digest".into(), Source::Preference), "raised");
+    assert_eq!(row(twice, twice), ("attested-2".into(), Source::Policy));
+}
+
+#[test]
+fn attest_2_more_than_64_hosts_are_refused() {
+    let hosts = |count| Policy { attest_hosts: Some(vec!["a".into(); count]), ..Policy::default() };
+    assert_eq!(hosts(64).check(), Ok(()));
+    let error = hosts(65).check().unwrap_err();
+    assert_eq!(
+        (error.key(), error.to_string().as_str()),
+        ("attest-hosts", "attest-hosts is 65; it may be 0 to 64")
+    );
 }

@@ -14,7 +14,7 @@ use peer_proto::digest::Digest;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::super::{Existing, Headers, PeerFlags, Priority, Rates, Redirects, RemoteRange};
+use super::super::{Existing, Headers, PeerFlags, Priority, Rates, Redirects, RemoteRange, TrustFloor};
 
 pub use change::{Change, Moment};
 pub use error::{SpecError, UrlFault};
@@ -74,6 +74,10 @@ pub struct Spec {
     pub priority: Priority,
     /// The job's half of the permissions. Default none.
     pub flags: PeerFlags,
+    /// The least that must vouch for its bytes before peers are asked for them; a machine may demand more. Default `auto`.
+    pub trust: TrustFloor,
+    /// Whether attestors of the group may vouch for its URLs although they have a query (ATTEST-2). Default no.
+    pub shareable: bool,
     /// Whether it is completed as soon as all its files are whole. Default no.
     pub auto_complete: bool,
     /// What happens when a destination's name is taken. Default: the job fails.
@@ -120,6 +124,8 @@ impl Default for Spec {
             files: Vec::new(),
             priority: Priority::default(),
             flags: PeerFlags::NONE,
+            trust: TrustFloor::default(),
+            shareable: false,
             auto_complete: false,
             existing: Existing::default(),
             rates: Rates::default(),

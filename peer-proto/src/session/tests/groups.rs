@@ -8,11 +8,11 @@ use crate::group::{Badge, EpochSecret, GroupId, HolderId, Roles, Token, Wish};
 use crate::home::swarm_id;
 use crate::limits::RECORDS_PER_FRAME_MAX;
 use crate::peer::PeerId;
-use crate::session::{Output, Session, SessionConfig, SessionEvent};
+use crate::session::{Output, ProtocolError, Session, SessionConfig, SessionEvent};
 use crate::sign::Signer;
 use crate::time::Instant;
 use crate::wire::codec::encode;
-use crate::wire::{Frame, Hello, Record, RecordHead, Said, Versions};
+use crate::wire::{AttestWant, Attestations, Frame, Hello, Record, RecordHead, Said, Versions};
 
 fn badge(peer: PeerId, secret: u8, former: Option<u8>) -> Arc<Badge> {
     let wish = Wish {
@@ -151,6 +151,93 @@ fn records_leave_in_frames_that_fit_and_are_told_as_they_came() {
         }
     }
     assert_eq!(told, sent);
+}
+
+/// Two members who greeted each other.
+fn members() -> (Session, Session) {
+    let (mut mine, my_hello) = session(me(), you(), 1, Some(badge(me(), 1, None)));
+    let (mut yours, your_hello) = session(you(), me(), 2, Some(badge(you(), 1, None)));
+    mine.handle_frame(your_hello, Instant::ZERO).unwrap();
+    yours.handle_frame(my_hello, Instant::ZERO).unwrap();
+    (mine, yours)
+}
+
+/// Carries what one says to the other; the events of the other.
+fn carried(from: &mut Session, to: &mut Session, now: Instant) -> Vec<SessionEvent> {
+    while let output = from.poll_output()
+        && !matches!(output, Output::WaitUntil(_))
+    {
+        let Output::Transmit(frame) = output else { continue };
+        to.handle_frame(through_the_codec(&frame), now).unwrap();
+    }
+    let mut events = Vec::new();
+    let mut kept = Vec::new();
+    loop {
+        match to.poll_output() {
+            Output::Event(event) => events.push(event),
+            Output::Transmit(frame) => kept.push(frame),
+            Output::WaitUntil(_) => break,
+        }
+    }
+    kept.into_iter().for_each(|frame| to.out.frame(frame));
+    events
+}
+
+#[test]
+fn attest_1_a_member_is_asked_for_attestations_and_answers_by_number() {
+    let (mut mine, mut yours) = members();
+    carried(&mut yours, &mut mine, Instant::ZERO);
+    carried(&mut mine, &mut yours, Instant::ZERO);
+    assert_eq!(mine.want_attestations([3; 32]), Some(1));
+    assert_eq!(mine.want_attestations([4; 32]), Some(2));
+    let events = carried(&mut mine, &mut yours, Instant::ZERO);
+    let [SessionEvent::AttestWanted { number: 1, id }, SessionEvent::AttestWanted { number: 2, .. }] =
+        events.as_slice()
+    else {
+        panic!("{events:?}")
+    };
+    assert_eq!(*id, [3; 32]);
+    yours.show_attestations(2, Vec::new());
+    let events = carried(&mut yours, &mut mine, Instant::ZERO);
+    assert!(
+        matches!(events.as_slice(), [SessionEvent::AttestationsShown { number: 2, list }] if list.is_empty()),
+        "{events:?}"
+    );
+    let unasked = Frame::Attestations(Attestations { number: 3, list: Vec::new() });
+    assert_eq!(mine.handle_frame(unasked, Instant::ZERO), Err(ProtocolError::UnaskedAnswer { number: 3 }));
+}
+
+#[test]
+fn lookup_4_a_member_that_asks_for_too_many_attestations_is_told_that_there_are_none() {
+    let (mut mine, mut yours) = members();
+    carried(&mut yours, &mut mine, Instant::ZERO);
+    carried(&mut mine, &mut yours, Instant::ZERO);
+    let asked = |mine: &mut Session, yours: &mut Session, now| {
+        assert!((0..30).all(|_| mine.want_attestations([3; 32]).is_some()));
+        carried(mine, yours, now).len()
+    };
+    assert_eq!(asked(&mut mine, &mut yours, Instant::ZERO), 20);
+    assert_eq!(carried(&mut yours, &mut mine, Instant::ZERO).len(), 10, "the others are answered at once");
+    assert_eq!(asked(&mut mine, &mut yours, Instant::from_micros(500_000)), 10);
+    let again = Frame::AttestWant(AttestWant { number: 60, id: [3; 32] });
+    assert_eq!(yours.handle_frame(again, Instant::ZERO), Err(ProtocolError::NumberGoesBack { number: 60 }));
+}
+
+#[test]
+fn group_2_nobody_but_kin_is_asked_for_attestations_and_old_versions_are_not() {
+    let mut alone = Alone::greeted();
+    assert_eq!(alone.session.want_attestations([3; 32]), None);
+    alone.take(Frame::AttestWant(AttestWant { number: 1, id: [3; 32] })).unwrap();
+    alone.session.show_attestations(1, Vec::new());
+    alone.poll();
+    assert!(alone.events().is_empty() && alone.frames().is_empty());
+    let (mut mine, _) = session(me(), you(), 1, Some(badge(me(), 1, None)));
+    let (_, hello) = session(you(), me(), 2, Some(badge(you(), 1, None)));
+    let Frame::Hello(hello) = hello else { panic!("a Hello") };
+    let older = Hello { versions: Versions { min: 1, max: 3 }, ..hello };
+    mine.handle_frame(Frame::Hello(older), Instant::ZERO).unwrap();
+    assert!(mine.is_kin());
+    assert_eq!(mine.want_attestations([3; 32]), None);
 }
 
 /// Claims of 1 to 64 values, one after the other.

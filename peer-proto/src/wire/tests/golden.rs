@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::*;
+use crate::attest::{Attestation, Attested};
 use crate::group::{GroupId, HolderId, Roles, Token, Wish};
 use crate::sign::Signer;
+use crate::version::Version;
 
 /// One frame of each kind with the bytes it has had since the version in the name. Changing any of these needs a new
 /// row in the version table of `docs/protocol.md`.
-pub(super) fn golden_version_1() -> Vec<(Frame, String)> {
+fn golden_version_1() -> Vec<(Frame, String)> {
     let aa = "aa".repeat(32);
     let mut golden = vec![
         (
@@ -99,7 +101,7 @@ fn lists_and_requests() -> Vec<(Frame, String)> {
 }
 
 /// The frames of swarms, and what a request inside one looks like.
-pub(super) fn golden_version_2() -> Vec<(Frame, String)> {
+fn golden_version_2() -> Vec<(Frame, String)> {
     let aa = "aa".repeat(32);
     let small = format!("0a20{aa}10818008");
     vec![
@@ -143,7 +145,7 @@ pub(super) fn golden_want_with_values() -> (Frame, String) {
 }
 
 /// A token, and records of members: what is in them is golden where they are made.
-pub(super) fn golden_version_3() -> Vec<(Frame, String)> {
+fn golden_version_3() -> Vec<(Frame, String)> {
     let author = Signer::of(&[1; 32]);
     let wish = Wish {
         holder: HolderId([7; 16]),
@@ -163,4 +165,57 @@ pub(super) fn golden_version_3() -> Vec<(Frame, String)> {
         (Frame::Token(token), format!("240000a20a9f01{shown}")),
         (Frame::Records(vec![leave.clone(), leave]), format!("2500014b0ac80200a2{told}00a2{told}")),
     ]
+}
+
+/// A question for attestations and its answer: what is in those is golden where they are made.
+fn golden_version_4() -> Vec<(Frame, String)> {
+    let attestation = attestation("a");
+    let told: String = attestation.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let list = vec![attestation];
+    vec![
+        (
+            Frame::AttestWant(AttestWant { number: 5, id: [0x33; 32] }),
+            format!("2600002408051220{}", "33".repeat(32)),
+        ),
+        (Frame::Attestations(Attestations { number: 5, list }), format!("270001e0080512db0301d9{told}")),
+    ]
+}
+
+/// Every kind of frame once, in the order of the tags.
+pub(super) fn golden_versions() -> Vec<(Frame, String)> {
+    [golden_version_1(), golden_version_2(), golden_version_3(), golden_version_4()].concat()
+}
+
+/// What an attestor says of a URL with this path.
+pub(super) fn attestation(path: &str) -> Attestation {
+    let content = SMALL;
+    let signer = Signer::of(&[1; 32]);
+    let wish = Wish {
+        holder: HolderId([7; 16]),
+        peer: signer.peer(),
+        roles: Roles::ATTEST,
+        not_before: 1,
+        not_after: 2,
+        epoch: 3,
+        serial: 4,
+    };
+    let said = Attested {
+        group: GroupId([0xbb; 16]),
+        holder: wish.holder,
+        peer: signer.peer(),
+        sequence: 1,
+        fetched_at: 1,
+        not_after: 2,
+        url: format!("https://example.org/{path}"),
+        version: Version {
+            final_origin: "https://example.org:443".into(),
+            etag: Some("\"a\"".into()),
+            last_modified: None,
+            len: Some(content.len),
+        },
+        content,
+        sha256: [0xdd; 32],
+        anchor: [0; 32],
+    };
+    Attestation::sign(&signer, &Token::grant(&Signer::of(&[9; 32]), &wish), said).unwrap()
 }

@@ -46,9 +46,9 @@ impl World {
                 }
             }
             Effect::StopLease { lease } => self.end(lease, Err(LeaseFault::Stopped)),
-            Effect::Seal { id, len, want_sha256, .. } => {
+            Effect::Seal { id, len, want_sha256, digests, .. } => {
                 self.sealed_with_sha256 = Some(want_sha256);
-                self.seal(id, len);
+                self.seal(id, len, &digests);
             }
             Effect::Deliver { id, .. } => {
                 let outcome = self.deliver_fault.take().map_or(Ok(()), Err);
@@ -87,6 +87,9 @@ impl World {
                 self.kept += 1;
                 self.kept_scope = Some(scope);
             }
+            Effect::KeepAttestation(one) => self.attested.push(one),
+            Effect::DropAttestation(id) => self.attested.retain(|one| one.id() != id),
+            Effect::Distrust { holder, why, .. } => self.distrusted.push((holder, why)),
             Effect::Send { peer, frame } => self.receive(peer, frame),
             Effect::Disconnect { peer, .. } => {
                 self.disconnected.push(peer);
@@ -157,6 +160,7 @@ impl World {
                 ranges: origin.ranges,
                 digests: origin.digests.clone(),
                 public: origin.public,
+                footing: origin.footing,
                 round_trip: Duration::from_millis(10),
                 final_url: String::new(),
                 headers: Vec::new(),

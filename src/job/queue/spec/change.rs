@@ -7,7 +7,7 @@ use peer_proto::digest::Digest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::super::{Existing, Headers, PeerFlags, Priority, Rates, Redirects};
+use super::super::super::{Existing, Headers, PeerFlags, Priority, Rates, Redirects, TrustFloor};
 use super::{FileSpec, Limits, NotifyFlags, RETRY_DELAY_MIN_S, Spec, SpecError};
 
 /// A change of a job. What is absent stays as it is.
@@ -42,6 +42,12 @@ pub struct Change {
     /// Other permissions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flags: Option<PeerFlags>,
+    /// Another floor of trust.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust: Option<TrustFloor>,
+    /// Whether attestors may vouch for its URLs although they have a query.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shareable: Option<bool>,
     /// Whether it completes by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auto_complete: Option<bool>,
@@ -162,6 +168,8 @@ impl Spec {
         set(&mut self.description, change.description.as_ref());
         set(&mut self.priority, change.priority.as_ref());
         set(&mut self.flags, change.flags.as_ref());
+        set(&mut self.trust, change.trust.as_ref());
+        set(&mut self.shareable, change.shareable.as_ref());
         set(&mut self.auto_complete, change.auto_complete.as_ref());
         set(&mut self.existing, change.existing.as_ref());
         set(&mut self.rates, change.rates.as_ref());

@@ -1,0 +1,36 @@
+//! Which versions of the protocol there are, and which one two sides speak (WIRE-1).
+//!
+//! Knows: with which version which frames came. Does not know: what each changed (`docs/protocol.md`).
+
+use super::fault::FrameFault;
+
+/// The protocol versions a side speaks, both ends included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Versions {
+    /// The oldest.
+    pub min: u32,
+    /// The newest.
+    pub max: u32,
+}
+
+impl Versions {
+    /// What this crate speaks.
+    pub const OURS: Self = Self { min: 1, max: 4 };
+    /// The first version with the frames of swarms.
+    pub const SWARM: u32 = 2;
+    /// The first version with the frames of groups.
+    pub const GROUP: u32 = 3;
+    /// The first version with the frames of attestations.
+    pub const ATTEST: u32 = 4;
+
+    /// The highest version both sides speak (WIRE-1).
+    #[must_use]
+    pub fn common(self, other: Self) -> Option<u32> {
+        let highest = self.max.min(other.max);
+        (highest >= self.min && highest >= other.min).then_some(highest)
+    }
+
+    pub(super) const fn check(self) -> Result<(), FrameFault> {
+        if self.min == 0 || self.min > self.max { Err(FrameFault::Versions) } else { Ok(()) }
+    }
+}

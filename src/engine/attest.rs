@@ -1,0 +1,272 @@
+//! Attestations this node knows: its own and those that members passed on.
+//!
+//! Knows: which count, how they are found, who attested falsely, how one is made. Does not know: what a file makes of
+//! them (`vouched`), where they are kept (`store`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use peer_proto::attest::{AttestFault, AttestRules, Attestation, Attested, attested_id};
+use peer_proto::content::Hash;
+use peer_proto::digest::Algorithm;
+use peer_proto::group::{HolderId, Roles};
+use peer_proto::limits::{ATTESTATION_LIFE_MAX_S, ATTESTATION_SKEW_S, ATTESTATIONS_PER_FRAME_MAX};
+use peer_proto::peer::PeerId;
+use peer_proto::version::Version;
+
+use super::core::Core;
+use super::file::JobFile;
+use super::io::{Effect, SealedFile};
+use crate::job::FileId;
+use crate::record::url::CanonicalUrl;
+
+/// Attestations that are kept; of more, those that end first go.
+pub const ATTESTATIONS_MAX: usize = 1_024;
+/// Attestors that are remembered for a false word.
+const DISTRUSTED_MAX: usize = 256;
+
+/// What is known.
+#[derive(Debug, Default)]
+pub(super) struct Attests {
+    held: BTreeMap<Hash, Attestation>,
+    /// By what members ask for, under the secrets of this epoch and the one before.
+    index: BTreeMap<[u8; 32], BTreeSet<Hash>>,
+    /// Who attested something that is not so (ATTEST-8, 11).
+    distrusted: BTreeSet<HolderId>,
+    /// Our questions that are open, and for which file.
+    asked: BTreeMap<(PeerId, u32), FileId>,
+    /// Rises with each change.
+    changes: u64,
+    sequence: u64,
+}
+
+impl Attests {
+    /// Rises whenever something may be believed that was not, or the other way round.
+    pub(super) const fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// The file a question was asked for; it is answered once.
+    pub(super) fn answered(&mut self, peer: PeerId, number: u32) -> Option<FileId> {
+        self.asked.remove(&(peer, number))
+    }
+
+    /// A peer went: it answers nothing any more.
+    pub(super) fn forget_peer(&mut self, peer: PeerId) {
+        self.asked.retain(|(asked, _), _| *asked != peer);
+    }
+
+    /// Those about one version of one URL, whatever they are worth.
+    pub(super) fn about<'a>(
+        &'a self,
+        url: &'a str,
+        version: &'a Version,
+    ) -> impl Iterator<Item = &'a Attestation> {
+        let is_it = move |one: &&Attestation| one.said().url == url && one.said().version.is_same(version);
+        self.held.values().filter(is_it)
+    }
+
+    fn remove(&mut self, id: Hash) {
+        self.held.remove(&id);
+        self.index.retain(|_, ids| {
+            ids.remove(&id);
+            !ids.is_empty()
+        });
+    }
+}
+
+impl Core {
+    /// The id members of this epoch ask for.
+    pub(super) fn attested_id(&self, url: &str, version: &Version) -> Option<[u8; 32]> {
+        let group = self.config.group.as_ref().filter(|_| self.belongs())?;
+        Some(attested_id(&group.badge.secret, url, version))
+    }
+
+    /// Asks a member what attestors say; `false` if it cannot be asked.
+    pub(super) fn ask_attestors(&mut self, peer: PeerId, id: [u8; 32], file: FileId) -> bool {
+        let session = self.peers.get_mut(peer).map(|peer| &mut peer.session);
+        let Some(number) = session.and_then(|session| session.want_attestations(id)) else { return false };
+        self.attests.asked.insert((peer, number), file);
+        self.pump(peer);
+        true
+    }
+
+    /// A member asks. Whoever serves nothing says nothing.
+    pub(super) fn attest_wanted(&mut self, peer: PeerId, number: u32, id: [u8; 32]) {
+        let may = self.flags.server && self.is_member(peer);
+        let (now, attests) = (self.wall_s(), &self.attests);
+        let known = attests.index.get(&id).into_iter().flatten().filter_map(|id| attests.held.get(id));
+        let told = known.filter(|one| may && self.vouches(one, now).is_ok());
+        let list: Vec<Attestation> = told.take(ATTESTATIONS_PER_FRAME_MAX).cloned().collect();
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.session.show_attestations(number, list);
+        }
+        self.pump(peer);
+    }
+
+    /// Whether an attestation counts at a moment in seconds since 1970, and its attestor was never found false.
+    pub(super) fn vouches(&self, one: &Attestation, now: u64) -> Result<(), AttestFault> {
+        let Some(group) = &self.config.group else { return Err(AttestFault::OtherGroup) };
+        if self.attests.distrusted.contains(&one.said().holder) {
+            return Err(AttestFault::NotAttestor);
+        }
+        let (key, epoch, denied) = (&group.key, group.epoch, &group.denied);
+        one.check(&AttestRules { group: key, now, epoch, denied })
+    }
+
+    /// Takes in an attestation that counts now. One of an attestor who said something else of the same version before is
+    /// proof against that attestor (ATTEST-8).
+    ///
+    /// # Errors
+    /// Why it does not count.
+    pub(super) fn learn(&mut self, one: &Attestation, now: u64) -> Result<(), AttestFault> {
+        let id = one.id();
+        if self.attests.held.contains_key(&id) {
+            return Ok(());
+        }
+        self.vouches(one, now)?;
+        let holder = one.said().holder;
+        let is_false_to_itself =
+            |other: &&Attestation| other.said().holder == holder && other.contradicts(one);
+        if let Some(other) = self.attests.held.values().find(is_false_to_itself).cloned() {
+            let why = "it signed two different contents of one version".to_owned();
+            self.distrust(holder, vec![other, one.clone()], why);
+            return Err(AttestFault::NotAttestor);
+        }
+        self.hold(one.clone());
+        self.effect(Effect::KeepAttestation(one.clone()));
+        Ok(())
+    }
+
+    /// One that was kept when this node ran last. Whether it still counts is looked at when it is used.
+    pub(super) fn attestation_found(&mut self, one: Attestation) {
+        if !self.attests.distrusted.contains(&one.said().holder) {
+            self.hold(one);
+        }
+    }
+
+    /// An attestor that was found false when this node ran last.
+    pub(super) fn distrust_found(&mut self, holder: HolderId) {
+        self.drop_holder(holder);
+        if self.attests.distrusted.len() < DISTRUSTED_MAX {
+            self.attests.distrusted.insert(holder);
+        }
+    }
+
+    /// An attestor said what is not so: nothing it ever says counts here, and what it said is kept as evidence.
+    pub(super) fn distrust(&mut self, holder: HolderId, evidence: Vec<Attestation>, why: String) {
+        self.distrust_found(holder);
+        self.effect(Effect::Distrust { holder, evidence, why });
+    }
+
+    fn drop_holder(&mut self, holder: HolderId) {
+        let its = |one: &Attestation| one.said().holder == holder;
+        let ids: Vec<Hash> =
+            self.attests.held.iter().filter(|(_, one)| its(one)).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.attests.remove(id);
+            self.effect(Effect::DropAttestation(id));
+        }
+        self.attests.changes += 1;
+    }
+
+    fn hold(&mut self, one: Attestation) {
+        let Some(group) = &self.config.group else { return };
+        let (id, said) = (one.id(), one.said());
+        let secrets = [Some(&group.badge.secret), group.badge.former.as_ref()];
+        for secret in secrets.into_iter().flatten() {
+            let wanted = attested_id(secret, &said.url, &said.version);
+            self.attests.index.entry(wanted).or_default().insert(id);
+        }
+        self.attests.held.insert(id, one);
+        self.attests.changes += 1;
+        while self.attests.held.len() > ATTESTATIONS_MAX
+            && let Some(oldest) = self.attests.held.iter().min_by_key(|(_, one)| one.said().not_after)
+        {
+            let id = *oldest.0;
+            self.attests.remove(id);
+            self.effect(Effect::DropAttestation(id));
+        }
+    }
+}
+
+impl JobFile {
+    /// The file was read from its origin, every piece of it: if this node is an attestor and all is as it should be, it
+    /// says so to its group (ATTEST-2, 13).
+    pub(super) fn attest(&mut self, sealed: &SealedFile, core: &mut Core) {
+        let whole = 0..sealed.list.geometry().piece_count();
+        if !self.may_attest(core) || !self.pieces.certain().contains_all(whole) {
+            return;
+        }
+        let sha256 = sealed.digests.iter().find(|digest| digest.algorithm() == Algorithm::Sha256);
+        let sha256 = sha256.and_then(|digest| digest.bytes().try_into().ok());
+        let Some((probe, sha256)) = self.origin.probe.clone().zip(sha256) else { return };
+        let now = self.true_time(core);
+        let is_it = self.pinned.as_ref().is_some_and(|pinned| pinned.is_same(&probe.version));
+        let Some((url, true)) = self.attestable_url().map(|url| (url, is_it)) else { return };
+        let Some(group) = core.config.group.clone() else { return };
+        core.attests.sequence = (core.attests.sequence + 1).max(now);
+        let said = Attested {
+            group: group.id(),
+            holder: group.badge.token.wish().holder,
+            peer: core.config.me,
+            sequence: core.attests.sequence,
+            fetched_at: now,
+            not_after: now.saturating_add(ATTESTATION_LIFE_MAX_S),
+            url,
+            version: probe.version,
+            content: sealed.content,
+            sha256,
+            anchor: probe.footing.anchor.unwrap_or([0; 32]),
+        };
+        if let Some(one) = Attestation::sign(&group.signer, &group.badge.token, said)
+            && core.learn(&one, now).is_ok()
+        {
+            self.note_attested(core);
+        }
+    }
+
+    /// Whether this node would attest this file, once it has read it whole.
+    pub(super) fn may_attest(&self, core: &Core) -> bool {
+        let Some(group) = &core.config.group else { return false };
+        let is_attestor = core.belongs() && group.badge.token.wish().roles.has(Roles::ATTEST);
+        let trusted_root = self.origin.probe.as_ref().is_some_and(|probe| {
+            let host = host_of(&probe.version.final_origin);
+            !probe.footing.is_own_anchor
+                || core.config.policy.trust.attest_hosts.iter().any(|named| named == host)
+        });
+        is_attestor && trusted_root && self.may_serve(core) && self.case(core).may_be_attested().is_ok()
+    }
+
+    /// The URL of the job as attestations name it.
+    pub(super) fn attestable_url(&self) -> Option<String> {
+        let url = CanonicalUrl::parse(&self.wish.remote.url).ok()?;
+        Some(url.as_str().to_owned())
+    }
+
+    /// Seconds since 1970: by the origin's clock if this machine's is more than ten minutes off (ATTEST-6).
+    pub(super) fn true_time(&self, core: &Core) -> u64 {
+        let mine = core.wall_s();
+        let date = self.origin.probe.as_ref().filter(|probe| probe.footing.secure);
+        let date = date.and_then(|probe| u64::try_from(probe.footing.date_unix_s?).ok());
+        let Some(asked_at) = self.origin.probed_at else { return mine };
+        let theirs = date.map(|date| date.saturating_add(core.time().since(asked_at).as_secs()));
+        theirs.filter(|theirs| theirs.abs_diff(mine) > ATTESTATION_SKEW_S).unwrap_or(mine)
+    }
+}
+
+/// The host of `https://host:port`.
+fn host_of(origin: &str) -> &str {
+    let authority = origin.split_once("://").map_or(origin, |(_, rest)| rest);
+    authority.rsplit_once(':').map_or(authority, |(host, _)| host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_an_origin_is_its_name_without_scheme_and_port() {
+        assert_eq!(host_of("https://example.org:443"), "example.org");
+        assert_eq!(host_of("https://[::1]:8443"), "[::1]");
+    }
+}

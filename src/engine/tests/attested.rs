@@ -1,0 +1,586 @@
+//! Files that no digest names, and attestors of the group vouch for.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use peer_proto::attest::{Attestation, Attested};
+use peer_proto::content::PieceIndex;
+use peer_proto::group::{Badge, EpochSecret, GroupId, HolderId, Roles, Token, Wish};
+use peer_proto::peer::PeerId;
+use peer_proto::session::{Session, SessionConfig};
+use peer_proto::sign::Signer;
+use peer_proto::standing::{PieceRun, Standing};
+use peer_proto::verify::HashList;
+use peer_proto::wire::{AttestWant, Frame, FrameKind};
+
+use super::models::session_config;
+use super::world::*;
+use crate::engine::io::{Footing, PartFound};
+use crate::engine::piece_set::PieceSet;
+use crate::engine::{Engine, EngineConfig, GroupConfig};
+use crate::job::{Header, Headers, JobSpec, JobState, PeerFlags, Policy, TrustFloor};
+
+const NOW: u64 = 1_800_000_000;
+const DAY: u64 = 24 * 60 * 60;
+const LEN: u64 = 64 * MIB;
+const URL: &str = "https://example.org/file";
+
+fn group() -> Signer {
+    Signer::of(&[90; 32])
+}
+
+fn key(number: u8) -> Signer {
+    Signer::of(&[number; 32])
+}
+
+/// What a member may do; attestors live a week.
+fn wish(number: u8, roles: Roles) -> Wish {
+    Wish {
+        holder: HolderId([number; 16]),
+        peer: key(number).peer(),
+        roles: Roles::FETCH.and(Roles::SERVE).and(roles),
+        not_before: NOW - DAY,
+        not_after: NOW + 5 * DAY,
+        epoch: 1,
+        serial: 1,
+    }
+}
+
+const MEMBER: Roles = Roles(0);
+
+fn badge(wish: &Wish) -> Arc<Badge> {
+    Arc::new(Badge { token: Token::grant(&group(), wish), secret: EpochSecret([7; 32]), former: None })
+}
+
+/// A member, or an attestor, that has not begun anything; its origin answers over https.
+fn node(truth: &Arc<HashList>, roles: Roles, policy: &Policy, flags: PeerFlags) -> World {
+    let mut world = World::with_flags(truth, flags);
+    world.origin.footing = Footing {
+        secure: true,
+        date_unix_s: Some(NOW.cast_signed()),
+        anchor: Some([5; 32]),
+        ..Footing::default()
+    };
+    let group = GroupConfig {
+        signer: key(1),
+        key: group().public_key(),
+        badge: badge(&wish(1, roles)),
+        epoch: 1,
+        denied: BTreeSet::new(),
+    };
+    let policy = policy.over(&Policy::default());
+    let config = EngineConfig { me: key(1).peer(), group: Some(group), policy, ..config(flags) };
+    world.engine = Engine::new(config, world.now());
+    world
+}
+
+fn world(truth: &Arc<HashList>) -> World {
+    node(truth, MEMBER, &Policy::default(), PeerFlags::BOTH)
+}
+
+/// What an attestor would say of the file the origin serves.
+fn said(number: u8, list: &HashList) -> Attested {
+    Attested {
+        group: GroupId::of(&group().public_key()),
+        holder: HolderId([number; 16]),
+        peer: key(number).peer(),
+        sequence: 1,
+        fetched_at: NOW - 600,
+        not_after: NOW + DAY,
+        url: URL.into(),
+        version: version("a", Some(list.content().len)),
+        content: list.content(),
+        sha256: [3; 32],
+        anchor: [5; 32],
+    }
+}
+
+fn attested(number: u8, said: Attested) -> Attestation {
+    signed_as(number, Roles::ATTEST, said)
+}
+
+fn signed_as(number: u8, roles: Roles, said: Attested) -> Attestation {
+    let token = Token::grant(&group(), &wish(number, roles));
+    Attestation::sign(&key(number), &token, said).expect("fit to be signed")
+}
+
+/// A member that holds all of a list, gives 50 MB/s, and passes these on.
+fn holder(world: &mut World, number: u8, list: &Arc<HashList>, attestations: Vec<Attestation>) -> PeerId {
+    let id = key(number).peer();
+    let badge = Some(badge(&wish(number, MEMBER)));
+    neighbour(world, id, badge, list, attestations)
+}
+
+fn neighbour(
+    world: &mut World,
+    id: PeerId,
+    badge: Option<Arc<Badge>>,
+    list: &Arc<HashList>,
+    attestations: Vec<Attestation>,
+) -> PeerId {
+    let model = PeerModel {
+        session: Session::new(
+            SessionConfig { peer: key(1).peer(), ..session_config(id, badge) },
+            world.now().monotonic,
+        ),
+        list: Arc::clone(list),
+        sends: Arc::clone(list),
+        have: PieceSet::of(0..list.geometry().piece_count()),
+        digest: Some(root_digest(list)),
+        sealed: true,
+        pace: Pace::steady(50_000_000),
+        asked: 0,
+        wanted: BTreeSet::new(),
+        answers: Vec::new(),
+        frames: Vec::new(),
+        attestations,
+        lists_held: None,
+    };
+    world.peers.insert(id, model);
+    world.connect(id, true);
+    world.pump_and_tell(id);
+    id
+}
+
+/// Fetches the file, and says how many of its bytes the peers and the origin gave.
+fn fetched(world: &mut World) -> (u64, u64) {
+    if world.engine.job_view(JOB).is_none() {
+        world.submit(spec(&[]));
+    }
+    world.run(Duration::from_secs(120));
+    assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
+    assert_eq!(world.disk.values().copied().collect::<Vec<_>>(), world.origin.serves.values(), "exact");
+    let bytes = world.view().bytes;
+    (bytes.peers, bytes.origin)
+}
+
+fn why(world: &World) -> String {
+    let decisions = world.engine.decisions(JOB).expect("the job is known");
+    decisions.iter().map(|one| format!("{} {} {}\n", one.chosen, one.why, one.outcome)).collect()
+}
+
+fn kinds(world: &mut World, id: PeerId) -> BTreeSet<FrameKind> {
+    world.model(id).frames.iter().map(Frame::kind).collect()
+}
+
+#[test]
+fn attest_5_what_an_attestor_vouches_for_comes_from_members_and_the_origin_is_asked_for_the_audit_only() {
+    let truth = file(LEN, 1);
+    let mut world = world(&truth);
+    holder(&mut world, 2, &truth, vec![attested(3, said(3, &truth))]);
+    let (peers, origin) = fetched(&mut world);
+    // Half a percent of 1 024 pieces, and what was under way when the attestor's word came.
+    let audit = 5 * 65_536..=7 * 65_536;
+    assert!(audit.contains(&origin), "{origin} bytes from the origin: {}", why(&world));
+    assert_eq!(peers + origin, LEN);
+    assert!(world.view().trust.starts_with("level 1 (attested)"), "{}", world.view().trust);
+    let why = why(&world);
+    assert!(why.contains("audit of what attestors vouch for") && why.contains("holder 0303"), "{why}");
+    assert_eq!(world.kept, 1);
+}
+
+#[test]
+fn d24_a_machine_in_no_group_takes_no_byte_for_a_url_and_nobody_is_asked() {
+    let truth = file(8 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.origin.footing = Footing { secure: true, ..Footing::default() };
+    let id = neighbour(&mut world, key(2).peer(), Some(badge(&wish(2, MEMBER))), &truth, Vec::new());
+    assert_eq!(fetched(&mut world), (0, 8 * MIB));
+    assert_eq!(kinds(&mut world, id), BTreeSet::from([FrameKind::Hello]));
+    assert!(world.view().trust.contains("in no group"), "{}", world.view().trust);
+}
+
+/// One row for each thing that keeps an attestation from being used: no byte comes from a peer, and the file is exact.
+#[test]
+fn d25_an_attestation_that_does_not_fit_is_not_used() {
+    let truth = file(8 * MIB, 1);
+    let wrong = altered(8 * MIB, 1, &[3]);
+    let fit = || said(3, &truth);
+    let older = version("before", Some(8 * MIB));
+    let unsigned = {
+        let token = Token::grant(&group(), &wish(3, Roles::ATTEST));
+        Attestation::sign(&key(4), &token, fit()).expect("signed by somebody else")
+    };
+    let outsider = {
+        let token = Token::grant(&Signer::of(&[91; 32]), &wish(3, Roles::ATTEST));
+        Attestation::sign(&key(3), &token, fit()).expect("in another group")
+    };
+    let rows = [
+        ("a bad signature", vec![unsigned]),
+        ("another group's token", vec![outsider]),
+        ("a member without the role", vec![signed_as(3, MEMBER, said(3, &wrong))]),
+        ("expired", vec![attested(3, Attested { not_after: NOW - 1, ..fit() })]),
+        ("from the future", vec![attested(3, Attested { fetched_at: NOW + 700, ..fit() })]),
+        ("another URL", vec![attested(3, Attested { url: "https://example.org/other".into(), ..fit() })]),
+        ("another version, replayed", vec![attested(3, Attested { version: older, ..fit() })]),
+        (
+            "the same ETag from another host",
+            vec![attested(3, {
+                let mut said = fit();
+                said.version.final_origin = "https://mirror.example.org:443".into();
+                said
+            })],
+        ),
+        ("two attestors that contradict each other", vec![attested(3, fit()), attested(4, said(4, &wrong))]),
+    ];
+    for (word, attestations) in rows {
+        let mut world = world(&truth);
+        holder(&mut world, 2, &truth, attestations.clone());
+        // Who was believed would bring this one's bytes.
+        holder(&mut world, 5, &wrong, attestations);
+        assert_eq!(fetched(&mut world), (0, 8 * MIB), "{word}: {}", why(&world));
+    }
+}
+
+#[test]
+fn attest_10_two_attestors_are_two_holders_however_many_nodes_they_have() {
+    let truth = file(8 * MIB, 1);
+    let twice = |attestations: Vec<Attestation>| {
+        let mut world = world(&truth);
+        holder(&mut world, 2, &truth, attestations);
+        world.submit(JobSpec { trust: TrustFloor::AttestedTwice, ..spec(&[]) });
+        let (peers, _) = fetched(&mut world);
+        (peers > 0, world.view().trust)
+    };
+    let again = |number: u8| {
+        let wish = Wish { holder: HolderId([3; 16]), ..wish(number, Roles::ATTEST) };
+        let said = Attested { holder: HolderId([3; 16]), ..said(number, &truth) };
+        Attestation::sign(&key(number), &Token::grant(&group(), &wish), said).expect("fit")
+    };
+    let (used, trust) = twice((3..13).map(again).collect());
+    assert!(!used && trust.contains("one attestor vouches"), "{trust}");
+    let (used, trust) = twice(vec![again(3), attested(4, said(4, &truth))]);
+    assert!(used && trust.starts_with("level 2 (attested twice)"), "{trust}");
+}
+
+#[test]
+fn attest_11_a_false_attestor_falls_at_the_first_audit_and_is_never_believed_again() {
+    let truth = file(LEN, 1);
+    let all: Vec<u32> = (0..1_024).collect();
+    let wrong = altered(LEN, 1, &all);
+    let mut world = world(&truth);
+    holder(&mut world, 2, &wrong, vec![attested(3, said(3, &wrong))]);
+    let (_, origin) = fetched(&mut world);
+    assert!(origin >= LEN, "all of it came from the origin in the end");
+    let [(holder_id, reason)] = world.distrusted.as_slice() else { panic!("{:?}", world.distrusted) };
+    assert_eq!(*holder_id, HolderId([3; 16]));
+    assert!(reason.contains("the origin serves other bytes"), "{reason}");
+    let why = why(&world);
+    assert!(why.contains("not believed again") && why.contains("holder 0303"), "evidence: {why}");
+    assert!(world.attested.is_empty(), "what it said is dropped");
+    // The next thing it says is not believed, true or not.
+    holder(&mut world, 4, &truth, vec![attested(3, said(3, &truth))]);
+    let job = crate::job::JobId([8; 16]);
+    let file = JobSpec { name: "again".into(), ..JobSpec::for_file(URL, "/tmp/again") };
+    let spec = Box::new(JobSpec { flags: PeerFlags::BOTH, auto_complete: true, ..file });
+    world.tell(crate::engine::io::Input::Submit { job, spec, by: ME, start: true });
+    world.run_for(60_000);
+    let view = world.engine.job_view(job).expect("known");
+    assert_eq!((view.state, view.bytes.peers), (JobState::Acknowledged, 0));
+}
+
+#[test]
+fn attest_11_in_one_of_fifty_downloads_every_byte_is_read_and_one_altered_piece_is_found() {
+    let truth = file(MIB * 2, 1);
+    let wrong = altered(MIB * 2, 1, &[9]);
+    let (mut found, mut canaries) = (0, 0);
+    for seed in 0..150 {
+        let mut world = world(&truth);
+        let config = EngineConfig { seed: [seed; 32], ..member_config() };
+        world.engine = Engine::new(config, world.now());
+        holder(&mut world, 2, &wrong, vec![attested(3, said(3, &wrong))]);
+        world.submit(spec(&[]));
+        world.run(Duration::from_secs(60));
+        found += world.distrusted.len();
+        canaries += usize::from(why(&world).contains("every byte is read from the origin"));
+    }
+    assert!((1..=9).contains(&canaries), "{canaries} of 150");
+    assert_eq!(found, canaries, "files of fewer than 128 pieces have no other audit");
+}
+
+fn member_config() -> EngineConfig {
+    let group = GroupConfig {
+        signer: key(1),
+        key: group().public_key(),
+        badge: badge(&wish(1, MEMBER)),
+        epoch: 1,
+        denied: BTreeSet::new(),
+    };
+    EngineConfig { me: key(1).peer(), group: Some(group), ..config(PeerFlags::BOTH) }
+}
+
+#[test]
+fn attest_8_an_attestor_that_signs_two_contents_of_one_version_is_proof_against_itself() {
+    let truth = file(8 * MIB, 1);
+    let wrong = altered(8 * MIB, 1, &[3]);
+    let mut world = world(&truth);
+    let one = attested(3, said(3, &truth));
+    let other = attested(3, Attested { sequence: 2, ..said(3, &wrong) });
+    holder(&mut world, 2, &truth, vec![one, other]);
+    assert_eq!(fetched(&mut world), (0, 8 * MIB));
+    let [(_, reason)] = world.distrusted.as_slice() else { panic!("{:?}", world.distrusted) };
+    assert!(reason.contains("two different contents"), "{reason}");
+}
+
+#[test]
+fn attest_5_before_sealing_the_origin_says_again_that_its_version_stands() {
+    let truth = file(LEN, 1);
+    for changes in [false, true] {
+        let mut world = world(&truth);
+        let id = holder(&mut world, 2, &truth, vec![attested(3, said(3, &truth))]);
+        world.model(id).pace = Pace::steady(100_000);
+        world.submit(spec(&[]));
+        world.run_for(60_000);
+        let probes = world.origin.probes;
+        if changes {
+            world.origin.version = version("b", Some(LEN));
+            world.origin.serves = file(LEN, 2);
+            world.truth = file(LEN, 2);
+        }
+        world.run(Duration::from_secs(1_200));
+        assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
+        assert!(world.origin.probes > probes, "it took longer than ten minutes");
+        let disk: Vec<_> = world.disk.values().copied().collect();
+        assert_eq!(disk, world.origin.serves.values(), "changed: {changes}");
+        assert_eq!(world.resets, 1 + u32::from(changes), "one more if the content is another");
+    }
+}
+
+#[test]
+fn attest_5_while_the_origin_is_away_nothing_is_sealed_on_an_attestors_word() {
+    let truth = file(8 * MIB, 1);
+    let mut world = world(&truth);
+    holder(&mut world, 2, &truth, vec![attested(3, said(3, &truth))]);
+    world.origin.fault = Some(transient("no answer", None));
+    world.submit(spec(&[]));
+    world.run_for(20_000);
+    assert_eq!((world.view().bytes.peers, world.delivered), (0, 0), "{}", why(&world));
+    world.origin.fault = None;
+    let (peers, _) = fetched(&mut world);
+    assert!(peers > 0);
+}
+
+#[test]
+fn attest_5_pieces_of_an_earlier_run_count_only_if_attestors_still_vouch_for_them() {
+    let truth = file(LEN, 1);
+    for vouched in [true, false] {
+        let mut world = world(&truth);
+        let run = PieceRun {
+            first: PieceIndex(0),
+            values: truth.values()[..1_000].to_vec(),
+            standing: Standing::Proved,
+        };
+        world.disk = (0..1_000).zip(truth.values().iter().copied()).collect();
+        world.found = PartFound { version: Some(world.origin.version.clone()), runs: vec![run] };
+        let attestations = if vouched { vec![attested(3, said(3, &truth))] } else { Vec::new() };
+        holder(&mut world, 2, &truth, attestations);
+        let (peers, origin) = fetched(&mut world);
+        match vouched {
+            true => assert_eq!(peers + origin, 24 * 65_536, "nothing comes twice: {}", why(&world)),
+            false => assert_eq!((peers, origin), (0, LEN), "{}", why(&world)),
+        }
+    }
+}
+
+#[test]
+fn attest_14_another_root_certificate_than_ours_is_refused_where_the_policy_wants_the_same() {
+    let truth = file(8 * MIB, 1);
+    let strict = Policy { require_same_anchor: Some(true), ..Policy::default() };
+    for (policy, anchor, used) in
+        [(&strict, [5; 32], true), (&strict, [6; 32], false), (&Policy::default(), [6; 32], true)]
+    {
+        let mut world = node(&truth, MEMBER, policy, PeerFlags::BOTH);
+        holder(&mut world, 2, &truth, vec![attested(3, Attested { anchor, ..said(3, &truth) })]);
+        let (peers, _) = fetched(&mut world);
+        assert_eq!(peers > 0, used, "{anchor:?}");
+    }
+}
+
+#[test]
+fn trust_the_higher_floor_of_machine_and_job_counts() {
+    let truth = file(8 * MIB, 1);
+    let floors = [TrustFloor::Auto, TrustFloor::Digest, TrustFloor::Origin];
+    for (machine, job) in floors.into_iter().flat_map(|one| floors.map(move |other| (one, other))) {
+        let policy = Policy { min_trust: Some(machine), ..Policy::default() };
+        for named in [false, true] {
+            let mut world = node(&truth, MEMBER, &policy, PeerFlags::BOTH);
+            holder(&mut world, 2, &truth, vec![attested(3, said(3, &truth))]);
+            let digests = if named { vec![root_digest(&truth)] } else { Vec::new() };
+            world.submit(JobSpec { trust: job, ..spec(&digests) });
+            let (peers, _) = fetched(&mut world);
+            let used = match machine.max(job) {
+                TrustFloor::Origin => false,
+                TrustFloor::Digest => named,
+                TrustFloor::Auto | TrustFloor::AttestedTwice => true,
+            };
+            assert_eq!(peers > 0, used, "{machine} {job} {named}");
+        }
+    }
+}
+
+/// When the level or a flag forbids peers, nothing but the greeting leaves for any of them on the job's behalf.
+#[test]
+fn lookup_5_where_level_or_flags_forbid_peers_nothing_but_the_greeting_leaves() {
+    let truth = file(8 * MIB, 1);
+    let query = format!("{URL}?user=7");
+    let client_off = PeerFlags { client: false, server: true };
+    let header = Headers(vec![Header { name: "X-Key".into(), value: "7".into() }]);
+    let plain = Footing { secure: false, ..Footing::default() };
+    let varies = Footing { secure: true, varies: true, ..Footing::default() };
+    type Change = Box<dyn Fn(&mut World, &mut JobSpec)>;
+    let rows: Vec<(&str, Change)> = vec![
+        ("the job's client flag is off", Box::new(move |_, spec| spec.flags = client_off)),
+        ("header lines", Box::new(move |_, spec| spec.headers = header.clone())),
+        ("a query", Box::new(move |_, spec| spec.files[0].url.clone_from(&query))),
+        ("the floor", Box::new(|_, spec| spec.trust = TrustFloor::Digest)),
+        ("http", Box::new(move |world, _| world.origin.footing = plain)),
+        ("varies", Box::new(move |world, _| world.origin.footing = varies)),
+        ("private", Box::new(|world, _| world.origin.public = false)),
+        ("a weak version", Box::new(|world, _| world.origin.version.etag = Some("W/\"a\"".into()))),
+        ("no ranges", Box::new(|world, _| world.origin.ranges = false)),
+    ];
+    for (word, change) in rows {
+        let mut world = world(&truth);
+        let member = holder(&mut world, 2, &truth, vec![attested(3, said(3, &truth))]);
+        let stranger = neighbour(&mut world, peer_id(9), None, &truth, Vec::new());
+        let mut spec = spec(&[]);
+        change(&mut world, &mut spec);
+        world.submit(spec);
+        assert_eq!(fetched(&mut world), (0, 8 * MIB), "{word}");
+        let greeting = BTreeSet::from([FrameKind::Hello, FrameKind::Token]);
+        assert_eq!(kinds(&mut world, member), greeting, "{word}");
+        assert_eq!(kinds(&mut world, stranger), BTreeSet::from([FrameKind::Hello]), "{word}");
+    }
+}
+
+#[test]
+fn lookup_5_what_attestors_vouch_for_is_asked_of_members_only() {
+    let truth = file(8 * MIB, 1);
+    let mut world = world(&truth);
+    holder(&mut world, 2, &truth, vec![attested(3, said(3, &truth))]);
+    let stranger = neighbour(&mut world, peer_id(9), None, &truth, Vec::new());
+    let (peers, _) = fetched(&mut world);
+    assert!(peers > 0);
+    assert_eq!(kinds(&mut world, stranger), BTreeSet::from([FrameKind::Hello]));
+}
+
+/// An attestor that read a file whole from its origin, if it attested that.
+fn made(change: impl FnOnce(&mut World, &mut JobSpec), policy: &Policy, roles: Roles) -> Vec<Attestation> {
+    let truth = file(8 * MIB, 1);
+    let mut world = node(&truth, roles, policy, PeerFlags::BOTH);
+    let mut spec = spec(&[]);
+    change(&mut world, &mut spec);
+    world.submit(spec);
+    world.run(Duration::from_secs(60));
+    assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
+    world.attested
+}
+
+#[test]
+fn attest_2_an_attestor_says_what_it_read_itself_and_only_what_is_fit() {
+    let usual = Policy::default();
+    let one = made(|_, _| {}, &usual, Roles::ATTEST);
+    let [one] = one.as_slice() else { panic!("{one:?}") };
+    let said = one.said();
+    assert_eq!((said.url.as_str(), said.content), (URL, file(8 * MIB, 1).content()));
+    assert_eq!((said.sha256, said.anchor, said.not_after - said.fetched_at), ([0x5a; 32], [5; 32], 7 * DAY));
+    let own_root = |world: &mut World, _: &mut JobSpec| world.origin.footing.is_own_anchor = true;
+    let named = Policy { attest_hosts: Some(vec!["example.org".into()]), ..Policy::default() };
+    let other = Policy { attest_hosts: Some(vec!["example.com".into()]), ..Policy::default() };
+    let shareable = |_: &mut World, spec: &mut JobSpec| {
+        spec.files[0].url.push_str("?q=1");
+        spec.shareable = true;
+    };
+    assert_eq!(made(own_root, &named, Roles::ATTEST).len(), 1);
+    assert_eq!(made(shareable, &usual, Roles::ATTEST).len(), 1);
+    for (word, count) in [
+        ("no attestor", made(|_, _| {}, &usual, MEMBER).len()),
+        ("a root of its own", made(own_root, &usual, Roles::ATTEST).len()),
+        ("a root of its own for another host", made(own_root, &other, Roles::ATTEST).len()),
+        ("a query", made(|_, spec| spec.files[0].url.push_str("?q=1"), &usual, Roles::ATTEST).len()),
+        ("http", made(|world, _| world.origin.footing.secure = false, &usual, Roles::ATTEST).len()),
+        ("private", made(|world, _| world.origin.public = false, &usual, Roles::ATTEST).len()),
+        ("varies", made(|world, _| world.origin.footing.varies = true, &usual, Roles::ATTEST).len()),
+        ("not served", made(|_, spec| spec.flags.server = false, &usual, Roles::ATTEST).len()),
+        ("no strong version", made(|world, _| world.origin.version.etag = None, &usual, Roles::ATTEST).len()),
+        (
+            "header lines",
+            made(
+                |_, spec| spec.headers = Headers(vec![Header { name: "X-Key".into(), value: "7".into() }]),
+                &usual,
+                Roles::ATTEST,
+            )
+            .len(),
+        ),
+    ] {
+        assert_eq!(count, 0, "{word}");
+    }
+}
+
+#[test]
+fn attest_13_what_peers_gave_is_never_attested() {
+    let truth = file(8 * MIB, 1);
+    let mut world = node(&truth, Roles::ATTEST, &Policy::default(), PeerFlags::BOTH);
+    holder(&mut world, 2, &truth, vec![attested(3, said(3, &truth))]);
+    let (peers, _) = fetched(&mut world);
+    assert!(peers > 0);
+    let mine = world.attested.iter().filter(|one| one.said().peer == key(1).peer());
+    assert_eq!(mine.count(), 0);
+}
+
+#[test]
+fn attest_6_a_wrong_clock_is_put_right_by_the_origins_date() {
+    let truth = file(8 * MIB, 1);
+    for days in [-400_i64, 400] {
+        let mut world = world(&truth);
+        // The origin's date is the true one; everything that was signed is of that time.
+        let then = NOW.cast_signed() + days * DAY.cast_signed();
+        world.origin.footing.date_unix_s = Some(then);
+        let at = u64::try_from(then).expect("after 1970");
+        let fit = Attested { fetched_at: at - 600, not_after: at + DAY, ..said(3, &truth) };
+        let wish = Wish { not_before: at - DAY, not_after: at + 5 * DAY, ..wish(3, Roles::ATTEST) };
+        let one = Attestation::sign(&key(3), &Token::grant(&group(), &wish), fit).expect("fit");
+        holder(&mut world, 2, &truth, vec![one]);
+        let (peers, _) = fetched(&mut world);
+        assert!(peers > 0, "{days} days: {}", why(&world));
+    }
+}
+
+#[test]
+fn group_3_a_member_that_asks_is_told_what_attestors_said_and_a_stranger_is_not() {
+    let truth = file(8 * MIB, 1);
+    let url_version = version("a", Some(8 * MIB));
+    let id = peer_proto::attest::attested_id(&EpochSecret([7; 32]), URL, &url_version);
+    for (flags, told) in [(PeerFlags::BOTH, 1), (PeerFlags { client: true, server: false }, 0)] {
+        let mut world = node(&truth, MEMBER, &Policy::default(), flags);
+        world.tell(crate::engine::io::Input::AttestationFound(attested(3, said(3, &truth))));
+        let member = holder(&mut world, 2, &truth, Vec::new());
+        let stranger = neighbour(&mut world, peer_id(9), None, &truth, Vec::new());
+        assert_eq!(world.model(member).session.want_attestations(id), Some(1));
+        world.pump_and_tell(member);
+        let frame = Frame::AttestWant(AttestWant { number: 1, id });
+        world.tell(crate::engine::io::Input::FrameReceived { peer: stranger, frame });
+        let shown = |world: &mut World, id| {
+            let frames = world.model(id).frames.clone();
+            frames.into_iter().find_map(|frame| match frame {
+                Frame::Attestations(answer) => Some(answer.list.len()),
+                _ => None,
+            })
+        };
+        assert_eq!(shown(&mut world, member), Some(told));
+        assert_eq!(shown(&mut world, stranger), None);
+    }
+}
+
+#[test]
+fn a_thousand_attestations_are_kept_and_those_that_end_first_go() {
+    let truth = file(MIB, 1);
+    let mut world = world(&truth);
+    for number in 0..1_100_u64 {
+        let fit = Attested { not_after: NOW + number, url: format!("{URL}{number}"), ..said(3, &truth) };
+        world.tell(crate::engine::io::Input::AttestationFound(attested(3, fit)));
+    }
+    let dropped = world.effects.iter().filter(|name| *name == "DropAttestation").count();
+    assert_eq!(dropped, 1_100 - crate::engine::attest::ATTESTATIONS_MAX);
+}

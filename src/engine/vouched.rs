@@ -1,0 +1,331 @@
+//! A file whose bytes attestors vouch for: asking for their word, believing it, checking it, finding it false.
+//!
+//! Knows: levels 1 and 2 for one file (ATTEST-5, 6, 10, 11, 14). Does not know: which attestations there are (`attest`),
+//! whether the file's case allows any (`trust`).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use peer_proto::attest::Attestation;
+use peer_proto::content::{ContentId, Hash};
+use peer_proto::digest::{Algorithm, Digest};
+use peer_proto::group::HolderId;
+use peer_proto::peer::PeerId;
+use peer_proto::time::Instant;
+use peer_proto::version::Version;
+
+use super::chance::Chance;
+use super::claims::{Claims, audit_budget};
+use super::core::Core;
+use super::fetch::{ANSWER_WAIT, Reach};
+use super::file::JobFile;
+use super::io::Standing;
+use super::look::Heed;
+use super::lookup::{ASK_AGAIN, ASK_AGAIN_MAX};
+use super::piece_set::PieceSet;
+use super::why::Chosen;
+use crate::job::TrustFloor;
+
+/// What the origin said of its version counts for so long before the file is sealed on somebody else's word (ATTEST-5).
+pub const VERSION_FRESH: Duration = Duration::from_secs(10 * 60);
+/// One download in so many takes every byte from the origin all the same, and compares (ATTEST-11).
+const CANARY: u32 = 50;
+
+/// What attestors say of the version at hand.
+#[derive(Clone, Debug)]
+pub(super) struct Vouched {
+    /// Whose word it is: one attestation of each.
+    pub(super) by: BTreeMap<HolderId, Attestation>,
+    pub(super) content: ContentId,
+    version: Version,
+    /// Pieces that are read from the origin to check it.
+    pub(super) audits: PieceSet,
+    /// Whether this is the download in which everything is.
+    pub(super) is_canary: bool,
+}
+
+/// Asking for attestors' words.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seeking {
+    /// How often each member was asked, and when it may be asked again.
+    asked: BTreeMap<PeerId, (u32, Instant)>,
+    /// Members that did not answer yet.
+    open: u32,
+    /// Since when.
+    began: Option<Instant>,
+    /// As of which change the known attestations were looked at.
+    seen: Option<u64>,
+    /// How many attestors say the same of this version, enough or not.
+    pub(super) count: usize,
+    /// Whether this download is a canary; drawn once.
+    canary: Option<bool>,
+}
+
+impl Vouched {
+    fn digest(&self) -> Option<Digest> {
+        Digest::new(Algorithm::Blake3, self.content.root.0.to_vec()).ok()
+    }
+
+    fn draw_audits(&mut self, mut gaps: PieceSet, count: u32, others: u32, chance: &mut Chance) {
+        for _ in 0..audit_budget(count, others, chance) {
+            let Some(piece) = gaps.nth(chance.below(gaps.count())) else { return };
+            gaps.remove(piece..piece + 1);
+            self.audits.insert(piece..piece + 1);
+        }
+    }
+}
+
+impl JobFile {
+    /// Whether the job, or the origin over https, names a digest.
+    pub(super) fn has_digest(&self) -> bool {
+        !self.wish.digests.is_empty() || self.origin.probe.iter().any(|probe| !probe.digests.is_empty())
+    }
+
+    /// The root that attestors vouch for, if their word is what counts.
+    pub(super) fn vouched_digest(&self) -> Option<Digest> {
+        let vouched = self.vouched.as_ref().filter(|_| !self.has_digest())?;
+        vouched.digest()
+    }
+
+    /// Whether peers may be asked because attestors vouch, and nothing else says what the bytes are.
+    pub(super) fn rests_on_attestors(&self) -> bool {
+        self.vouched.as_ref().is_some_and(|vouched| !vouched.is_canary) && !self.has_digest()
+    }
+
+    /// Asks members what attestors say, and weighs what is known, while nothing better names the bytes.
+    pub(super) fn seek_attestors(&mut self, core: &mut Core) {
+        let Some((url, version)) = self.seeks(core) else {
+            if self.origin.reach == Reach::Up || self.has_digest() {
+                self.give_up_attestors(core);
+            }
+            return;
+        };
+        if self.vouched.as_ref().is_some_and(|vouched| !vouched.version.is_same(&version)) {
+            self.give_up_attestors(core);
+        }
+        if self.seeking.seen != Some(core.attests.changes()) {
+            self.seeking.seen = Some(core.attests.changes());
+            self.weigh(&url, &version, core);
+        }
+        let wanted = if self.wants_second(core) { 2 } else { 1 };
+        if self.vouched.as_ref().map_or(0, |vouched| vouched.by.len()) < wanted {
+            self.ask_members(&url, &version, core);
+        }
+    }
+
+    /// URL and version to ask for, if attestors could help at all.
+    fn seeks(&self, core: &Core) -> Option<(String, Version)> {
+        let may = core.flags.client && self.wish.flags.client && !self.origin_only;
+        let case = self.case(core);
+        let helps = !case.has_digest && case.floor < TrustFloor::Digest && case.may_be_attested().is_ok();
+        let version = case.probe.map(|probe| probe.version.clone())?;
+        Some((self.attestable_url().filter(|_| may && helps)?, version))
+    }
+
+    fn wants_second(&self, core: &Core) -> bool {
+        self.wish.trust.max(core.config.policy.trust.floor) == TrustFloor::AttestedTwice
+    }
+
+    fn ask_members(&mut self, url: &str, version: &Version, core: &mut Core) {
+        let Some(id) = core.attested_id(url, version) else { return };
+        let now = core.time();
+        let members: Vec<PeerId> =
+            core.peers.ready().into_iter().filter(|peer| core.is_member(*peer)).collect();
+        for peer in members {
+            let (times, again) = self.seeking.asked.get(&peer).copied().unwrap_or((0, Instant::ZERO));
+            if again > now {
+                self.wake_at(again);
+                continue;
+            }
+            if core.ask_attestors(peer, id, self.id) {
+                self.seeking.began.get_or_insert(now);
+                self.seeking.open += u32::from(times == 0);
+                let wait = ASK_AGAIN.saturating_mul(1 << times.min(8)).min(ASK_AGAIN_MAX);
+                self.seeking.asked.insert(peer, (times.saturating_add(1), now.after(wait)));
+                self.wake_at(now.after(wait));
+            }
+        }
+    }
+
+    /// Until when the origin waits for members' answers, if it does.
+    pub(super) fn waits_for_attestors(&self, now: Instant) -> Option<Instant> {
+        let until = self.seeking.began?.after(ANSWER_WAIT);
+        (self.seeking.open > 0 && self.vouched.is_none() && until > now).then_some(until)
+    }
+
+    /// What a member passed on. Only what is about this very version is looked at; the rest was not asked for.
+    pub(super) fn attestations_shown(&mut self, peer: PeerId, list: &[Attestation], core: &mut Core) -> Heed {
+        self.seeking.open = self.seeking.open.saturating_sub(1);
+        let Some((url, version)) = self.seeks(core) else { return Heed::Soon };
+        let now = self.true_time(core);
+        for one in list.iter().filter(|one| one.said().url == url && one.said().version.is_same(&version)) {
+            if let Err(fault) = core.learn(one, now) {
+                self.why.note(
+                    Chosen::Peer(peer),
+                    format!("not believed: {fault}"),
+                    said_by(one),
+                    core.time(),
+                );
+            }
+        }
+        Heed::Now
+    }
+
+    /// Weighs all that is known of this version: who says the same, whether that is enough, whether anybody disagrees.
+    fn weigh(&mut self, url: &str, version: &Version, core: &mut Core) {
+        let (now, time) = (self.true_time(core), core.time());
+        let anchor = self.origin.probe.as_ref().and_then(|probe| probe.footing.anchor);
+        let same_anchor = core.config.policy.trust.same_anchor;
+        let fits = |one: &&Attestation| {
+            core.vouches(one, now).is_ok() && (!same_anchor || anchor == Some(one.said().anchor))
+        };
+        let known: Vec<Attestation> = core.attests.about(url, version).filter(fits).cloned().collect();
+        let disagree = known.iter().find(|one| known.iter().any(|other| one.contradicts(other))).cloned();
+        let mut by: BTreeMap<HolderId, Attestation> = BTreeMap::new();
+        if let Some(one) = disagree {
+            let why = "attestors of the group name different bytes for this version: none is believed";
+            self.why.note(Chosen::Nobody, why, said_by(&one), time);
+        } else {
+            by.extend(known.into_iter().map(|one| (one.said().holder, one)));
+        }
+        let enough = if self.wants_second(core) { 2 } else { 1 };
+        let content = by.values().next().filter(|_| by.len() >= enough).map(|one| one.said().content);
+        if self.vouched.as_ref().map(|vouched| vouched.content) != content {
+            self.give_up_attestors(core);
+        }
+        self.seeking.count = by.len();
+        let Some(content) = content else { return };
+        match &mut self.vouched {
+            Some(vouched) => vouched.by = by,
+            None => self.believe(by, content, version.clone(), core),
+        }
+    }
+
+    fn believe(
+        &mut self,
+        by: BTreeMap<HolderId, Attestation>,
+        content: ContentId,
+        version: Version,
+        core: &mut Core,
+    ) {
+        let chance = &mut core.chance;
+        let is_canary = *self.seeking.canary.get_or_insert_with(|| chance.below(CANARY) == 0);
+        let why = match is_canary {
+            false => "peers may give it: attestors of the group vouch for its bytes",
+            true => "attestors vouch for it, and this time every byte is read from the origin to check them",
+        };
+        let signed = by.values().map(said_by).collect::<Vec<_>>().join("; ");
+        self.why.note(Chosen::Nobody, why, signed, core.time());
+        self.vouched = Some(Vouched { by, content, version, audits: PieceSet::new(), is_canary });
+        if !is_canary {
+            self.claims.root = Some(content.root);
+            self.ask_at = Instant::ZERO;
+        }
+        self.changed = true;
+    }
+
+    /// Draws the pieces that are read from the origin, now that every value is known (CLAIM-5, ATTEST-11).
+    pub(super) fn audit_attestors(&mut self, core: &mut Core) {
+        if !self.rests_on_attestors() {
+            return;
+        }
+        let (gaps, count) = (self.gaps(), self.geometry.map_or(0, |cut| cut.piece_count()));
+        let others = u32::try_from(self.sources.len().saturating_sub(1)).unwrap_or(u32::MAX / 2);
+        if let Some(vouched) = self.vouched.as_mut().filter(|vouched| vouched.audits.is_empty()) {
+            vouched.draw_audits(gaps, count, others, &mut core.chance);
+        }
+    }
+
+    /// Pieces that only the origin may give, because they check what attestors vouch for.
+    pub(super) fn audited(&self) -> Option<&PieceSet> {
+        self.vouched.as_ref().filter(|_| self.rests_on_attestors()).map(|vouched| &vouched.audits)
+    }
+
+    /// Nobody vouches for this version any more: what rests on it is in doubt, and comes from the origin.
+    fn give_up_attestors(&mut self, core: &mut Core) {
+        self.seeking.count = 0;
+        let Some(vouched) = self.vouched.take() else { return };
+        self.seeking.canary = None;
+        if vouched.is_canary || self.has_digest() {
+            return;
+        }
+        self.stop_where(core, |lease| lease.peer().is_some());
+        self.claims = Claims::new(&self.digests());
+        let mut doubtful = self.pieces.held().clone();
+        doubtful.subtract(self.pieces.certain());
+        for run in doubtful.runs().collect::<Vec<_>>() {
+            self.restand(run, Standing::Suspect, core);
+        }
+        self.forget_sources(core);
+        self.changed = true;
+    }
+
+    /// The origin serves other bytes than attestors vouched for (ATTEST-11): they are not believed again.
+    pub(super) fn attestors_are_false(&mut self, found: &str, core: &mut Core) {
+        let Some(vouched) = self.vouched.clone() else { return };
+        for (holder, one) in vouched.by {
+            let why = format!("the origin serves other bytes than it vouched for: {found}");
+            self.why.note(
+                Chosen::Nobody,
+                "an attestor of the group is not believed again",
+                said_by(&one),
+                core.time(),
+            );
+            core.distrust(holder, vec![one], why);
+        }
+        self.seeking.seen = None;
+        self.give_up_attestors(core);
+        self.repair = None;
+    }
+
+    /// The value of a piece from the origin is not the vouched one.
+    pub(super) fn differs_from_vouched(&mut self, piece: u32, value: Option<Hash>, core: &mut Core) {
+        let value = value.map_or_else(|| "unknown".to_owned(), |value| value.to_string());
+        self.attestors_are_false(&format!("piece {piece} of the origin has the value {value}"), core);
+    }
+
+    /// Whether the origin said recently enough that its version is still this one. If not, it is asked again; `false`
+    /// until it answers.
+    pub(super) fn version_is_fresh(&mut self, core: &mut Core) -> bool {
+        if !self.rests_on_attestors() {
+            return true;
+        }
+        let now = core.time();
+        let is_fresh = self.origin.probed_at.is_some_and(|at| now.since(at) <= VERSION_FRESH);
+        if is_fresh && self.origin.reach == Reach::Up {
+            return true;
+        }
+        self.wake_at(now.after(Duration::from_millis(100)));
+        match self.origin.reach {
+            Reach::Up => self.origin.reach = Reach::Unknown,
+            Reach::Unknown | Reach::Away if self.origin.asking.is_some() => {}
+            Reach::Unknown | Reach::Away => self.fail_for_now(self.origin.fault.clone(), core),
+            Reach::Dead => {
+                let failure = self.origin.failure.unwrap_or(super::event::Failure::Fatal);
+                self.fail(failure, self.origin.fault.clone(), core);
+            }
+        }
+        false
+    }
+
+    /// Says in the file's decisions that this node attested it.
+    pub(super) fn note_attested(&mut self, core: &Core) {
+        let why = "this node attests it to its group: every byte came from the origin, over https";
+        self.why.note(Chosen::Origin, why, String::new(), core.time());
+    }
+}
+
+/// Who signed what, for people: enough to find the attestor and the attestation.
+fn said_by(one: &Attestation) -> String {
+    let said = one.said();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    format!(
+        "attestation {} by holder {}, peer {}, root {}, fetched {}, certificates from {}",
+        hex(&one.id().0[..8]),
+        hex(&said.holder.0),
+        said.peer,
+        said.content.root,
+        said.fetched_at,
+        if said.anchor == [0; 32] { "an unknown root".to_owned() } else { hex(&said.anchor[..8]) },
+    )
+}

@@ -1,0 +1,238 @@
+//! Attestations that count, and what attestors signed that turned out false: a file for each.
+//!
+//! Knows: their folder and how a file in it becomes durable. Does not know: whether an attestation still counts (the
+//! engine looks when it uses one), who asks.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use peer_proto::attest::Attestation;
+use peer_proto::content::Hash;
+use peer_proto::digest::bytes_from_hex;
+use peer_proto::group::HolderId;
+use peer_proto::limits::ATTESTATION_LEN_MAX;
+
+use super::jobs::{JobStoreError, at};
+use crate::disk::{Existing, FileHandle, Files};
+
+/// Files that are looked at when a node starts; more than the engine keeps of both kinds.
+const FILES_MAX: usize = 2_048;
+const FILE_LEN_MAX: u64 = 64 * 1024;
+const GOOD: &str = "attestation";
+const FALSE: &str = "false";
+
+/// The attestations of one state folder.
+#[derive(Clone, Debug)]
+pub struct AttestStore<F: Files> {
+    files: F,
+    folder: PathBuf,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct KnownAttestations {
+    /// What attestors signed.
+    pub held: Vec<Attestation>,
+    /// Attestors whose word is not believed.
+    pub distrusted: Vec<HolderId>,
+    /// What could not be read, for the log.
+    pub notes: Vec<String>,
+}
+
+impl<F: Files> AttestStore<F> {
+    /// Those kept in `folder`, which is made when there is something to keep.
+    pub const fn new(files: F, folder: PathBuf) -> Self {
+        Self { files, folder }
+    }
+
+    /// Reads all of them. What is damaged is left where it is, and not believed.
+    #[must_use]
+    pub fn load(&self) -> KnownAttestations {
+        let mut known = KnownAttestations::default();
+        for name in self.files.list(&self.folder).unwrap_or_default().into_iter().take(FILES_MAX) {
+            let path = self.folder.join(&name);
+            let Some((stem, kind)) = name.to_str().and_then(|name| name.split_once('.')) else { continue };
+            let damaged = || format!("{} is damaged and not believed; remove it", path.display());
+            match kind {
+                GOOD => match self.attestation(&path) {
+                    Some(one) => known.held.push(one),
+                    None => known.notes.push(damaged()),
+                },
+                // That it is there says enough: whoever damaged it does not make an attestor honest.
+                FALSE => match bytes_from_hex(stem).and_then(|bytes| bytes.try_into().ok()) {
+                    Some(holder) => known.distrusted.push(HolderId(holder)),
+                    None => known.notes.push(damaged()),
+                },
+                _ => {}
+            }
+        }
+        known
+    }
+
+    fn attestation(&self, path: &Path) -> Option<Attestation> {
+        let bytes = self.files.read(path, u64::try_from(ATTESTATION_LEN_MAX).ok()?).ok()?;
+        Attestation::parse(Bytes::from(bytes)).ok()
+    }
+
+    /// Keeps an attestation: when this returns, it survives everything.
+    ///
+    /// # Errors
+    /// [`JobStoreError::Io`]; it is forgotten when the node ends.
+    pub fn keep(&self, one: &Attestation) -> Result<(), JobStoreError> {
+        self.write(&self.path(&one.id().0, GOOD), one.bytes())
+    }
+
+    /// Lets go of one.
+    ///
+    /// # Errors
+    /// [`JobStoreError::Io`], but not if it was not there.
+    pub fn drop_one(&self, id: Hash) -> Result<(), JobStoreError> {
+        let path = self.path(&id.0, GOOD);
+        match self.files.remove(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(at("remove", &path)(error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Remembers for good that an attestor's word is not believed, with what it signed: `<holder>.false`, which people can
+    /// read.
+    ///
+    /// # Errors
+    /// [`JobStoreError::Io`]; it is forgotten when the node ends.
+    pub fn distrust(
+        &self,
+        holder: HolderId,
+        evidence: &[Attestation],
+        why: &str,
+    ) -> Result<(), JobStoreError> {
+        let mut text = format!("{why}\n");
+        for one in evidence {
+            text.push_str(&hex(one.bytes()));
+            text.push('\n');
+        }
+        text.truncate(usize::try_from(FILE_LEN_MAX).unwrap_or(usize::MAX));
+        self.write(&self.path(&holder.0, FALSE), text.as_bytes())
+    }
+
+    fn path(&self, id: &[u8], kind: &str) -> PathBuf {
+        self.folder.join(format!("{}.{kind}", hex(id)))
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), JobStoreError> {
+        match self.files.create_folder(&self.folder, 0o700) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(at("create", &self.folder)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let fresh = path.with_extension("new");
+        drop(self.files.remove(&fresh));
+        let file = self.files.create_new(&fresh, 0o600).map_err(at("create", &fresh))?;
+        file.write_at(0, bytes).map_err(at("write", &fresh))?;
+        file.sync().map_err(at("sync", &fresh))?;
+        self.files.rename(&fresh, path, Existing::Replace).map_err(at("rename", &fresh))?;
+        self.files.sync_folder(&self.folder).map_err(at("sync", &self.folder))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use peer_proto::attest::Attested;
+    use peer_proto::content::ContentId;
+    use peer_proto::group::{GroupId, Roles, Token, Wish};
+    use peer_proto::sign::Signer;
+    use peer_proto::version::Version;
+
+    use super::*;
+    use crate::disk::RealFiles;
+
+    fn attestation(sequence: u64) -> Attestation {
+        let signer = Signer::of(&[1; 32]);
+        let wish = Wish {
+            holder: HolderId([7; 16]),
+            peer: signer.peer(),
+            roles: Roles::ATTEST,
+            not_before: 0,
+            not_after: 1,
+            epoch: 0,
+            serial: 0,
+        };
+        let said = Attested {
+            group: GroupId([1; 16]),
+            holder: wish.holder,
+            peer: wish.peer,
+            sequence,
+            fetched_at: 1,
+            not_after: 2,
+            url: "https://example.org/a".into(),
+            version: Version {
+                final_origin: "https://example.org:443".into(),
+                etag: Some("\"a\"".into()),
+                last_modified: None,
+                len: Some(9),
+            },
+            content: ContentId { root: Hash([1; 32]), len: 9 },
+            sha256: [2; 32],
+            anchor: [0; 32],
+        };
+        Attestation::sign(&signer, &Token::grant(&Signer::of(&[9; 32]), &wish), said).expect("short")
+    }
+
+    #[test]
+    fn what_was_kept_is_found_again_and_what_was_dropped_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = AttestStore::new(RealFiles, folder.path().join("attestations"));
+        assert!(store.load().held.is_empty(), "no folder yet");
+        for sequence in 1..=3 {
+            store.keep(&attestation(sequence)).expect("kept");
+        }
+        store.keep(&attestation(2)).expect("kept twice");
+        store.drop_one(attestation(1).id()).expect("dropped");
+        store.drop_one(attestation(1).id()).expect("dropped before");
+        let known = store.load();
+        let mut sequences: Vec<u64> = known.held.iter().map(|one| one.said().sequence).collect();
+        sequences.sort_unstable();
+        assert_eq!((sequences.as_slice(), known.notes.len()), (&[2, 3][..], 0));
+    }
+
+    #[test]
+    fn a_false_attestor_is_remembered_with_what_it_signed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = AttestStore::new(RealFiles, folder.path().to_owned());
+        let evidence = [attestation(1), attestation(2)];
+        store.distrust(HolderId([7; 16]), &evidence, "two contents of one version").expect("kept");
+        assert_eq!(store.load().distrusted, [HolderId([7; 16])]);
+        let text = std::fs::read_to_string(folder.path().join(format!("{}.false", "07".repeat(16))));
+        let text = text.expect("it can be read");
+        let mut lines = text.lines();
+        assert_eq!(lines.next(), Some("two contents of one version"));
+        for one in evidence {
+            let bytes = lines.next().and_then(bytes_from_hex).expect("an attestation");
+            assert_eq!(Attestation::parse(bytes.into()), Ok(one));
+        }
+    }
+
+    #[test]
+    fn what_is_damaged_is_named_and_not_believed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = AttestStore::new(RealFiles, folder.path().to_owned());
+        store.keep(&attestation(1)).expect("kept");
+        let path = store.path(&attestation(1).id().0, GOOD);
+        std::fs::write(&path, "no attestation").expect("damaged");
+        std::fs::write(folder.path().join("short.false"), "").expect("written");
+        std::fs::write(folder.path().join("half.new"), "").expect("written");
+        let known = store.load();
+        assert!(known.held.is_empty() && known.distrusted.is_empty());
+        assert_eq!(known.notes.len(), 2, "{:?}", known.notes);
+        assert!(known.notes.iter().all(|note| note.contains("not believed")));
+    }
+}

@@ -1,0 +1,197 @@
+//! Real nodes, an https origin that states no digest, and attestors of their group.
+//!
+//! Knows: what the origin's own count and the nodes' books say of who gave which bytes. Does not know: every condition of an
+//! attestation (the engine's tests have them).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nearbits::job::{JobId, JobSpec, Policy, TrustFloor};
+use nearbits::node::{JobView, NodeConfig};
+use nearbits::origin::OriginConfig;
+use peer_proto::group::{HolderId, Roles, Token, Wish};
+use peer_proto::peer::PeerId;
+use peer_proto::sign::Signer;
+
+use crate::lab::{LabNode, wish};
+use crate::origin_script::{Payload, Scripted, Site};
+
+const MIB: u64 = 1 << 20;
+const DAY: u64 = 24 * 60 * 60;
+const MEMBER: Roles = Roles(0);
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An origin whose content may turn into another one of the same length under the same ETag.
+struct TwoFaced {
+    origin: Scripted,
+    turned: Arc<AtomicBool>,
+}
+
+impl TwoFaced {
+    async fn start(payload: Payload) -> Self {
+        let turned = Arc::new(AtomicBool::new(false));
+        let is_turned = Arc::clone(&turned);
+        let site = Site { last_modified: None, ..Site::new(payload) };
+        let other = Site { payload: Payload { seed: payload.seed + 1, ..payload }, ..site.clone() };
+        let script = move |asked: &crate::origin_script::Asked| match is_turned.load(Ordering::SeqCst) {
+            false => site.reply(asked),
+            true => other.reply(asked),
+        };
+        Self { origin: Scripted::start_tls(script).await, turned }
+    }
+}
+
+/// Members of one group that know each other and believe the origin's certificate.
+struct Office {
+    ca: tempfile::NamedTempFile,
+}
+
+impl Office {
+    fn of(origin: &Scripted) -> Self {
+        let ca = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(ca.path(), &origin.ca_pem).expect("written");
+        Self { ca }
+    }
+
+    /// A machine of this office: a member with these roles, or in no group at all.
+    async fn machine(&self, number: u8, roles: Option<Roles>, peers: &[&LabNode]) -> LabNode {
+        let node = LabNode::start(&[]).await;
+        let peer = node.handle.peer_id();
+        let folder = node.shut_down().await;
+        if let Some(roles) = roles {
+            write_membership(&folder, number, peer, roles);
+        }
+        self.again(folder, peers).await
+    }
+
+    async fn again(&self, folder: tempfile::TempDir, peers: &[&LabNode]) -> LabNode {
+        let mut config = NodeConfig::embedded(folder.path().join("state"));
+        config.listen = vec!["127.0.0.1:0".parse().expect("an address")];
+        config.mdns = false;
+        config.static_peers = peers.iter().flat_map(|peer| peer.addresses()).collect();
+        config.origin = OriginConfig { extra_ca: Some(self.ca.path().to_owned()), ..OriginConfig::default() };
+        config.preference = Policy { attest_hosts: Some(vec!["localhost".into()]), ..Policy::default() };
+        let node = LabNode::start_with(folder, config).await;
+        node.connected(peers.len()).await;
+        node
+    }
+}
+
+fn write_membership(folder: &tempfile::TempDir, number: u8, peer: PeerId, roles: Roles) {
+    let made = folder.path().metadata().and_then(|found| found.modified()).expect("its time");
+    let now = made.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    let group = Signer::of(&[77; 32]);
+    let wish = Wish {
+        holder: HolderId([number; 16]),
+        peer,
+        roles: Roles::FETCH.and(Roles::SERVE).and(roles),
+        not_before: now - DAY,
+        not_after: now + DAY,
+        epoch: 1,
+        serial: 1,
+    };
+    let token = Token::grant(&group, &wish);
+    let (key, secret) = (hex(&group.public_key()), hex(&[7; 32]));
+    let text =
+        format!(r#"{{"key": "{key}", "epoch": 1, "secret": "{secret}", "token": "{}"}}"#, hex(token.bytes()));
+    std::fs::write(folder.path().join("state/group.json"), text).expect("written");
+}
+
+fn spec(node: &LabNode, origin: &Scripted) -> JobSpec {
+    wish(origin.url("/update.bin"), node.path("update.bin"), Vec::new())
+}
+
+async fn fetch(node: &LabNode, origin: &Scripted, payload: Payload) -> (JobId, JobView) {
+    let job = node.submit(spec(node, origin)).await;
+    let view = node.delivered(job).await;
+    let found = std::fs::read(node.path("update.bin")).expect("delivered");
+    assert!(found == payload.all(), "exact: {}", node.why(job).await);
+    (job, view)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attest_5_what_an_attestor_read_goes_round_the_office_and_survives_its_restart_and_its_absence() {
+    let payload = Payload::new(21, 24 * MIB);
+    let TwoFaced { origin, .. } = TwoFaced::start(payload).await;
+    let office = Office::of(&origin);
+    let attestor = office.machine(1, Some(Roles::ATTEST), &[]).await;
+    let (job, view) = fetch(&attestor, &origin, payload).await;
+    assert_eq!((view.bytes.origin, view.bytes.peers), (payload.len, 0));
+    assert!(attestor.why(job).await.contains("attests it to its group"), "{}", attestor.why(job).await);
+    // What it said is on its disk.
+    let attestor = office.again(attestor.shut_down().await, &[]).await;
+    let before = origin.sent();
+    let second = office.machine(2, Some(MEMBER), &[&attestor]).await;
+    let (job, view) = fetch(&second, &origin, payload).await;
+    assert!(view.trust.starts_with("level 1 (attested)"), "{}", view.trust);
+    // The audit: half a percent of 384 pieces, and whatever was under way.
+    assert!(view.bytes.peers >= payload.len - 4 * MIB / 4, "{:?}\n{}", view.bytes, second.why(job).await);
+    assert!(origin.sent() - before <= 2 * MIB, "the origin sent {}", origin.sent() - before);
+    // The second one passes the word on, and the bytes, when the attestor is gone.
+    drop(attestor.shut_down().await);
+    let third = office.machine(3, Some(MEMBER), &[&second]).await;
+    let (job, view) = fetch(&third, &origin, payload).await;
+    assert!(view.bytes.peers >= payload.len - MIB, "{:?}\n{}", view.bytes, third.why(job).await);
+    let holder = hex(&[1; 16]);
+    assert!(third.why(job).await.contains(&holder), "who vouched: {}", third.why(job).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trust_12_and_attest_12_a_member_that_may_not_attest_and_a_machine_in_no_group_bring_nothing_for_a_url()
+ {
+    let payload = Payload::new(22, 4 * MIB);
+    let TwoFaced { origin, .. } = TwoFaced::start(payload).await;
+    let office = Office::of(&origin);
+    let member = office.machine(1, Some(MEMBER), &[]).await;
+    fetch(&member, &origin, payload).await;
+    for roles in [Some(MEMBER), None] {
+        let other = office.machine(2, roles, &[&member]).await;
+        let (job, view) = fetch(&other, &origin, payload).await;
+        assert_eq!((view.bytes.origin, view.bytes.peers), (payload.len, 0), "{}", other.why(job).await);
+        assert!(view.trust.starts_with("level 0 (origin)"), "{}", view.trust);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t31_an_attestor_whose_word_is_not_what_the_origin_serves_is_found_out_and_never_believed_again() {
+    let payload = Payload::new(23, 64 * MIB);
+    let TwoFaced { origin, turned } = TwoFaced::start(Payload { seed: 24, ..payload }).await;
+    let office = Office::of(&origin);
+    let attestor = office.machine(1, Some(Roles::ATTEST), &[]).await;
+    fetch(&attestor, &origin, Payload { seed: 24, ..payload }).await;
+    // The origin serves other bytes under the same ETag: what the attestor says is false for everybody else.
+    turned.store(true, Ordering::SeqCst);
+    let truth = Payload { seed: 25, ..payload };
+    let second = office.machine(2, Some(MEMBER), &[&attestor]).await;
+    let (job, view) = fetch(&second, &origin, truth).await;
+    assert!(view.bytes.origin >= truth.len, "{:?}", view.bytes);
+    let why = second.why(job).await;
+    assert!(why.contains("not believed again") && why.contains(&hex(&[1; 16])), "the evidence: {why}");
+    // Neither after a restart.
+    let folder = second.shut_down().await;
+    let kept = folder.path().join(format!("state/attestations/{}.false", hex(&[1; 16])));
+    assert!(std::fs::read_to_string(kept).expect("kept").contains("the origin serves other bytes"));
+    let second = office.again(folder, &[&attestor]).await;
+    let spec = crate::lab::placed(spec(&second, &origin), second.path("again.bin"));
+    let view = second.fetch(spec).await;
+    assert_eq!(view.bytes.peers, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trust_a_job_that_wants_a_digest_takes_nothing_on_an_attestors_word() {
+    let payload = Payload::new(26, 4 * MIB);
+    let TwoFaced { origin, .. } = TwoFaced::start(payload).await;
+    let office = Office::of(&origin);
+    let attestor = office.machine(1, Some(Roles::ATTEST), &[]).await;
+    fetch(&attestor, &origin, payload).await;
+    let second = office.machine(2, Some(MEMBER), &[&attestor]).await;
+    for (trust, name) in [(TrustFloor::Digest, "digest"), (TrustFloor::AttestedTwice, "attested-2")] {
+        let spec = crate::lab::placed(spec(&second, &origin), second.path(name));
+        let view = second.fetch(JobSpec { trust, ..spec }).await;
+        assert_eq!(view.bytes.peers, 0);
+        assert!(view.trust.contains(&format!("`{name}`")), "{}", view.trust);
+    }
+}
