@@ -527,3 +527,37 @@ impl JobFile {
         done.into_iter().for_each(|id| self.stop(id, core));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: PeerId = PeerId::from_public_key([2; 32]);
+
+    fn lease(giver: Giver) -> OpenLease {
+        OpenLease::new(giver, 0..4, Purpose::Gap, Instant::ZERO)
+    }
+
+    #[test]
+    fn only_a_plain_lease_that_went_well_frees_no_more_than_a_place_at_its_peer() {
+        let plain = lease(Giver::Peer(PEER));
+        assert_eq!((plain.frees(true), plain.frees(false)), (Heed::Peer(PEER), Heed::Now));
+        for other in [
+            OpenLease { purpose: Purpose::Check, ..plain.clone() },
+            OpenLease { released: true, ..plain.clone() },
+            OpenLease { orphaned: Some(Instant::ZERO), ..plain.clone() },
+            lease(Giver::Origin),
+            lease(Giver::Cache),
+        ] {
+            assert_eq!((other.frees(true), other.frees(false)), (Heed::Now, Heed::Now), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_stopped_a_peers_lease_has_seen_to_what_follows() {
+        let stopped = OpenLease { stopped: true, ..lease(Giver::Peer(PEER)) };
+        assert_eq!((stopped.frees(false), stopped.frees(true)), (Heed::Soon, Heed::Peer(PEER)));
+        let at_origin = OpenLease { stopped: true, ..lease(Giver::Origin) };
+        assert_eq!(at_origin.frees(false), Heed::Now);
+    }
+}

@@ -169,6 +169,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_certain_or_suspect_is_not_all_proved() {
+        for (standing, all) in
+            [(Standing::Proved, true), (Standing::Certain, false), (Standing::Suspect, false)]
+        {
+            let mut pieces = Pieces::default();
+            pieces.store(&run(0, 2, Standing::Proved, 1));
+            pieces.store(&run(2, 1, standing, 1));
+            assert_eq!(pieces.is_all_proved(), all, "{standing:?}");
+        }
+    }
+
+    #[test]
     fn counts_the_short_last_piece_as_it_is() {
         let geometry = Geometry::of(3 * 65_536 + 5).expect("short");
         let mut pieces = Pieces::default();

@@ -136,6 +136,19 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_run_is_the_one_of_most_pieces_and_the_first_of_several() {
+        let longest = |runs: &[Range<u32>]| {
+            let mut set = PieceSet::new();
+            runs.iter().for_each(|run| set.insert(run.clone()));
+            longest_run(&set)
+        };
+        assert_eq!(longest(&[]), None);
+        assert_eq!(longest(&[1..3, 10..13]), Some(10..13));
+        assert_eq!(longest(&[10..13, 20..22]), Some(10..13));
+        assert_eq!(longest(&[1..4, 10..13]), Some(1..4));
+    }
+
+    #[test]
     fn cuts_by_rates_and_never_too_small() {
         let file = geometry(64 << 20);
         assert_eq!(cut(&file, 0..100, 1, 3), Some(25));

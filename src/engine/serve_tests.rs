@@ -48,3 +48,19 @@ fn lookup_4_addresses_are_remembered_for_an_hour_and_four_thousand_of_them_at_mo
     serving.note_miss("late", id(0), at(3_600_000));
     assert_eq!(serving.misses.keys().collect::<Vec<_>>(), ["late"]);
 }
+
+#[test]
+fn every_member_has_a_number_of_its_own_for_everybody() {
+    for own in 0..=u8::MAX {
+        let me = PeerId::from_public_key([own; 32]);
+        for place in [0, 9, 31] {
+            let number = |byte: u8| {
+                let mut key = [7; 32];
+                key[place] = byte;
+                mixed(me, PeerId::from_public_key(key))
+            };
+            let numbers: BTreeSet<u64> = (0..=u8::MAX).map(number).collect();
+            assert_eq!(numbers.len(), 256, "{own} and byte {place}");
+        }
+    }
+}

@@ -60,17 +60,18 @@ fn world_of(len: u64) -> World {
     world_that_finds(len, 0)
 }
 
-/// The same with so many pieces of the file on its disk, which it read from the origin before.
+/// The same with so many pieces of the file on its disk, which it read from the origin before; the tenth is missing.
 fn world_that_finds(len: u64, count: usize) -> World {
     let truth = file(len, 1);
     let mut world = World::new(&truth);
-    let run = PieceRun {
-        first: PieceIndex(0),
-        values: truth.values()[..count].to_vec(),
+    let run = |pieces: std::ops::Range<usize>| PieceRun {
+        first: PieceIndex(u32::try_from(pieces.start).expect("few")),
+        values: truth.values()[pieces].to_vec(),
         standing: Standing::Certain,
     };
-    if count > 0 {
-        world.found = PartFound { version: Some(world.origin.version.clone()), runs: vec![run] };
+    if count > 10 {
+        let runs = vec![run(0..9), run(10..count)];
+        world.found = PartFound { version: Some(world.origin.version.clone()), runs };
     }
     let group = GroupConfig {
         signer: key(1),
@@ -456,8 +457,11 @@ fn what_a_member_read_before_it_was_restarted_is_said_too() {
         let Frame::Records(records) = frame else { continue };
         for record in records.iter().filter(|record| record.head().author == peer_id(1)) {
             let Said::Pieces { first, values } = record.said() else { continue };
-            said.insert(*first..*first + u32::try_from(values.len()).expect("few"));
+            for (piece, value) in (*first..).zip(values) {
+                assert_eq!(Some(*value), world.truth.value(PieceIndex(piece)), "piece {piece}");
+                said.insert(piece..piece + 1);
+            }
         }
     }
-    assert!(said.contains_all(0..100), "{said:?}");
+    assert!(said.contains_all(0..9) && said.contains_all(10..100), "{said:?}");
 }

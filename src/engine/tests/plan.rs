@@ -165,6 +165,20 @@ fn a_peer_that_this_nodes_own_rate_holds_back_is_not_taken_for_a_silent_one() {
 }
 
 #[test]
+fn claim_5_two_pieces_are_checked_at_a_time_and_none_twice() {
+    let truth = file(256 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.origin.pace = Pace::steady(10_000);
+    world.peer(2, &truth, sha256(), FAST);
+    world.submit(spec(&[sha256()]));
+    world.run_until(5_000, |world| world.origin_spans.len() == 2);
+    world.run_for(300);
+    let [first, second] = world.origin_spans[..] else { panic!("{:?}", world.origin_spans) };
+    let is_piece = |(start, end): (u64, Option<u64>)| end == Some(start + 65_536);
+    assert!(first != second && is_piece(first) && is_piece(second), "{first:?} {second:?}");
+}
+
+#[test]
 fn claim_10_with_the_origin_away_and_every_list_false_a_job_waits_for_another_word() {
     let truth = file(4 * MIB, 1);
     let mut world = World::new(&truth);

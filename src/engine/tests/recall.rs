@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use peer_proto::content::ContentId;
 use peer_proto::digest::Digest;
+use peer_proto::standing::{PieceRun, Standing};
 use peer_proto::verify::HashList;
 
 use super::world::*;
@@ -110,6 +111,25 @@ fn local_1_what_is_not_for_others_is_remembered_over_a_restart() {
     world.tell(Input::JobFound(Box::new(stored)));
     world.run(MINUTE);
     assert_eq!((world.state(), world.kept_scope), (JobState::Acknowledged, Some(Scope::Machine)));
+}
+
+#[test]
+fn a_part_of_the_same_length_goes_on_from_the_cache_and_one_of_another_is_emptied() {
+    let truth = file(4 * MIB, 1);
+    for (len, copied) in [(4 * MIB, 3 * MIB), (5 * MIB, 4 * MIB)] {
+        let mut world = World::new(&truth);
+        keep(&mut world, &truth, sha256(), Scope::Shareable, u64::MAX);
+        world.found.version = Some(version("a", Some(len)));
+        let values = truth.values()[..16].to_vec();
+        world.disk = (0..16).zip(values.iter().copied()).collect();
+        let (first, standing) = (peer_proto::content::PieceIndex(0), Standing::Proved);
+        world.found.runs = vec![PieceRun { first, values, standing }];
+        world.submit(spec(&[sha256()]));
+        world.run(MINUTE);
+        let view = world.view();
+        assert_eq!((view.state, view.bytes.cache), (JobState::Acknowledged, copied), "{}", view.reason);
+        assert_eq!((world.resets, view.bytes.origin), (u32::from(len != 4 * MIB), 0));
+    }
 }
 
 #[test]

@@ -75,13 +75,8 @@ fn what_a_restart_makes_the_same_of_is_not_written_down() {
     let mut desk = Desk::new();
     desk.manners.insert(url("a"), Manner::Gives(100_000));
     desk.submit(job(1), wish(&["a"]));
-    let before = desk.saves;
     desk.run_for(Duration::from_millis(300));
-    assert_eq!(
-        (desk.state(job(1)), desk.saves),
-        (JobState::Transferring, before),
-        "queued, as far as a restart"
-    );
+    assert_eq!((desk.state(job(1)), desk.saves), (JobState::Transferring, 1), "queued, as far as a restart");
 }
 
 #[test]

@@ -401,6 +401,34 @@ fn peers_that_lacked_it_are_asked_again_while_it_is_wanted() {
 }
 
 #[test]
+fn a_peer_that_said_it_holds_the_file_is_not_asked_for_it_again() {
+    let truth = file(64 * MIB, 1);
+    let mut world = World::new(&truth);
+    let peer = world.peer(2, &truth, root_digest(&truth), 2_000_000);
+    world.submit(spec(&[root_digest(&truth)]));
+    world.run_for(20_000);
+    assert!(bytes_of(&world, peer) > 0);
+    assert_eq!(world.model(peer).asked, 1);
+}
+
+#[test]
+fn peers_are_asked_while_the_part_is_still_being_emptied_on_a_slow_disk() {
+    let truth = file(4 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.slow_resets = true;
+    world.submit(spec(&[root_digest(&truth)]));
+    world.run_for(1_000);
+    assert_eq!((world.resets, world.origin.leases), (1, 0));
+    let peer = world.peer(2, &truth, root_digest(&truth), FAST);
+    world.run_for(300);
+    assert_eq!(world.model(peer).asked, 1);
+    world.slow_resets = false;
+    world.drop_now();
+    world.run(MINUTE);
+    assert_eq!((world.state(), world.view().bytes.peers), (JobState::Acknowledged, 4 * MIB));
+}
+
+#[test]
 fn every_range_has_a_decision_that_names_source_and_reason() {
     let truth = file(64 * MIB, 1);
     let mut world = World::new(&truth);

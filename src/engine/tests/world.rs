@@ -57,7 +57,7 @@ pub(super) struct World {
     pub(super) peers: BTreeMap<PeerId, PeerModel>,
     pub(super) disk: BTreeMap<u32, Hash>,
     /// What the pieces on it rest on, and whose they are.
-    standings: BTreeMap<u32, Standing>,
+    pub(super) standings: BTreeMap<u32, Standing>,
     version: Option<Version>,
     pub(super) found: PartFound,
     pub(super) events: Vec<Event>,
@@ -86,6 +86,8 @@ pub(super) struct World {
     pub(super) lease_fault: Option<LocalFault>,
     /// Parts take their time to go, until somebody says so.
     pub(super) slow_drops: bool,
+    /// Parts take their time to be emptied, until somebody says so.
+    pub(super) slow_resets: bool,
     dropping: Vec<Input>,
     /// What the own cache gives, and how many bytes of it before it fails.
     pub(super) cache: Option<(Arc<HashList>, u64)>,
@@ -148,6 +150,7 @@ impl World {
             deliver_fault: None,
             lease_fault: None,
             slow_drops: false,
+            slow_resets: false,
             dropping: Vec::new(),
             cache: None,
             cache_hangs: false,

@@ -26,14 +26,7 @@ impl World {
                 let outcome = self.open_fault.take().map_or_else(|| Ok(self.found.clone()), Err);
                 self.inbox.push_back(Input::PartOpened { id, outcome });
             }
-            Effect::ResetPart { id, version, .. } => {
-                self.version = Some(version);
-                assert!(self.leases.is_empty(), "a part is emptied only when nobody writes to it");
-                self.resets += 1;
-                self.disk.clear();
-                let outcome = self.reset_fault.take().map_or(Ok(()), Err);
-                self.inbox.push_back(Input::PartReset { id, outcome });
-            }
+            Effect::ResetPart { id, version, .. } => self.reset(id, version),
             Effect::PinPart { version, .. } => {
                 self.version = Some(version);
                 self.pins += 1;
@@ -78,6 +71,20 @@ impl World {
             }
             Effect::ForgetJob { .. } | Effect::SetRates { .. } => {}
             effect => self.perform_among_peers(effect),
+        }
+    }
+
+    fn reset(&mut self, id: EffectId, version: peer_proto::version::Version) {
+        self.version = Some(version);
+        assert!(self.leases.is_empty(), "a part is emptied only when nobody writes to it");
+        self.resets += 1;
+        self.disk.clear();
+        let outcome = self.reset_fault.take().map_or(Ok(()), Err);
+        let reset = Input::PartReset { id, outcome };
+        if self.slow_resets {
+            self.dropping.push(reset);
+        } else {
+            self.inbox.push_back(reset);
         }
     }
 
