@@ -331,9 +331,6 @@ impl JobFile {
     /// The next step, as far as no answer is awaited.
     pub(super) fn advance(&mut self, core: &mut Core) {
         self.wake = Instant::NEVER;
-        if self.waiting.is_some() && self.stage != Stage::Fetching {
-            return;
-        }
         match (self.stage, self.aim) {
             (Stage::Over | Stage::Delivering | Stage::Dropping, _) => {}
             (_, Aim::Removal) => self.remove(core),
