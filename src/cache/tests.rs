@@ -181,7 +181,7 @@ fn local_4_a_link_is_not_kept_in_the_first_place() {
 }
 
 #[test]
-fn local_3_cache_18_a_copy_is_the_caches_own_and_never_a_second_name() {
+fn cache_18_and_local_3_a_copy_is_the_caches_own_and_never_a_second_name() {
     let place = Place::new();
     assert_eq!(place.cache.next_borrowed(None), Some(ID));
     match place.cache.copy_borrowed(ID, &LIMITS, || true).unwrap() {
@@ -232,6 +232,40 @@ fn cache_2_parts_are_records_too_and_false_pieces_are_left_out() {
     assert!(place.cache.read_piece(id, PieceIndex(3), &mut buffer).is_err());
     assert_eq!(place.cache.list_part(id, ListPart::Page(0)).unwrap(), list(&all).values());
     assert_eq!(place.cache.list_part(id, ListPart::Page(1)), None);
+}
+
+#[test]
+fn cache_1_a_record_says_what_was_seen_where_and_when_and_what_of_it_is_held() {
+    let place = Place::new();
+    let version = peer_proto::version::Version {
+        final_origin: "https://example.org:443".into(),
+        etag: Some("\"1\"".into()),
+        last_modified: Some("Sun, 29 Nov 2026 00:00:00 GMT".into()),
+        len: Some(u64::try_from(payload().len()).unwrap()),
+    };
+    let again =
+        Keep { version: Some(version.clone()), now_unix_s: 2_000, ..keep(RecordId([2; 16]), &payload()) };
+    place.cache.keep_borrowed(again, &place.file()).unwrap();
+    // The description outlives the process.
+    let cache = place.again();
+    let [record] = &cache.records()[..] else { panic!("one content, one record") };
+    assert_eq!((record.id, record.content), (ID, list(&payload()).content()));
+    assert_eq!((&record.holding, record.served, record.last_used_unix_s), (&Holding::Whole, true, 2_000));
+    let seen: Vec<_> = cache.seen(ID).into_iter().map(|seen| (seen.url, seen.version)).collect();
+    assert_eq!(seen, [("https://example.org/a".to_owned(), Some(version))]);
+}
+
+#[test]
+fn cache_10_a_file_of_one_byte_is_kept_too() {
+    let place = Place::new();
+    let id = RecordId([2; 16]);
+    let path = place.folder.path().join("small");
+    std::fs::write(&path, b"x").unwrap();
+    let summary = place.cache.keep_borrowed(keep(id, b"x"), &path).unwrap();
+    assert_eq!((summary.content.len, summary.holding), (1, Holding::Whole));
+    let mut buffer = Vec::new();
+    place.cache.read_piece(id, PieceIndex(0), &mut buffer).unwrap();
+    assert_eq!(buffer, b"x");
 }
 
 #[test]

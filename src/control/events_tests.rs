@@ -128,11 +128,38 @@ async fn lim_6_changes_within_the_interval_become_the_last_of_them() {
     let last = raiser.events.ring().entries.back().expect("one more").json.clone();
     assert!(last.contains("\"stored\":5"), "{last}");
     assert_eq!((names(&raiser).len(), raiser.quiet.len()), (2, 1));
-    // What is held back is told before the end, and nothing is left to wait for.
-    raiser.changed(as_it_is(JobState::Connecting, ALL, 3_600_000));
-    raiser.changed(as_it_is(JobState::Cancelled, ALL, 3_600_000));
-    assert_eq!(names(&raiser)[2..], ["job.changed", "job.over"]);
-    assert!(raiser.quiet.is_empty() && raiser.jobs.is_empty());
+}
+
+#[tokio::test]
+async fn notify_5_a_change_that_is_held_back_is_told_before_the_end_and_not_lost() {
+    let mut raiser = with_job(ALL, 3_600_000);
+    for state in [JobState::Transferring, JobState::Connecting, JobState::Cancelled] {
+        raiser.changed(as_it_is(state, ALL, 3_600_000));
+    }
+    assert_eq!(names(&raiser), ["job.changed", "job.changed", "job.over"]);
+    assert!(raiser.quiet.is_empty() && raiser.jobs.is_empty(), "nothing is left to wait for");
+}
+
+#[tokio::test]
+async fn lim_20_and_notify_5_and_notify_6_a_reader_that_stands_still_delays_no_other_and_misses_nothing() {
+    let open = open().await;
+    let mut still = open.client.events(None).await.expect("let in");
+    let mut quick = open.client.events(None).await.expect("let in");
+    let wanted = Submit { spec: spec(), adopt: false, start: true };
+    let id = open.client.submit(&wanted).await.expect("taken").id;
+    still.next().await.expect("a reset");
+    quick.next().await.expect("a reset");
+    let mut told = Vec::new();
+    // More than fits into a socket that nobody reads from.
+    for _ in 0..1_000 {
+        open.fake.accept(id);
+        let noticed = quick.next().await.expect("an event");
+        assert!(matches!(noticed.notice, Notice::JobCreated { .. }), "{noticed:?}");
+        told.push(noticed.id);
+    }
+    for expected in told {
+        assert_eq!(still.next().await.expect("an event").id, expected);
+    }
 }
 
 #[tokio::test]

@@ -5,9 +5,9 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::control::api::{JobState, ProblemKind, Submit};
-use crate::control::client::ClientError;
-use crate::control::fake::{open, spec};
+use crate::control::api::{Code, JobState, ProblemKind, Submit};
+use crate::control::client::{Client, ClientError};
+use crate::control::fake::{Fake, open, spec};
 
 #[test]
 fn local_6_admits_the_own_user_only_and_nobody_unmapped() {
@@ -20,18 +20,60 @@ fn local_6_admits_the_own_user_only_and_nobody_unmapped() {
 #[tokio::test]
 async fn local_6_changing_verbs_need_json() {
     let open = open().await;
-    let mut stream = UnixStream::connect(open.client.path()).await.expect("it listens");
-    let body = r#"{"client":true,"server":true}"#;
+    let answer = put_flags(open.client.path(), "text/plain", r#"{"client":true,"server":true}"#).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert_eq!(open.client.flags().await.expect("answered").holds(), PeerFlags::NONE);
+    assert_eq!(open.client.set_flags(PeerFlags::BOTH).await.expect("json is sent").holds(), PeerFlags::BOTH);
+}
+
+/// The status line and all that follows of the answer to a request with this body.
+async fn put_flags(path: &std::path::Path, kind: &str, body: &str) -> String {
+    let mut stream = UnixStream::connect(path).await.expect("it listens");
+    let len = body.len();
     let request = format!(
-        "PUT /v1/flags HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
+        "PUT /v1/flags HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {len}\r\n\r\n{body}"
     );
     stream.write_all(request.as_bytes()).await.expect("sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("answered and closed");
-    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    answer
+}
+
+#[tokio::test]
+async fn peer_6_a_flag_nobody_knows_is_refused_and_nothing_changes() {
+    let open = open().await;
+    let body = r#"{"client":true,"server":true,"relay":true}"#;
+    let answer = put_flags(open.client.path(), "application/json", body).await;
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("relay"), "{answer}");
     assert_eq!(open.client.flags().await.expect("answered").holds(), PeerFlags::NONE);
-    assert_eq!(open.client.set_flags(PeerFlags::BOTH).await.expect("json is sent").holds(), PeerFlags::BOTH);
+}
+
+#[tokio::test]
+async fn peer_11_only_an_administrator_has_to_do_with_computer_flags_and_cache() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let socket = ControlSocket::bind(&folder.path().join("control.sock")).await.expect("a fresh path");
+    let path = socket.path().to_owned();
+    let fake = Fake::new();
+    let (events, _) = Events::of(fake.clone(), CancellationToken::new());
+    let user = Caller { uid: 4_242, is_administrator: false };
+    let _server = ControlServer::start_for(socket, fake.clone(), events, move |_| Some(user));
+    let client = Client::reach(&path).await.expect("it listens");
+    let record = RecordId([1; 16]);
+    let refused = [
+        client.set_flags(PeerFlags::BOTH).await.err(),
+        client.limit_cache(&CacheChange::default()).await.err(),
+        client.cache().await.err(),
+        client.records(None).await.err(),
+        client.remove_record(record).await.err(),
+        client.forget_url("https://example.org/a").await.err(),
+        client.clear_cache().await.err(),
+        client.verify_record(record).await.err(),
+    ];
+    for (index, error) in refused.into_iter().enumerate() {
+        let Some(ClientError::Refused(problem)) = error else { panic!("{index}: {error:?}") };
+        assert_eq!((problem.kind, problem.code), (ProblemKind::Denied, Some(Code::AccessDenied)), "{index}");
+    }
+    assert_eq!(fake.flags().await.expect("answered").holds(), PeerFlags::NONE, "nothing was changed");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod flow;
 mod groups;
 mod invalid;
 mod jobs;
+mod keeping;
 mod lists;
 mod members;
 mod models;

@@ -99,7 +99,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::origin::Phase;
+    use crate::job::Class;
+    use crate::origin::{Phase, Violation};
 
     #[test]
     fn err_39_and_err_64_and_err_65_failures_on_the_way_to_an_origin_have_names_of_their_own() {
@@ -124,6 +125,14 @@ mod tests {
             None,
             "its status names it"
         );
+    }
+
+    #[test]
+    fn err_27_an_origin_that_breaks_the_rules_every_time_gives_no_answer_that_can_be_used() {
+        let broken = |hopeless| Fault::Broken { violation: Violation::Garbled, hopeless };
+        assert_eq!(origin_code(&broken(true)), Some(Code::InvalidServerResponse));
+        assert_eq!(origin_code(&broken(false)), None, "once may pass");
+        assert_eq!(Code::InvalidServerResponse.class(), Class::Fatal);
     }
 
     #[test]

@@ -25,7 +25,8 @@ async fn a_daemon_says_that_its_flags_are_off_and_keeps_what_is_set() {
 }
 
 #[tokio::test]
-async fn peer_4_and_peer_7_what_is_set_is_kept_and_called_overridden_while_a_policy_says_otherwise() {
+async fn peer_4_and_peer_5_and_peer_7_what_is_set_is_kept_and_called_overridden_while_a_policy_says_otherwise()
+ {
     let home = Home::new();
     let policy = home.text("policy.toml");
     let text = "enable-peer-caching = true\ndisable-peer-caching-server = true\nmax-cache-size-percent = 3\n";
@@ -40,6 +41,12 @@ async fn peer_4_and_peer_7_what_is_set_is_kept_and_called_overridden_while_a_pol
     );
     let shown = home.say(&["flags", "get", "--json"]).await.json();
     assert_eq!(shown["code"], "BG_S_OVERRIDDEN_BY_POLICY", "{shown}");
+    assert_eq!((&shown["client"], &shown["server"]), (&true.into(), &false.into()), "what holds: {shown}");
+    // A job's flags are the job's own, whatever holds for the computer.
+    let wish = ["job", "add", "http://127.0.0.1:9/a", "f", "--suspended", "--peers", "client,server"];
+    let id = home.say(&wish).await.out;
+    let job = home.say(&["job", "show", id.trim()]).await.out;
+    assert!(job.contains("client,server"), "{job}");
     let limit = home.say(&["cache", "limit", "40%", "--json"]).await.json();
     assert_eq!(
         (limit["limits"]["size"].as_str(), limit["preference"]["size"].as_str()),

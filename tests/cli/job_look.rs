@@ -161,7 +161,7 @@ async fn file_7_the_part_has_a_name_and_can_be_read_while_it_comes_in() {
 }
 
 #[tokio::test]
-async fn job_33_a_job_that_cannot_be_read_is_named_by_status_and_list_with_what_it_left() {
+async fn job_33_and_err_57_a_job_that_cannot_be_read_is_named_by_status_and_list_with_what_it_left() {
     let home = Home::new();
     let origin = Origin::slow(payload(8 << 20), 2_000_000).await;
     let daemon = Daemon::start(&home, &[]).await;
@@ -184,6 +184,8 @@ async fn job_33_a_job_that_cannot_be_read_is_named_by_status_and_list_with_what_
         assert!(status.contains(full) && status.contains(part), "{status}");
         let list = home.say(&["job", "list"]).await;
         assert!(list.err.contains("1 job could not be read"), "{list:?}");
+        let log = std::fs::read_to_string(home.join("daemon.err")).unwrap();
+        assert!(log.contains("BG_E_DATABASE_CORRUPT") && log.contains(full), "{log}");
         daemon.kill().await;
     }
 }

@@ -68,7 +68,7 @@ fn d46_a_flipped_bit_in_the_cache_is_not_served_and_not_announced() {
 }
 
 #[test]
-fn d46_rot_in_a_list_or_a_description_costs_that_record_only() {
+fn cache_11_and_d46_rot_in_a_list_or_a_description_costs_that_record_only() {
     for kind in ["list", "meta"] {
         let (files, _) = with_a_record();
         let cache = Cache::open(files.clone(), &folder(), Index::off()).unwrap();

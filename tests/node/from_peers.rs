@@ -15,7 +15,7 @@ use nearbits::record::{CacheSize, CacheWish, RecordId, Scope};
 use nearbits::store::{Index, StateFolder};
 use peer_proto::verify::{HashList, StreamHasher};
 
-use crate::lab::{LabNode, assert_exact, blake3_of, each_block, sha256_of};
+use crate::lab::{LabNode, PATIENCE, assert_exact, blake3_of, each_block, sha256_of};
 use crate::plain_origin::{Content, Manner, PlainOrigin};
 
 const MIB: u64 = 1 << 20;
@@ -40,7 +40,8 @@ async fn holder(content: Content, list: &Arc<HashList>, pieces: Range<u32>) -> L
         version: None,
         scope: Scope::Shareable,
         served: true,
-        now_unix_s: nearbits::clock::wall_unix_ms() / 1_000,
+        // An hour ago.
+        now_unix_s: nearbits::clock::wall_unix_ms() / 1_000 - 3_600,
     };
     let read = |piece: peer_proto::content::PieceIndex, buffer: &mut Vec<u8>| {
         let range = list.geometry().piece_range(piece).expect("a piece of the file");
@@ -204,6 +205,25 @@ async fn a_cleared_flag_stops_peers_in_the_middle_of_a_job() {
     assert!(view.bytes.peers <= at_flip.bytes.peers + 4 * MIB, "{:?} then {:?}", at_flip.bytes, view.bytes);
     node.shut_down().await;
     peer.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cache_23_a_record_that_a_peer_was_given_was_used_at_that_moment() {
+    let content = Content::new(14, 2 * MIB);
+    let (origin, peer, node) = beside_a_holder(content).await;
+    let used = async || peer.handle.cache().records(None).await.unwrap()[0].summary.last_used_unix_s;
+    let before = used().await;
+    let view = node.fetch(node.spec(&origin, vec![sha256_of(content)])).await;
+    assert!(view.bytes.peers > 0, "{view:?}");
+    let noted = tokio::time::timeout(PATIENCE, async {
+        while used().await == before {
+            tokio::task::yield_now().await;
+        }
+    });
+    noted.await.expect("the use is noted");
+    assert!(used().await >= before + 3_600);
+    peer.shut_down().await;
+    node.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,7 +11,8 @@ use crate::on_link::spec;
 use crate::plain_origin::{Content, Manner, PlainOrigin};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn job_t18_and_job_t13_a_job_waits_while_the_cable_is_out_and_goes_on_at_once_after_that() {
+async fn job_t18_and_job_t13_and_sched_10_a_job_waits_while_the_cable_is_out_and_goes_on_at_once_after_that()
+{
     let Some(office) = Office::open(1, Addresses::Both) else { return };
     let content = Content::new(71, 24 << 20);
     let manner = Manner { bytes_per_s: Some(4 << 20), ..Manner::default() };

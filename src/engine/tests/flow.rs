@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::world::*;
 use crate::engine::event::{Event, Failure};
 use crate::engine::io::*;
-use crate::job::{JobChange, JobSpec, JobState, PeerFlags, Priority};
+use crate::job::{Code, JobChange, JobSpec, JobState, PeerFlags, Priority};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -90,6 +90,49 @@ fn a_body_that_cannot_be_resumed_starts_again_from_zero() {
 }
 
 #[test]
+fn sec_15_without_a_digest_what_the_origin_serves_is_delivered_as_it_is() {
+    let truth = file(4 * MIB, 1);
+    for (digests, state) in [(vec![], JobState::Acknowledged), (vec![sha256()], JobState::Error)] {
+        let mut world = World::new(&truth);
+        world.origin.serves = altered(4 * MIB, 1, &[7]);
+        world.submit(spec(&digests));
+        world.run(MINUTE);
+        assert_eq!((world.state(), world.delivered), (state, u32::from(digests.is_empty())));
+    }
+}
+
+#[test]
+fn err_27_an_answer_that_cannot_be_used_is_final_and_has_its_name() {
+    let truth = file(MIB, 1);
+    let mut world = World::new(&truth);
+    let code = Some(Code::InvalidServerResponse);
+    world.origin.fault = Some(OriginFault { code, ..OriginFault::new(Severity::Fatal, "garbled", None) });
+    world.submit(spec(&[]));
+    world.run(MINUTE);
+    let view = world.view();
+    assert_eq!((view.state, view.error.map(|error| error.code)), (JobState::Error, code));
+}
+
+#[test]
+fn err_63_statuses_503_and_504_are_waited_for_under_their_names() {
+    let truth = file(MIB, 1);
+    for status in [503, 504] {
+        let mut world = World::new(&truth);
+        world.origin.fault = Some(transient("busy", Some(status)));
+        world.submit(spec(&[]));
+        world.run_for(10_000);
+        let view = world.view();
+        assert_eq!(
+            (view.state, view.error.map(|error| error.code)),
+            (JobState::TransientError, Some(Code::Http(status)))
+        );
+        world.origin.fault = None;
+        world.run(MINUTE);
+        assert_eq!(world.state(), JobState::Acknowledged);
+    }
+}
+
+#[test]
 fn d18_a_busy_origin_is_asked_again_with_back_off() {
     let truth = file(MIB, 1);
     let mut world = World::new(&truth);
@@ -144,7 +187,7 @@ fn d07_and_file_10_a_changed_version_starts_the_file_again() {
 }
 
 #[test]
-fn d07_content_that_keeps_changing_is_an_error() {
+fn d07_and_err_60_content_that_keeps_changing_is_an_error_of_its_own_name() {
     let truth = file(80 * MIB, 1);
     let mut world = World::new(&truth);
     world.submit(spec(&[]));
@@ -156,6 +199,7 @@ fn d07_content_that_keeps_changing_is_an_error() {
     world.run(MINUTE);
     assert_eq!((world.state(), world.view().restarts), (JobState::Error, 5));
     assert_eq!(world.view().reason, "the content keeps changing at the origin");
+    assert_eq!(world.view().error.map(|error| error.code), Some(Code::RemoteFileChanged));
 }
 
 #[test]

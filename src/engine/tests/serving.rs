@@ -2,7 +2,7 @@
 
 use peer_proto::content::ByteRange;
 use peer_proto::digest::Digest;
-use peer_proto::session::Answer;
+use peer_proto::session::{Answer, RefuseReason};
 use peer_proto::wire::Frame;
 
 use super::world::*;
@@ -121,6 +121,48 @@ fn a_peer_that_was_told_is_served_and_stopped_when_the_permission_goes() {
     assert_eq!(world.effects.iter().filter(|name| *name == "StopServe").count(), 7);
     want(&mut world, asker, 1);
     assert_eq!(world.serves.len(), 8, "nothing more is served");
+}
+
+fn find(world: &mut World, asker: peer_proto::peer::PeerId, key: u32) {
+    let now = world.now().monotonic;
+    world.model(asker).session.find(&[(key, sha256())], now);
+    world.pump_and_tell(asker);
+    world.run_for(50);
+}
+
+#[test]
+fn cache_15_what_is_kept_stays_while_nobody_may_be_served_and_is_served_after_that() {
+    let (mut world, asker) = serving_world();
+    world.tell(Input::FlagsChanged(PeerFlags { client: true, server: false }));
+    find(&mut world, asker, 1);
+    assert!(!world.effects.iter().any(|effect| effect == "DropRecord"));
+    world.tell(Input::FlagsChanged(PeerFlags::BOTH));
+    find(&mut world, asker, 2);
+    let here = Answer::Here { content: world.truth.content(), whole: true, sealed: true };
+    assert_eq!(world.model(asker).answers, [Answer::NotHere, here]);
+    want(&mut world, asker, 1);
+    assert_eq!(world.serves.len(), 1);
+}
+
+fn refusals(world: &World, asker: peer_proto::peer::PeerId) -> Vec<RefuseReason> {
+    let frames = world.peers[&asker].frames.iter();
+    let refused =
+        frames.filter_map(|frame| if let Frame::Refuse(refuse) = frame { Some(refuse.reason) } else { None });
+    refused.collect()
+}
+
+#[test]
+fn cache_21_only_what_a_search_found_is_given_and_what_was_removed_since_is_not_held() {
+    let (mut world, asker) = serving_world();
+    want(&mut world, asker, 1);
+    assert_eq!(refusals(&world, asker), [RefuseReason::NotHeld], "it was not asked for");
+    find(&mut world, asker, 1);
+    want(&mut world, asker, 1);
+    assert_eq!(world.serves.len(), 1);
+    world.tell(Input::RecordGone(RecordId([4; 16])));
+    want(&mut world, asker, 1);
+    assert_eq!(world.serves.len(), 1);
+    assert_eq!(refusals(&world, asker), [RefuseReason::NotHeld; 2]);
 }
 
 #[test]

@@ -50,6 +50,16 @@ fn job_t7_and_sched_4_equal_jobs_share_by_slices() {
 }
 
 #[test]
+fn sched_5_jobs_of_one_priority_begin_in_the_order_they_came() {
+    let mut desk = Desk::with(|config| config.queue = ONE);
+    for number in [3, 1, 2] {
+        desk.submit(job(number), with_priority(Priority::Normal, &format!("f{number}")));
+    }
+    desk.run_for(20 * SECOND);
+    assert_eq!(desk.probes, [url("f3"), url("f1"), url("f2")]);
+}
+
+#[test]
 fn sched_2_a_lower_level_waits_until_the_higher_ones_are_done() {
     let mut desk = Desk::with(|config| config.queue = QueueConfig { background_at_once: 4, ..ONE });
     desk.submit(job(1), with_priority(Priority::Low, "low"));

@@ -105,6 +105,14 @@ fn lim_7_to_10_administrators_are_exempt() {
 }
 
 #[test]
+fn pol_15_a_file_has_as_many_ranges_as_the_policy_says_and_its_number_is_what_holds() {
+    let held = alone("ranges-per-file = 4");
+    assert_eq!(held.ranges_per_file, Value { value: 4, source: Source::Policy });
+    assert_eq!(held.limits(Maker::User).ranges_per_file, Some(4));
+    assert_eq!(alone("").limits(Maker::User).ranges_per_file, Some(500));
+}
+
+#[test]
 fn pol_20_every_value_has_a_row_with_its_rule_source_and_effect() {
     let policy = parse("jobs-per-user = 5");
     let rows = policy.over(&parse("files-per-job = 9")).rows();

@@ -155,7 +155,7 @@ fn lim_9_a_job_has_200_files_unless_its_maker_is_exempt() {
 }
 
 #[test]
-fn lim_10_a_file_has_500_ranges_unless_its_maker_is_exempt() {
+fn lim_10_and_pol_15_a_file_has_500_ranges_unless_its_maker_is_exempt() {
     let ranges: Vec<RemoteRange> = (0..501).map(|index| range(index * 10, 10)).collect();
     assert_eq!(refusal(&with_ranges(&ranges[..500])), None);
     let error = SpecError::TooManyRanges { file: 0, count: 501, most: 500 };
@@ -400,4 +400,14 @@ fn notify_1_flags_have_bits_numbers_and_disable_overrides_the_others() {
     }
     assert_eq!(NotifyFlags::from_number(0x40), None);
     assert_eq!(NotifyFlags::from_number(0x20).map(|flags| flags.file_ranges_transferred), Some(true));
+}
+
+#[test]
+fn file_27_changes_are_told_every_500_ms_unless_the_job_says_otherwise_at_any_time() {
+    assert_eq!(Spec::default().notify_interval_ms, 500);
+    for moment in [FRESH, RUNNING] {
+        let change = Change { notify_interval_ms: Some(0), ..Change::default() };
+        let next = job(vec![file("a")]).apply(&change, &moment, &Limits::default()).unwrap();
+        assert_eq!(next.notify_interval_ms, 0);
+    }
 }

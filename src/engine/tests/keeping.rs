@@ -1,0 +1,102 @@
+//! What enters the cache, when, and what a changed permission does to it.
+
+use std::time::Duration;
+
+use super::world::*;
+use crate::engine::io::{Input, JobCommand};
+use crate::job::{JobChange, JobSpec, JobState, PeerFlags};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const FAST: u64 = 100_000_000;
+const CLIENT: PeerFlags = PeerFlags { client: true, server: false };
+const SERVER: PeerFlags = PeerFlags { client: false, server: true };
+
+fn dropped(world: &World) -> usize {
+    world.effects.iter().filter(|effect| *effect == "DropRecord").count()
+}
+
+#[test]
+fn cache_3_a_finished_file_is_kept_where_computer_and_job_may_serve_whoever_gave_it() {
+    let truth = file(4 * MIB, 1);
+    for (computer, job) in [
+        (PeerFlags::BOTH, PeerFlags::BOTH),
+        (CLIENT, PeerFlags::BOTH),
+        (PeerFlags::BOTH, CLIENT),
+        (CLIENT, CLIENT),
+    ] {
+        for has_peer in [true, false] {
+            let mut world = World::with_flags(&truth, computer);
+            if has_peer {
+                world.peer(2, &truth, root_digest(&truth), FAST);
+            }
+            world.submit(JobSpec { flags: job, ..spec(&[root_digest(&truth)]) });
+            world.run(MINUTE);
+            let view = world.view();
+            assert_eq!((view.state, view.bytes.peers > 0), (JobState::Acknowledged, has_peer));
+            assert_eq!(world.kept == 1, computer.server && job.server, "{computer:?} {job:?}");
+        }
+    }
+}
+
+/// A job that waits to be completed, without a digest: nothing but Complete validates its file.
+fn transferred() -> World {
+    let truth = file(4 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.submit(JobSpec { auto_complete: false, ..spec(&[]) });
+    world.run_until(20_000, |world| world.state() == JobState::Transferred);
+    world
+}
+
+fn completed(mut world: World) -> World {
+    world.command(JobCommand::Complete);
+    world.run(MINUTE);
+    assert_eq!((world.state(), world.delivered), (JobState::Acknowledged, 1));
+    world
+}
+
+#[test]
+fn val_5_complete_validates_what_nobody_judged_and_it_is_kept() {
+    let world = transferred();
+    assert_eq!(world.kept, 0);
+    assert_eq!(completed(world).kept, 1);
+}
+
+#[test]
+fn val_6_what_is_switched_off_before_a_file_is_validated_leaves_it_out_of_the_cache() {
+    let mut world = transferred();
+    world.tell(Input::FlagsChanged(CLIENT));
+    assert_eq!(completed(world).kept, 0, "of the computer");
+    let mut world = transferred();
+    let change = JobChange { flags: Some(CLIENT), ..JobChange::default() };
+    world.command(JobCommand::Change(Box::new(change)));
+    assert_eq!(completed(world).kept, 0, "of the job");
+}
+
+#[test]
+fn val_6_what_is_switched_off_afterwards_leaves_the_file_in_the_cache() {
+    let mut world = completed(transferred());
+    world.tell(Input::FlagsChanged(PeerFlags::NONE));
+    world.run_for(1_000);
+    assert_eq!((world.kept, dropped(&world)), (1, 0));
+}
+
+#[test]
+fn cache_16_without_the_servers_permission_peers_give_and_nothing_is_kept() {
+    let truth = file(4 * MIB, 1);
+    let mut world = World::with_flags(&truth, CLIENT);
+    world.peer(2, &truth, root_digest(&truth), FAST);
+    world.submit(spec(&[root_digest(&truth)]));
+    world.run(MINUTE);
+    assert_eq!((world.view().bytes.peers, world.view().bytes.origin, world.kept), (4 * MIB, 0, 0));
+}
+
+#[test]
+fn cache_16_without_the_clients_permission_the_origin_gives_and_all_is_kept() {
+    let truth = file(4 * MIB, 1);
+    let mut world = World::with_flags(&truth, SERVER);
+    let peer = world.peer(2, &truth, root_digest(&truth), FAST);
+    world.submit(spec(&[root_digest(&truth)]));
+    world.run(MINUTE);
+    assert_eq!((world.view().bytes.peers, world.view().bytes.origin, world.kept), (0, 4 * MIB, 1));
+    assert_eq!(world.model(peer).asked, 0);
+}
