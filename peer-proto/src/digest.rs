@@ -125,7 +125,7 @@ impl Digest {
     /// The digest in lower-case hexadecimal digits, without the algorithm.
     #[must_use]
     pub fn to_hex(&self) -> String {
-        self.bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.bytes)
     }
 }
 
@@ -158,6 +158,15 @@ impl From<Digest> for String {
     fn from(digest: Digest) -> Self {
         digest.to_string()
     }
+}
+
+/// Bytes as pairs of lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let pair = |byte: &u8| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    bytes.iter().flat_map(pair).collect()
 }
 
 /// Bytes from pairs of hexadecimal digits of either case; `None` if the text is anything else.

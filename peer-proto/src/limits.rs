@@ -91,6 +91,10 @@ pub const TOKEN_LEN_MAX: usize = 256;
 pub const TOKEN_LIFE_MAX_S: u64 = 30 * 24 * 60 * 60;
 /// ... and 7 if its holder may attest.
 pub const TOKEN_LIFE_ATTEST_S: u64 = 7 * 24 * 60 * 60;
+/// Holders on a deny list: 64 KiB of them.
+pub const DENIED_HOLDERS_MAX: usize = 4_096;
+/// Bytes of an invitation or a deny list as text.
+pub const OFFER_TEXT_MAX: usize = 160 * 1024;
 /// Bytes of a signed record: its head, 64 values, its signature. Seven of the longest fit the 16 KiB of a control frame.
 pub const RECORD_LEN_MAX: usize = 2_304;
 /// Signed records in one frame.

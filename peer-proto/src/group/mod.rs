@@ -1,16 +1,23 @@
 //! Groups: people's trust in nodes, as tokens that a group's key signed.
 //!
 //! Knows: who is a member and until when ([`token`]), how two members find out that they are both members without
-//! telling anybody else ([`badge`]), which statements of an author were seen already ([`seen`]). Does not know: how
-//! tokens are handed out, or what members say ([`wire::record`](crate::wire::record)).
+//! telling anybody else ([`badge`]), who is no member any more ([`deny`]), what makes one node a member ([`membership`]) and
+//! what becomes of it when a new invitation or deny list is handed in ([`offer`]), which statements of an author were seen
+//! already ([`seen`]). Does not know: how invitations travel, or what members say ([`wire::record`](crate::wire::record)).
 
 pub mod badge;
+pub mod deny;
+pub mod membership;
+pub mod offer;
 pub mod seen;
 pub mod token;
 
 use std::fmt;
 
 pub use badge::{Badge, EpochSecret, filler};
+pub use deny::DenyList;
+pub use membership::{Former, Membership};
+pub use offer::{Offer, OfferFault, OfferRules, Taken};
 pub use seen::Seen;
 pub use token::{HolderId, Roles, Token, TokenFault, TokenRules, Wish};
 
@@ -30,6 +37,12 @@ impl GroupId {
 
 impl fmt::Debug for GroupId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&crate::digest::hex(&self.0))
     }
 }

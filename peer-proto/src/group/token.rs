@@ -9,6 +9,7 @@ use std::fmt;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::GroupId;
+use crate::digest::{bytes_from_hex, hex};
 use crate::limits::{TOKEN_LEN_MAX, TOKEN_LIFE_ATTEST_S, TOKEN_LIFE_MAX_S};
 use crate::peer::PeerId;
 use crate::sign::{SIGNATURE_LEN, Signer, is_signed};
@@ -22,9 +23,17 @@ const BODY_LEN: usize = 1 + 16 + 16 + 32 + 2 + 8 + 8 + 4 + 8;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct HolderId(pub [u8; 16]);
 
+impl HolderId {
+    /// The holder that people write with these 32 hexadecimal digits.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        bytes_from_hex(text)?.try_into().ok().map(Self)
+    }
+}
+
 impl fmt::Display for HolderId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 
@@ -43,6 +52,27 @@ impl Roles {
     pub const ENROL: Self = Self(8);
     /// May have others fetch for the site.
     pub const CACHE: Self = Self(16);
+
+    /// Those that have a name, and the names.
+    pub const NAMED: [(Self, &'static str); 5] = [
+        (Self::FETCH, "fetch"),
+        (Self::SERVE, "serve"),
+        (Self::ATTEST, "attest"),
+        (Self::ENROL, "enrol"),
+        (Self::CACHE, "cache"),
+    ];
+
+    /// The names of these; what has none is left out.
+    #[must_use]
+    pub fn names(self) -> Vec<&'static str> {
+        Self::NAMED.iter().filter(|(role, _)| self.has(*role)).map(|(_, name)| *name).collect()
+    }
+
+    /// Seconds that a token with these roles may live.
+    #[must_use]
+    pub const fn life_max_s(self) -> u64 {
+        if self.has(Self::ATTEST) { TOKEN_LIFE_ATTEST_S } else { TOKEN_LIFE_MAX_S }
+    }
 
     /// These and those.
     #[must_use]
@@ -166,6 +196,12 @@ impl Token {
         &self.bytes
     }
 
+    /// Whose token it says it is.
+    #[must_use]
+    pub const fn group(&self) -> GroupId {
+        self.group
+    }
+
     /// What it says, to be believed after [`check`](Self::check) only.
     #[must_use]
     pub const fn wish(&self) -> &Wish {
@@ -179,14 +215,13 @@ impl Token {
     pub fn check(&self, rules: &TokenRules<'_>) -> Result<(), TokenFault> {
         let wish = &self.wish;
         let life = wish.not_after.checked_sub(wish.not_before).ok_or(TokenFault::Over)?;
-        let life_max = if wish.roles.has(Roles::ATTEST) { TOKEN_LIFE_ATTEST_S } else { TOKEN_LIFE_MAX_S };
         let is_epoch = wish.epoch == rules.epoch || wish.epoch.checked_add(1) == Some(rules.epoch);
         for (fails, fault) in [
             (self.group != GroupId::of(rules.group), TokenFault::OtherGroup),
             (wish.peer != rules.peer, TokenFault::OtherPeer),
             (rules.now < wish.not_before, TokenFault::NotYet),
             (rules.now > wish.not_after, TokenFault::Over),
-            (life > life_max, TokenFault::TooLong),
+            (life > wish.roles.life_max_s(), TokenFault::TooLong),
             (!is_epoch, TokenFault::Epoch),
             (rules.denied.contains(&wish.holder), TokenFault::Denied),
         ] {
@@ -229,7 +264,6 @@ fn read(bytes: &[u8]) -> Option<(GroupId, Wish)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::bytes_from_hex;
 
     const NOW: u64 = 1_800_000_000;
     const DAY: u64 = 24 * 60 * 60;
