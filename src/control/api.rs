@@ -21,16 +21,21 @@
 //! | `GET /v1/explain/{code}` | [`Explanation`] |
 //! | `GET /v1/peers`, `POST /v1/peers` [`AddPeer`] | [`PeerRow`]s; nothing |
 //! | `GET /v1/records` | [`RecordRow`]s |
+//! | `GET /v1/group`, `DELETE /v1/group` | [`GroupShown`] |
+//! | `POST /v1/group` [`GroupOffer`] | [`GroupTaken`] |
 //! | `GET /v1/flags`, `PUT /v1/flags` [`PeerFlags`] | [`PeerFlags`] |
 //!
 //! Errors come as [`Problem`] under a status that fits. Verbs that change something need
 //! `Content-Type: application/json`. `docs/api.md` has examples.
+
+mod group;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+pub use self::group::{GroupOffer, GroupShown, GroupState, GroupTaken, GroupTakenAs};
 pub use crate::engine::event::{
     BytesBySource, Event, Failure, FilePhase, FileRanges, FileView, JobView, SourceShare, Times, Validation,
 };
@@ -337,6 +342,9 @@ pub struct PeerRow {
     pub near: bool,
     /// Whether there is a connection now.
     pub connected: bool,
+    /// Whether it is a member of this node's group, by a token that counts now.
+    #[serde(default)]
+    pub member: bool,
     /// Payload bytes it gave.
     pub received_bytes: u64,
     /// Payload bytes it was given.

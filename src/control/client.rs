@@ -4,6 +4,7 @@
 //! one.
 
 mod cached;
+mod group;
 
 use std::io;
 use std::path::{Path, PathBuf};

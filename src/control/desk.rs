@@ -2,16 +2,19 @@
 //!
 //! Knows: how the driver's handle answers what callers ask. Does not know: HTTP.
 
+use peer_proto::group::OfferFault;
 use tokio::sync::broadcast;
 
 use super::api::{
     CacheChange, CacheState, Caller, Code, DamagedJob, Decision, Event, Failure, FileRanges, FileView,
-    FlagsShown, JobId, JobSpec, JobView, KeepAs, Kind, PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind,
-    RecordId, RecordRow, RecordVerified, RecordsRemoved, Scope, SeenRow, Status, Totals, Verb,
+    FlagsShown, GroupOffer, GroupShown, GroupTaken, JobId, JobSpec, JobView, KeepAs, Kind, PeerFlags,
+    PeerRow, PolicyShown, Problem, ProblemKind, RecordId, RecordRow, RecordVerified, RecordsRemoved, Scope,
+    SeenRow, Status, Totals, Verb,
 };
 use super::server::Desk;
 use crate::driver::{
-    Cleared, Damaged, Done, Gone, Handle, JobCommand, KeeperError, PeerView, PolicyState, RequestError, Shown,
+    Cleared, Damaged, Done, EnrolmentError, Gone, Handle, JobCommand, KeeperError, PeerView, PolicyState,
+    RequestError, Shown,
 };
 use crate::telemetry;
 
@@ -97,6 +100,7 @@ impl From<PeerView> for PeerRow {
             address: view.address,
             near: view.near,
             connected: view.connected,
+            member: view.member,
             received_bytes: view.bytes_in,
             served_bytes: view.bytes_out,
             banned_s: view.banned_for_s,
@@ -143,6 +147,20 @@ impl From<KeeperError> for Problem {
             KeeperError::Gone => Self::new(ProblemKind::Busy, text),
             KeeperError::Cache(_) | KeeperError::NotKept(_) => Self::new(ProblemKind::Fatal, text),
         }
+    }
+}
+
+impl From<EnrolmentError> for Problem {
+    fn from(error: EnrolmentError) -> Self {
+        let kind = match &error {
+            EnrolmentError::Offer(OfferFault::Unknown | OfferFault::Damaged) => ProblemKind::Usage,
+            EnrolmentError::Offer(OfferFault::OtherPeer { .. } | OfferFault::Token(_)) => ProblemKind::Denied,
+            EnrolmentError::Offer(_) => ProblemKind::Conflict,
+            EnrolmentError::NoGroup => ProblemKind::NotFound,
+            EnrolmentError::Folder(_) => ProblemKind::Fatal,
+            EnrolmentError::Gone => ProblemKind::Busy,
+        };
+        Self::new(kind, error.to_string())
     }
 }
 
@@ -268,6 +286,20 @@ impl Desk for NodeDesk {
 
     async fn limit_cache(&self, change: CacheChange) -> Result<(), Problem> {
         self.handle.cache().set_limits(change).await?;
+        Ok(())
+    }
+
+    async fn group(&self) -> Result<GroupShown, Problem> {
+        Ok(self.handle.group().enrolled().await.into())
+    }
+
+    async fn offer_group(&self, offer: GroupOffer) -> Result<GroupTaken, Problem> {
+        let taken = self.handle.group().take(&offer.text, offer.replace).await?;
+        Ok(GroupTaken { taken: taken.into(), shown: self.group().await? })
+    }
+
+    async fn leave_group(&self) -> Result<(), Problem> {
+        self.handle.group().leave().await?;
         Ok(())
     }
 

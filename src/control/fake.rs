@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::ControlSocket;
 use super::api::{
-    CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView, FlagsShown, JobId, JobSpec,
-    JobState, JobView, Kind, PeerFlags, PeerRow, PolicyShown, Priority, Problem, ProblemKind, RecordId,
-    RecordRow, RecordVerified, RecordsRemoved, Status, Totals,
+    CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView, FlagsShown, GroupOffer,
+    GroupShown, GroupTaken, JobId, JobSpec, JobState, JobView, Kind, PeerFlags, PeerRow, PolicyShown,
+    Priority, Problem, ProblemKind, RecordId, RecordRow, RecordVerified, RecordsRemoved, Status, Totals,
 };
 use super::client::Client;
 use super::events::Events;
@@ -152,6 +152,18 @@ impl Desk for Fake {
     }
 
     async fn limit_cache(&self, _: CacheChange) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    async fn group(&self) -> Result<GroupShown, Problem> {
+        Ok(GroupShown { peer_id: String::new(), group: None })
+    }
+
+    async fn offer_group(&self, offer: GroupOffer) -> Result<GroupTaken, Problem> {
+        Err(Problem::new(ProblemKind::Usage, format!("{} bytes are no offer", offer.text.len())))
+    }
+
+    async fn leave_group(&self) -> Result<(), Problem> {
         Ok(())
     }
 

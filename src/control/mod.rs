@@ -12,6 +12,7 @@ pub mod events;
 mod fake;
 mod follow;
 mod glob;
+mod group;
 mod openapi;
 mod ranges;
 pub mod server;

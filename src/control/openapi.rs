@@ -5,7 +5,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{cached, ranges, verbs};
+use super::{cached, group, ranges, verbs};
 
 /// The document.
 #[derive(OpenApi)]
@@ -42,6 +42,9 @@ use super::{cached, ranges, verbs};
         cached::verify_record,
         cached::cache,
         cached::limit_cache,
+        group::group,
+        group::offer,
+        group::leave,
         verbs::flags,
         verbs::set_flags,
         document,

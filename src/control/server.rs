@@ -18,9 +18,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{
-    CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView, FlagsShown, JobId, JobSpec,
-    JobView, PeerFlags, PeerRow, PolicyShown, Problem, RecordId, RecordRow, RecordVerified, RecordsRemoved,
-    Status,
+    CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView, FlagsShown, GroupOffer,
+    GroupShown, GroupTaken, JobId, JobSpec, JobView, PeerFlags, PeerRow, PolicyShown, Problem, RecordId,
+    RecordRow, RecordVerified, RecordsRemoved, Status,
 };
 use super::events::Events;
 use super::socket::{ControlSocket, UNMAPPED_UID};
@@ -96,6 +96,12 @@ pub trait Desk: Clone + Send + Sync + 'static {
     fn cache_state(&self) -> impl Future<Output = Result<CacheState, Problem>> + Send;
     /// Changes its limits; durable when it returns.
     fn limit_cache(&self, change: CacheChange) -> impl Future<Output = Result<(), Problem>> + Send;
+    /// Which group it is in.
+    fn group(&self) -> impl Future<Output = Result<GroupShown, Problem>> + Send;
+    /// Takes an invitation or a deny list; durable when it returns.
+    fn offer_group(&self, offer: GroupOffer) -> impl Future<Output = Result<GroupTaken, Problem>> + Send;
+    /// Leaves its group; durable when it returns.
+    fn leave_group(&self) -> impl Future<Output = Result<(), Problem>> + Send;
     /// The computer's flags.
     fn flags(&self) -> impl Future<Output = Result<FlagsShown, Problem>> + Send;
     /// Changes them.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use peer_proto::peer::PeerId;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::{Keeper, Request};
+use super::{Enrolment, Keeper, Request};
 use crate::disk::RealFiles;
 use crate::disk::paths;
 use crate::engine::event::{Event, Failure, FileRanges, FileView, JobView};
@@ -28,6 +28,7 @@ pub struct Handle {
     pub(super) events: broadcast::Sender<Event>,
     pub(super) swarm: Swarm,
     pub(super) keeper: Keeper,
+    pub(super) enrolment: Enrolment,
     pub(super) files: RealFiles,
     /// Jobs that cannot be read.
     pub(super) damaged: Arc<[Damaged]>,
@@ -410,6 +411,12 @@ impl Handle {
     #[must_use]
     pub const fn cache(&self) -> &Keeper {
         &self.keeper
+    }
+
+    /// Which group this node is in, to be joined and left.
+    #[must_use]
+    pub const fn group(&self) -> &Enrolment {
+        &self.enrolment
     }
 
     /// Keeps trying a peer at this address, as if it had been configured.

@@ -3,6 +3,7 @@
 //! Whoever asks "why does it hang" looks here first. Knows: which room performs which effect. Does not know: why the
 //! engine wants it.
 
+pub(crate) mod enrolment;
 mod handle;
 mod keeper;
 mod spans;
@@ -16,6 +17,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::enrolment::{Enrolled, Enrolment, EnrolmentError};
 pub use self::handle::{Done, Gone, Handle, PolicyState, RequestError};
 pub use self::keeper::{Cleared, Keeper, KeeperError, Shown};
 use self::spans::Spans;
@@ -80,6 +82,8 @@ pub struct DriverParts {
     pub attestations: AttestStore<RealFiles>,
     /// The cache as its administrator has it.
     pub keeper: Keeper,
+    /// Which group this node is in.
+    pub enrolment: Enrolment,
     /// The file system, to look at destinations.
     pub files: RealFiles,
     /// Jobs of this state folder that cannot be read.
@@ -129,6 +133,7 @@ impl Driver {
             events: events.clone(),
             swarm: parts.swarm.clone(),
             keeper: parts.keeper.clone(),
+            enrolment: parts.enrolment.clone(),
             files: parts.files,
             damaged: Arc::clone(&parts.damaged),
             own: Caller { uid: parts.files.uid(), is_administrator: true },

@@ -168,9 +168,13 @@ impl Circle {
 
     /// Forgets those who were not heard of for too long, and says who they are.
     fn expire(&mut self, now: Instant) -> Vec<PeerId> {
-        let is_over = |at: Instant| now.since(at) >= INTEREST_LIFE;
-        let gone: Vec<PeerId> =
-            self.heard.iter().filter(|(_, (at, _))| is_over(*at)).map(|(peer, _)| *peer).collect();
+        self.forget(|at, _| now.since(at) >= INTEREST_LIFE)
+    }
+
+    /// Forgets members, by when they were heard of last and what they said then, and says who they are.
+    fn forget(&mut self, is_gone: impl Fn(Instant, &Said) -> bool) -> Vec<PeerId> {
+        let gone = self.heard.iter().filter(|(_, (at, record))| is_gone(*at, record.said()));
+        let gone: Vec<PeerId> = gone.map(|(peer, _)| *peer).collect();
         for peer in &gone {
             self.heard.remove(peer);
             self.segments.remove(peer);
@@ -372,7 +376,10 @@ impl JobFile {
             return Verdict::Old;
         }
         let known = circle.heard.get(&head.author).map(|(_, record)| record.said());
+        let shown = [Some(record.said()), known].into_iter().flatten().find_map(Said::token);
+        let is_denied = shown.is_some_and(|token| group.denies(token));
         let is_member = match record.said() {
+            _ if is_denied => false,
             Said::Interest { token, .. } => {
                 // The same token need not be checked twice.
                 let is_same = matches!(known, Some(Said::Interest { token: before, .. }) if before == token);
@@ -497,6 +504,17 @@ impl JobFile {
         }
         if is_first {
             self.say_certain(core);
+        }
+    }
+
+    /// Members that are denied by now are none any more, whoever passed on what they said.
+    pub(super) fn forget_denied(&mut self, core: &mut Core) {
+        let now = core.time();
+        let (Some(swarm), Some(group)) = (&mut self.swarm, &core.config.group) else { return };
+        let Some(circle) = &mut swarm.circle else { return };
+        let is_denied = |_, said: &Said| said.token().is_some_and(|token| group.denies(token));
+        for gone in circle.forget(is_denied).into_iter().filter(|peer| *peer != core.config.me) {
+            swarm.home.left(gone, now);
         }
     }
 

@@ -1,7 +1,7 @@
 //! This node as a member of a group: what makes it one, and which peers are members too.
 //!
-//! Knows: tokens of peers and how long they count. Does not know: what members say to each other (`flood`), who wants
-//! which file (`swarm`).
+//! Knows: tokens of peers and how long they count, what becomes of sessions when the membership is another one. Does not
+//! know: what members say to each other (`flood`), who wants which file (`swarm`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +12,11 @@ use peer_proto::home::HomeKey;
 use peer_proto::peer::PeerId;
 use peer_proto::sign::Signer;
 
+use super::Engine;
 use super::core::Core;
+use super::file::{JobFile, Stage};
+use super::io::Effect;
+use super::look::Heed;
 
 /// What makes this node a member of a group.
 #[derive(Clone, Debug)]
@@ -36,6 +40,11 @@ impl GroupConfig {
         GroupId::of(&self.key)
     }
 
+    /// Whether a holder is no member any more.
+    pub(super) fn denies(&self, token: &Token) -> bool {
+        self.denied.contains(&token.wish().holder)
+    }
+
     /// Whether a token makes a node a member that may ask, at a moment in seconds since 1970 (GROUP-1, 3).
     pub(super) fn admits(&self, peer: PeerId, token: &Token, now: u64) -> Result<(), TokenFault> {
         let (group, epoch, denied) = (&self.key, self.epoch, &self.denied);
@@ -43,10 +52,75 @@ impl GroupConfig {
     }
 }
 
-/// Peers with a session that showed a token, and until when it counts.
+/// Peers with a session that showed a token, until when it counts, and whose it is.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    until: BTreeMap<PeerId, u64>,
+    until: BTreeMap<PeerId, (u64, HolderId)>,
+}
+
+impl Engine {
+    /// This node is a member of another group now, of none, or the same with a newer token, epoch or deny list.
+    ///
+    /// In the same group its sessions go on: members are shown the new token, those who are denied by now go, and where the
+    /// epoch is another one so do those who were strangers, because they may not be any more. In another group all
+    /// sessions begin anew, and what members said of files that are on their way is forgotten.
+    pub(super) fn group_changed(&mut self, group: Option<GroupConfig>) {
+        let again = match (&self.core.config.group, &group) {
+            (None, None) => return,
+            (Some(before), Some(after)) if before.key == after.key => self.core.outsiders(before, after),
+            (Some(_), _) | (None, Some(_)) => {
+                self.with_all(Heed::Now, JobFile::leave_group);
+                self.core.peers.iter().map(|(id, _)| id).collect()
+            }
+        };
+        self.core.config.group = group;
+        for peer in again {
+            let until = self.core.time();
+            let reason = "the session begins anew: this node's membership is another one".into();
+            self.core.effect(Effect::Disconnect { peer, until, reason });
+            self.leave_peer(peer);
+        }
+        self.core.show_badge();
+        self.with_all(Heed::Soon, JobFile::forget_denied);
+    }
+}
+
+impl Core {
+    /// Peers whose sessions are of no use when the same group's membership is another one: they are denied, or the epoch is
+    /// another one and they were strangers, who may be members after it.
+    fn outsiders(&self, before: &GroupConfig, after: &GroupConfig) -> Vec<PeerId> {
+        let is_new_epoch = before.badge.secret != after.badge.secret;
+        let is_denied = |peer: &PeerId| {
+            let shown = self.members.until.get(peer);
+            shown.is_some_and(|(_, holder)| after.denied.contains(holder))
+        };
+        let peers = self.peers.iter();
+        peers
+            .filter(|(id, peer)| is_denied(id) || (is_new_epoch && !peer.session.is_kin()))
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    /// Members in whose sessions the token was shown are shown the one that counts now.
+    fn show_badge(&mut self) {
+        let Some(badge) = self.config.group.as_ref().map(|group| Arc::clone(&group.badge)) else { return };
+        for id in self.peers.iter().map(|(id, _)| id).collect::<Vec<_>>() {
+            if let Some(peer) = self.peers.get_mut(id) {
+                peer.session.renew(Arc::clone(&badge));
+            }
+            self.pump(id);
+        }
+    }
+}
+
+impl JobFile {
+    /// Whatever members of the old group said of this file is not heard any more; those of the new one are met at the next
+    /// look.
+    fn leave_group(&mut self, core: &mut Core) {
+        if self.stage != Stage::Over {
+            self.leave_swarm(core);
+        }
+    }
 }
 
 impl Core {
@@ -61,7 +135,10 @@ impl Core {
         let Some(group) = &self.config.group else { return };
         let may_ask = token.wish().roles.has(Roles::FETCH);
         match group.admits(peer, token, now) {
-            Ok(()) if may_ask => drop(self.members.until.insert(peer, token.wish().not_after)),
+            Ok(()) if may_ask => {
+                let wish = token.wish();
+                self.members.until.insert(peer, (wish.not_after, wish.holder));
+            }
             // What it is not, or not any more, it is treated as: a stranger (GROUP-5).
             Ok(()) | Err(_) => drop(self.members.until.remove(&peer)),
         }
@@ -76,7 +153,7 @@ impl Core {
     /// Whether a peer with a session is a member, and so is this node.
     pub(super) fn is_member(&self, peer: PeerId) -> bool {
         let until = self.members.until.get(&peer);
-        until.is_some_and(|until| *until >= self.wall_s()) && self.belongs()
+        until.is_some_and(|(until, _)| *until >= self.wall_s()) && self.belongs()
     }
 
     pub(super) fn forget_token(&mut self, peer: PeerId) {

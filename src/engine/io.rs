@@ -24,6 +24,7 @@ use peer_proto::wire::{Frame, ListPart};
 pub use self::command::JobCommand;
 pub use self::fault::{LeaseFault, LocalFault, LocalFaultKind, OriginFault, SealFault, Severity};
 pub use self::probe::{Footing, Probe};
+use super::group::GroupConfig;
 pub use super::stored::{FilePhase, StoredFile, StoredJob, Times, Validation};
 use crate::job::{Caller, Effective, FileId, JobId, JobSpec, PeerFlags, Rates, Remote, Wish};
 use crate::record::{RecordId, RecordSummary, Scope};
@@ -204,6 +205,8 @@ pub enum Input {
     FlagsChanged(PeerFlags),
     /// The administrator's policy, read anew.
     PolicyChanged(Box<Effective>),
+    /// What makes this node a member of a group is something else now; nothing does if there is none.
+    GroupChanged(Option<Box<GroupConfig>>),
     /// The machine's network came up, or the last of it went.
     NetworkChanged {
         /// Whether there is one now.

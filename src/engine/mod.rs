@@ -125,6 +125,7 @@ impl Engine {
             Input::JobFound(stored) => self.job_found(*stored),
             Input::Command { job, command, by } => self.command(job, command, by),
             Input::PolicyChanged(policy) => self.policy_changed(*policy),
+            Input::GroupChanged(group) => self.group_changed(group.map(|group| *group)),
             Input::NetworkChanged { up } => self.network_changed(up),
             Input::FlagsChanged(flags) => self.flags_changed(flags),
             Input::JobPersisted { .. }
@@ -238,6 +239,7 @@ impl Engine {
     pub fn peer_views(&self) -> Vec<PeerView> {
         let mut views = self.core.peers.views(self.core.time());
         for view in &mut views {
+            view.member = self.core.is_member(view.peer);
             let holding = self.files.values().filter(|job| job.sources.contains_key(&view.peer)).count();
             view.held = u32::try_from(holding).unwrap_or(u32::MAX);
         }

@@ -42,6 +42,9 @@ pub struct PeerView {
     pub near: bool,
     /// Whether it is connected now and said hello.
     pub connected: bool,
+    /// Whether it is a member of this node's group, by a token that counts now.
+    #[serde(default)]
+    pub member: bool,
     /// For how many seconds more it is banned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub banned_for_s: Option<u64>,
@@ -185,6 +188,7 @@ impl Peers {
                 address: peer.address.clone(),
                 near: peer.near,
                 connected: peer.ready,
+                member: false,
                 banned_for_s: banned_for(*id),
                 held: 0,
                 bytes_in: peer.bytes_in,
@@ -197,6 +201,7 @@ impl Peers {
             address: ban.address.clone(),
             near: false,
             connected: false,
+            member: false,
             banned_for_s: banned_for(*id),
             held: 0,
             bytes_in: 0,

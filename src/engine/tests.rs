@@ -19,6 +19,7 @@ mod plan;
 mod raised;
 mod recall;
 mod repair;
+mod regroup;
 mod rivals;
 mod saves;
 mod serving;

@@ -1,36 +1,56 @@
 //! Whether this node is a member of a group, by what its state folder holds.
 //!
-//! Knows: which faults of a token make a node a stranger, and which are errors of whoever put it there. Does not know:
-//! what members do (`engine`).
+//! Knows: which faults of a token make a node a stranger, and which are errors of whoever put it there; how a membership is
+//! changed while no node runs. Does not know: what members do (`engine`).
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::path::Path;
 
-use peer_proto::group::{Badge, TokenFault, TokenRules};
+use peer_proto::group::{Membership, TokenFault};
 use peer_proto::sign::Signer;
 
 use super::NodeError;
+use crate::driver::enrolment::{Enrolment, config};
 use crate::engine::GroupConfig;
 use crate::store::StateFolder;
 
-/// The membership that counts at this moment, in milliseconds since 1970.
-pub(super) fn read(folder: &StateFolder, now_ms: i64) -> Result<Option<GroupConfig>, NodeError> {
-    let Some(stored) = folder.group()? else { return Ok(None) };
-    let signer = Signer::of(folder.identity_seed());
-    let denied = BTreeSet::new();
+/// What the brain is told of a membership when it starts, at a moment in milliseconds since 1970.
+pub(super) fn counts(
+    held: &Membership,
+    signer: &Signer,
+    now_ms: i64,
+) -> Result<Option<GroupConfig>, NodeError> {
     let now = u64::try_from(now_ms / 1_000).unwrap_or(0);
-    let (group, peer, epoch) = (&stored.key, signer.peer(), stored.epoch);
-    match stored.token.check(&TokenRules { group, peer, now, epoch, denied: &denied }) {
-        Ok(()) => {}
+    match config(held, signer, now) {
+        Ok(config) => Ok(Some(config)),
         // Its jobs go on by the rules of strangers (GROUP-5).
-        Err(fault @ (TokenFault::Over | TokenFault::NotYet | TokenFault::Epoch)) => {
-            tracing::warn!("this node is no member of its group now: {fault}");
-            return Ok(None);
-        }
-        Err(fault) => return Err(NodeError::Group(fault)),
+        Err(TokenFault::Over | TokenFault::NotYet | TokenFault::Epoch | TokenFault::Denied) => Ok(None),
+        Err(fault) => Err(NodeError::Group(fault)),
     }
-    let until_unix_s = stored.token.wish().not_after;
-    tracing::info!(group = ?peer_proto::group::GroupId::of(&stored.key), until_unix_s, "member of a group");
-    let badge = Badge { token: stored.token, secret: stored.secret, former: stored.former };
-    Ok(Some(GroupConfig { signer, key: stored.key, badge: Arc::new(badge), epoch, denied }))
+}
+
+/// The state folder of a node that does not run, held as if it did.
+#[derive(Debug)]
+pub struct StoppedNode {
+    enrolment: Enrolment,
+    /// Held for its lock.
+    _folder: StateFolder,
+}
+
+impl StoppedNode {
+    /// Takes the state folder; makes it, and an identity in it, if there is none. Blocks.
+    ///
+    /// # Errors
+    /// [`NodeError::Folder`], with [`FolderError::Locked`](super::FolderError::Locked) if a node runs there.
+    pub fn open(state_dir: &Path) -> Result<Self, NodeError> {
+        let folder = StateFolder::open(state_dir)?;
+        let (store, signer) = (folder.group(), Signer::of(folder.identity_seed()));
+        let held = store.load()?;
+        Ok(Self { enrolment: Enrolment::new(store, signer, held, None), _folder: folder })
+    }
+
+    /// Which group it is in, to be joined and left.
+    #[must_use]
+    pub const fn group(&self) -> &Enrolment {
+        &self.enrolment
+    }
 }

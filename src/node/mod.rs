@@ -21,13 +21,15 @@ use tokio_util::task::TaskTracker;
 
 pub use self::config::{NodeConfig, NodeKind};
 pub use self::error::NodeError;
+pub use self::membership::StoppedNode;
 use crate::cache::Cache;
 pub use crate::control::BindError;
 use crate::control::events::Events;
 pub use crate::control::server::ControlServer;
 use crate::disk::RealFiles;
 pub use crate::driver::{
-    Cleared, Done, Gone, Handle, Keeper, KeeperError, PeerView, PolicyState, RequestError, Shown, Totals,
+    Cleared, Done, Enrolled, Enrolment, EnrolmentError, Gone, Handle, Keeper, KeeperError, PeerView,
+    PolicyState, RequestError, Shown, Totals,
 };
 pub use crate::engine::event::{BytesBySource, Event, Failure, FileView, JobView, SourceShare};
 pub use crate::engine::explain::Decision;
@@ -37,6 +39,7 @@ pub use crate::job::{Policy, Rates};
 pub use crate::origin::{OriginConfig, UrlError, parse_url};
 pub use crate::store::FolderError;
 use crate::store::StateFolder;
+pub use crate::store::authority::{Authority, AuthorityError, Granted, parse_roles};
 pub use crate::swarm::{PeerAddress, parse_listen};
 use crate::transfer::Transfer;
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use peer_proto::peer::PeerId;
+use peer_proto::sign::Signer;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,7 @@ use crate::cache::Cache;
 use crate::clock::{self, Clock};
 use crate::control::events::Events;
 use crate::disk::RealFiles;
-use crate::driver::{Driver, DriverParts, Keeper};
+use crate::driver::{Driver, DriverParts, Enrolment, Keeper};
 use crate::engine::io::{Input, StoredJob};
 use crate::engine::{Engine, EngineConfig, GroupConfig};
 use crate::job::{Code, PeerFlags, Policy};
@@ -43,6 +44,7 @@ struct Known {
     attested: KnownAttestations,
     damaged: Vec<Damaged>,
     flags: FlagStore<RealFiles>,
+    enrolment: Enrolment,
     group: Option<GroupConfig>,
     policy: Policy,
     /// Which file that was.
@@ -51,16 +53,14 @@ struct Known {
 
 pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
     let clock = Clock::start();
-    let (state_dir, policy_file) = (config.state_dir.clone(), config.policy_file.clone());
-    let reading = move || read(&state_dir, &policy_file);
-    let mut known = tokio::task::spawn_blocking(reading).await.map_err(|_| NodeError::Broken)??;
+    let (tell, facts) = mpsc::channel(FACTS_WAITING_MAX);
+    let mut known = known(&config, tell.clone()).await?;
     let origin = Origin::new(config.origin.clone())?;
     let stop = CancellationToken::new();
     // Whoever drops this future half-way leaves nothing running.
     let guard = stop.clone().drop_guard();
     let Met { swarm, task: swarm_task, events: swarm_events, early } =
         meet(*known.folder.identity_seed(), &config, &stop).await?;
-    let (tell, facts) = mpsc::channel(FACTS_WAITING_MAX);
     let engine = engine(&config, &mut known, swarm.peer_id(), clock)?;
     let found = facts_of(&mut known);
     let transfer = Transfer::new(TransferParts {
@@ -84,6 +84,7 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         flags: known.flags,
         attestations: known.folder.attestations(),
         keeper: keeper.clone(),
+        enrolment: known.enrolment.clone(),
         files: RealFiles,
         damaged: known.damaged.into(),
         policy_file: config.policy_file.clone(),
@@ -98,6 +99,7 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
     tasks.spawn(hearing);
     tasks.spawn(follower.run(stop.clone()));
     tasks.spawn(network);
+    tasks.spawn(known.enrolment.watch(stop.clone()));
     // A node that lives for one job leaves copying to whoever has the time.
     if config.kind == NodeKind::Daemon {
         tasks.spawn(idle::run(known.cache.clone(), keeper, transfer.clone(), stop.clone()));
@@ -118,6 +120,13 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         cache: known.cache,
         folder: known.folder,
     })
+}
+
+/// What the state folder holds, and what the administrator says.
+async fn known(config: &NodeConfig, tell: mpsc::Sender<Input>) -> Result<Known, NodeError> {
+    let (state_dir, policy_file) = (config.state_dir.clone(), config.policy_file.clone());
+    let reading = move || read(&state_dir, &policy_file, tell);
+    tokio::task::spawn_blocking(reading).await.map_err(|_| NodeError::Broken)?
 }
 
 /// Keeps the cache within its limits.
@@ -204,7 +213,7 @@ async fn listening(events: &mut mpsc::Receiver<SwarmEvent>, count: usize) -> Vec
 }
 
 /// Takes the state folder and reads what it holds, and what the administrator says. Blocks.
-fn read(state_dir: &Path, policy_file: &Path) -> Result<Known, NodeError> {
+fn read(state_dir: &Path, policy_file: &Path, tell: mpsc::Sender<Input>) -> Result<Known, NodeError> {
     let (policy, stamp) = policy::read(policy_file)?;
     let folder = StateFolder::open(state_dir)?;
     let jobs = folder.jobs();
@@ -224,9 +233,15 @@ fn read(state_dir: &Path, policy_file: &Path) -> Result<Known, NodeError> {
     for note in &attested.notes {
         tracing::warn!("{note}");
     }
-    let group = membership::read(&folder, clock::wall_unix_ms())?;
+    let signer = Signer::of(folder.identity_seed());
+    let held = folder.group().load()?;
+    let group = match &held {
+        Some(held) => membership::counts(held, &signer, clock::wall_unix_ms())?,
+        None => None,
+    };
     Ok(Known {
         flags: folder.flags(),
+        enrolment: Enrolment::new(folder.group(), signer, held, Some(tell)),
         group,
         folder,
         cache,

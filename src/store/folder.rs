@@ -158,11 +158,9 @@ impl StateFolder {
     }
 
     /// What makes this node a member of a group, if it is one.
-    ///
-    /// # Errors
-    /// [`FolderError::DamagedGroup`], [`FolderError::Io`].
-    pub fn group(&self) -> Result<Option<super::StoredGroup>, FolderError> {
-        super::group::load(&RealFiles, &self.path)
+    #[must_use]
+    pub fn group(&self) -> super::GroupStore<RealFiles> {
+        super::GroupStore::new(RealFiles, self.path.clone())
     }
 
     /// Where the cache keeps its records.
@@ -255,7 +253,21 @@ fn parse_identity(bytes: &[u8]) -> Option<[u8; 32]> {
 }
 
 /// Writes a file that is whole or not there.
-fn write_once<F: Files>(files: &F, path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
+pub(super) fn write_once<F: Files>(files: &F, path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
+    write_whole(files, path, bytes, Existing::Refuse)
+}
+
+/// Writes a file that is whole, or what it was before; for its owner alone.
+pub(super) fn replace<F: Files>(files: &F, path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
+    write_whole(files, path, bytes, Existing::Replace)
+}
+
+fn write_whole<F: Files>(
+    files: &F,
+    path: &Path,
+    bytes: &[u8],
+    existing: Existing,
+) -> Result<(), FolderError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let fresh = PathBuf::from(name);
@@ -263,7 +275,7 @@ fn write_once<F: Files>(files: &F, path: &Path, bytes: &[u8]) -> Result<(), Fold
     let file = files.create_new(&fresh, 0o600).map_err(at("create", &fresh))?;
     file.write_at(0, bytes).map_err(at("write", &fresh))?;
     file.sync().map_err(at("sync", &fresh))?;
-    files.rename(&fresh, path, Existing::Refuse).map_err(at("rename", &fresh))?;
+    files.rename(&fresh, path, existing).map_err(at("rename", &fresh))?;
     let folder = path.parent().unwrap_or(path);
     files.sync_folder(folder).map_err(at("sync", folder))
 }

@@ -4,6 +4,7 @@
 //! or records mean. sled is named here only, and holds nothing that cannot be rebuilt.
 
 pub mod attests;
+pub mod authority;
 pub mod damaged;
 pub mod folder;
 pub mod group;
@@ -12,9 +13,10 @@ pub mod jobs;
 pub mod setting;
 
 pub use attests::{AttestStore, KnownAttestations};
+pub use authority::{Authority, AuthorityError};
 pub use damaged::Damaged;
 pub use folder::{FolderError, StateFolder};
-pub use group::StoredGroup;
+pub use group::GroupStore;
 pub use index::Index;
 pub use jobs::{JobStore, JobStoreError};
 pub use setting::{FlagStore, LimitStore};

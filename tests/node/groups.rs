@@ -1,15 +1,15 @@
 //! Real nodes as members of one group.
 //!
-//! Knows: how a membership file is written into a state folder. Does not know: sites of more than a few nodes (the
-//! simulated world has them).
+//! Knows: how a membership file is written into a state folder, how a running node is handed an invitation. Does not know:
+//! sites of more than a few nodes (the simulated world has them).
 
 use futures::future::join_all;
-use nearbits::node::{Node, NodeConfig};
+use nearbits::node::{Authority, EnrolmentError, Node, NodeConfig};
 use peer_proto::group::{HolderId, Roles, Token, Wish};
 use peer_proto::peer::PeerId;
 use peer_proto::sign::Signer;
 
-use crate::lab::{LabNode, assert_exact, sha256_of};
+use crate::lab::{LabNode, PATIENCE, assert_exact, sha256_of};
 use crate::plain_origin::{Content, Manner, PlainOrigin};
 
 const MIB: u64 = 1 << 20;
@@ -117,4 +117,75 @@ async fn group_1_a_node_does_not_start_with_another_nodes_token() {
         Err(error) => error.to_string(),
     };
     assert!(error.contains("group.json") && error.contains("another node"), "{error}");
+}
+
+/// Waits until a node takes another for a member, or for a stranger with a session.
+async fn takes_for(node: &LabNode, other: &LabNode, is_member: bool) {
+    let peer = other.handle.peer_id();
+    let looked = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let peers = node.handle.peers().await.expect("the node runs");
+            if peers.iter().any(|view| view.peer == peer && view.connected && view.member == is_member) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    looked.await.unwrap_or_else(|_| panic!("in vain waited for a member: {is_member}"));
+}
+
+/// Hands a node an invitation.
+async fn invite(authority: &mut Authority, node: &LabNode) {
+    let (peer, now) = (node.handle.peer_id(), now(&node.folder));
+    let line = authority.grant(peer, Roles::FETCH.and(Roles::SERVE), None, now).expect("granted");
+    node.handle.group().take(&line, false).await.unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn group_4_and_group_6_who_joins_is_denied_or_leaves_while_nodes_run_counts_so_at_once() {
+    let one = LabNode::start(&[]).await;
+    let other = LabNode::start(&[&one]).await;
+    other.connected(1).await;
+    let made = tempfile::tempdir().expect("a folder");
+    let now = now(&one.folder);
+    let mut authority = Authority::create(&made.path().join("g.group"), "g", now).expect("made");
+    for node in [&one, &other] {
+        invite(&mut authority, node).await;
+    }
+    takes_for(&one, &other, true).await;
+    takes_for(&other, &one, true).await;
+    // A renewed token and another epoch change nothing of that.
+    authority.rotate(now).expect("random bytes");
+    for node in [&one, &other] {
+        invite(&mut authority, node).await;
+        takes_for(&one, &other, true).await;
+        takes_for(&other, &one, true).await;
+    }
+    let (list, _) = authority.forget(&[other.handle.peer_id().to_string()], now).expect("denied");
+    one.handle.group().take(&list, false).await.unwrap_or_else(|error| panic!("{error}"));
+    takes_for(&one, &other, false).await;
+    // Its invitation is of no use to anybody else.
+    let line = authority.renew(one.handle.peer_id(), now).expect("granted");
+    let refused = other.handle.group().take(&line, false).await.expect_err("a copy");
+    assert!(matches!(refused, EnrolmentError::Offer(_)), "{refused}");
+    one.handle.group().leave().await.unwrap_or_else(|error| panic!("{error}"));
+    takes_for(&other, &one, false).await;
+    // What it was is forgotten on disk too.
+    let folder = one.shut_down().await;
+    assert!(!folder.path().join("state/group.json").exists());
+    other.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn group_6_a_node_that_was_denied_starts_as_a_stranger() {
+    let node = LabNode::start(&[]).await;
+    let made = tempfile::tempdir().expect("a folder");
+    let now = now(&node.folder);
+    let mut authority = Authority::create(&made.path().join("g.group"), "g", now).expect("made");
+    invite(&mut authority, &node).await;
+    let (list, _) = authority.forget(&[node.handle.peer_id().to_string()], now).expect("denied");
+    node.handle.group().take(&list, false).await.unwrap_or_else(|error| panic!("{error}"));
+    let again = LabNode::start_in(node.shut_down().await, &[]).await;
+    let enrolled = again.handle.group().enrolled().await;
+    assert!(matches!(enrolled.standing(), Some(Err(_))), "{enrolled:?}");
 }

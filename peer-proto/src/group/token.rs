@@ -68,6 +68,12 @@ impl Roles {
         Self::NAMED.iter().filter(|(role, _)| self.has(*role)).map(|(_, name)| *name).collect()
     }
 
+    /// The role of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::NAMED.iter().find(|(_, known)| *known == name).map(|(role, _)| *role)
+    }
+
     /// Seconds that a token with these roles may live.
     #[must_use]
     pub const fn life_max_s(self) -> u64 {

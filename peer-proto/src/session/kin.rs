@@ -3,9 +3,12 @@
 //! Knows: tags, when a token may be shown, how records are put into frames, the pace of questions for attestations. Does
 //! not know: whether a token, a record or an attestation is good (the node's engine checks them).
 
+use std::sync::Arc;
+
 use super::pace::Pace;
 use super::{ProtocolError, Session, SessionConfig, SessionEvent, State};
 use crate::attest::Attestation;
+use crate::group::Badge;
 use crate::limits::{ATTESTATIONS_ASKED_PER_SECOND_MAX, ATTESTATIONS_PER_FRAME_MAX, RECORDS_PER_FRAME_MAX};
 use crate::time::Instant;
 use crate::wire::{AttestWant, Attestations, Frame, Hello, Record, Versions};
@@ -61,6 +64,12 @@ impl Session {
         {
             self.out.frame(Frame::Token(badge.token.clone()));
         }
+    }
+
+    /// Shows another token of our group from now on; to kin also in this session.
+    pub fn renew(&mut self, badge: Arc<Badge>) {
+        self.config.badge = Some(badge);
+        self.show_token();
     }
 
     /// Passes statements of members on, or our own; to kin only.

@@ -56,6 +56,17 @@ pub enum Said {
     },
 }
 
+impl Said {
+    /// The token in it.
+    #[must_use]
+    pub const fn token(&self) -> Option<&Token> {
+        match self {
+            Self::Interest { token, .. } => Some(token),
+            Self::Leave | Self::Segment { .. } | Self::Pieces { .. } => None,
+        }
+    }
+}
+
 /// Where a record belongs, and its place among its author's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RecordHead {

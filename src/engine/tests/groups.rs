@@ -21,21 +21,21 @@ use crate::engine::piece_set::PieceSet;
 use crate::engine::{Engine, EngineConfig, GroupConfig};
 use crate::job::PeerFlags;
 
-const NOW: u64 = 1_800_000_000;
+pub(super) const NOW: u64 = 1_800_000_000;
 const DAY: u64 = 24 * 60 * 60;
-const LEN: u64 = 64 * MIB;
+pub(super) const LEN: u64 = 64 * MIB;
 /// An origin that takes its time: the swarm stays together.
 const SLOW: u64 = 100_000;
 
-fn group() -> Signer {
+pub(super) fn group() -> Signer {
     Signer::of(&[90; 32])
 }
 
-fn key(number: u8) -> Signer {
+pub(super) fn key(number: u8) -> Signer {
     Signer::of(&[number; 32])
 }
 
-fn wish(peer: PeerId) -> Wish {
+pub(super) fn wish(peer: PeerId) -> Wish {
     Wish {
         holder: HolderId([1; 16]),
         peer,
@@ -51,8 +51,19 @@ fn badge(wish: &Wish) -> Arc<Badge> {
     Arc::new(Badge { token: Token::grant(&group(), wish), secret: EpochSecret([7; 32]), former: None })
 }
 
+/// What makes the node a member.
+pub(super) fn membership() -> GroupConfig {
+    GroupConfig {
+        signer: key(1),
+        key: group().public_key(),
+        badge: badge(&wish(peer_id(1))),
+        epoch: 1,
+        denied: BTreeSet::new(),
+    }
+}
+
 /// A member that wants a file of 64 MiB, and nobody else.
-fn world() -> World {
+pub(super) fn world() -> World {
     world_of(LEN)
 }
 
@@ -73,14 +84,7 @@ fn world_that_finds(len: u64, count: usize) -> World {
         let runs = vec![run(0..9), run(10..count)];
         world.found = PartFound { version: Some(world.origin.version.clone()), runs };
     }
-    let group = GroupConfig {
-        signer: key(1),
-        key: group().public_key(),
-        badge: badge(&wish(peer_id(1))),
-        epoch: 1,
-        denied: BTreeSet::new(),
-    };
-    let config = EngineConfig { group: Some(group), ..config(PeerFlags::BOTH) };
+    let config = EngineConfig { group: Some(membership()), ..config(PeerFlags::BOTH) };
     world.engine = Engine::new(config, world.now());
     world.origin.pace = Pace::steady(SLOW);
     world.submit(spec(&[sha256()]));
@@ -89,7 +93,7 @@ fn world_that_finds(len: u64, count: usize) -> World {
 }
 
 /// A neighbour with this token.
-fn neighbour(world: &mut World, wish: &Wish) -> PeerId {
+pub(super) fn neighbour(world: &mut World, wish: &Wish) -> PeerId {
     let id = wish.peer;
     let truth = Arc::clone(&world.truth);
     let model = PeerModel {
@@ -121,7 +125,7 @@ fn join(world: &mut World, id: PeerId) {
     world.pump_and_tell(id);
 }
 
-fn member(world: &mut World, number: u8) -> PeerId {
+pub(super) fn member(world: &mut World, number: u8) -> PeerId {
     neighbour(world, &wish(key(number).peer()))
 }
 
@@ -129,28 +133,28 @@ fn swarm() -> ContentId {
     swarm_id(&sha256(), LEN)
 }
 
-fn record(number: u8, sequence: u64, said: Said) -> Record {
+pub(super) fn record(number: u8, sequence: u64, said: Said) -> Record {
     let (group, author) = (GroupId::of(&group().public_key()), key(number).peer());
     let head = RecordHead { group, author, number: sequence, swarm: swarm() };
     Record::sign(&key(number), head, said).expect("it may be said")
 }
 
-fn interest(number: u8, sequence: u64) -> Record {
+pub(super) fn interest(number: u8, sequence: u64) -> Record {
     let token = Token::grant(&group(), &wish(key(number).peer()));
     record(number, sequence, Said::Interest { fetches: true, token })
 }
 
-fn pieces(number: u8, sequence: u64) -> Record {
+pub(super) fn pieces(number: u8, sequence: u64) -> Record {
     record(number, sequence, Said::Pieces { first: 0, values: vec![Hash([number; 32]); 4] })
 }
 
-fn show(world: &mut World, id: PeerId, records: &[Record]) {
+pub(super) fn show(world: &mut World, id: PeerId, records: &[Record]) {
     world.model(id).session.show_records(records.to_vec());
     world.pump_and_tell(id);
 }
 
 /// How often a neighbour was told each record of another author than the node.
-fn told(world: &mut World, id: PeerId) -> BTreeMap<(PeerId, u64), usize> {
+pub(super) fn told(world: &mut World, id: PeerId) -> BTreeMap<(PeerId, u64), usize> {
     let mut told = BTreeMap::new();
     for frame in &world.model(id).frames {
         let Frame::Records(records) = frame else { continue };
@@ -161,7 +165,7 @@ fn told(world: &mut World, id: PeerId) -> BTreeMap<(PeerId, u64), usize> {
     told
 }
 
-fn once(records: &[Record]) -> BTreeMap<(PeerId, u64), usize> {
+pub(super) fn once(records: &[Record]) -> BTreeMap<(PeerId, u64), usize> {
     records.iter().map(|record| ((record.head().author, record.head().number), 1)).collect()
 }
 

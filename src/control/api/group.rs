@@ -1,0 +1,127 @@
+//! What passes the control door about this node's group.
+//!
+//! Knows: the shapes of their JSON. Does not know: who may ask.
+
+use peer_proto::group::{DenyList, Membership, Taken};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::driver::Enrolled;
+
+/// Something from whoever runs the group.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GroupOffer {
+    /// An invitation or a deny list: a line of text.
+    pub text: String,
+    /// Whether the node may leave another group for this one.
+    #[serde(default)]
+    pub replace: bool,
+}
+
+/// Which group this node is in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct GroupShown {
+    /// The node's identity: what a token is made for.
+    pub peer_id: String,
+    /// Its membership, if it is in a group.
+    pub group: Option<GroupState>,
+}
+
+/// A membership.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct GroupState {
+    /// The group.
+    pub id: String,
+    /// Whether it makes the node a member now.
+    pub is_member: bool,
+    /// Why it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Kept over renewals.
+    pub holder: String,
+    /// What the node may do among members.
+    pub roles: Vec<String>,
+    /// When the token began to count, seconds since 1970.
+    pub not_before_unix_s: u64,
+    /// Until when it counts.
+    pub not_after_unix_s: u64,
+    /// How much of its life is over, in hundredths.
+    pub spent_percent: u64,
+    /// Whether a newer one should be here by now: from 75 hundredths on.
+    pub is_late: bool,
+    /// The token's number: a newer one has a higher one.
+    pub serial: u64,
+    /// The group's epoch, as this node knows it.
+    pub epoch: u32,
+    /// The version of the deny list, if anybody ever was forgotten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denied_version: Option<u64>,
+    /// Holders that are no members any more.
+    pub denied: Vec<String>,
+}
+
+/// What became of an offer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupTakenAs {
+    /// The node is a member now.
+    Joined,
+    /// It was one before, and has a newer token, epoch or deny list.
+    Renewed,
+    /// It knows a newer deny list.
+    Denied,
+    /// All of it was there already.
+    Known,
+    /// The deny list is older than the one that is there, which stays.
+    Older,
+}
+
+/// What became of an offer, and the membership after it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct GroupTaken {
+    /// What became of it.
+    pub taken: GroupTakenAs,
+    /// The membership after it.
+    pub shown: GroupShown,
+}
+
+impl From<Taken> for GroupTakenAs {
+    fn from(taken: Taken) -> Self {
+        match taken {
+            Taken::Joined => Self::Joined,
+            Taken::Renewed => Self::Renewed,
+            Taken::Denied { .. } => Self::Denied,
+            Taken::Known => Self::Known,
+            Taken::Older { .. } => Self::Older,
+        }
+    }
+}
+
+impl From<Enrolled> for GroupShown {
+    fn from(enrolled: Enrolled) -> Self {
+        let group = enrolled.membership.as_ref().map(|membership| state(membership, &enrolled));
+        Self { peer_id: enrolled.peer.to_string(), group }
+    }
+}
+
+fn state(membership: &Membership, enrolled: &Enrolled) -> GroupState {
+    let wish = membership.token.wish();
+    let reason = enrolled.standing().and_then(Result::err).map(|fault| fault.to_string());
+    let denied = membership.denied.as_ref();
+    GroupState {
+        id: membership.group().to_string(),
+        is_member: reason.is_none(),
+        reason,
+        holder: wish.holder.to_string(),
+        roles: wish.roles.names().into_iter().map(str::to_owned).collect(),
+        not_before_unix_s: wish.not_before,
+        not_after_unix_s: wish.not_after,
+        spent_percent: membership.spent_percent(enrolled.now),
+        is_late: enrolled.is_late(),
+        serial: wish.serial,
+        epoch: membership.epoch,
+        denied_version: denied.map(DenyList::version),
+        denied: denied.iter().flat_map(|list| list.holders()).map(ToString::to_string).collect(),
+    }
+}

@@ -1,0 +1,44 @@
+//! Asking a node about its group.
+//!
+//! Knows: paths. Does not know: the socket.
+
+use bytes::Bytes;
+use hyper::Method;
+
+use super::{Client, ClientError};
+use crate::control::api::{GroupOffer, GroupShown, GroupTaken};
+
+impl Client {
+    /// Which group it is in.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn group(&self) -> Result<GroupShown, ClientError> {
+        self.read("/v1/group").await
+    }
+
+    /// Hands in an invitation or a deny list.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; nothing has changed if it is refused.
+    ///
+    /// # Cancel safety
+    /// It may or may not have been taken.
+    pub async fn offer_group(&self, offer: &GroupOffer) -> Result<GroupTaken, ClientError> {
+        self.write(Method::POST, "/v1/group", offer).await
+    }
+
+    /// Leaves the group.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// It may or may not have been left.
+    pub async fn leave_group(&self) -> Result<GroupShown, ClientError> {
+        self.whole(Method::DELETE, "/v1/group", Bytes::new()).await
+    }
+}

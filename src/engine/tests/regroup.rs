@@ -1,0 +1,128 @@
+//! A node that joins, renews or leaves while it runs: whom it still takes for a member, and who takes it for one.
+
+use std::sync::Arc;
+
+use peer_proto::group::{Badge, EpochSecret, HolderId, Token, Wish};
+use peer_proto::peer::PeerId;
+use peer_proto::sign::Signer;
+use peer_proto::wire::{Frame, Said};
+
+use super::groups::*;
+use super::world::*;
+use crate::engine::GroupConfig;
+use crate::engine::io::Input;
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// A member whose token has a holder of its own.
+fn holder(world: &mut World, number: u8) -> PeerId {
+    neighbour(world, &Wish { holder: HolderId([number; 16]), ..wish(key(number).peer()) })
+}
+
+/// The node's own membership with a token that lives longer, in an epoch.
+fn renewed(epoch: u8) -> GroupConfig {
+    let wish = Wish { not_after: NOW + 2 * DAY, serial: 2, ..wish(peer_id(1)) };
+    let former = (epoch > 7).then_some(EpochSecret([7; 32]));
+    let badge = Badge { token: Token::grant(&group(), &wish), secret: EpochSecret([epoch; 32]), former };
+    GroupConfig { badge: Arc::new(badge), ..membership() }
+}
+
+fn change(world: &mut World, group: Option<GroupConfig>) {
+    world.tell(Input::GroupChanged(group.map(Box::new)));
+    world.run_for(200);
+}
+
+/// Until when each token counts that a peer was shown.
+fn tokens_shown(world: &mut World, id: PeerId) -> Vec<u64> {
+    let shown = world.model(id).frames.iter().filter_map(|frame| match frame {
+        Frame::Token(token) => Some(token.wish().not_after),
+        _ => None,
+    });
+    shown.collect()
+}
+
+#[test]
+fn group_5_a_renewed_token_is_shown_to_members_in_the_sessions_that_are_open() {
+    let mut world = world();
+    let one = member(&mut world, 2);
+    let stranger = world.peer(5, &file(LEN, 1), root_digest(&file(LEN, 2)), 1);
+    change(&mut world, Some(renewed(7)));
+    assert_eq!(tokens_shown(&mut world, one), [NOW + DAY, NOW + 2 * DAY]);
+    assert!(tokens_shown(&mut world, stranger).is_empty());
+    assert_eq!(world.disconnected, []);
+    assert!(world.engine.core.is_member(one));
+}
+
+#[test]
+fn group_7_another_epoch_leaves_members_their_sessions_and_meets_strangers_anew() {
+    let mut world = world();
+    let one = member(&mut world, 2);
+    let stranger = world.peer(5, &file(LEN, 1), root_digest(&file(LEN, 2)), 1);
+    change(&mut world, Some(renewed(8)));
+    assert_eq!(world.disconnected, [stranger], "it may know the new secret");
+    assert!(world.engine.core.is_member(one));
+}
+
+#[test]
+fn group_6_who_is_denied_loses_his_session_and_is_heard_through_nobody() {
+    let mut world = world();
+    let [one, other] = [2, 3].map(|number| holder(&mut world, number));
+    let said = |number: u8, sequence| {
+        let wish = Wish { holder: HolderId([number; 16]), ..wish(key(number).peer()) };
+        let token = Token::grant(&group(), &wish);
+        record(number, sequence, Said::Interest { fetches: true, token })
+    };
+    show(&mut world, one, &[said(8, 1), said(9, 1)]);
+    world.run_for(200);
+    assert_eq!(told(&mut world, other).len(), 2);
+    let denied = [HolderId([2; 16]), HolderId([8; 16])].into();
+    change(&mut world, Some(GroupConfig { denied, ..membership() }));
+    assert_eq!(world.disconnected, [one]);
+    assert!(!world.engine.core.is_member(one) && world.engine.core.is_member(other));
+    // A third passes on what the two say; only the one who is not denied is heard.
+    let third = holder(&mut world, 4);
+    show(&mut world, third, &[said(8, 2), pieces(8, 3), said(9, 2)]);
+    world.run_for(200);
+    let heard: Vec<_> = told(&mut world, other).into_keys().map(|(author, _)| author).collect();
+    assert_eq!(heard.iter().filter(|author| **author == key(8).peer()).count(), 1, "what it said before");
+    assert_eq!(heard.iter().filter(|author| **author == key(9).peer()).count(), 2);
+    assert!(!told(&mut world, third).into_keys().any(|(author, _)| author == key(8).peer()));
+}
+
+#[test]
+fn who_leaves_a_group_or_joins_another_begins_all_sessions_anew() {
+    for group in [None, Some(GroupConfig { key: Signer::of(&[3; 32]).public_key(), ..membership() })] {
+        let mut world = world();
+        let [one, other] = [2, 3].map(|number| member(&mut world, number));
+        assert!(world.engine.core.is_member(one));
+        change(&mut world, group);
+        let mut gone = world.disconnected.clone();
+        gone.sort_unstable();
+        let mut all = [one, other];
+        all.sort_unstable();
+        assert_eq!(gone, all);
+        assert!(!world.engine.core.is_member(one) && !world.engine.core.is_member(other));
+        // Nobody is banned for it, and the job goes on.
+        assert!(world.engine.peer_views().iter().all(|peer| peer.banned_for_s.is_none()));
+        let before = world.disk.len();
+        world.run_for(5_000);
+        assert!(world.disk.len() > before);
+    }
+}
+
+#[test]
+fn who_joins_a_group_meets_its_members_as_members() {
+    let mut world = World::new(&file(LEN, 1));
+    world.origin.pace = Pace::steady(100_000);
+    world.submit(spec(&[sha256()]));
+    world.run_for(50);
+    let one = member(&mut world, 2);
+    assert!(!world.engine.core.is_member(one), "this node has no token yet");
+    change(&mut world, Some(membership()));
+    assert_eq!(world.disconnected, [one]);
+    let one = member(&mut world, 2);
+    assert!(world.engine.core.is_member(one));
+    world.run_for(200);
+    let frames = &world.model(one).frames;
+    assert!(frames.iter().any(|frame| matches!(frame, Frame::Records(_))), "it is told as a member is");
+}
