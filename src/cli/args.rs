@@ -2,6 +2,7 @@
 //!
 //! Knows: commands, flags and their help. Does not know: what commands do.
 
+mod group;
 mod job;
 
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::control::api::TrustFloor;
 
+pub(super) use group::{AuthorityArgs, CreateArgs, DenyArgs, GroupCommand, JoinArgs, RotateArgs, TokenArgs};
 pub(super) use job::{
     AddArgs, FileCommand, ForgetArgs, JobCommand, Limit, ListArgs, OneFile, OneJob, PositionArgs, Ranges,
     RequestArgs, SetArgs, SettingArgs, SomeJobs, ValidateArgs, WaitArgs, WatchArgs, WhyArgs,
@@ -38,6 +40,9 @@ pub(super) enum Command {
     /// What the running node keeps.
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// Groups of machines that trust each other: make one, make members, join, leave.
+    #[command(subcommand)]
+    Group(GroupCommand),
     /// The computer's half of the permissions.
     #[command(subcommand)]
     Flags(FlagsCommand),
@@ -178,6 +183,9 @@ pub(super) struct DaemonArgs {
 pub(super) enum PeerCommand {
     /// List them.
     List(AskArgs),
+    /// Print this node's own id, for an invitation into a group; makes an identity if there is none yet. Needs no running
+    /// node.
+    Id(AskArgs),
     /// Keep trying one.
     Add {
         /// ip:port, [v6%scope]:port or a multiaddress.

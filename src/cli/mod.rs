@@ -12,6 +12,7 @@ mod daemon;
 mod demo;
 mod exit;
 mod get;
+mod group;
 mod job;
 mod manual;
 mod person;
@@ -92,6 +93,7 @@ async fn carry_out(command: Command) -> Result<Exit, Stop> {
         Command::Status(args) => show::status(&args).await,
         Command::Peer(command) => show::peer(command).await,
         Command::Cache(command) => cache::run(command).await,
+        Command::Group(command) => group::run(command).await,
         Command::Flags(command) => show::flags(command).await,
         Command::Job(command) => job::run(command).await,
         Command::File(command) => job::file(command).await,

@@ -5,7 +5,7 @@
 use super::args::{AskArgs, FlagsCommand, PeerCommand};
 use super::exit::{Exit, Stop};
 use super::words::{flags_text, parse_flags};
-use super::{amount, reach, say, table};
+use super::{amount, group, reach, say, table};
 
 pub(super) async fn status(ask: &AskArgs) -> Result<Exit, Stop> {
     let status = reach::running(&ask.place).await?.status().await?;
@@ -39,6 +39,7 @@ pub(super) async fn status(ask: &AskArgs) -> Result<Exit, Stop> {
 pub(super) async fn peer(command: PeerCommand) -> Result<Exit, Stop> {
     let ask = match command {
         PeerCommand::List(ask) => ask,
+        PeerCommand::Id(ask) => return group::peer_id(&ask).await,
         PeerCommand::Add { address, ask } => {
             reach::running(&ask.place).await?.add_peer(&address).await?;
             return Ok(Exit::Done);
@@ -52,6 +53,7 @@ pub(super) async fn peer(command: PeerCommand) -> Result<Exit, Stop> {
     for peer in &peers {
         let state = match (peer.banned_s, peer.connected) {
             (Some(seconds), _) => format!("banned for {seconds} s"),
+            (None, true) if peer.member => "connected, member".into(),
             (None, true) => "connected".into(),
             (None, false) => "gone".into(),
         };

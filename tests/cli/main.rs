@@ -12,6 +12,7 @@ mod demo;
 mod destinations;
 mod file_ranges;
 mod get;
+mod group;
 mod job_add;
 mod job_look;
 mod job_set;

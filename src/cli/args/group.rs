@@ -1,0 +1,123 @@
+//! The command line of `nearbits group`.
+//!
+//! Knows: its commands, flags and their help. Does not know: what they do.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::AskArgs;
+
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum GroupCommand {
+    /// Make a group: a file with its key, which makes members. Needs no running node.
+    Create(CreateArgs),
+    /// Make nodes members: one line each, an invitation, for `group join` on that node. Needs no running node.
+    Token(TokenArgs),
+    /// Make this node a member, or a member for longer; also takes deny lists.
+    #[command(visible_alias = "update")]
+    Join(JoinArgs),
+    /// Show this node's id and membership, or all members that a group's file knows.
+    Show(ShowArgs),
+    /// Leave the group.
+    Leave(AskArgs),
+    /// Say that somebody is no member any more: makes the next deny list, for `group join` on all other nodes.
+    Forget(DenyArgs),
+    /// Begin the next epoch, or begin anew with another key; needs invitations for everybody afterwards.
+    Rotate(RotateArgs),
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct CreateArgs {
+    /// What people call it: letters, digits, `-`, `_` and `.`.
+    pub(in crate::cli) name: String,
+    /// The folder for NAME.group and its copy [default: this one].
+    #[arg(long, value_name = "FOLDER")]
+    pub(in crate::cli) dir: Option<PathBuf>,
+    /// Print JSON instead of lines.
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+/// The file that makes members.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct AuthorityArgs {
+    /// The group's file, as `group create` made it.
+    #[arg(long = "group", value_name = "FILE")]
+    pub(in crate::cli) file: PathBuf,
+    /// Print JSON instead of lines.
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct TokenArgs {
+    #[command(flatten)]
+    pub(in crate::cli) authority: AuthorityArgs,
+    /// The nodes' ids, as `nearbits peer id` prints them there.
+    #[arg(value_name = "PEER-ID", required_unless_present_any = ["peers", "renew", "all"])]
+    pub(in crate::cli) peer: Vec<String>,
+    /// A file with an id in front of each line, or - for standard input; what follows an id is not read, nor is what
+    /// follows a #.
+    #[arg(long, value_name = "LIST")]
+    pub(in crate::cli) peers: Option<PathBuf>,
+    /// Everybody whose token has half of its life behind it, with the roles and the days of that one.
+    #[arg(long, conflicts_with_all = ["roles", "days"])]
+    pub(in crate::cli) renew: bool,
+    /// Everybody who was given a token and not forgotten, with the roles and the days of that one.
+    #[arg(long, conflicts_with_all = ["roles", "days"])]
+    pub(in crate::cli) all: bool,
+    /// What they may do: fetch, serve, attest, enrol, cache, with commas between [default: fetch,serve].
+    #[arg(long, value_name = "ROLES")]
+    pub(in crate::cli) roles: Option<String>,
+    /// How long the tokens live: 1 to 30, and 1 to 7 with attest [default: the most].
+    #[arg(long, value_name = "DAYS")]
+    pub(in crate::cli) days: Option<u16>,
+    /// Write each invitation into this folder as PEER-ID.invitation, which is made if it is missing [default: all on
+    /// standard output].
+    #[arg(long, value_name = "FOLDER")]
+    pub(in crate::cli) out: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct JoinArgs {
+    /// An invitation or a deny list; or a file of such lines, from which this node takes what is for it; or a folder with
+    /// a PEER-ID.invitation for it; or - for standard input.
+    #[arg(value_name = "TEXT|FILE|FOLDER")]
+    pub(in crate::cli) offer: String,
+    /// Leave another group for this one.
+    #[arg(long)]
+    pub(in crate::cli) replace: bool,
+    #[command(flatten)]
+    pub(in crate::cli) ask: AskArgs,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct ShowArgs {
+    /// A group's file: show whom it made members instead of this node's membership.
+    #[arg(long = "group", value_name = "FILE")]
+    pub(in crate::cli) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) ask: AskArgs,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct DenyArgs {
+    #[command(flatten)]
+    pub(in crate::cli) authority: AuthorityArgs,
+    /// Whom: a peer id, a holder as `group show` prints it, or an invitation.
+    #[arg(required = true, value_name = "PEER-ID|HOLDER|INVITATION")]
+    pub(in crate::cli) who: Vec<String>,
+    /// Write the deny list here [default: standard output].
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) out: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct RotateArgs {
+    #[command(flatten)]
+    pub(in crate::cli) authority: AuthorityArgs,
+    /// Somebody else may have the key: draw another one. It is another group then, and members join it with --replace.
+    #[arg(long)]
+    pub(in crate::cli) abandon: bool,
+}

@@ -1,0 +1,270 @@
+//! Groups as their owner and their machines see them: a file with a key, lines of text, exit codes.
+//!
+//! Knows: what a user can see. Does not know: what members do among each other (`tests/node`).
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::support::{Daemon, Home, Ran, run};
+
+/// A machine with this state folder.
+struct Machine<'a> {
+    home: &'a Home,
+    name: &'static str,
+}
+
+impl Machine<'_> {
+    async fn say(&self, args: &[&str]) -> Ran {
+        let state = self.home.text(self.name);
+        run(self.home.path(), &[args, &["--state-dir", &state]].concat()).await
+    }
+
+    async fn id(&self) -> String {
+        let ran = self.say(&["peer", "id"]).await;
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+        ran.out.trim().to_owned()
+    }
+
+    async fn shown(&self) -> serde_json::Value {
+        self.say(&["group", "show", "--json"]).await.json()
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// What a command of the owner says, all being well.
+async fn owner(home: &Home, args: &[&str]) -> String {
+    let ran = run(home.path(), args).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    ran.out
+}
+
+async fn made(home: &Home) {
+    owner(home, &["group", "create", "branch"]).await;
+}
+
+/// An invitation for a machine.
+async fn invited(home: &Home, machine: &Machine<'_>) -> String {
+    owner(home, &["group", "token", "--group", "branch.group", &machine.id().await]).await.trim().to_owned()
+}
+
+#[tokio::test]
+async fn group_8_a_group_is_made_of_a_file_for_its_owner_alone_and_says_what_to_do_next() {
+    let home = Home::new();
+    let ran = run(home.path(), &["group", "create", "branch"]).await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+    for name in ["branch.group", "branch.group.backup"] {
+        assert_eq!(mode(&home.join(name)), 0o600);
+        assert!(ran.out.contains(name), "{}", ran.out);
+    }
+    assert!(ran.out.contains("nearbits peer id") && ran.out.contains("nearbits group join"), "{}", ran.out);
+    let key = std::fs::read(home.join("branch.group")).unwrap();
+    let again = run(home.path(), &["group", "create", "branch"]).await;
+    assert!(again.error_line(6).contains("never replaced"));
+    assert_eq!(std::fs::read(home.join("branch.group")).unwrap(), key);
+    assert!(home.names(".local").is_empty(), "this machine got no state folder by it");
+}
+
+#[tokio::test]
+async fn group_4_a_branch_of_three_is_enrolled_by_a_list_a_file_and_a_folder() {
+    let home = Home::new();
+    made(&home).await;
+    let machines = ["one", "two", "three"].map(|name| Machine { home: &home, name });
+    let mut list = String::from("# the branch\n\n");
+    for machine in &machines {
+        list += &format!("{} {} # by hand\n", machine.id().await, machine.name);
+    }
+    std::fs::write(home.join("ids"), &list).unwrap();
+    let token = ["group", "token", "--group", "branch.group", "--peers", "ids"];
+    std::fs::write(home.join("invitations"), owner(&home, &token).await).unwrap();
+    for machine in &machines {
+        let ran = machine.say(&["group", "join", "invitations"]).await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let shown = machine.shown().await;
+        assert_eq!(shown["group"]["is_member"], true, "{shown}");
+        assert_eq!(shown["group"]["roles"], serde_json::json!(["fetch", "serve"]));
+        assert_eq!(mode(&home.join(machine.name).join("group.json")), 0o600);
+    }
+    // Again, as a machine's management does every night: nothing changes.
+    let ran = machines[0].say(&["group", "join", "invitations"]).await;
+    assert!(ran.code == 0 && ran.out.starts_with("nothing new"), "{ran:?}");
+    let said = owner(&home, &[&token[..], &["--out", "renewed"]].concat()).await;
+    assert!(said.starts_with("3 invitations"), "{said}");
+    for machine in &machines {
+        let before = machine.shown().await;
+        let ran = machine.say(&["group", "join", "renewed"]).await;
+        assert!(ran.code == 0 && ran.out.starts_with("renewed"), "{ran:?}");
+        let after = machine.shown().await;
+        assert_eq!(before["group"]["holder"], after["group"]["holder"]);
+        assert!(before["group"]["serial"].as_u64() < after["group"]["serial"].as_u64());
+        let file = home.join("renewed").join(format!("{}.invitation", machine.id().await));
+        assert_eq!(mode(&file), 0o600);
+    }
+    // What lay about does not bring the old token back.
+    let ran = machines[0].say(&["group", "join", "invitations"]).await;
+    assert!(ran.error_line(5).contains("older"), "{ran:?}");
+    let all = run(home.path(), &["group", "show", "--group", "branch.group", "--json"]).await.json();
+    assert_eq!(all["members"].as_array().map(Vec::len), Some(3));
+    assert!(!all.to_string().contains("key"), "the key is shown to nobody");
+}
+
+#[tokio::test]
+async fn group_1_a_copied_token_is_worth_nothing_and_the_user_is_told_why() {
+    let home = Home::new();
+    made(&home).await;
+    let [one, two] = ["one", "two"].map(|name| Machine { home: &home, name });
+    let line = invited(&home, &one).await;
+    let ran = two.say(&["group", "join", &line]).await;
+    let said = ran.error_line(6);
+    assert!(said.contains("a copy is worth nothing") && said.contains(&two.id().await), "{said}");
+    assert!(!home.join("two/group.json").exists(), "nothing of it is kept");
+    // Also among many, and through a node that runs.
+    let many = format!("{line}\n{}\n", invited(&home, &one).await);
+    std::fs::write(home.join("many"), many).unwrap();
+    let ran = two.say(&["group", "join", "many"]).await;
+    assert!(ran.error_line(6).contains("none of these 2 invitations"), "{ran:?}");
+    let daemon = Daemon::start(&home, &[]).await;
+    let ran = home.say(&["group", "join", &line]).await;
+    assert!(ran.error_line(6).contains("a copy is worth nothing"), "{ran:?}");
+    // One's own file under another machine's feet: the node does not start with it.
+    daemon.kill().await;
+    assert_eq!(one.say(&["group", "join", &line]).await.code, 0);
+    std::fs::copy(home.join("one/group.json"), home.join("two/group.json")).unwrap();
+    let ran = two.say(&["daemon", "--no-mdns", "--listen", "127.0.0.1:0"]).await;
+    assert!(ran.error_line(5).contains("another node"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn group_4_a_running_node_joins_is_shown_and_leaves_without_a_restart() {
+    let home = Home::new();
+    made(&home).await;
+    let machine = Machine { home: &home, name: "state" };
+    let id = machine.id().await;
+    let daemon = Daemon::start(&home, &[]).await;
+    assert_eq!(machine.id().await, id, "the same one as of the folder alone");
+    let none = machine.shown().await;
+    assert_eq!((none["peer_id"].as_str(), &none["group"]), (Some(&*id), &serde_json::Value::Null));
+    let line = invited(&home, &machine).await;
+    let ran = machine.say(&["group", "join", &line]).await;
+    assert!(ran.code == 0 && ran.out.starts_with("member of group "), "{ran:?}");
+    assert_eq!(machine.shown().await["group"]["is_member"], true);
+    let ran = machine.say(&["group", "show"]).await;
+    for word in ["this node  member", "fetch,serve", "0 % of its life", "nobody"] {
+        assert!(ran.out.contains(word), "{word}: {}", ran.out);
+    }
+    // A group of somebody else is not joined by mistake.
+    owner(&home, &["group", "create", "other"]).await;
+    let other = owner(&home, &["group", "token", "--group", "other.group", &id]).await;
+    let ran = machine.say(&["group", "join", other.trim()]).await;
+    assert!(ran.error_line(5).contains("--replace"), "{ran:?}");
+    assert_eq!(machine.say(&["group", "join", other.trim(), "--replace"]).await.code, 0);
+    let ran = machine.say(&["group", "leave"]).await;
+    assert!(ran.code == 0 && ran.out.contains("no group"), "{ran:?}");
+    assert!(machine.say(&["group", "leave"]).await.error_line(7).contains("in no group"));
+    assert!(!home.join("state/group.json").exists());
+    daemon.kill().await;
+    assert_eq!(machine.shown().await["group"], serde_json::Value::Null);
+}
+
+#[tokio::test]
+async fn group_6_who_is_forgotten_is_denied_by_all_who_take_the_list() {
+    let home = Home::new();
+    made(&home).await;
+    let [one, two] = ["one", "two"].map(|name| Machine { home: &home, name });
+    for machine in [&one, &two] {
+        let line = invited(&home, machine).await;
+        assert_eq!(machine.say(&["group", "join", &line]).await.code, 0);
+    }
+    let forget = ["group", "forget", "--group", "branch.group", "--out"];
+    owner(&home, &[&forget[..], &["first", &"ab".repeat(16)]].concat()).await;
+    owner(&home, &[&forget[..], &["second", &two.id().await]].concat()).await;
+    for machine in [&one, &two] {
+        let ran = machine.say(&["group", "join", "second"]).await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let ran = machine.say(&["group", "update", "first"]).await;
+        assert!(ran.code == 0 && ran.out.starts_with("ignored: a newer deny list"), "{ran:?}");
+    }
+    let shown = one.shown().await;
+    let holder = two.shown().await["group"]["holder"].clone();
+    assert!(
+        shown["group"]["is_member"] == true && shown["group"]["denied"].as_array().unwrap().contains(&holder)
+    );
+    assert_eq!(two.shown().await["group"]["is_member"], false);
+    let said = two.say(&["group", "show"]).await.out;
+    assert!(said.contains("no member now, but a stranger"), "{said}");
+    let ran = run(home.path(), &["group", "token", "--group", "branch.group", &two.id().await]).await;
+    assert!(ran.error_line(6).contains("was forgotten"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn group_7_and_group_8_epochs_follow_each_other_and_a_stolen_key_is_abandoned() {
+    let home = Home::new();
+    made(&home).await;
+    let one = Machine { home: &home, name: "one" };
+    let line = invited(&home, &one).await;
+    one.say(&["group", "join", &line]).await;
+    let rotate = ["group", "rotate", "--group", "branch.group"];
+    assert!(owner(&home, &rotate).await.contains("epoch 2"));
+    let all = ["group", "token", "--group", "branch.group", "--all"];
+    let line = owner(&home, &all).await;
+    assert_eq!(one.say(&["group", "join", line.trim()]).await.code, 0);
+    let before = one.shown().await;
+    assert_eq!(before["group"]["epoch"], 2);
+    // Of an epoch that is old its owner is reminded.
+    let text = std::fs::read_to_string(home.join("branch.group")).unwrap();
+    let mut file: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let since = file["since"].as_u64().unwrap();
+    for (days, is_old) in [(89, false), (91, true)] {
+        file["since"] = (since - days * 24 * 60 * 60).into();
+        std::fs::write(home.join("branch.group"), file.to_string()).unwrap();
+        let ran = run(home.path(), &all).await;
+        assert_eq!(ran.err.contains("more than 90 days ago"), is_old, "{ran:?}");
+    }
+    assert!(owner(&home, &[&rotate[..], &["--abandon"]].concat()).await.contains("--replace"));
+    let line = owner(&home, &all).await;
+    assert!(one.say(&["group", "join", line.trim()]).await.error_line(5).contains("--replace"));
+    assert_eq!(one.say(&["group", "join", "--replace", line.trim()]).await.code, 0);
+    let after = one.shown().await;
+    assert!(after["group"]["is_member"] == true && after["group"]["id"] != before["group"]["id"]);
+}
+
+#[tokio::test]
+async fn group_1_and_group_3_what_cannot_be_granted_is_refused_in_one_line() {
+    let home = Home::new();
+    made(&home).await;
+    let id = Machine { home: &home, name: "one" }.id().await;
+    let token = ["group", "token", "--group", "branch.group"];
+    std::fs::write(home.join("ids"), format!("{id}\nnobody\n")).unwrap();
+    let before = std::fs::read(home.join("branch.group")).unwrap();
+    for (args, code, says) in [
+        (vec![&*id, "--days", "31"], 2, "30 days at most"),
+        (vec![&id, "--days", "0"], 2, "30 days at most"),
+        (vec![&id, "--roles", "fetch,attest", "--days", "8"], 2, "7 days at most"),
+        (vec![&id, "--roles", "serve"], 2, "without the role fetch"),
+        (vec![&id, "--roles", "fetch,fly"], 2, "\"fly\" is no role"),
+        (vec!["12D3KooW"], 2, "not a peer id"),
+        (vec!["--peers", "ids"], 2, "line 2"),
+        (vec!["--peers", "nothing"], 2, "cannot read nothing"),
+        (vec![], 2, "PEER-ID"),
+    ] {
+        let ran = run(home.path(), &[&token[..], &args].concat()).await;
+        assert!(ran.error_line(code).contains(says), "{args:?}: {ran:?}");
+        assert!(ran.out.is_empty(), "{args:?}");
+    }
+    assert_eq!(std::fs::read(home.join("branch.group")).unwrap(), before, "nothing was given out");
+    for (file, code) in [("nothing.group", 7), ("ids", 2)] {
+        let ran = run(home.path(), &["group", "token", "--group", file, &id]).await;
+        assert!(ran.error_line(code).contains(file), "{ran:?}");
+    }
+    let state = home.text("one");
+    for (what, says) in [
+        ("nothing", "neither an invitation nor a file"),
+        ("ids", "line 1"),
+        ("nearbits-invitation-1:00", "cut short"),
+    ] {
+        let ran = run(home.path(), &["group", "join", what, "--state-dir", &state]).await;
+        assert!(ran.error_line(2).contains(says), "{ran:?}");
+    }
+}
