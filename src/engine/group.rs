@@ -163,7 +163,11 @@ impl Core {
     /// The key of a file's ranks and homes: of the group, if this node is in one (HOME-2).
     pub(super) fn home_key(&self, digest: &Digest) -> HomeKey {
         match &self.config.group {
-            Some(group) => HomeKey::in_group(&group.badge.secret, digest),
+            Some(group) => {
+                // Who has not heard of the new epoch knows the one before: all rank alike as long as that is honoured.
+                let Badge { secret, former, .. } = &*group.badge;
+                HomeKey::in_group(former.as_ref().unwrap_or(secret), digest)
+            }
             None => HomeKey::of(digest),
         }
     }

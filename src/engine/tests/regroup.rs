@@ -27,6 +27,11 @@ fn renewed(epoch: u8) -> GroupConfig {
     GroupConfig { badge: Arc::new(badge), ..membership() }
 }
 
+fn badge_without_former(epoch: u8) -> Arc<Badge> {
+    let GroupConfig { badge, .. } = renewed(epoch);
+    Arc::new(Badge { former: None, ..(*badge).clone() })
+}
+
 fn change(world: &mut World, group: Option<GroupConfig>) {
     world.tell(Input::GroupChanged(group.map(Box::new)));
     world.run_for(200);
@@ -61,6 +66,19 @@ fn group_7_another_epoch_leaves_members_their_sessions_and_meets_strangers_anew(
     change(&mut world, Some(renewed(8)));
     assert_eq!(world.disconnected, [stranger], "it may know the new secret");
     assert!(world.engine.core.is_member(one));
+}
+
+#[test]
+fn group_7_members_of_both_epochs_rank_by_the_secret_that_both_know() {
+    let key_of = |group| {
+        let mut world = world();
+        change(&mut world, Some(group));
+        world.engine.core.home_key(&sha256())
+    };
+    let (before, both) = (key_of(renewed(7)), key_of(renewed(8)));
+    assert!(before == both);
+    let after = GroupConfig { badge: badge_without_former(8), ..membership() };
+    assert!(key_of(after) != before, "and by the new one when nobody honours the old one any more");
 }
 
 #[test]
