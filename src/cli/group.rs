@@ -212,7 +212,7 @@ fn told(taken: &GroupTaken) -> String {
         GroupTakenAs::Denied if !group.is_member => {
             format!("deny list {version} of group {id}: this node is no member any more")
         }
-        GroupTakenAs::Denied => format!("deny list {version} of group {id}: {count} are no members any more"),
+        GroupTakenAs::Denied => format!("deny list {version} of group {id}: {count} denied"),
         GroupTakenAs::Known => format!("nothing new: member of group {id} {until}"),
         GroupTakenAs::Older => format!("ignored: a newer deny list, {version}, is there already"),
     }
@@ -257,7 +257,7 @@ fn rows_of(group: &GroupState) -> Vec<(&'static str, String)> {
         ("group", group.id.clone()),
         ("this node", state),
         ("roles", group.roles.join(",")),
-        ("token", format!("{}, {} % of its life are over{late}", until(group), group.spent_percent)),
+        ("token", format!("{}, {} % of its life is over{late}", until(group), group.spent_percent)),
         ("holder", group.holder.clone()),
         ("epoch", group.epoch.to_string()),
         ("denied", denied.trim_end().to_owned()),

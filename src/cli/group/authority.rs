@@ -154,7 +154,7 @@ pub(super) fn forget(args: &DenyArgs) -> Result<Exit, Stop> {
         return table::json(&json!({ "denied": line, "new": count }));
     }
     match &args.out {
-        Some(out) => say::line(format_args!("the deny list, {count} of them new, is in {}", out.display())),
+        Some(out) => say::line(format_args!("the deny list is in {}; new on it: {count}", out.display())),
         None => say::line(&line),
     }
     note("hand it to every other member: `nearbits group join` takes it; new invitations bring it along");
