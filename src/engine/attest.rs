@@ -170,14 +170,8 @@ impl Core {
     }
 
     fn hold(&mut self, one: Attestation) {
-        let Some(group) = &self.config.group else { return };
-        let (id, said) = (one.id(), one.said());
-        let secrets = [Some(&group.badge.secret), group.badge.former.as_ref()];
-        for secret in secrets.into_iter().flatten() {
-            let wanted = attested_id(secret, &said.url, &said.version);
-            self.attests.index.entry(wanted).or_default().insert(id);
-        }
-        self.attests.held.insert(id, one);
+        self.index_attestation(&one);
+        self.attests.held.insert(one.id(), one);
         self.attests.changes += 1;
         while self.attests.held.len() > ATTESTATIONS_MAX
             && let Some(oldest) = self.attests.held.iter().min_by_key(|(_, one)| one.said().not_after)
@@ -186,6 +180,28 @@ impl Core {
             self.attests.remove(id);
             self.effect(Effect::DropAttestation(id));
         }
+    }
+}
+
+impl Core {
+    /// Files an attestation under what members ask for, in this epoch and the one before.
+    fn index_attestation(&mut self, one: &Attestation) {
+        let Some(group) = &self.config.group else { return };
+        let said = one.said();
+        let secrets = [Some(&group.badge.secret), group.badge.former.as_ref()];
+        for secret in secrets.into_iter().flatten() {
+            let wanted = attested_id(secret, &said.url, &said.version);
+            self.attests.index.entry(wanted).or_default().insert(one.id());
+        }
+    }
+
+    /// This node's membership is another one: members ask under other ids, and other attestors count or are denied (GROUP-6).
+    pub(super) fn weigh_attestations_anew(&mut self) {
+        self.attests.index.clear();
+        for one in self.attests.held.values().cloned().collect::<Vec<_>>() {
+            self.index_attestation(&one);
+        }
+        self.attests.changes += 1;
     }
 }
 

@@ -81,6 +81,7 @@ impl Engine {
             self.leave_peer(peer);
         }
         self.core.show_badge();
+        self.core.weigh_attestations_anew();
         self.with_all(Heed::Soon, JobFile::forget_denied);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use peer_proto::attest::Attestation;
 use peer_proto::content::{ContentId, Hash};
-use peer_proto::digest::{Algorithm, Digest};
+use peer_proto::digest::{Algorithm, Digest, hex};
 use peer_proto::group::HolderId;
 use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
@@ -318,7 +318,6 @@ impl JobFile {
 /// Who signed what, for people: enough to find the attestor and the attestation.
 fn said_by(one: &Attestation) -> String {
     let said = one.said();
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     format!(
         "attestation {} by holder {}, peer {}, root {}, fetched {}, certificates from {}",
         hex(&one.id().0[..8]),

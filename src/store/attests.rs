@@ -3,13 +3,12 @@
 //! Knows: their folder and how a file in it becomes durable. Does not know: whether an attestation still counts (the
 //! engine looks when it uses one), who asks.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use peer_proto::attest::Attestation;
 use peer_proto::content::Hash;
-use peer_proto::digest::bytes_from_hex;
+use peer_proto::digest::{bytes_from_hex, hex};
 use peer_proto::group::HolderId;
 use peer_proto::limits::ATTESTATION_LEN_MAX;
 
@@ -134,14 +133,6 @@ impl<F: Files> AttestStore<F> {
         self.files.rename(&fresh, path, Existing::Replace).map_err(at("rename", &fresh))?;
         self.files.sync_folder(&self.folder).map_err(at("sync", &self.folder))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

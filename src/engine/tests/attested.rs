@@ -383,6 +383,31 @@ fn attest_5_pieces_of_an_earlier_run_count_only_if_attestors_still_vouch_for_the
     }
 }
 
+/// A node in the middle of a file that one attestor vouches for; then its membership is another one.
+fn regrouped(change: impl FnOnce(&mut GroupConfig)) -> (u64, u64) {
+    let truth = file(LEN, 1);
+    let mut world = world(&truth);
+    let id = holder(&mut world, 2, &truth, vec![attested(3, said(3, &truth))]);
+    world.model(id).pace = Pace::steady(10_000_000);
+    world.submit(spec(&[]));
+    world.run_for(2_000);
+    let before = world.view().bytes.peers;
+    assert!(before > MIB, "{}", why(&world));
+    let mut group = member_config().group.expect("a member");
+    change(&mut group);
+    world.tell(crate::engine::io::Input::GroupChanged(Some(Box::new(group))));
+    let (peers, _) = fetched(&mut world);
+    (peers, LEN)
+}
+
+#[test]
+fn group_6_an_attestor_that_is_denied_vouches_for_nothing_any_more() {
+    let (peers, len) = regrouped(|group| drop(group.denied.insert(HolderId([3; 16]))));
+    assert!(peers < len / 2, "{peers} of {len} bytes");
+    let (peers, len) = regrouped(|group| drop(group.denied.insert(HolderId([4; 16]))));
+    assert!(peers > len * 98 / 100, "somebody else is denied: {peers} of {len} bytes");
+}
+
 #[test]
 fn attest_14_another_root_certificate_than_ours_is_refused_where_the_policy_wants_the_same() {
     let truth = file(8 * MIB, 1);
