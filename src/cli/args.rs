@@ -107,6 +107,9 @@ pub(super) struct GetArgs {
     /// The BLAKE3 the file must have; lets neighbours help, and proves every piece at once.
     #[arg(long, value_name = "HEX")]
     pub(super) blake3: Option<String>,
+    /// An https URL of a list such as SHA256SUMS, or of a Metalink, that names the file's digest; lets neighbours help.
+    #[arg(long, value_name = "URL")]
+    pub(super) digest_from: Option<String>,
     /// Neither ask peers for this file nor serve it to them.
     #[arg(long)]
     pub(super) no_peers: bool,

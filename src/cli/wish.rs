@@ -31,8 +31,14 @@ pub(super) fn spec(args: &GetArgs) -> Result<JobSpec, Stop> {
         existing: if args.overwrite { Existing::Replace } else { Existing::Refuse },
         // Somebody waits: tries are no further apart than they must be (LIM-1).
         retry_delay_s: 5,
-        ..JobSpec::for_file(args.url.as_str(), destination).named_by(digests(args)?)
+        ..file_spec(args, destination)?
     })
+}
+
+fn file_spec(args: &GetArgs, destination: PathBuf) -> Result<JobSpec, Stop> {
+    let mut spec = JobSpec::for_file(args.url.as_str(), destination).named_by(digests(args)?);
+    spec.files.iter_mut().for_each(|file| file.digest_from.clone_from(&args.digest_from));
+    Ok(spec)
 }
 
 fn digests(args: &GetArgs) -> Result<Vec<Digest>, Stop> {
@@ -82,8 +88,14 @@ pub(super) fn first_line(spec: &JobSpec) -> String {
     if !spec.flags.client {
         return "peers are off for this job: every byte comes from the origin".into();
     }
-    match spec.files.first().and_then(|file| file.digests.first()) {
-        None => "no digest given: every byte comes from the origin (with --sha256 or --blake3 neighbours could help)"
+    let file = spec.files.first();
+    match file.and_then(|file| file.digests.first()) {
+        None if file.is_some_and(|file| file.digest_from.is_some()) => {
+            "strangers on this link may be asked too, by an id that does not tell the listed digest: every byte is proved"
+                .into()
+        }
+        None => "no digest given: bytes come from the origin, or on an attestor's word from this machine's group \
+                 (--sha256, --blake3 or --digest-from let neighbours help)"
             .into(),
         Some(digest) => format!(
             "strangers on this link may be asked too, by an id that does not tell the {} digest: every byte is proved",

@@ -313,6 +313,7 @@ impl Driver {
                 self.forget(job);
             }
             Effect::SetRates { job, rates } => transfer.set_rates(job, rates),
+            Effect::FetchDigests { id, list, url } => transfer.fetch_digests(id, list, url),
             Effect::OpenPart { id, file, wish } => transfer.open_part(id, file, *wish),
             Effect::ClosePart { file } => transfer.close_part(file),
             Effect::ResetPart { id, file, version } => transfer.reset_part(id, file, version),

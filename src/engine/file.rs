@@ -106,6 +106,8 @@ pub(super) struct JobFile {
     pub(super) recall: Recall,
     /// What attestors say of the version at hand, if they are believed or checked.
     pub(super) vouched: Option<Vouched>,
+    /// What the list of checksums names, once it answered.
+    pub(super) listed: Option<Vec<Digest>>,
     pub(super) seeking: Seeking,
     pub(super) asked: Asked,
     pub(super) swarm: Option<Swarm>,
@@ -162,6 +164,7 @@ impl JobFile {
             claims: Claims::new(&wish.digests),
             recall: Recall::default(),
             vouched: None,
+            listed: None,
             seeking: Seeking::default(),
             asked: Asked::of(kept),
             swarm: None,
@@ -303,7 +306,7 @@ impl JobFile {
 
     /// Every digest the file must have: those of the wish, and those the origin stated; else what attestors vouch for.
     pub(super) fn digests(&self) -> Vec<Digest> {
-        let mut digests = self.wish.digests.clone();
+        let mut digests: Vec<Digest> = self.named_digests().cloned().collect();
         for digest in self.origin.probe.iter().flat_map(|probe| &probe.digests) {
             if !digests.contains(digest) {
                 digests.push(digest.clone());
@@ -345,7 +348,7 @@ impl JobFile {
 
     fn open(&mut self, core: &mut Core) {
         let now = core.time();
-        if let Some(at) = self.local.opens_at(now) {
+        if let Some(at) = self.local.opens_at(now).or_else(|| self.list_opens_at(now)) {
             self.wake = at;
             return;
         }
@@ -353,7 +356,11 @@ impl JobFile {
             self.trigger(Trigger::RetryDue);
         }
         self.trigger(Trigger::Picked);
-        let (file, wish) = (self.file(), Box::new(self.wish.clone()));
+        if self.asks_for_digests(core) {
+            return;
+        }
+        let (file, mut wish) = (self.file(), Box::new(self.wish.clone()));
+        wish.digests = self.named_digests().cloned().collect();
         self.waiting = Some(core.ask(self.id, |id| Effect::OpenPart { id, file, wish }));
         self.stage = Stage::Opening;
     }

@@ -219,6 +219,13 @@ pub enum Input {
         /// Whether it is durable now.
         outcome: Result<(), LocalFault>,
     },
+    /// Answer to [`Effect::FetchDigests`].
+    DigestsFetched {
+        /// The effect.
+        id: EffectId,
+        /// What the list names for the file: one digest at least.
+        outcome: Result<Vec<Digest>, OriginFault>,
+    },
     /// Answer to [`Effect::OpenPart`].
     PartOpened {
         /// The effect.
@@ -392,6 +399,15 @@ pub enum Effect {
     ForgetJob {
         /// Which.
         job: JobId,
+    },
+    /// Ask a publisher's list of checksums for the digests of a file. Answered by [`Input::DigestsFetched`].
+    FetchDigests {
+        /// Correlates.
+        id: EffectId,
+        /// The URL of the list.
+        list: String,
+        /// The URL of the file.
+        url: String,
     },
     /// Open or create the part beside the destination and read its journal. Answered by [`Input::PartOpened`].
     OpenPart {

@@ -46,6 +46,7 @@ pub mod slots;
 pub mod stated;
 mod step;
 mod stored;
+mod sums;
 mod swarm;
 mod trouble;
 mod trust;
@@ -129,6 +130,7 @@ impl Engine {
             Input::NetworkChanged { up } => self.network_changed(up),
             Input::FlagsChanged(flags) => self.flags_changed(flags),
             Input::JobPersisted { .. }
+            | Input::DigestsFetched { .. }
             | Input::PartOpened { .. }
             | Input::PartReset { .. }
             | Input::Probed { .. }
@@ -324,6 +326,7 @@ impl Engine {
             return;
         }
         match input {
+            Input::DigestsFetched { outcome, .. } => file.digests_fetched(outcome, core),
             Input::PartOpened { outcome, .. } => file.opened(outcome, core),
             Input::PartReset { outcome, .. } => file.part_reset(outcome, core),
             Input::Sealed { outcome, .. } => file.seal_ended(outcome, core),
@@ -425,6 +428,7 @@ impl Engine {
 fn effect_of(input: &Input) -> Option<EffectId> {
     match input {
         Input::JobPersisted { id, .. }
+        | Input::DigestsFetched { id, .. }
         | Input::PartOpened { id, .. }
         | Input::PartReset { id, .. }
         | Input::Probed { id, .. }

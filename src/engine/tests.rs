@@ -24,6 +24,7 @@ mod rivals;
 mod saves;
 mod serving;
 mod sources;
+mod sums;
 mod timers;
 mod trust;
 mod turns;

@@ -78,7 +78,8 @@ impl Vouched {
 impl JobFile {
     /// Whether the job, or the origin over https, names a digest.
     pub(super) fn has_digest(&self) -> bool {
-        !self.wish.digests.is_empty() || self.origin.probe.iter().any(|probe| !probe.digests.is_empty())
+        self.named_digests().next().is_some()
+            || self.origin.probe.iter().any(|probe| !probe.digests.is_empty())
     }
 
     /// The root that attestors vouch for, if their word is what counts.

@@ -92,6 +92,7 @@ impl JobSpec {
             mirrors: Vec::new(),
             destination: destination.into(),
             digests: Vec::new(),
+            digest_from: None,
             ranges: Vec::new(),
         };
         let spec = Self { files: vec![file], ..Self::default() };

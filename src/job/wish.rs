@@ -21,6 +21,8 @@ pub struct Wish {
     pub destination: PathBuf,
     /// Digests the file must have; each one gives trust level 3.
     pub digests: Vec<Digest>,
+    /// Where more of them are named: an https URL of a list of checksums or a Metalink.
+    pub digest_from: Option<String>,
     /// The job's half of the permissions.
     pub flags: PeerFlags,
     /// The least that must vouch for its bytes before peers are asked.
@@ -59,6 +61,7 @@ impl Wish {
             mirrors: file.mirrors.clone(),
             destination: file.destination.clone(),
             digests: file.digests.clone(),
+            digest_from: file.digest_from.clone(),
             // What is made anew for everybody who asks is nobody else's.
             flags: if spec.dynamic { PeerFlags::NONE } else { spec.flags },
             trust: spec.trust,
@@ -79,6 +82,7 @@ impl Wish {
         self.remote != other.remote
             || self.destination != other.destination
             || self.digests != other.digests
+            || self.digest_from != other.digest_from
             || self.existing != other.existing
             || self.auto_complete != other.auto_complete
     }

@@ -7,6 +7,7 @@ mod answer;
 mod base64;
 mod body;
 mod channel;
+mod checksums;
 mod connect;
 mod error;
 mod gate;
@@ -36,6 +37,7 @@ use tokio::time::{Instant, sleep};
 
 pub use self::answer::Answer;
 pub use self::body::OriginBody;
+pub use self::checksums::ChecksumError;
 pub use self::error::{Fault, OriginError, OriginSeverity, Phase, RedirectFault, Violation};
 pub use self::place::OriginSpan;
 pub use self::proxy::{ProxyError, ProxySettings};

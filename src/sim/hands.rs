@@ -49,6 +49,7 @@ impl Node {
                 self.tell_later(SYNC_TIME, Input::JobPersisted { id, outcome: Ok(()) });
             }
             Effect::ForgetJob { job } => drop(self.jobs.remove(&job)),
+            Effect::FetchDigests { .. } => self.broke("no scenario has lists of checksums".to_owned()),
             Effect::OpenPart { id, file, .. } => self.open_part(id, file),
             Effect::ResetPart { id, file, version } => self.reset_part(id, file, version),
             Effect::PinPart { file, version } => {

@@ -8,7 +8,7 @@ use super::layout::LayoutError;
 use crate::disk::DiskError;
 use crate::engine::io::{LeaseFault, LocalFault, LocalFaultKind, OriginFault, Severity};
 use crate::job::Code;
-use crate::origin::{Fault, OriginError, OriginSeverity, RedirectFault};
+use crate::origin::{ChecksumError, Fault, OriginError, OriginSeverity, RedirectFault};
 
 /// A failure of this machine's files.
 pub(super) fn local(error: &DiskError) -> LocalFault {
@@ -44,6 +44,17 @@ pub(super) fn origin(error: &OriginError) -> OriginFault {
     };
     let code = origin_code(error.fault());
     OriginFault { code, redirect, ..OriginFault::new(severity, error.to_string(), error.status()) }
+}
+
+/// What a list of checksums that names nothing means for its file.
+pub(super) fn checksums(error: &ChecksumError) -> OriginFault {
+    match error {
+        ChecksumError::Origin { source, .. } => OriginFault { message: error.to_string(), ..origin(source) },
+        ChecksumError::Insecure { .. }
+        | ChecksumError::TooLong { .. }
+        | ChecksumError::NotListed { .. }
+        | ChecksumError::Ambiguous { .. } => OriginFault::new(Severity::Fatal, error.to_string(), None),
+    }
 }
 
 /// BITS' name for a failure, where neither status nor severity tells.

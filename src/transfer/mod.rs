@@ -118,6 +118,17 @@ impl Transfer {
         });
     }
 
+    /// Asks a list of checksums for the digests of a file. Answered by [`Input::DigestsFetched`].
+    pub fn fetch_digests(&self, id: EffectId, list: String, url: String) {
+        let this = self.clone();
+        self.spawn(async move {
+            let asking = origin_lease::digests(&this.inner.parts.origin, &list, &url);
+            if let Some(outcome) = this.inner.stop.run_until_cancelled(asking).await {
+                this.tell(Input::DigestsFetched { id, outcome }).await;
+            }
+        });
+    }
+
     /// Starts a lease. Answered by exactly one [`Input::LeaseEnded`]. For a peer, its blocks are expected from now
     /// on: the request may be sent as soon as this returns.
     pub fn start_lease(&self, lease: Lease) {

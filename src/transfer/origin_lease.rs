@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use peer_proto::content::ByteRange;
+use peer_proto::digest::Digest;
 use peer_proto::version::Version;
 
 use super::fault;
@@ -244,6 +245,13 @@ pub(super) async fn probe(origin: &Origin, remote: &Remote) -> Result<Probe, Ori
         final_url: answer.final_url.into(),
         headers: answer.headers,
     })
+}
+
+/// What a publisher's list of checksums names for the file of a URL. The job's own header lines are not for the list's host.
+pub(super) async fn digests(origin: &Origin, list: &str, url: &str) -> Result<Vec<Digest>, OriginFault> {
+    let parsed = |url| crate::origin::parse_url(url).map_err(|error| fault::unaskable(&error));
+    let (list, url) = (parsed(list)?, parsed(url)?);
+    origin.checksums(&list, &url).await.map_err(|error| fault::checksums(&error))
 }
 
 /// What is known of a file that is made when it is asked for: nothing, and it is for nobody else (HTTP-15).

@@ -262,6 +262,7 @@ fn wish(origin: &Shaky, folder: &std::path::Path, job: u16, files: u16) -> JobSp
             mirrors: Vec::new(),
             destination: folder.join(name),
             digests: Vec::new(),
+            digest_from: None,
             ranges: Vec::new(),
         }
     };

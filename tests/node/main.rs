@@ -7,6 +7,7 @@
 mod abuse;
 mod announced;
 mod attested;
+mod checksums;
 mod commands;
 mod dynamic;
 mod from_origin;

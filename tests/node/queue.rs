@@ -71,6 +71,7 @@ async fn sec_1_five_users_jobs_are_exact_and_out_of_each_others_reach() {
                 mirrors: Vec::new(),
                 destination: node.path(&name(number, job, file)),
                 digests: Vec::new(),
+                digest_from: None,
                 ranges: Vec::new(),
             };
             let spec = JobSpec { files: (0..4).map(file).collect(), ..JobSpec::default() };

@@ -150,6 +150,9 @@ pub(in crate::cli) struct AddArgs {
     /// The SHA-256 that the file must have; lets neighbours help. For one file; more are named in a table.
     #[arg(long, value_name = "HEX")]
     pub(in crate::cli) sha256: Option<String>,
+    /// An https URL of a list such as SHA256SUMS, or of a Metalink, that names the digests of all these files.
+    #[arg(long, value_name = "URL")]
+    pub(in crate::cli) digest_from: Option<String>,
     /// Another digest that the file must have, such as blake3:HEX or sha512:HEX. May be repeated.
     #[arg(long, value_name = "ALGORITHM:HEX", value_parser = parse_digest)]
     pub(in crate::cli) digest: Vec<Digest>,

@@ -31,7 +31,7 @@ pub(super) async fn run(args: AddArgs) -> Result<Exit, Stop> {
         return per_line(&args, sources::lines(&args)?).await;
     }
     let files = sources::files(&args)?;
-    let files: Vec<FileSpec> = files.into_iter().map(|named| named.file).collect();
+    let files: Vec<FileSpec> = files.into_iter().map(|named| listed(&args, named.file)).collect();
     let count = files.len();
     let id = match &args.to {
         Some(text) => extend(&args, text, files).await?,
@@ -45,6 +45,11 @@ pub(super) async fn run(args: AddArgs) -> Result<Exit, Stop> {
     };
     told(&args, id, count)?;
     Ok(Exit::Done)
+}
+
+/// A file whose digests the named list of checksums knows, if one is named.
+fn listed(args: &AddArgs, file: FileSpec) -> FileSpec {
+    FileSpec { digest_from: args.digest_from.clone(), ..file }
 }
 
 /// More files for a job that is there; its settings may be changed with it. Both are done, or neither.
@@ -72,7 +77,7 @@ async fn per_line(args: &AddArgs, lines: Vec<Result<Named, Stop>>) -> Result<Exi
     for line in lines {
         let outcome = match line {
             Ok(Named { whence, file }) => {
-                let spec = JobSpec { files: vec![file], ..usual.clone() };
+                let spec = JobSpec { files: vec![listed(args, file)], ..usual.clone() };
                 let id = submit(&client, spec, !args.suspended).await;
                 id.map_err(|stop| Stop::new(stop.exit, format!("{whence}: {}", stop.line)))
             }

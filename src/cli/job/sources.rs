@@ -166,8 +166,14 @@ fn named(url: &str, destination: &str, digest: Option<&str>, whence: &str) -> Re
     parse_url(url).map_err(|error| at(error.to_string()))?;
     let destination = wish::destination(url, Path::new(destination)).map_err(|stop| at(stop.line))?;
     let digests = digest.map(parse_digest).transpose().map_err(at)?.into_iter().collect();
-    let file =
-        FileSpec { url: url.to_owned(), mirrors: Vec::new(), destination, digests, ranges: Vec::new() };
+    let file = FileSpec {
+        url: url.to_owned(),
+        mirrors: Vec::new(),
+        destination,
+        digests,
+        digest_from: None,
+        ranges: Vec::new(),
+    };
     Ok(Named { whence: whence.to_owned(), file })
 }
 

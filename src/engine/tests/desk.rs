@@ -92,6 +92,7 @@ pub(super) fn wish(names: &[&str]) -> JobSpec {
         mirrors: Vec::new(),
         destination: format!("/out/{name}").into(),
         digests: Vec::new(),
+        digest_from: None,
         ranges: Vec::new(),
     };
     JobSpec { name: "job".into(), files: names.iter().map(file).collect(), ..JobSpec::default() }

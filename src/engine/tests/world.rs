@@ -80,6 +80,8 @@ pub(super) struct World {
     pub(super) sealed_with_sha256: Option<bool>,
     pub(super) delivered: u32,
     pub(super) serves: Vec<(ServeId, PeerId, RequestId, ServeFrom)>,
+    /// What a list of checksums says, each time it is asked, the last one for ever.
+    pub(super) lists: VecDeque<Result<Vec<Digest>, OriginFault>>,
     pub(super) open_fault: Option<LocalFault>,
     pub(super) reset_fault: Option<LocalFault>,
     pub(super) deliver_fault: Option<LocalFault>,
@@ -145,6 +147,7 @@ impl World {
             sealed_with_sha256: None,
             delivered: 0,
             serves: Vec::new(),
+            lists: VecDeque::new(),
             open_fault: None,
             reset_fault: None,
             deliver_fault: None,

@@ -161,6 +161,10 @@ pub struct FileSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>, example = json!(["sha256:…64 hexadecimal digits"]))]
     pub digests: Vec<Digest>,
+    /// Where a publisher's list of checksums or a Metalink names digests of the remote file: an https URL. It is asked each
+    /// time the file is put on its way, and what it names must hold like the digests above (TRUST-11).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest_from: Option<String>,
     /// The parts of the remote file that make the local one, in this order; the whole remote file if empty (RNG-4).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<RemoteRange>,
@@ -279,6 +283,15 @@ fn check_file(index: usize, file: &FileSpec, limits: &Limits) -> Result<(), Spec
     }
     for (mirror, url) in file.mirrors.iter().enumerate() {
         check_url(url).map_err(|fault| SpecError::Mirror { file: index, mirror, fault })?;
+    }
+    if let Some(url) = &file.digest_from {
+        check_url(url).map_err(|fault| SpecError::DigestFrom { file: index, fault })?;
+        if !url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) {
+            return Err(SpecError::InsecureDigests { file: index });
+        }
+        if !file.ranges.is_empty() {
+            return Err(SpecError::DigestsOfParts { file: index });
+        }
     }
     if file.digests.len() > DIGESTS_MAX {
         return Err(SpecError::TooManyDigests { file: index, count: file.digests.len() });

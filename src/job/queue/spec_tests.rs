@@ -17,6 +17,7 @@ fn file(name: &str) -> FileSpec {
         mirrors: Vec::new(),
         destination: format!("/srv/{name}").into(),
         digests: Vec::new(),
+        digest_from: None,
         ranges: Vec::new(),
     }
 }

@@ -98,6 +98,28 @@ pub enum SpecError {
         /// What is wrong with it.
         fault: UrlFault,
     },
+    /// The URL of a list of checksums is no good.
+    #[error("file {file}, digest-from: {fault}")]
+    DigestFrom {
+        /// Which file.
+        file: usize,
+        /// What is wrong with it.
+        fault: UrlFault,
+    },
+    /// What comes over http could be anybody's word (TRUST-11).
+    #[error("file {file}, digest-from: a list of checksums counts over https only; name an https URL")]
+    InsecureDigests {
+        /// Which file.
+        file: usize,
+    },
+    /// A list of checksums says nothing of parts of a file.
+    #[error(
+        "file {file}: a list of checksums names the whole remote file, not ranges of it; leave out one of the two"
+    )]
+    DigestsOfParts {
+        /// Which file.
+        file: usize,
+    },
     /// More URLs than are tried.
     #[error("file {file} has {count} mirrors, at most {MIRRORS_MAX} are allowed; name the best ones")]
     TooManyMirrors {
@@ -248,6 +270,9 @@ impl SpecError {
             | Self::OwnHeader { .. }
             | Self::Url { .. }
             | Self::Mirror { .. }
+            | Self::DigestFrom { .. }
+            | Self::InsecureDigests { .. }
+            | Self::DigestsOfParts { .. }
             | Self::TooManyMirrors { .. }
             | Self::TooManyDigests { .. }
             | Self::RelativeDestination { .. }
