@@ -75,6 +75,8 @@ pub(super) enum Aim {
 #[derive(Debug)]
 pub(super) struct JobFile {
     pub(super) id: FileId,
+    /// Whose its job is: a user's number.
+    pub(super) owner: u32,
     pub(super) wish: Wish,
     /// How many of its other URLs were tried.
     pub(super) mirror: usize,
@@ -155,12 +157,13 @@ pub(super) struct JobFile {
 
 impl JobFile {
     /// A file of a job that has its turn: goes on from where it was.
-    pub(super) fn new(id: FileId, wish: Wish, kept: &StoredFile, core: &Core) -> Self {
+    pub(super) fn new(id: FileId, owner: u32, wish: Wish, kept: &StoredFile, core: &Core) -> Self {
         let now = core.time();
         let permission = core.flags.and(wish.flags);
         let aim = if wish.auto_complete { Aim::Delivery } else { Aim::Whole };
         Self {
             id,
+            owner,
             claims: Claims::new(&wish.digests),
             recall: Recall::default(),
             vouched: None,
@@ -519,7 +522,8 @@ impl JobFile {
         if !core.flags.and(self.wish.flags).server {
             return;
         }
-        let scope = if self.is_public() { Scope::Shareable } else { Scope::Machine };
+        // What was not for others is not for other users of this machine either (LOCAL-1).
+        let scope = if self.is_public() { Scope::Shareable } else { Scope::Private { uid: self.owner } };
         core.effect(Effect::Keep {
             file: self.file(),
             destination: self.wish.destination.clone(),

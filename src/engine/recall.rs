@@ -66,8 +66,10 @@ impl JobFile {
             self.recall = Recall::Over(None);
         }
         if matches!(self.recall, Recall::Untried) {
-            // A private record may belong to another user, as far as is known here.
-            let is_ours = |record: &&RecordSummary| !matches!(record.scope, Scope::Private { .. });
+            let is_ours = |record: &&RecordSummary| match record.scope {
+                Scope::Private { uid } => uid == self.owner,
+                Scope::Machine | Scope::Shareable => true,
+            };
             let records = self.named_digests().flat_map(|digest| core.records_of(digest));
             let best = records.filter(is_ours).max_by_key(|record| pieces_of(record).count());
             self.recall = match best.filter(|record| record.content.len > 0).cloned() {

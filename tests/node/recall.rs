@@ -5,7 +5,7 @@
 
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 
-use nearbits::job::JobSpec;
+use nearbits::job::{Caller, Header, Headers, JobSpec, JobState};
 
 use crate::lab::{LabNode, assert_exact, blake3_of, placed, sha256_of};
 use crate::plain_origin::{Content, Manner, PlainOrigin};
@@ -79,4 +79,68 @@ async fn d46_a_record_whose_list_is_damaged_is_held_no_more() {
         node.handle.cache().records(None).await.unwrap().into_iter().map(|shown| shown.summary.id).collect();
     assert!(!held.contains(&damaged), "{held:?}");
     node.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn local_1_what_one_user_fetched_with_a_secret_gives_another_user_neither_a_byte_nor_a_hint() {
+    let content = Content::new(64, 4 * MIB);
+    let origin = PlainOrigin::start(content, Manner::default()).await;
+    let node = LabNode::start(&[]).await;
+    let user = |uid| Caller { uid, is_administrator: false };
+    let digest = sha256_of(content);
+    let header = Headers(vec![Header { name: "X-Key".into(), value: "secret".into() }]);
+    let of_a = JobSpec { headers: header, ..named(&node, node.spec(&origin, vec![digest.clone()]), "a") };
+    let job = node.handle.submit_as(of_a, user(101), true).await.unwrap();
+    node.delivered(job).await;
+    let records = node.handle.cache().records(None).await.unwrap();
+    assert_eq!(records.len(), 1, "it is kept, for its owner");
+    origin.kill();
+    let ends = async |uid: u32, name: &str, digest| {
+        let spec = named(&node, node.spec(&origin, vec![digest]), name);
+        let spec = JobSpec { no_progress_s: 0, ..spec };
+        let job = node.handle.submit_as(spec, user(uid), true).await.unwrap();
+        let view = node.settled(job).await;
+        (view.state, view.bytes.cache, view.reason)
+    };
+    let asked_by_b = ends(102, "b", digest.clone()).await;
+    assert_eq!((asked_by_b.0, asked_by_b.1), (JobState::Error, 0));
+    // Exactly what somebody hears who asks for what nobody ever had.
+    assert_eq!(asked_by_b, ends(102, "c", crate::lab::wrong_blake3()).await);
+    let asked_by_a = ends(101, "d", digest).await;
+    assert_eq!((asked_by_a.0, asked_by_a.1), (JobState::Acknowledged, content.len));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d46_of_a_thousand_bits_that_flipped_in_cached_files_none_is_served_and_all_are_repaired() {
+    let contents: Vec<Content> = (0..4).map(|mark| Content::new(70 + mark, 20 * MIB)).collect();
+    let holder = LabNode::start(&[]).await;
+    let other = LabNode::start(&[&holder]).await;
+    other.connected(1).await;
+    for (number, content) in contents.iter().enumerate() {
+        let origin = PlainOrigin::start(*content, Manner::default()).await;
+        let digest = blake3_of(*content);
+        let spec = |node: &LabNode, name: &str| named(node, node.spec(&origin, vec![digest.clone()]), name);
+        let place = format!("held-{number}");
+        holder.fetch(spec(&holder, &place)).await;
+        // 250 bits of 320 pieces, each somewhere else in its own piece.
+        let mut file = std::fs::File::options().read(true).write(true).open(holder.path(&place)).unwrap();
+        for piece in 0..250_u64 {
+            let at = piece * 65_536 + (piece * 7_919 + 13) % 65_536;
+            let mut byte = [0];
+            file.seek(SeekFrom::Start(at)).unwrap();
+            file.read_exact(&mut byte).unwrap();
+            file.seek(SeekFrom::Start(at)).unwrap();
+            file.write_all(&[byte[0] ^ (1 << (piece % 8))]).unwrap();
+        }
+        drop(file);
+        let view = other.fetch(spec(&other, &place)).await;
+        assert_exact(&other.path(&place), *content);
+        assert!(view.bytes.peers <= 70 * 65_536, "only what did not rot was served: {:?}", view.bytes);
+        // Whoever held it takes what rotted from elsewhere, and holds it whole again.
+        let again = format!("again-{number}");
+        holder.fetch(spec(&holder, &again)).await;
+        assert_exact(&holder.path(&again), *content);
+    }
+    let peers = other.handle.peers().await.unwrap();
+    assert!(peers.iter().all(|peer| peer.banned_for_s.is_none()), "rot is nobody's lie: {peers:?}");
 }

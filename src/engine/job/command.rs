@@ -210,7 +210,9 @@ impl Job {
 
     /// Lets its files go on under what the job says now.
     fn renew_wishes(&mut self, files: &mut Files, core: &mut Core) {
+        let owner = self.owner;
         for file in self.live_mut(files) {
+            file.owner = owner;
             let index = usize::from(file.id.index);
             let Some(wish) = self.spec.files.get(index).map(|spec| Wish::of(&self.spec, spec)) else {
                 continue;

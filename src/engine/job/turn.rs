@@ -188,11 +188,11 @@ impl Job {
     /// Puts a file on its way, to the usual aim or another one.
     pub(super) fn open_file(&mut self, place: u16, aim: Option<Aim>, files: &mut Files, core: &mut Core) {
         let Some(wish) = self.wish(place) else { return };
-        let id = self.file_id(place);
+        let (id, owner) = (self.file_id(place), self.owner);
         let Some(row) = self.rows.get_mut(usize::from(place)) else { return };
         row.memory.began.get_or_insert(core.time());
         row.memory.not_before = None;
-        let mut file = JobFile::new(id, wish, row, core);
+        let mut file = JobFile::new(id, owner, wish, row, core);
         match aim {
             Some(aim) => file.aim_at(aim, core),
             None => {

@@ -61,6 +61,32 @@ fn what_the_cache_holds_is_copied_and_nobody_is_asked() {
 }
 
 #[test]
+fn local_1_another_users_private_record_gives_nothing_and_the_owners_own_gives_all() {
+    let truth = file(4 * MIB, 1);
+    let mut reasons = Vec::new();
+    for (scope, from_cache) in [
+        (Some(Scope::Private { uid: ME.uid }), true),
+        (Some(Scope::Private { uid: ME.uid + 1 }), false),
+        (None, false),
+    ] {
+        let mut world = World::new(&truth);
+        if let Some(scope) = scope {
+            keep(&mut world, &truth, sha256(), scope, u64::MAX);
+        }
+        // A URL that leads nowhere: all that is known is the digest.
+        world.origin.fault = Some(fatal("there is no such file"));
+        world.submit(spec(&[sha256()]));
+        world.run(MINUTE);
+        assert_eq!(world.view().bytes.cache > 0, from_cache, "{scope:?}");
+        if !from_cache {
+            let states = world.states.clone();
+            reasons.push((world.ms, states, world.view().reason, world.effects.clone()));
+        }
+    }
+    assert_eq!(reasons[0], reasons[1], "not held and not yours look and last the same, to the very effects");
+}
+
+#[test]
 fn a_job_without_a_digest_asks_the_origin_whatever_the_cache_holds() {
     let truth = file(4 * MIB, 1);
     let mut world = World::new(&truth);
@@ -90,7 +116,7 @@ fn local_1_what_was_not_for_others_is_not_shared_after_a_copy_either() {
     keep(&mut world, &truth, sha256(), Scope::Machine, u64::MAX);
     world.submit(spec(&[sha256()]));
     world.run(MINUTE);
-    assert_eq!((world.view().bytes.cache, world.kept_scope), (4 * MIB, Some(Scope::Machine)));
+    assert_eq!((world.view().bytes.cache, world.kept_scope), (4 * MIB, Some(Scope::Private { uid: ME.uid })));
     let mut world = World::new(&truth);
     keep(&mut world, &truth, sha256(), Scope::Private { uid: 1 }, u64::MAX);
     world.submit(spec(&[sha256()]));
@@ -110,7 +136,10 @@ fn local_1_what_is_not_for_others_is_remembered_over_a_restart() {
     let mut world = World::new(&truth);
     world.tell(Input::JobFound(Box::new(stored)));
     world.run(MINUTE);
-    assert_eq!((world.state(), world.kept_scope), (JobState::Acknowledged, Some(Scope::Machine)));
+    assert_eq!(
+        (world.state(), world.kept_scope),
+        (JobState::Acknowledged, Some(Scope::Private { uid: ME.uid }))
+    );
 }
 
 #[test]
