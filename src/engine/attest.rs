@@ -21,6 +21,8 @@ use crate::record::url::CanonicalUrl;
 
 /// Attestations that are kept; of more, those that end first go.
 pub const ATTESTATIONS_MAX: usize = 1_024;
+/// Questions to one peer whose answers are still heard.
+const ASKED_MAX: u32 = 64;
 /// Attestors that are remembered for a false word.
 const DISTRUSTED_MAX: usize = 256;
 
@@ -48,6 +50,16 @@ impl Attests {
     /// The file a question was asked for; it is answered once.
     pub(super) fn answered(&mut self, peer: PeerId, number: u32) -> Option<FileId> {
         self.asked.remove(&(peer, number))
+    }
+
+    /// Of one peer the last questions are remembered: one that never answers takes no more room.
+    fn note_asked(&mut self, peer: PeerId, number: u32, file: FileId) {
+        let old = (peer, 0)..(peer, number.saturating_sub(ASKED_MAX));
+        let old: Vec<(PeerId, u32)> = self.asked.range(old).map(|(question, _)| *question).collect();
+        for question in old {
+            self.asked.remove(&question);
+        }
+        self.asked.insert((peer, number), file);
     }
 
     /// A peer went: it answers nothing any more.
@@ -85,7 +97,7 @@ impl Core {
     pub(super) fn ask_attestors(&mut self, peer: PeerId, id: [u8; 32], file: FileId) -> bool {
         let session = self.peers.get_mut(peer).map(|peer| &mut peer.session);
         let Some(number) = session.and_then(|session| session.want_attestations(id)) else { return false };
-        self.attests.asked.insert((peer, number), file);
+        self.attests.note_asked(peer, number, file);
         self.pump(peer);
         true
     }
@@ -137,9 +149,13 @@ impl Core {
         Ok(())
     }
 
-    /// One that was kept when this node ran last. Whether it still counts is looked at when it is used.
+    /// One that was kept when this node ran last. Whether it still counts is looked at when it is used; one whose time is
+    /// long over, by whatever clock, goes.
     pub(super) fn attestation_found(&mut self, one: Attestation) {
-        if !self.attests.distrusted.contains(&one.said().holder) {
+        let is_over = one.said().not_after.saturating_add(ATTESTATION_LIFE_MAX_S) < self.wall_s();
+        if is_over || self.attests.distrusted.contains(&one.said().holder) {
+            self.effect(Effect::DropAttestation(one.id()));
+        } else {
             self.hold(one);
         }
     }

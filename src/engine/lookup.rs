@@ -391,7 +391,9 @@ impl JobFile {
     /// Whether a peer may still help, though nothing is leased right now.
     pub(super) fn has_hope(&self, core: &Core) -> bool {
         let now = core.time();
-        let gaps = self.next_gaps();
+        let mut gaps = self.next_gaps();
+        // What is to be audited no peer may give.
+        self.audited().into_iter().for_each(|audited| gaps.subtract(audited));
         // Before the length is proved, only the last piece is of any use.
         let proof = self.claims.candidate.as_ref().and_then(|list| Self::last_piece(list));
         let lists_coming =

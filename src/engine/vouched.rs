@@ -130,6 +130,7 @@ impl JobFile {
     fn ask_members(&mut self, url: &str, version: &Version, core: &mut Core) {
         let Some(id) = core.attested_id(url, version) else { return };
         let now = core.time();
+        self.seeking.asked.retain(|peer, _| core.peers.get(*peer).is_some());
         let members: Vec<PeerId> =
             core.peers.ready().into_iter().filter(|peer| core.is_member(*peer)).collect();
         for peer in members {
@@ -247,7 +248,7 @@ impl JobFile {
         self.seeking.count = 0;
         let Some(vouched) = self.vouched.take() else { return };
         self.seeking.canary = None;
-        if vouched.is_canary || self.has_digest() {
+        if vouched.is_canary {
             return;
         }
         self.stop_where(core, |lease| lease.peer().is_some());

@@ -599,6 +599,34 @@ fn group_3_a_member_that_asks_is_told_what_attestors_said_and_a_stranger_is_not(
 }
 
 #[test]
+fn attest_6_what_was_over_long_ago_is_let_go_of_when_the_node_starts() {
+    let truth = file(MIB, 1);
+    let mut world = world(&truth);
+    for (days, dropped) in [(1, 0), (20, 1)] {
+        let old = Attested { not_after: NOW - days * DAY, ..said(3, &truth) };
+        world.tell(crate::engine::io::Input::AttestationFound(attested(3, old)));
+        assert_eq!(world.effects.iter().filter(|name| *name == "DropAttestation").count(), dropped);
+    }
+}
+
+#[test]
+fn trust_11_a_digest_that_the_origin_states_later_takes_the_place_of_an_attestors_word() {
+    let truth = file(LEN, 1);
+    let mut world = world(&truth);
+    let id = holder(&mut world, 2, &truth, vec![attested(3, said(3, &truth))]);
+    world.model(id).pace = Pace::steady(50_000);
+    world.submit(spec(&[]));
+    world.run_for(5_000);
+    assert!(world.view().trust.starts_with("level 1"), "{}", world.view().trust);
+    // It is asked again after ten minutes at the latest, and states one now.
+    world.origin.digests = vec![sha256()];
+    world.model(id).pace = Pace::steady(110_000);
+    world.run(Duration::from_secs(1_200));
+    assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
+    assert!(world.view().trust.starts_with("level 3 (digest)"), "{}", world.view().trust);
+}
+
+#[test]
 fn a_thousand_attestations_are_kept_and_those_that_end_first_go() {
     let truth = file(MIB, 1);
     let mut world = world(&truth);
