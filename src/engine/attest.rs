@@ -24,7 +24,7 @@ pub const ATTESTATIONS_MAX: usize = 1_024;
 /// Questions to one peer whose answers are still heard.
 const ASKED_MAX: u32 = 64;
 /// Attestors that are remembered for a false word.
-const DISTRUSTED_MAX: usize = 256;
+const DISTRUSTED_MAX: usize = 4_096;
 
 /// What is known.
 #[derive(Debug, Default)]
@@ -266,7 +266,12 @@ impl JobFile {
             !probe.footing.is_own_anchor
                 || core.config.policy.trust.attest_hosts.iter().any(|named| named == host)
         });
-        is_attestor && trusted_root && self.may_serve(core) && self.case(core).may_be_attested().is_ok()
+        // What a mirror gave was not read under the job's URL.
+        is_attestor
+            && trusted_root
+            && self.mirror == 0
+            && self.may_serve(core)
+            && self.case(core).may_be_attested().is_ok()
     }
 
     /// The URL of the job as attestations name it.

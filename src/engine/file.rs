@@ -351,7 +351,11 @@ impl JobFile {
 
     fn open(&mut self, core: &mut Core) {
         let now = core.time();
-        if let Some(at) = self.local.opens_at(now).or_else(|| self.list_opens_at(now)) {
+        if let Some(at) = self
+            .local
+            .opens_at(now)
+            .or_else(|| self.list_opens_at(now).filter(|_| self.aim != Aim::DeliveryAsIs))
+        {
             self.wake = at;
             return;
         }
@@ -359,7 +363,8 @@ impl JobFile {
             self.trigger(Trigger::RetryDue);
         }
         self.trigger(Trigger::Picked);
-        if self.asks_for_digests(core) {
+        // What is whole already was held to the list when it came.
+        if self.aim != Aim::DeliveryAsIs && self.asks_for_digests(core) {
             return;
         }
         let (file, mut wish) = (self.file(), Box::new(self.wish.clone()));

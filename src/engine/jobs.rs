@@ -84,6 +84,7 @@ impl Engine {
     pub(super) fn policy_changed(&mut self, policy: Effective) {
         self.core.config.policy = policy;
         self.permissions_changed();
+        self.with_all(super::look::Heed::Now, super::file::JobFile::floor_changed);
         self.touched.extend(self.jobs.keys());
     }
 

@@ -292,6 +292,10 @@ impl JobFile {
         let wrong = Claims::differing(&list, |piece| self.pieces.value(piece), &known);
         let certain_wrong = wrong.intersects(self.pieces.certain());
         if self.rests_on_attestors() {
+            if !self.is_of_vouched_version() {
+                // It is asked for again when the part is of that version.
+                return;
+            }
             let read = wrong.runs().flatten().find(|piece| self.pieces.certain().contains(*piece));
             if let Some(piece) = read {
                 return self.differs_from_vouched(piece, self.pieces.value(piece), core);
@@ -332,6 +336,9 @@ impl JobFile {
             (run.first.0..).zip(&run.values).filter(differs).map(|(piece, _)| piece).collect();
         let Some(first) = wrong.first() else { return };
         if self.rests_on_attestors() {
+            if !self.is_of_vouched_version() {
+                return;
+            }
             return self.differs_from_vouched(*first, self.pieces.value(*first), core);
         }
         for piece in wrong {

@@ -17,6 +17,7 @@ use super::piece_set::PieceSet;
 use super::planner::longest_run;
 use super::serve::pieces_of;
 use super::why::Chosen;
+use crate::job::TrustFloor;
 use crate::record::{RecordSummary, Scope};
 
 /// Copies from the cache at a time.
@@ -61,14 +62,16 @@ impl Recall {
 impl JobFile {
     /// Looks into the own cache, once. `true` while the answer is awaited.
     pub(super) fn recall(&mut self, core: &mut Core) -> bool {
-        if self.origin_only {
+        if self.origin_only || self.case(core).floor == TrustFloor::Origin {
             // What the cache has of it was called invalid, or is as good as that (VAL-4).
             self.recall = Recall::Over(None);
         }
         if matches!(self.recall, Recall::Untried) {
             let is_ours = |record: &&RecordSummary| match record.scope {
                 Scope::Private { uid } => uid == self.owner,
-                Scope::Machine | Scope::Shareable => true,
+                // Made by earlier versions of what was not for others, without saying whose it is.
+                Scope::Machine => false,
+                Scope::Shareable => true,
             };
             let records = self.named_digests().flat_map(|digest| core.records_of(digest));
             let best = records.filter(is_ours).max_by_key(|record| pieces_of(record).count());

@@ -1,6 +1,7 @@
 //! The engine against scripted hands in virtual time.
 
 mod attested;
+mod attesting;
 mod bans;
 mod bounds;
 mod chaos;

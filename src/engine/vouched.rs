@@ -15,11 +15,12 @@ use peer_proto::time::Instant;
 use peer_proto::version::Version;
 
 use super::chance::Chance;
-use super::claims::{Claims, audit_budget};
+use super::claims::{AUDITED_FROM, Claims, audit_budget};
 use super::core::Core;
 use super::fetch::{ANSWER_WAIT, Reach};
 use super::file::JobFile;
 use super::io::Standing;
+use super::lease::PeerSource;
 use super::look::Heed;
 use super::lookup::{ASK_AGAIN, ASK_AGAIN_MAX};
 use super::piece_set::PieceSet;
@@ -67,7 +68,9 @@ impl Vouched {
     }
 
     fn draw_audits(&mut self, mut gaps: PieceSet, count: u32, others: u32, chance: &mut Chance) {
-        for _ in 0..audit_budget(count, others, chance) {
+        // At least one, however many share it: who has the file already audits nothing any more.
+        let budget = audit_budget(count, others, chance).max(u32::from(count >= AUDITED_FROM));
+        for _ in 0..budget {
             let Some(piece) = gaps.nth(chance.below(gaps.count())) else { return };
             gaps.remove(piece..piece + 1);
             self.audits.insert(piece..piece + 1);
@@ -95,20 +98,25 @@ impl JobFile {
 
     /// Asks members what attestors say, and weighs what is known, while nothing better names the bytes.
     pub(super) fn seek_attestors(&mut self, core: &mut Core) {
+        if !(core.flags.client && self.wish.flags.client) {
+            // Nobody is asked; what was proved by attestors' words stays so, and is checked before it is sealed.
+            return;
+        }
         let Some((url, version)) = self.seeks(core) else {
             if self.origin.reach == Reach::Up || self.has_digest() {
                 self.give_up_attestors(core);
             }
             return;
         };
-        if self.vouched.as_ref().is_some_and(|vouched| !vouched.version.is_same(&version)) {
+        let wanted = if self.wants_second(core) { 2 } else { 1 };
+        let is_over = |vouched: &Vouched| !vouched.version.is_same(&version) || vouched.by.len() < wanted;
+        if self.vouched.as_ref().is_some_and(is_over) {
             self.give_up_attestors(core);
         }
         if self.seeking.seen != Some(core.attests.changes()) {
-            self.seeking.seen = Some(core.attests.changes());
             self.weigh(&url, &version, core);
+            self.seeking.seen = Some(core.attests.changes());
         }
-        let wanted = if self.wants_second(core) { 2 } else { 1 };
         if self.vouched.as_ref().map_or(0, |vouched| vouched.by.len()) < wanted {
             self.ask_members(&url, &version, core);
         }
@@ -116,11 +124,13 @@ impl JobFile {
 
     /// URL and version to ask for, if attestors could help at all.
     fn seeks(&self, core: &Core) -> Option<(String, Version)> {
-        let may = core.flags.client && self.wish.flags.client && !self.origin_only;
         let case = self.case(core);
-        let helps = !case.has_digest && case.floor < TrustFloor::Digest && case.may_be_attested().is_ok();
+        let helps = !self.origin_only
+            && !case.has_digest
+            && case.floor < TrustFloor::Digest
+            && case.may_be_attested().is_ok();
         let version = case.probe.map(|probe| probe.version.clone())?;
-        Some((self.attestable_url().filter(|_| may && helps)?, version))
+        Some((self.attestable_url().filter(|_| helps)?, version))
     }
 
     fn wants_second(&self, core: &Core) -> bool {
@@ -232,7 +242,9 @@ impl JobFile {
             return;
         }
         let (gaps, count) = (self.gaps(), self.geometry.map_or(0, |cut| cut.piece_count()));
-        let others = u32::try_from(self.sources.len().saturating_sub(1)).unwrap_or(u32::MAX / 2);
+        let has_all = |source: &PeerSource| source.have.contains_all(0..count);
+        let fetching = self.sources.values().filter(|source| !has_all(source)).count();
+        let others = u32::try_from(fetching).unwrap_or(u32::MAX / 2);
         if let Some(vouched) = self.vouched.as_mut().filter(|vouched| vouched.audits.is_empty()) {
             vouched.draw_audits(gaps, count, others, &mut core.chance);
         }
@@ -245,7 +257,7 @@ impl JobFile {
 
     /// Nobody vouches for this version any more: what rests on it is in doubt, and comes from the origin.
     fn give_up_attestors(&mut self, core: &mut Core) {
-        self.seeking.count = 0;
+        (self.seeking.count, self.seeking.seen) = (0, None);
         let Some(vouched) = self.vouched.take() else { return };
         self.seeking.canary = None;
         if vouched.is_canary {
@@ -253,13 +265,47 @@ impl JobFile {
         }
         self.stop_where(core, |lease| lease.peer().is_some());
         self.claims = Claims::new(&self.digests());
+        self.doubt_all_but_certain(core);
+        self.forget_sources(core);
+        self.changed = true;
+    }
+
+    /// What this node did not read from the origin itself is in doubt: it comes from there again.
+    pub(super) fn doubt_all_but_certain(&mut self, core: &mut Core) {
         let mut doubtful = self.pieces.held().clone();
         doubtful.subtract(self.pieces.certain());
         for run in doubtful.runs().collect::<Vec<_>>() {
             self.restand(run, Standing::Suspect, core);
         }
-        self.forget_sources(core);
-        self.changed = true;
+    }
+
+    /// Another floor, of the job or the machine: who may not be asked any more is not, and attestors are weighed anew.
+    pub(super) fn floor_changed(&mut self, core: &mut Core) {
+        self.seeking.seen = None;
+        if !self.wants_peers(core) && !self.sources.is_empty() {
+            self.leave_swarm(core);
+            self.stop_where(core, |lease| lease.peer().is_some());
+            self.forget_sources(core);
+        }
+        self.wake_at(core.time());
+    }
+
+    /// Whether what is on disk is of the version that attestors vouch for, so that it can tell whether they are right.
+    pub(super) fn is_of_vouched_version(&self) -> bool {
+        let is_it =
+            |vouched: &Vouched| self.pinned.as_ref().is_some_and(|pinned| pinned.is_same(&vouched.version));
+        self.reset_to.is_none() && self.vouched.as_ref().is_some_and(is_it)
+    }
+
+    /// Whether everybody who vouched still counts: their time may be over by now, or they were denied or found false.
+    pub(super) fn attestors_stand(&mut self, core: &Core) -> bool {
+        let now = self.true_time(core);
+        let stands = |one: &Attestation| core.vouches(one, now).is_ok();
+        let all_stand = self.vouched.as_ref().is_none_or(|vouched| vouched.by.values().all(stands));
+        if !all_stand {
+            self.seeking.seen = None;
+        }
+        all_stand
     }
 
     /// The origin serves other bytes than attestors vouched for (ATTEST-11): they are not believed again.
@@ -275,7 +321,6 @@ impl JobFile {
             );
             core.distrust(holder, vec![one], why);
         }
-        self.seeking.seen = None;
         self.give_up_attestors(core);
         self.repair = None;
     }
@@ -293,6 +338,10 @@ impl JobFile {
             return true;
         }
         let now = core.time();
+        if !self.attestors_stand(core) {
+            self.wake_at(now);
+            return false;
+        }
         let is_fresh = self.origin.probed_at.is_some_and(|at| now.since(at) <= VERSION_FRESH);
         if is_fresh && self.origin.reach == Reach::Up {
             return true;

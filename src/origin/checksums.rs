@@ -125,7 +125,10 @@ fn digests(text: &str, list_name: &str, file: &Url) -> Found {
         listed.contains('/') && path.ends_with(&format!("/{listed}"))
     };
     let exact: Vec<&(String, Digest)> = named.iter().filter(|(listed, _)| is_its_path(listed)).collect();
-    let chosen: Vec<&(String, Digest)> = if exact.is_empty() { named.iter().collect() } else { exact };
+    // A path that is another one's names another file.
+    let is_bare = |listed: &str| !listed.trim_start_matches("./").contains(['/', '\\']);
+    let bare = named.iter().filter(|(listed, _)| is_bare(listed));
+    let chosen: Vec<&(String, Digest)> = if exact.is_empty() { bare.collect() } else { exact };
     let distinct: BTreeSet<&Digest> = chosen.iter().map(|(_, digest)| digest).collect();
     let algorithms: BTreeSet<Algorithm> = distinct.iter().map(|digest| digest.algorithm()).collect();
     match distinct.len() {
@@ -162,7 +165,8 @@ fn lines(text: &str, list_name: &str, name: &str) -> Vec<(String, Digest)> {
 /// The digest that so many digits make. 64 of them are SHA-256, unless the list calls itself one of BLAKE3.
 fn by_length(hex: &str, list_name: &str) -> Option<Digest> {
     let list_name = list_name.to_ascii_lowercase();
-    let is_blake3 = ["b3", "blake3"].iter().any(|word| list_name.contains(word));
+    let says = |word: &str| list_name.contains(word);
+    let is_blake3 = !says("sha256") && (says("b3sum") || says("blake3") || list_name.ends_with(".b3"));
     let algorithm = match hex.len() {
         64 if is_blake3 => Algorithm::Blake3,
         64 => Algorithm::Sha256,
@@ -243,6 +247,7 @@ mod tests {
             assert_eq!(found(&text, "SHA256SUMS", file), sha256, "{text}");
         }
         assert_eq!(found(&format!("{A}  u.iso"), "B3SUMS", file), these(Algorithm::Blake3, A));
+        assert_eq!(found(&format!("{A}  u.iso"), "u-3.14.0b3.iso.sha256", file), sha256);
         let long = A.repeat(2);
         assert_eq!(found(&format!("{long}  u.iso"), "SHA512SUMS", file), these(Algorithm::Sha512, &long));
         assert_eq!(found(&format!("{A}  \u{e4} b.iso"), "x", "https://example.org/%C3%A4%20b.iso"), sha256);
@@ -272,7 +277,11 @@ mod tests {
         let of = |file| found(&text, "SHA256SUMS", file);
         assert_eq!(of("https://example.org/stable/u.iso"), these(Algorithm::Sha256, A));
         assert_eq!(of("https://example.org/testing/u.iso"), these(Algorithm::Sha256, B));
-        assert_eq!(of("https://example.org/u.iso"), Found::Different);
+        assert_eq!(of("https://example.org/u.iso"), Found::Nothing, "neither is this one");
+        let beside = format!("{A}  u.iso\n{B}  sub/u.iso\n");
+        assert_eq!(found(&beside, "x", "https://example.org/pool/u.iso"), these(Algorithm::Sha256, A));
+        let different = format!("{A}  u.iso\n{B}  u.iso\n");
+        assert_eq!(found(&different, "x", "https://example.org/u.iso"), Found::Different);
         let twice = format!("{A}  u.iso\n{A}  u.iso\n");
         assert_eq!(found(&twice, "x", "https://example.org/u.iso"), these(Algorithm::Sha256, A));
     }

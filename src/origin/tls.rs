@@ -87,13 +87,21 @@ impl Trust {
 impl Settings {
     /// The root that a chain ended in, once it was verified. Of roots with one name, one that was configured.
     pub(super) fn anchor(&self, chain: &[CertificateDer<'_>]) -> Option<Anchor> {
-        let found = chain.iter().rev().find_map(|certificate| {
-            let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
-            let is_its =
-                |(root, _): &&(TrustAnchor<'_>, Anchor)| root.subject.as_ref() == certificate.issuer();
-            self.anchors.iter().filter(is_its).max_by_key(|(_, anchor)| anchor.is_extra)
-        });
-        found.map(|(_, anchor)| *anchor)
+        let parsed: Vec<webpki::EndEntityCert<'_>> = chain
+            .iter()
+            .filter_map(|certificate| webpki::EndEntityCert::try_from(certificate).ok())
+            .collect();
+        // From issuer to issuer, beginning with the host's own: whatever else was sent along says nothing.
+        let mut issuer = parsed.first()?.issuer();
+        for _ in 0..=parsed.len() {
+            let is_its = |(root, _): &&(TrustAnchor<'_>, Anchor)| root.subject.as_ref() == issuer;
+            let known = self.anchors.iter().filter(is_its).max_by_key(|(_, anchor)| anchor.is_extra);
+            if let Some((_, anchor)) = known {
+                return Some(*anchor);
+            }
+            issuer = parsed.iter().find(|certificate| certificate.subject() == issuer)?.issuer();
+        }
+        None
     }
 }
 

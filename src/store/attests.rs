@@ -16,7 +16,7 @@ use super::jobs::{JobStoreError, at};
 use crate::disk::{Existing, FileHandle, Files};
 
 /// Files that are looked at when a node starts; more than the engine keeps of both kinds.
-const FILES_MAX: usize = 2_048;
+const FILES_MAX: usize = 8_192;
 const FILE_LEN_MAX: u64 = 64 * 1024;
 const GOOD: &str = "attestation";
 const FALSE: &str = "false";
@@ -49,7 +49,10 @@ impl<F: Files> AttestStore<F> {
     #[must_use]
     pub fn load(&self) -> KnownAttestations {
         let mut known = KnownAttestations::default();
-        for name in self.files.list(&self.folder).unwrap_or_default().into_iter().take(FILES_MAX) {
+        let mut names = self.files.list(&self.folder).unwrap_or_default();
+        // Who is not believed first: none of them is left out.
+        names.sort_by_key(|name| !name.to_string_lossy().ends_with(FALSE));
+        for name in names.into_iter().take(FILES_MAX) {
             let path = self.folder.join(&name);
             let Some((stem, kind)) = name.to_str().and_then(|name| name.split_once('.')) else { continue };
             let damaged = || format!("{} is damaged and not believed; remove it", path.display());

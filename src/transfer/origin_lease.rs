@@ -239,7 +239,7 @@ pub(super) async fn probe(origin: &Origin, remote: &Remote) -> Result<Probe, Ori
             varies: answer.varies,
             date_unix_s: answer.date,
             anchor: answer.anchor.map(|anchor| anchor.fingerprint),
-            is_own_anchor: answer.anchor.is_some_and(|anchor| anchor.is_extra),
+            is_own_anchor: answer.anchor.is_none_or(|anchor| anchor.is_extra),
         },
         round_trip: answer.round_trip,
         final_url: answer.final_url.into(),

@@ -223,6 +223,7 @@ impl Job {
             } else {
                 file.wish = wish;
                 file.flags_changed(core);
+                file.floor_changed(core);
             }
         }
         if self.state == JobState::TransientError {

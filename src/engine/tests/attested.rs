@@ -12,7 +12,7 @@ use peer_proto::session::{Session, SessionConfig};
 use peer_proto::sign::Signer;
 use peer_proto::standing::{PieceRun, Standing};
 use peer_proto::verify::HashList;
-use peer_proto::wire::{AttestWant, Frame, FrameKind};
+use peer_proto::wire::{Frame, FrameKind};
 
 use super::models::session_config;
 use super::world::*;
@@ -21,21 +21,21 @@ use crate::engine::piece_set::PieceSet;
 use crate::engine::{Engine, EngineConfig, GroupConfig};
 use crate::job::{Header, Headers, JobSpec, JobState, PeerFlags, Policy, TrustFloor};
 
-const NOW: u64 = 1_800_000_000;
-const DAY: u64 = 24 * 60 * 60;
-const LEN: u64 = 64 * MIB;
-const URL: &str = "https://example.org/file";
+pub(super) const NOW: u64 = 1_800_000_000;
+pub(super) const DAY: u64 = 24 * 60 * 60;
+pub(super) const LEN: u64 = 64 * MIB;
+pub(super) const URL: &str = "https://example.org/file";
 
-fn group() -> Signer {
+pub(super) fn group() -> Signer {
     Signer::of(&[90; 32])
 }
 
-fn key(number: u8) -> Signer {
+pub(super) fn key(number: u8) -> Signer {
     Signer::of(&[number; 32])
 }
 
 /// What a member may do; attestors live a week.
-fn wish(number: u8, roles: Roles) -> Wish {
+pub(super) fn wish(number: u8, roles: Roles) -> Wish {
     Wish {
         holder: HolderId([number; 16]),
         peer: key(number).peer(),
@@ -47,14 +47,14 @@ fn wish(number: u8, roles: Roles) -> Wish {
     }
 }
 
-const MEMBER: Roles = Roles(0);
+pub(super) const MEMBER: Roles = Roles(0);
 
-fn badge(wish: &Wish) -> Arc<Badge> {
+pub(super) fn badge(wish: &Wish) -> Arc<Badge> {
     Arc::new(Badge { token: Token::grant(&group(), wish), secret: EpochSecret([7; 32]), former: None })
 }
 
 /// A member, or an attestor, that has not begun anything; its origin answers over https.
-fn node(truth: &Arc<HashList>, roles: Roles, policy: &Policy, flags: PeerFlags) -> World {
+pub(super) fn node(truth: &Arc<HashList>, roles: Roles, policy: &Policy, flags: PeerFlags) -> World {
     let mut world = World::with_flags(truth, flags);
     world.origin.footing = Footing {
         secure: true,
@@ -75,12 +75,12 @@ fn node(truth: &Arc<HashList>, roles: Roles, policy: &Policy, flags: PeerFlags) 
     world
 }
 
-fn world(truth: &Arc<HashList>) -> World {
+pub(super) fn world(truth: &Arc<HashList>) -> World {
     node(truth, MEMBER, &Policy::default(), PeerFlags::BOTH)
 }
 
 /// What an attestor would say of the file the origin serves.
-fn said(number: u8, list: &HashList) -> Attested {
+pub(super) fn said(number: u8, list: &HashList) -> Attested {
     Attested {
         group: GroupId::of(&group().public_key()),
         holder: HolderId([number; 16]),
@@ -96,7 +96,7 @@ fn said(number: u8, list: &HashList) -> Attested {
     }
 }
 
-fn attested(number: u8, said: Attested) -> Attestation {
+pub(super) fn attested(number: u8, said: Attested) -> Attestation {
     signed_as(number, Roles::ATTEST, said)
 }
 
@@ -106,13 +106,18 @@ fn signed_as(number: u8, roles: Roles, said: Attested) -> Attestation {
 }
 
 /// A member that holds all of a list, gives 50 MB/s, and passes these on.
-fn holder(world: &mut World, number: u8, list: &Arc<HashList>, attestations: Vec<Attestation>) -> PeerId {
+pub(super) fn holder(
+    world: &mut World,
+    number: u8,
+    list: &Arc<HashList>,
+    attestations: Vec<Attestation>,
+) -> PeerId {
     let id = key(number).peer();
     let badge = Some(badge(&wish(number, MEMBER)));
     neighbour(world, id, badge, list, attestations)
 }
 
-fn neighbour(
+pub(super) fn neighbour(
     world: &mut World,
     id: PeerId,
     badge: Option<Arc<Badge>>,
@@ -144,7 +149,7 @@ fn neighbour(
 }
 
 /// Fetches the file, and says how many of its bytes the peers and the origin gave.
-fn fetched(world: &mut World) -> (u64, u64) {
+pub(super) fn fetched(world: &mut World) -> (u64, u64) {
     if world.engine.job_view(JOB).is_none() {
         world.submit(spec(&[]));
     }
@@ -155,12 +160,12 @@ fn fetched(world: &mut World) -> (u64, u64) {
     (bytes.peers, bytes.origin)
 }
 
-fn why(world: &World) -> String {
+pub(super) fn why(world: &World) -> String {
     let decisions = world.engine.decisions(JOB).expect("the job is known");
     decisions.iter().map(|one| format!("{} {} {}\n", one.chosen, one.why, one.outcome)).collect()
 }
 
-fn kinds(world: &mut World, id: PeerId) -> BTreeSet<FrameKind> {
+pub(super) fn kinds(world: &mut World, id: PeerId) -> BTreeSet<FrameKind> {
     world.model(id).frames.iter().map(Frame::kind).collect()
 }
 
@@ -299,7 +304,7 @@ fn attest_11_in_one_of_fifty_downloads_every_byte_is_read_and_one_altered_piece_
     assert_eq!(found, canaries, "files of fewer than 128 pieces have no other audit");
 }
 
-fn member_config() -> EngineConfig {
+pub(super) fn member_config() -> EngineConfig {
     let group = GroupConfig {
         signer: key(1),
         key: group().public_key(),
@@ -488,152 +493,4 @@ fn lookup_5_what_attestors_vouch_for_is_asked_of_members_only() {
     let (peers, _) = fetched(&mut world);
     assert!(peers > 0);
     assert_eq!(kinds(&mut world, stranger), BTreeSet::from([FrameKind::Hello]));
-}
-
-/// An attestor that read a file whole from its origin, if it attested that.
-fn made(change: impl FnOnce(&mut World, &mut JobSpec), policy: &Policy, roles: Roles) -> Vec<Attestation> {
-    let truth = file(8 * MIB, 1);
-    let mut world = node(&truth, roles, policy, PeerFlags::BOTH);
-    let mut spec = spec(&[]);
-    change(&mut world, &mut spec);
-    world.submit(spec);
-    world.run(Duration::from_secs(60));
-    assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
-    world.attested
-}
-
-#[test]
-fn attest_2_an_attestor_says_what_it_read_itself_and_only_what_is_fit() {
-    let usual = Policy::default();
-    let one = made(|_, _| {}, &usual, Roles::ATTEST);
-    let [one] = one.as_slice() else { panic!("{one:?}") };
-    let said = one.said();
-    assert_eq!((said.url.as_str(), said.content), (URL, file(8 * MIB, 1).content()));
-    assert_eq!((said.sha256, said.anchor, said.not_after - said.fetched_at), ([0x5a; 32], [5; 32], 7 * DAY));
-    let own_root = |world: &mut World, _: &mut JobSpec| world.origin.footing.is_own_anchor = true;
-    let named = Policy { attest_hosts: Some(vec!["example.org".into()]), ..Policy::default() };
-    let other = Policy { attest_hosts: Some(vec!["example.com".into()]), ..Policy::default() };
-    let shareable = |_: &mut World, spec: &mut JobSpec| {
-        spec.files[0].url.push_str("?q=1");
-        spec.shareable = true;
-    };
-    assert_eq!(made(own_root, &named, Roles::ATTEST).len(), 1);
-    assert_eq!(made(shareable, &usual, Roles::ATTEST).len(), 1);
-    for (word, count) in [
-        ("no attestor", made(|_, _| {}, &usual, MEMBER).len()),
-        ("a root of its own", made(own_root, &usual, Roles::ATTEST).len()),
-        ("a root of its own for another host", made(own_root, &other, Roles::ATTEST).len()),
-        ("a query", made(|_, spec| spec.files[0].url.push_str("?q=1"), &usual, Roles::ATTEST).len()),
-        ("http", made(|world, _| world.origin.footing.secure = false, &usual, Roles::ATTEST).len()),
-        ("private", made(|world, _| world.origin.public = false, &usual, Roles::ATTEST).len()),
-        ("varies", made(|world, _| world.origin.footing.varies = true, &usual, Roles::ATTEST).len()),
-        ("not served", made(|_, spec| spec.flags.server = false, &usual, Roles::ATTEST).len()),
-        ("no strong version", made(|world, _| world.origin.version.etag = None, &usual, Roles::ATTEST).len()),
-        (
-            "header lines",
-            made(
-                |_, spec| spec.headers = Headers(vec![Header { name: "X-Key".into(), value: "7".into() }]),
-                &usual,
-                Roles::ATTEST,
-            )
-            .len(),
-        ),
-    ] {
-        assert_eq!(count, 0, "{word}");
-    }
-}
-
-#[test]
-fn attest_13_what_peers_gave_is_never_attested() {
-    let truth = file(8 * MIB, 1);
-    let mut world = node(&truth, Roles::ATTEST, &Policy::default(), PeerFlags::BOTH);
-    holder(&mut world, 2, &truth, vec![attested(3, said(3, &truth))]);
-    let (peers, _) = fetched(&mut world);
-    assert!(peers > 0);
-    let mine = world.attested.iter().filter(|one| one.said().peer == key(1).peer());
-    assert_eq!(mine.count(), 0);
-}
-
-#[test]
-fn attest_6_a_wrong_clock_is_put_right_by_the_origins_date() {
-    let truth = file(8 * MIB, 1);
-    for days in [-400_i64, 400] {
-        let mut world = world(&truth);
-        // The origin's date is the true one; everything that was signed is of that time.
-        let then = NOW.cast_signed() + days * DAY.cast_signed();
-        world.origin.footing.date_unix_s = Some(then);
-        let at = u64::try_from(then).expect("after 1970");
-        let fit = Attested { fetched_at: at - 600, not_after: at + DAY, ..said(3, &truth) };
-        let wish = Wish { not_before: at - DAY, not_after: at + 5 * DAY, ..wish(3, Roles::ATTEST) };
-        let one = Attestation::sign(&key(3), &Token::grant(&group(), &wish), fit).expect("fit");
-        holder(&mut world, 2, &truth, vec![one]);
-        let (peers, _) = fetched(&mut world);
-        assert!(peers > 0, "{days} days: {}", why(&world));
-    }
-}
-
-#[test]
-fn group_3_a_member_that_asks_is_told_what_attestors_said_and_a_stranger_is_not() {
-    let truth = file(8 * MIB, 1);
-    let url_version = version("a", Some(8 * MIB));
-    let id = peer_proto::attest::attested_id(&EpochSecret([7; 32]), URL, &url_version);
-    for (flags, told) in [(PeerFlags::BOTH, 1), (PeerFlags { client: true, server: false }, 0)] {
-        let mut world = node(&truth, MEMBER, &Policy::default(), flags);
-        world.tell(crate::engine::io::Input::AttestationFound(attested(3, said(3, &truth))));
-        let member = holder(&mut world, 2, &truth, Vec::new());
-        let stranger = neighbour(&mut world, peer_id(9), None, &truth, Vec::new());
-        assert_eq!(world.model(member).session.want_attestations(id), Some(1));
-        world.pump_and_tell(member);
-        let frame = Frame::AttestWant(AttestWant { number: 1, id });
-        world.tell(crate::engine::io::Input::FrameReceived { peer: stranger, frame });
-        let shown = |world: &mut World, id| {
-            let frames = world.model(id).frames.clone();
-            frames.into_iter().find_map(|frame| match frame {
-                Frame::Attestations(answer) => Some(answer.list.len()),
-                _ => None,
-            })
-        };
-        assert_eq!(shown(&mut world, member), Some(told));
-        assert_eq!(shown(&mut world, stranger), None);
-    }
-}
-
-#[test]
-fn attest_6_what_was_over_long_ago_is_let_go_of_when_the_node_starts() {
-    let truth = file(MIB, 1);
-    let mut world = world(&truth);
-    for (days, dropped) in [(1, 0), (20, 1)] {
-        let old = Attested { not_after: NOW - days * DAY, ..said(3, &truth) };
-        world.tell(crate::engine::io::Input::AttestationFound(attested(3, old)));
-        assert_eq!(world.effects.iter().filter(|name| *name == "DropAttestation").count(), dropped);
-    }
-}
-
-#[test]
-fn trust_11_a_digest_that_the_origin_states_later_takes_the_place_of_an_attestors_word() {
-    let truth = file(LEN, 1);
-    let mut world = world(&truth);
-    let id = holder(&mut world, 2, &truth, vec![attested(3, said(3, &truth))]);
-    world.model(id).pace = Pace::steady(50_000);
-    world.submit(spec(&[]));
-    world.run_for(5_000);
-    assert!(world.view().trust.starts_with("level 1"), "{}", world.view().trust);
-    // It is asked again after ten minutes at the latest, and states one now.
-    world.origin.digests = vec![sha256()];
-    world.model(id).pace = Pace::steady(110_000);
-    world.run(Duration::from_secs(1_200));
-    assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
-    assert!(world.view().trust.starts_with("level 3 (digest)"), "{}", world.view().trust);
-}
-
-#[test]
-fn a_thousand_attestations_are_kept_and_those_that_end_first_go() {
-    let truth = file(MIB, 1);
-    let mut world = world(&truth);
-    for number in 0..1_100_u64 {
-        let fit = Attested { not_after: NOW + number, url: format!("{URL}{number}"), ..said(3, &truth) };
-        world.tell(crate::engine::io::Input::AttestationFound(attested(3, fit)));
-    }
-    let dropped = world.effects.iter().filter(|name| *name == "DropAttestation").count();
-    assert_eq!(dropped, 1_100 - crate::engine::attest::ATTESTATIONS_MAX);
 }

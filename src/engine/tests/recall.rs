@@ -67,6 +67,7 @@ fn local_1_another_users_private_record_gives_nothing_and_the_owners_own_gives_a
     for (scope, from_cache) in [
         (Some(Scope::Private { uid: ME.uid }), true),
         (Some(Scope::Private { uid: ME.uid + 1 }), false),
+        (Some(Scope::Machine), false),
         (None, false),
     ] {
         let mut world = World::new(&truth);
@@ -83,7 +84,8 @@ fn local_1_another_users_private_record_gives_nothing_and_the_owners_own_gives_a
             reasons.push((world.ms, states, world.view().reason, world.effects.clone()));
         }
     }
-    assert_eq!(reasons[0], reasons[1], "not held and not yours look and last the same, to the very effects");
+    assert_eq!(reasons[0], reasons[1]);
+    assert_eq!(reasons[0], reasons[2], "not held and not yours look and last the same, to the very effects");
 }
 
 #[test]
@@ -113,7 +115,7 @@ fn what_the_cache_cannot_give_comes_from_elsewhere() {
 fn local_1_what_was_not_for_others_is_not_shared_after_a_copy_either() {
     let truth = file(4 * MIB, 1);
     let mut world = World::new(&truth);
-    keep(&mut world, &truth, sha256(), Scope::Machine, u64::MAX);
+    keep(&mut world, &truth, sha256(), Scope::Private { uid: ME.uid }, u64::MAX);
     world.submit(spec(&[sha256()]));
     world.run(MINUTE);
     assert_eq!((world.view().bytes.cache, world.kept_scope), (4 * MIB, Some(Scope::Private { uid: ME.uid })));
