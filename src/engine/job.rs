@@ -5,6 +5,7 @@
 
 mod clocks;
 mod command;
+mod keep;
 mod ondemand;
 mod take;
 mod turn;
@@ -23,13 +24,9 @@ use super::explain::Decision;
 use super::file::{Aim, JobFile, Stage as FileStage};
 use super::io::{Effect, EffectId, FilePhase, LocalFault, StoredFile, StoredJob, Times};
 use super::lease::Share;
-use super::stored::Memory;
 use super::trouble::{Trouble, local_failure, source_of};
 use crate::job::{Cause, Code, Context, FileId, JobError, JobId, JobSpec, JobState, Wish};
 
-/// Decisions of all files of a job that are written down with it; each takes a few hundred bytes of the 8 MiB a job may
-/// have on disk.
-const DECISIONS_KEPT: usize = 8_000;
 /// How often the last state of a job is written again after a failure.
 const SAVES_TRIED: u8 = 3;
 
@@ -173,33 +170,6 @@ impl Job {
         // What a daemon has taken over stays its own; what an embedded node finds of a daemon's is not embedded.
         job.embedded = stored.embedded && core.config.embedded;
         job
-    }
-
-    /// The job as it is kept.
-    pub(super) fn stored(&self) -> StoredJob {
-        StoredJob {
-            id: self.id,
-            spec: self.spec.clone(),
-            owner: self.owner,
-            state: if self.stage == Stage::Recording { JobState::Acknowledged } else { self.state },
-            embedded: self.embedded,
-            has_run: self.has_run,
-            ranges_done: self.ranges_done,
-            error: self.error.clone(),
-            error_count: self.error_count,
-            times: self.times,
-            idle_s: self.clocks.idle.as_secs(),
-            worked_s: self.clocks.worked.as_secs(),
-            unused_s: self.clocks.unused.as_secs(),
-            files: self.rows.iter().map(|row| self.kept_row(row)).collect(),
-        }
-    }
-
-    /// A file's row as it is kept: with as many of its decisions as leave the job small enough to be written.
-    fn kept_row(&self, row: &StoredFile) -> StoredFile {
-        let most = DECISIONS_KEPT / self.rows.len().max(1);
-        let (decisions, filled) = (row.decisions.last(most), self.kept_ranges(row));
-        StoredFile { decisions, filled, memory: Memory::default(), ..row.clone() }
     }
 
     /// Makes a new job durable.
@@ -513,13 +483,6 @@ impl Job {
             }
         }
         self.persist(core);
-    }
-
-    pub(super) fn persist(&mut self, core: &mut Core) {
-        let stored = self.stored();
-        let ask = |id| Effect::PersistJob { id, job: Box::new(stored) };
-        let id = core.ask_for(super::core::Asker::Job(self.id), ask);
-        self.waiting = Some(id);
     }
 
     /// The answer to a `PersistJob`. `false` if the job is refused and must go.

@@ -3,11 +3,11 @@
 //! Knows: limits on how many there are, who is looked at when. Does not know: what a job does (`job`), whose turn it is
 //! (`queue`).
 
+use super::Engine;
 use super::event::{Event, Failure};
 use super::io::{Effect, EffectId, JobCommand, LocalFault, StoredJob};
 use super::job::{Job, Stage, Turn};
 use super::queue::{self, Contender, Verdict};
-use super::{ENDED_JOBS_MAX, Engine};
 use crate::job::{Caller, Code, Effective, JobCounts, JobId, JobSpec, JobState};
 
 /// Jobs that wait for a retry with their files open; the files of more are let go of meanwhile.
@@ -16,7 +16,7 @@ const WATCHING_JOBS_MAX: usize = 16;
 impl Engine {
     /// Takes a job in, if there may be one more.
     pub(super) fn submit(&mut self, id: JobId, spec: JobSpec, by: Caller, start: bool) {
-        if self.jobs.contains_key(&id) {
+        if self.job(id).is_some() {
             return;
         }
         let taken = self.may_take(&spec, by);
@@ -47,7 +47,7 @@ impl Engine {
 
     pub(super) fn job_found(&mut self, stored: StoredJob) {
         let id = stored.id;
-        if !self.jobs.contains_key(&id) {
+        if self.job(id).is_none() {
             let job = Job::found(stored, &self.core);
             job.set_rates(&mut self.core);
             self.jobs.insert(id, job);
@@ -64,11 +64,13 @@ impl Engine {
             let event = Event::CommandRefused { job: id, reason, code: Code::FileExists };
             return self.core.effect(Effect::Tell(event));
         }
+        if command == JobCommand::Forget && self.job(id).is_some_and(|job| job.is_forgettable_by(by)) {
+            return self.forget(id);
+        }
+        if let Some((code, reason)) = self.over.get(id).map(|job| job.refuse_when_over(by)) {
+            return self.core.effect(Effect::Tell(Event::CommandRefused { job: id, reason, code }));
+        }
         match self.jobs.get_mut(&id) {
-            Some(job) if command == JobCommand::Forget && job.is_forgettable_by(by) => {
-                self.ended.retain(|other| *other != id);
-                self.forget(id);
-            }
             Some(job) => {
                 job.command(command, by, &mut self.files, &mut self.core);
                 self.touched.insert(id);
@@ -109,23 +111,37 @@ impl Engine {
     pub(super) fn step(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.step(&mut self.files, &mut self.core);
-        if job.stage != Stage::Over || self.ended.contains(&id) {
+        if job.stage != Stage::Over || self.over.is_fresh(id) {
             return;
         }
-        self.ended.push(id);
-        if self.ended.len() > ENDED_JOBS_MAX {
-            let oldest = self.ended.remove(0);
-            self.forget(oldest);
+        if let Some(oldest) = self.over.end(id) {
+            self.list(oldest);
+        }
+    }
+
+    /// A job is over for so long that only how it ended is kept.
+    fn list(&mut self, id: JobId) {
+        let Some(mut job) = self.jobs.remove(&id) else { return };
+        self.files.values().filter(|file| file.id.job == id).for_each(|file| job.absorb(file));
+        self.files.retain(|file, _| file.job != id);
+        for gone in self.over.list(job) {
+            self.forgotten(gone.id, gone.state);
         }
     }
 
     /// Nobody sees a job any more that is over.
     fn forget(&mut self, id: JobId) {
-        let state = self.jobs.remove(&id).map(|job| job.state);
+        let past = self.over.forget(id);
         self.files.retain(|file, _| file.job != id);
+        if let Some(job) = past.or_else(|| self.jobs.remove(&id)) {
+            self.forgotten(id, job.state);
+        }
+    }
+
+    fn forgotten(&mut self, job: JobId, state: JobState) {
         // A cancelled one that is still written down has something left to remove at the next start.
-        if state == Some(JobState::Acknowledged) {
-            self.core.effect(Effect::ForgetJob { job: id });
+        if state == JobState::Acknowledged {
+            self.core.effect(Effect::ForgetJob { job });
         }
     }
 

@@ -29,6 +29,7 @@ pub mod lookup;
 mod members;
 pub(crate) mod mutant;
 mod ondemand;
+mod over;
 pub mod pace;
 pub mod peers;
 pub mod piece_set;
@@ -75,12 +76,11 @@ use io::{EffectId, Input, Now, Output, StoredJob};
 use job::Job;
 use look::Heed;
 use mutant::Mutant;
+use over::Over;
 use serve::Shelf;
 
 use crate::job::{Effective, FileId, JobId, JobState, PeerFlags};
 
-/// Jobs that are over and still shown, with their decisions; older ones are forgotten.
-pub const ENDED_JOBS_MAX: usize = 64;
 /// Delivered files whose swarms still get answers; what older ones were is the cache's to know.
 const ENDED_FILES_MAX: usize = 256;
 
@@ -96,8 +96,8 @@ pub struct Engine {
     /// When turns are to be given anew.
     turns_at: Instant,
     next_place: u64,
-    /// Jobs that are over, oldest first.
-    ended: Vec<JobId>,
+    /// Jobs that are over: the last of them are in `jobs` still.
+    over: Over,
     /// Files that are delivered, oldest first.
     ended_files: VecDeque<FileId>,
 }
@@ -113,7 +113,7 @@ impl Engine {
             touched: BTreeSet::new(),
             turns_at: Instant::NEVER,
             next_place: 1,
-            ended: Vec::new(),
+            over: Over::default(),
             ended_files: VecDeque::new(),
         }
     }
@@ -203,37 +203,43 @@ impl Engine {
     /// A job as it stands.
     #[must_use]
     pub fn job_view(&self, job: JobId) -> Option<JobView> {
-        self.jobs.get(&job).map(|job| job.view(&self.files, &self.core))
+        self.job(job).map(|job| job.view(&self.files, &self.core))
     }
 
     /// All jobs that are known, those that are over included, in the order of their ids.
     #[must_use]
     pub fn job_views(&self) -> Vec<JobView> {
-        self.jobs.values().map(|job| job.view(&self.files, &self.core)).collect()
+        let jobs: BTreeMap<JobId, &Job> =
+            self.jobs.iter().chain(self.over.past()).map(|(id, job)| (*id, job)).collect();
+        jobs.values().map(|job| job.view(&self.files, &self.core)).collect()
     }
 
     /// The files of a job, in their order.
     #[must_use]
     pub fn file_views(&self, job: JobId) -> Option<Vec<FileView>> {
-        self.jobs.get(&job).map(Job::file_views)
+        self.job(job).map(Job::file_views)
     }
 
     /// What is there of a file and what is asked for; `None` if there is no such job or file.
     #[must_use]
     pub fn file_ranges(&self, job: JobId, file: u16) -> Option<FileRanges> {
-        self.jobs.get(&job)?.ranges(file, &self.files)
+        self.job(job)?.ranges(file, &self.files)
     }
 
     /// Why every range of a job's files came from where it came, file by file.
     #[must_use]
     pub fn decisions(&self, job: JobId) -> Option<Vec<Decision>> {
-        self.jobs.get(&job).map(|job| job.decisions(&self.files))
+        self.job(job).map(|job| job.decisions(&self.files))
     }
 
     /// A job as it is kept across restarts.
     #[must_use]
     pub fn stored_job(&self, job: JobId) -> Option<StoredJob> {
-        self.jobs.get(&job).map(Job::stored)
+        self.job(job).map(Job::stored)
+    }
+
+    fn job(&self, job: JobId) -> Option<&Job> {
+        self.jobs.get(&job).or_else(|| self.over.get(job))
     }
 
     /// The peers that are connected or banned.

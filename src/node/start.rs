@@ -153,12 +153,15 @@ fn engine(config: &NodeConfig, known: &mut Known, me: PeerId, clock: Clock) -> R
     Ok(Engine::new(engine_config, clock.now()))
 }
 
-/// What is known at the start: who is not believed before what was said, and both before the jobs that may use it.
+/// What is known at the start: who is not believed before what was said, and both, like records, before the jobs that may use
+/// them; of the jobs those first that nothing happened to for longest: of those that are over they are forgotten first.
 fn facts_of(known: &mut Known) -> Vec<Input> {
     let attested = std::mem::take(&mut known.attested);
     let said = attested.distrusted.into_iter().map(Input::DistrustFound);
     let said = said.chain(attested.held.into_iter().map(Input::AttestationFound));
-    let jobs = std::mem::take(&mut known.stored).into_iter().map(Box::new).map(Input::JobFound);
+    let mut jobs = std::mem::take(&mut known.stored);
+    jobs.sort_by_key(|job| job.times.modified_unix_ms);
+    let jobs = jobs.into_iter().map(Box::new).map(Input::JobFound);
     known.cache.records().into_iter().map(Input::RecordHeld).chain(said).chain(jobs).collect()
 }
 

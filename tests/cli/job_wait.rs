@@ -34,6 +34,32 @@ async fn the_exit_code_of_a_wait_says_how_the_job_came_out() {
 }
 
 #[tokio::test]
+async fn job_10_a_wait_for_a_table_of_jobs_knows_those_that_were_over_long_ago() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let origin = Origin::start(payload(1_000)).await;
+    let line = |index: usize| format!("{},f{index}\n", origin.url_in(&index.to_string()));
+    std::fs::write(home.join("table.csv"), (0..80).map(line).collect::<String>()).unwrap();
+    let ran = home.say(&["job", "add", "--csv", "table.csv", "--per-line", "--auto-complete"]).await;
+    let ids: Vec<&str> = ran.out.lines().collect();
+    assert_eq!((ran.code, ids.len()), (0, 80), "{ran:?}");
+    let ran = home.say(&[&["job", "wait"], &ids[..]].concat()).await;
+    assert_eq!((ran.code, ran.out.lines().count()), (0, 80), "{ran:?}");
+    let listed = home.say(&["job", "list"]).await;
+    assert!(listed.err.contains("16 more are over"), "{listed:?}");
+    let why = home.say(&["job", "why", ids[0]]).await;
+    assert_eq!(why.code, 0, "{why:?}");
+    // What nobody knows is said, and the others are waited for.
+    home.add(&[&origin.url(), "last", "--name", "last"]).await;
+    let unknown = "0".repeat(32);
+    let ran = home.say(&["job", "wait", &unknown, "last"]).await;
+    assert!(ran.error_line(7).contains("is not known, or not any more"), "{ran:?}");
+    assert!(ran.out.contains("last: transferred"), "{ran:?}");
+    assert!(home.say(&["job", "wait", &unknown]).await.error_line(7).contains("BG_E_NOT_FOUND"));
+    daemon.kill().await;
+}
+
+#[tokio::test]
 async fn a_wait_that_takes_too_long_says_where_every_job_stands() {
     let home = Home::new();
     let daemon = Daemon::start(&home, &[]).await;

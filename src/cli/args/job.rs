@@ -37,7 +37,7 @@ pub(in crate::cli) enum JobCommand {
     Complete(SomeJobs),
     /// Give jobs up; nothing is left of them.
     Cancel(SomeJobs),
-    /// Show jobs no more that are over; what they delivered stays. The last 64 of them are shown otherwise.
+    /// Show jobs no more that are over; what they delivered stays. The last 1024 of them are listed otherwise.
     Forget(ForgetArgs),
     /// Wait until jobs are transferred, failed or stopped; the exit code says how it went.
     Wait(WaitArgs),

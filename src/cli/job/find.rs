@@ -14,7 +14,11 @@ const LISTED_MAX: usize = 8;
 /// The job that is meant: one of one's own, else, for an administrator, one of another user.
 pub(super) async fn find(client: &Client, text: &str) -> Result<JobView, Stop> {
     if let Ok(id) = text.parse::<JobId>() {
-        return Ok(client.job(id).await?);
+        return client.job(id).await.map_err(|error| {
+            let Stop { exit, line } = error.into();
+            let line = if exit == Exit::NotFound { not_known(id) } else { line };
+            Stop { exit, line }
+        });
     }
     let own = client.jobs().await?;
     let stop = match choose(own, text) {
@@ -28,16 +32,26 @@ pub(super) async fn find(client: &Client, text: &str) -> Result<JobView, Stop> {
     }
 }
 
-/// Several of them, each named for itself.
-pub(super) async fn find_all(client: &Client, texts: &[String]) -> Result<Vec<JobView>, Stop> {
-    let mut found: Vec<JobView> = Vec::new();
+/// Several of them, each named for itself, and what was said of those that are not there.
+pub(super) async fn find_all(client: &Client, texts: &[String]) -> Result<(Vec<JobView>, Vec<Stop>), Stop> {
+    let (mut found, mut missing): (Vec<JobView>, Vec<Stop>) = (Vec::new(), Vec::new());
     for text in texts {
-        let view = find(client, text).await?;
-        if !found.iter().any(|other| other.id == view.id) {
-            found.push(view);
+        match find(client, text).await {
+            Ok(view) if found.iter().any(|other| other.id == view.id) => {}
+            Ok(view) => found.push(view),
+            Err(stop) if stop.exit == Exit::NotFound => missing.push(stop),
+            Err(stop) => return Err(stop),
         }
     }
-    Ok(found)
+    Ok((found, missing))
+}
+
+/// What is said of an id that the node does not know: whoever has it got it from the node.
+fn not_known(id: JobId) -> String {
+    format!(
+        "job {id} is not known, or not any more: of jobs that are over the last 1024 are listed, unless they were \
+         forgotten (BG_E_NOT_FOUND); `nearbits job list` shows all"
+    )
 }
 
 /// Names come before digits, and jobs that are not over before those that are.

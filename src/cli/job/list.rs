@@ -7,7 +7,10 @@ use super::{reason, short, state, stored};
 use crate::cli::args::ListArgs;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::{person, reach, table};
-use crate::control::api::{JobView, ListJobs};
+use crate::control::api::{JobId, JobView, ListJobs};
+
+/// Jobs that are over and have a row where all jobs are listed for people.
+const OVER_MAX: usize = 64;
 
 pub(super) async fn run(args: &ListArgs) -> Result<Exit, Stop> {
     let client = reach::running(&args.ask.place).await?;
@@ -25,12 +28,16 @@ pub(super) async fn run(args: &ListArgs) -> Result<Exit, Stop> {
     if args.all_users {
         header.insert(1, "owner");
     }
+    let is_some = args.name.is_some() || args.state.is_some();
+    let hidden = if is_some { 0 } else { hide_over(&mut jobs) };
     let mut rows = table::new(&header);
     for view in &jobs {
         rows.add_row(row(view, args.all_users));
     }
-    let is_some = args.name.is_some() || args.state.is_some();
     table::print(&rows, if is_some { "no job is like this" } else { "there are no jobs" });
+    if hidden > 0 {
+        eprintln!("nearbits: {hidden} more are over: --json, --state and --name show them");
+    }
     let damaged = client.status().await?.damaged_jobs.len();
     if damaged > 0 {
         let count = if damaged == 1 { "1 job".to_owned() } else { format!("{damaged} jobs") };
@@ -39,6 +46,20 @@ pub(super) async fn run(args: &ListArgs) -> Result<Exit, Stop> {
         );
     }
     Ok(Exit::Done)
+}
+
+/// Leaves the last of those that are over; gives how many that are not shown.
+fn hide_over(jobs: &mut Vec<JobView>) -> usize {
+    let mut ended: Vec<(i64, JobId)> = jobs
+        .iter()
+        .filter(|view| view.state.is_final())
+        .map(|view| (view.times.modified_unix_ms, view.id))
+        .collect();
+    ended.sort_unstable();
+    let hidden = ended.len().saturating_sub(OVER_MAX);
+    ended.truncate(hidden);
+    jobs.retain(|view| !ended.contains(&(view.times.modified_unix_ms, view.id)));
+    hidden
 }
 
 fn row(view: &JobView, with_owner: bool) -> Vec<String> {
@@ -110,6 +131,21 @@ fn one(pattern: &[char], found: char) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::api::JobState;
+
+    #[test]
+    fn job_10_of_jobs_that_are_over_people_are_shown_the_last_64() {
+        let view = |at: u8, state| {
+            let mut view = JobView { id: JobId([at; 16]), state, ..JobView::default() };
+            view.times.modified_unix_ms = i64::from(at);
+            view
+        };
+        let mut jobs: Vec<JobView> = (0..80).map(|at| view(at, JobState::Acknowledged)).collect();
+        jobs.insert(7, view(100, JobState::Queued));
+        assert_eq!((hide_over(&mut jobs), jobs.len()), (16, OVER_MAX + 1));
+        assert!(jobs.iter().all(|view| view.times.modified_unix_ms >= 16), "the first ones are hidden");
+        assert_eq!((hide_over(&mut jobs), jobs.len()), (0, OVER_MAX + 1));
+    }
 
     fn is_like(pattern: &str, text: &str) -> bool {
         fits(&pattern.chars().collect::<Vec<_>>(), &text.chars().collect::<Vec<_>>())

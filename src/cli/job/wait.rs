@@ -14,9 +14,20 @@ use crate::control::client::Client;
 
 pub(super) async fn run(args: &WaitArgs) -> Result<Exit, Stop> {
     let client = reach::running(&args.ask.place).await?;
-    let jobs = find_all(&client, &args.jobs).await?;
+    let (jobs, missing) = find_all(&client, &args.jobs).await?;
+    let waited = async {
+        if args.jobs.len() > 1 {
+            missing.iter().for_each(|stop| eprintln!("nearbits: {}", stop.line));
+        }
+        let exit = all(args, &client, &jobs).await?;
+        match missing.into_iter().next() {
+            Some(stop) if args.jobs.len() == 1 => Err(stop),
+            Some(stop) if exit == Exit::Done => Ok(stop.exit),
+            _ => Ok(exit),
+        }
+    };
     tokio::select! {
-        exit = all(args, &client, &jobs) => exit,
+        exit = waited => exit,
         () = signals::interrupted() => Err(Stop::new(Exit::Interrupted, "interrupted; the jobs go on")),
     }
 }

@@ -35,7 +35,10 @@ struct Changed<'a> {
 
 pub(super) async fn run(args: &WatchArgs) -> Result<Exit, Stop> {
     let client = reach::running(&args.ask.place).await?;
-    let named = find_all(&client, &args.jobs).await?;
+    let (named, missing) = find_all(&client, &args.jobs).await?;
+    if let Some(stop) = missing.into_iter().next() {
+        return Err(stop);
+    }
     let own: Vec<JobId> = client.jobs().await?.iter().map(|view| view.id).collect();
     let all = args.all_users || named.iter().any(|view| !own.contains(&view.id));
     let board = Board::new(named.iter().map(|view| view.id).collect());

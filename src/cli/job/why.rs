@@ -31,7 +31,11 @@ pub(super) async fn run(args: &WhyArgs) -> Result<Exit, Stop> {
     let spec = client.spec(view.id).await?;
     say::line(heading(&view, spec.flags, client.flags().await.ok().map(|flags| flags.holds())));
     if decisions.is_empty() {
-        say::line("nothing was decided yet");
+        say::line(if view.state.is_final() {
+            "why is not kept: it is of the last 64 jobs that are over"
+        } else {
+            "nothing was decided yet"
+        });
     }
     let mut files: Vec<Option<u16>> = decisions.iter().map(|decision| decision.file).collect();
     files.sort_unstable();

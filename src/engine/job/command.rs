@@ -12,6 +12,8 @@ use crate::job::{
     Caller, Cause, Code, FileId, Headers, JobChange, JobState, Moment, Refusal, SpecError, Wish,
 };
 
+const NOT_YOURS: &str = "the job belongs to another user: ask its owner or an administrator";
+
 /// Why a command is not carried out.
 pub(super) struct Refused(pub(super) Code, pub(super) String);
 
@@ -42,10 +44,7 @@ impl Job {
     ) {
         let busy = |words: &str| Err(Refused(Code::InvalidState, words.to_owned()));
         let outcome = match self.stage {
-            _ if !by.may_manage(self.owner) => {
-                let words = "the job belongs to another user: ask its owner or an administrator";
-                Err(Refused(Code::AccessDenied, words.to_owned()))
-            }
+            _ if !by.may_manage(self.owner) => Err(Refused(Code::AccessDenied, NOT_YOURS.to_owned())),
             Stage::Accepting => busy("the job is not durable yet; try again"),
             Stage::Taking | Stage::Clearing | Stage::Recording => busy("its files are being delivered"),
             Stage::Leaving | Stage::Over => Err(Refusal::Final.into()),
@@ -65,6 +64,15 @@ impl Job {
     /// Whether it may be shown no more.
     pub(in crate::engine) fn is_forgettable_by(&self, by: Caller) -> bool {
         self.stage == Stage::Over && by.may_manage(self.owner)
+    }
+
+    /// What every command but `Forget` gets for an answer once it is over.
+    pub(in crate::engine) fn refuse_when_over(&self, by: Caller) -> (Code, String) {
+        if by.may_manage(self.owner) {
+            let Refused(code, reason) = Refusal::Final.into();
+            return (code, reason);
+        }
+        (Code::AccessDenied, NOT_YOURS.to_owned())
     }
 
     fn carry_out(

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::desk::{Desk, Manner, job, url, wish};
 use super::models::sha256;
+use crate::engine::ENDED_FILES_MAX;
 use crate::engine::io::{FilePhase, Input, JobCommand};
-use crate::engine::{ENDED_FILES_MAX, ENDED_JOBS_MAX};
+use crate::engine::over::{FRESH_MAX, LISTED_MAX};
 use crate::job::{Caller, Code, Header, Headers, JobChange, JobSpec, JobState, Policy, Redirects};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -21,20 +22,41 @@ fn many(count: usize, start: &str) -> JobSpec {
 }
 
 #[test]
-fn job_10_of_jobs_that_are_over_the_last_64_are_shown_and_256_of_their_files_are_kept() {
+fn job_10_of_jobs_that_are_over_1024_are_listed_the_last_64_with_decisions_and_256_of_their_files() {
     let mut desk = Desk::with(|config| config.queue.files_at_once = 16);
     desk.submit_as(job(255), many(ENDED_FILES_MAX + 30, "f"), ROOT, true);
     desk.run_for(40 * SECOND);
     assert_eq!(desk.state(job(255)), JobState::Acknowledged);
     assert_eq!((desk.engine.files.len(), desk.engine.ended_files.len()), (ENDED_FILES_MAX, ENDED_FILES_MAX));
-    for number in 0..u8::try_from(ENDED_JOBS_MAX).expect("few") + 6 {
-        desk.submit_as(job(number), many(1, &format!("j{number}-")), ROOT, true);
-        desk.command_as(job(number), JobCommand::Cancel, ROOT);
+    let cancel = |desk: &mut Desk, number: usize| {
+        let mut id = job(1);
+        id.0[..8].copy_from_slice(&u64::try_from(number).expect("few").to_be_bytes());
+        desk.submit_as(id, many(1, &format!("j{number}-")), ROOT, true);
+        desk.command_as(id, JobCommand::Cancel, ROOT);
         desk.run_for(Duration::from_millis(20));
-    }
-    assert_eq!((desk.engine.job_views().len(), desk.engine.ended.len()), (ENDED_JOBS_MAX, ENDED_JOBS_MAX));
+    };
+    assert!(!desk.engine.decisions(job(255)).expect("known").is_empty());
+    (0..FRESH_MAX).for_each(|number| cancel(&mut desk, number));
+    let view = desk.view(job(255));
+    assert_eq!((view.state, view.files_transferred), (JobState::Acknowledged, ENDED_FILES_MAX + 30));
+    assert!(desk.engine.decisions(job(255)).expect("known").is_empty(), "how it came there is not kept");
+    assert!(desk.engine.files.is_empty() && desk.engine.jobs.len() == FRESH_MAX, "nor what it had open");
+    desk.command_as(job(255), JobCommand::Resume, ROOT);
+    assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::InvalidState));
+    (FRESH_MAX..LISTED_MAX).for_each(|number| cancel(&mut desk, number));
+    assert_eq!(desk.engine.job_views().len(), LISTED_MAX);
     assert!(desk.engine.job_view(job(255)).is_none() && desk.forgotten.contains(&job(255)));
-    assert!(desk.engine.files.is_empty(), "files go with their job");
+}
+
+#[test]
+fn job_10_jobs_of_many_files_are_listed_no_longer_than_there_is_room() {
+    let mut desk = Desk::with(|config| config.queue.files_at_once = 16);
+    for number in 0..70 {
+        desk.submit_as(job(number), many(700, &format!("j{number}-")), ROOT, true);
+        desk.command_as(job(number), JobCommand::Cancel, ROOT);
+        desk.run_for(2 * SECOND);
+    }
+    assert_eq!(desk.engine.job_views().len(), FRESH_MAX + 5, "4 096 files beside the last 64 jobs");
 }
 
 #[test]
@@ -52,7 +74,7 @@ fn job_10_a_job_that_is_over_is_forgotten_when_its_owner_says_so() {
     desk.events.clear();
     desk.command(job(1), JobCommand::Forget);
     assert_eq!((desk.refusal(), desk.engine.job_view(job(1))), (None, None));
-    assert!(desk.stored.is_empty() && desk.engine.ended.is_empty(), "nor is it found after a restart");
+    assert!(desk.stored.is_empty() && desk.engine.job_views().is_empty(), "nor is it found after a restart");
     desk.command(job(1), JobCommand::Forget);
     assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::NotFound));
 }
