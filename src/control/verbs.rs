@@ -298,11 +298,23 @@ pub(super) async fn submit<D: Desk>(
     }
     let known = if adopt { door.desk.find(&spec, by).await? } else { None };
     let submitted = match known {
-        Some(id) => Submitted { id, adopted: true },
+        Some(id) => {
+            adjust(&door, id, &spec, by).await?;
+            Submitted { id, adopted: true }
+        }
         None => Submitted { id: door.desk.submit(spec, by, start).await?, adopted: false },
     };
     door.remember(submitted.id);
     Ok(Json(submitted))
+}
+
+/// A job that is taken up again does what is wished now: its limits, its priority, its times, its rule for a taken name.
+async fn adjust<D: Desk>(door: &Door<D>, id: JobId, wanted: &JobSpec, by: Caller) -> Result<(), Refusal> {
+    let known = door.desk.spec(id).await?.ok_or_else(|| no_such_job(id))?;
+    if let Some(change) = JobChange::between(&known, wanted) {
+        door.desk.command(id, JobCommand::Change(Box::new(change)), by).await?;
+    }
+    Ok(())
 }
 
 #[utoipa::path(

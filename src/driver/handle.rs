@@ -295,6 +295,8 @@ impl Handle {
                 && known.flags == wanted.flags
                 && known.auto_complete == wanted.auto_complete
                 && known.headers == wanted.headers
+                && (known.dynamic, known.on_demand) == (wanted.dynamic, wanted.on_demand)
+                && known.max_size == wanted.max_size
         };
         self.read(move |engine| {
             let views = engine.job_views().into_iter();

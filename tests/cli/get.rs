@@ -242,6 +242,33 @@ async fn a_limit_holds() {
 }
 
 #[tokio::test]
+async fn a_get_that_takes_up_another_ones_job_goes_by_its_own_flags() {
+    let home = Home::new();
+    let file = payload(6 * MIB);
+    let origin = Origin::start(file.clone()).await;
+    for daemon in [false, true] {
+        let daemon = if daemon { Some(Daemon::start(&home, &[]).await) } else { None };
+        let before = origin.sent();
+        let slowly = ["--limit", "300k", "--overwrite", "--no-peers"];
+        let first = home.get(&origin.url(), "out", &slowly).spawn().unwrap();
+        until("some of it", || origin.sent() > before + 400_000).await;
+        crate::support::signal(&first, Signal::INT);
+        assert_eq!(finish(first).await.code, 130);
+        let again = home.get(&origin.url(), "out", &["--overwrite", "--no-peers"]).spawn().unwrap();
+        let report = finish(again).await.json();
+        let seconds = report["seconds"].as_f64().unwrap();
+        assert!(seconds < 10.0, "the rest took 18 s at the first one's rate: {report}");
+        if let Some(daemon) = daemon {
+            let shown = home.say(&["job", "list", "--json", "--state", "acknowledged"]).await.json();
+            let id = shown.as_array().unwrap().last().unwrap()["id"].as_str().unwrap().to_owned();
+            let spec = home.say(&["job", "show", &id, "--json"]).await.json()["spec"].clone();
+            assert_eq!(spec["rates"], serde_json::json!({}), "{spec}");
+            daemon.kill().await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn d52_a_computer_flag_cleared_mid_way_leaves_the_rest_to_the_origin() {
     let (holder, fetcher) = (Home::new(), Home::new());
     let file = payload(12 * MIB);

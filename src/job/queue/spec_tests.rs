@@ -412,3 +412,15 @@ fn file_27_changes_are_told_every_500_ms_unless_the_job_says_otherwise_at_any_ti
         assert_eq!(next.notify_interval_ms, 0);
     }
 }
+
+#[test]
+fn what_differs_between_two_jobs_of_one_wish_makes_the_one_do_what_the_other_was_to_do() {
+    let rates = Rates { total: NonZeroU64::new(9), ..Rates::default() };
+    let mut known = Spec { rates, max_time_s: Some(60), existing: Existing::Replace, ..job(vec![file("a")]) };
+    assert_eq!(Change::between(&known, &known), None);
+    known.name = "another".into();
+    let wanted = Spec { priority: Priority::Foreground, retry_delay_s: 5, ..job(vec![file("a")]) };
+    let change = Change::between(&known, &wanted).expect("they differ");
+    let changed = known.apply(&change, &RUNNING, &Limits::default()).expect("it may change");
+    assert_eq!(changed, Spec { name: known.name, ..wanted }, "all but what people call it");
+}

@@ -95,6 +95,29 @@ pub struct Change {
     pub create_dirs: Option<bool>,
 }
 
+impl Change {
+    /// What makes a job that is there do what a new one of the same files was to do: how urgent it is, how fast, how often
+    /// and how long it is tried, what becomes of taken names. `None` if nothing of that differs.
+    #[must_use]
+    pub fn between(known: &Spec, wanted: &Spec) -> Option<Self> {
+        let change = Self {
+            priority: differing(&known.priority, &wanted.priority),
+            existing: differing(&known.existing, &wanted.existing),
+            rates: differing(&known.rates, &wanted.rates),
+            retry_delay_s: differing(&known.retry_delay_s, &wanted.retry_delay_s),
+            no_progress_s: differing(&known.no_progress_s, &wanted.no_progress_s),
+            max_time_s: differing(&known.max_time_s.unwrap_or(0), &wanted.max_time_s.unwrap_or(0)),
+            redirects: differing(&known.redirects, &wanted.redirects),
+            ..Self::default()
+        };
+        (change != Self::default()).then_some(change)
+    }
+}
+
+fn differing<T: Clone + PartialEq>(known: &T, wanted: &T) -> Option<T> {
+    (known != wanted).then(|| wanted.clone())
+}
+
 /// When a job is changed, and by whom.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Moment {
