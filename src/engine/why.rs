@@ -27,6 +27,8 @@ pub(super) use scenery::{OriginStand, PeerStand, Scenery};
 pub const DECISIONS_MAX: usize = 2_000;
 const LOOK_BACK: usize = 16;
 const FAULTS_MAX: usize = 4;
+/// What came of leases that were open when their node ended.
+const CUT_SHORT: &str = "cut short: the node ended";
 
 /// Who was chosen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -122,9 +124,17 @@ impl Decisions {
     }
 }
 
+/// Decisions of an earlier process.
 impl From<Vec<Decision>> for Decisions {
     fn from(kept: Vec<Decision>) -> Self {
-        Self(Arc::new(kept.into_iter().map(|decision| Entry::Kept(Arc::new(decision))).collect()))
+        let kept = kept.into_iter().map(|mut decision| {
+            // Nobody works on it any more.
+            if decision.outcome.is_empty() {
+                decision.outcome = CUT_SHORT.to_owned();
+            }
+            Entry::Kept(Arc::new(decision))
+        });
+        Self(Arc::new(kept.collect()))
     }
 }
 
@@ -320,6 +330,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_open_when_the_node_ended_is_over_after_a_restart() {
+        let mut why = Why::new(Decisions::default(), Instant::ZERO);
+        (0..2).for_each(|at| lease(&mut why, at, at * 500));
+        why.ended(LeaseId(0), 10, None, Instant::from_micros(1_000));
+        assert_eq!(why.log().to_vec()[1].outcome, "", "it is open");
+        let text = serde_json::to_string(why.log()).expect("written down");
+        let kept: Decisions = serde_json::from_str(&text).expect("read again");
+        let outcomes: Vec<String> = kept.to_vec().into_iter().map(|made| made.outcome).collect();
+        assert!(outcomes[0].starts_with("10 bytes in 1 ms") && outcomes[1] == CUT_SHORT, "{outcomes:?}");
+    }
+
+    #[test]
     fn neighbouring_leases_for_one_reason_are_one_decision() {
         let mut why = Why::new(Decisions::default(), Instant::ZERO);
         (0..10).for_each(|at| lease(&mut why, at, at * 10));
@@ -349,6 +371,7 @@ mod tests {
         let mut why = Why::new(Decisions::default(), Instant::ZERO);
         lease(&mut why, 1, 0);
         why.note(Chosen::Nobody, "started again", "the origin changed".into(), Instant::ZERO);
+        why.ended(LeaseId(1), 10, None, Instant::ZERO);
         let text = serde_json::to_string(why.log()).unwrap();
         let kept: Decisions = serde_json::from_str(&text).unwrap();
         assert_eq!(kept.to_vec(), why.log().to_vec());
