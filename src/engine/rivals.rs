@@ -67,9 +67,19 @@ impl Rival<'_> {
         }
         let short = id.get(..8).unwrap_or(&id);
         let name = &self.job.spec.name;
+        let ends = if self.job.rows.iter().all(|row| row.phase.is_whole()) {
+            format!(
+                "end that job: `nearbits job complete {short}` takes what it brought, `nearbits job cancel {short}` gives"
+            )
+        } else {
+            // An early completion would give up what is not whole.
+            let again = if self.job.spec.auto_complete { " (so does the same `get` again)" } else { "" };
+            format!(
+                "`nearbits job resume {short}` lets that job go on{again}, `nearbits job cancel {short}` gives"
+            )
+        };
         format!(
-            "{at}job {short} {name} brings a file to {place} already; name another destination, or end that job: \
-             `nearbits job complete {short}` or `nearbits job cancel {short}`"
+            "{at}job {short} {name} brings a file to {place} already; name another destination, or {ends} it up"
         )
     }
 }
