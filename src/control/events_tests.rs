@@ -59,6 +59,7 @@ fn file(index: u16) -> Event {
         temp_path: "/tmp/.a.part".into(),
         ranges: Vec::new(),
         phase: FilePhase::Whole,
+        is_moving: false,
         reason: String::new(),
         failure: None,
         len: Some(1),

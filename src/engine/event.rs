@@ -155,6 +155,9 @@ pub struct FileView {
     pub ranges: Vec<RemoteRange>,
     /// How far it has come.
     pub phase: FilePhase,
+    /// Whether it is on its way at this moment: its origin is asked, or bytes come.
+    #[serde(default)]
+    pub is_moving: bool,
     /// Why it stands there, for people; empty if there is nothing to say.
     pub reason: String,
     /// What kind of failure, if it failed.

@@ -235,7 +235,7 @@ impl JobFile {
         let Some(url) = self.wish.mirrors.get(self.mirror).cloned() else { return false };
         self.mirror += 1;
         self.stop_where(core, super::lease::OpenLease::is_from_origin);
-        let why = format!("another URL of the file is asked, the {}. mirror", self.mirror);
+        let why = format!("another URL of the file is asked, mirror {}", self.mirror);
         self.why.note(Chosen::Origin, why, fault.message.clone(), core.time());
         Arc::make_mut(&mut self.wish.remote).url = url;
         self.origin = OriginSide::default();
@@ -527,7 +527,10 @@ impl JobFile {
                 rotten.runs().for_each(|run| self.pieces.clear(run));
                 self.why.note(
                     Chosen::Nobody,
-                    format!("{} pieces changed on disk", pieces.len()),
+                    match pieces.len() {
+                        1 => "1 piece changed on disk".to_owned(),
+                        count => format!("{count} pieces changed on disk"),
+                    },
                     String::new(),
                     core.time(),
                 );

@@ -16,7 +16,8 @@ use super::core::Core;
 use super::event::{BytesBySource, Failure};
 use super::fetch::OriginSide;
 use super::io::{
-    Effect, EffectId, FilePhase, LeaseId, LocalFault, PartFound, SealedFile, StoredFile, Validation,
+    Effect, EffectId, FilePhase, LeaseId, LocalFault, LocalFaultKind, PartFound, SealedFile, StoredFile,
+    Validation,
 };
 use super::lease::{Giver, OpenLease, PeerSource, Share};
 use super::look::Looks;
@@ -307,6 +308,11 @@ impl JobFile {
         )
     }
 
+    /// Whether bytes of it are asked for or looked at now.
+    pub(super) fn is_moving(&self) -> bool {
+        matches!(self.state, JobState::Connecting | JobState::Transferring) && self.aim != Aim::Park
+    }
+
     /// Every digest the file must have: those of the wish, and those the origin stated; else what attestors vouch for.
     pub(super) fn digests(&self) -> Vec<Digest> {
         let mut digests: Vec<Digest> = self.named_digests().cloned().collect();
@@ -489,6 +495,10 @@ impl JobFile {
             Ok(()) => {
                 self.keep(core);
                 self.drop_part(core);
+            }
+            // Its part lies beside its name: nothing is there any more of what was whole.
+            Err(fault) if fault.kind == LocalFaultKind::NotFound && self.aim == Aim::DeliveryAsIs => {
+                self.lose(fault, core);
             }
             Err(fault) => {
                 // JOB-14: it stays whole and safe; an automatic completion has nobody to repeat it.

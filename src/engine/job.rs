@@ -72,6 +72,8 @@ pub(super) struct Job {
     error_count: u32,
     times: Times,
     clocks: Clocks,
+    /// Bytes of its files as they were written down last.
+    kept_bytes: u64,
     /// When its times were written down last.
     kept_times_at: Option<Instant>,
     /// When a job is tried again of which no file is on its way; from its retry delay on if absent.
@@ -122,6 +124,7 @@ impl Job {
                 transferred_unix_ms: None,
             },
             clocks: Clocks::new(now.monotonic),
+            kept_bytes: 0,
             kept_times_at: None,
             retry_at: None,
             place: 0,
@@ -146,12 +149,11 @@ impl Job {
         job.state = stored.state;
         job.rows = stored.files;
         job.rows.resize(job.spec.files.len(), StoredFile::default());
+        job.kept_bytes = job.stored_bytes();
         (job.has_run, job.error, job.error_count) = (stored.has_run, stored.error, stored.error_count);
         job.times = stored.times;
         job.ranges_done = stored.ranges_done;
-        if job.ranges_done {
-            job.note = ondemand::RESTS.into();
-        }
+        job.note_rest();
         job.clocks = Clocks::kept(stored.idle_s, stored.worked_s, stored.unused_s, core.time());
         match job.state {
             JobState::Acknowledged => job.stage = Stage::Over,
@@ -334,6 +336,9 @@ impl Job {
             file.headers = Vec::new();
             core.effect(Effect::Tell(Event::FileTransferred { job: self.id, file: Box::new(file) }));
         }
+        // What leases brought while they ended is said after a restart as well.
+        let is_let_go = self.stage == Stage::Open && !over.is_empty();
+        self.unsaved |= is_let_go && self.kept_bytes != self.stored_bytes();
         for id in over {
             core.peers.forget_file(id);
             core.sealed_open.remove(&id);

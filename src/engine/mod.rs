@@ -217,7 +217,7 @@ impl Engine {
     /// The files of a job, in their order.
     #[must_use]
     pub fn file_views(&self, job: JobId) -> Option<Vec<FileView>> {
-        self.job(job).map(Job::file_views)
+        self.job(job).map(|job| job.file_views(&self.files))
     }
 
     /// What is there of a file and what is asked for; `None` if there is no such job or file.

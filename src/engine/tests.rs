@@ -12,6 +12,7 @@ mod groups;
 mod invalid;
 mod jobs;
 mod keeping;
+mod kept;
 mod lists;
 mod members;
 mod models;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::event::Failure;
-use super::file::JobFile;
+use super::file::{JobFile, Stage};
 use super::io::{LocalFault, LocalFaultKind, OriginFault, Severity};
+use super::pieces::Pieces;
 use super::step::Trigger;
 use super::why::Chosen;
 use crate::job::{Code, Context, JobState};
@@ -103,6 +104,16 @@ impl JobFile {
         } else {
             self.fail(local_failure(fault.kind), fault.into(), core);
         }
+    }
+
+    /// Somebody removed its part: it is fetched again when the job is resumed.
+    pub(super) fn lose(&mut self, fault: LocalFault, core: &mut Core) {
+        (self.is_whole_once, self.sealed, self.stage) = (false, None, Stage::Fetching);
+        (self.blake3, self.sha256) = (None, None);
+        (self.pieces, self.changed) = (Pieces::default(), true);
+        let text =
+            format!("{}: somebody removed it; `nearbits job resume` fetches the file again", fault.message);
+        self.fail(local_failure(fault.kind), LocalFault { message: text, ..fault }.into(), core);
     }
 
     /// Waits to try again.

@@ -40,6 +40,28 @@ async fn cli_31_a_name_that_fits_several_jobs_is_refused_with_their_ids() {
 }
 
 #[tokio::test]
+async fn a_part_that_somebody_removed_is_fetched_again_after_resume() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let file = payload(300_000);
+    let origin = Origin::start(file.clone()).await;
+    let id = home.add(&[&origin.url(), "f"]).await;
+    assert_eq!(home.say(&["job", "wait", &id]).await.code, 0);
+    let part = home.say(&["file", "list", &id, "--json"]).await.json()[0]["temp-path"].clone();
+    std::fs::remove_file(part.as_str().unwrap()).unwrap();
+    let ran = home.say(&["job", "complete", &id]).await;
+    assert!(ran.code != 0 && ran.err.contains("somebody removed it; `nearbits job resume`"), "{ran:?}");
+    let ran = home.say(&["job", "wait", &id]).await;
+    assert!(ran.code == 3 && ran.out.contains("job resume"), "{ran:?}");
+    assert_eq!(home.say(&["job", "resume", &id]).await.code, 0);
+    let ran = home.say(&["job", "wait", &id]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(home.say(&["job", "complete", &id]).await.code, 0);
+    assert_eq!(std::fs::read(home.join("f")).unwrap(), file);
+    daemon.kill().await;
+}
+
+#[tokio::test]
 async fn job_12_a_completion_in_part_is_told_and_has_its_own_exit_code() {
     let home = Home::new();
     let daemon = Daemon::start(&home, &[]).await;

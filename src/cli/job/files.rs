@@ -45,7 +45,7 @@ pub(super) fn rows<'a>(files: impl IntoIterator<Item = &'a FileView>) -> Table {
     for file in files {
         rows.add_row([
             file.index.to_string(),
-            phase(file.phase).to_owned(),
+            phase(file).to_owned(),
             match file.len {
                 Some(len) => format!("{} of {}", amount::bytes(file.stored), amount::bytes(len)),
                 None => amount::bytes(file.stored),
@@ -60,8 +60,9 @@ pub(super) fn rows<'a>(files: impl IntoIterator<Item = &'a FileView>) -> Table {
     rows
 }
 
-const fn phase(phase: FilePhase) -> &'static str {
-    match phase {
+const fn phase(file: &FileView) -> &'static str {
+    match file.phase {
+        FilePhase::Waiting if file.is_moving => "transferring",
         FilePhase::Waiting => "waiting",
         FilePhase::Failed => "failed",
         FilePhase::Whole => "whole",

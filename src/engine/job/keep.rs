@@ -42,6 +42,7 @@ impl Job {
     }
 
     pub(super) fn persist(&mut self, core: &mut Core) {
+        self.kept_bytes = self.stored_bytes();
         let stored = self.stored();
         let ask = |id| Effect::PersistJob { id, job: Box::new(stored) };
         let id = core.ask_for(Asker::Job(self.id), ask);
@@ -59,5 +60,10 @@ impl Job {
     /// What there is of it in memory, counted in files and sources.
     pub(in crate::engine) fn row_count(&self) -> usize {
         self.rows.len() + self.shares.len()
+    }
+
+    /// What is on disk of its files.
+    pub(super) fn stored_bytes(&self) -> u64 {
+        self.rows.iter().map(|row| row.stored).sum()
     }
 }

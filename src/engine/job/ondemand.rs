@@ -20,7 +20,9 @@ use crate::job::{Caller, Cause, Code, JobState, RemoteRange};
 const FILLED_KEPT: usize = 32_768;
 
 /// Why a job rests.
-pub(super) const RESTS: &str = "all that was asked for is there; `nearbits file request` asks for more, and `job set --on-demand=no` for the rest";
+const RESTS: &str = "all that was asked for is there; `nearbits file request` asks for more, and `job set --on-demand=no`, then `job resume`, for the rest";
+/// The same once everything is wanted.
+const RESTS_NO_MORE: &str = "on-demand mode is off: `nearbits job resume` fetches the rest";
 
 impl Job {
     /// Bytes that are to come first, or at all.
@@ -120,14 +122,23 @@ impl Job {
     /// Nothing that was asked for is missing, and a file is not whole (JOB-T31).
     pub(super) fn rest(&mut self, files: &mut Files, core: &mut Core) {
         if self.cause(Cause::RangesDone, core) {
-            (self.ranges_done, self.note) = (true, RESTS.to_owned());
+            self.ranges_done = true;
+            self.note_rest();
             self.turn = Turn::None;
             self.park_all(files, core);
         }
     }
 
-    /// All of its files are wanted, or only what is asked for: those that rest look again.
+    /// Says why it rests, if it does.
+    pub(super) fn note_rest(&mut self) {
+        if self.ranges_done {
+            self.note = if self.spec.on_demand { RESTS } else { RESTS_NO_MORE }.to_owned();
+        }
+    }
+
+    /// All of its files are wanted, or only what is asked for: those that rest look again when it goes on (FILE-28).
     pub(super) fn wake_resting(&mut self) {
+        self.note_rest();
         self.rows.iter_mut().for_each(|row| row.memory.rests = false);
     }
 

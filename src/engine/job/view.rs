@@ -10,7 +10,7 @@ use super::{Files, Job, add_share};
 use crate::engine::core::Core;
 use crate::engine::event::{BytesBySource, Event, FileView, JobView, SourceShare};
 use crate::engine::io::{Effect, FilePhase, StoredFile};
-use crate::job::{FileSpec, JobState};
+use crate::job::{FileSpec, JobError, JobState};
 
 /// Changes of progress are told at most this often for each job.
 const TELL_EVERY: Duration = Duration::from_millis(100);
@@ -74,8 +74,12 @@ impl Job {
     }
 
     /// Its files as they stand, in their order. Where their bytes are until then is for those to say who know paths.
-    pub(in crate::engine) fn file_views(&self) -> Vec<FileView> {
-        (0_u16..).map_while(|index| self.file_view(index)).collect()
+    pub(in crate::engine) fn file_views(&self, files: &Files) -> Vec<FileView> {
+        let mut views: Vec<FileView> = (0_u16..).map_while(|index| self.file_view(index)).collect();
+        for file in self.live(files).filter(|file| file.is_moving()) {
+            views.get_mut(usize::from(file.id.index)).into_iter().for_each(|view| view.is_moving = true);
+        }
+        views
     }
 
     /// One of them.
@@ -88,6 +92,7 @@ impl Job {
             temp_path: std::path::PathBuf::new(),
             ranges: spec.ranges.clone(),
             phase: row.phase,
+            is_moving: false,
             reason: row.reason.clone(),
             failure: row.failure,
             len: row.len,
@@ -111,7 +116,15 @@ impl Job {
             1 => reason.to_owned(),
             _ => format!("file {place}: {reason}"),
         };
+        let named_error = |error: &JobError| match error.file {
+            Some(place) => named(place, &error.message),
+            None => error.message.clone(),
+        };
         match self.state {
+            JobState::Cancelled => {
+                let last = self.error.as_ref().map(|error| format!("last error: {}", named_error(error)));
+                last.unwrap_or_default()
+            }
             JobState::Queued if self.waits_for_foreground() => {
                 let words =
                     "a dynamic job has no pace: it waits for `nearbits job set --priority foreground`";
@@ -121,15 +134,28 @@ impl Job {
                 let failed = (0_u16..).zip(&self.rows).find(|(_, row)| row.phase == FilePhase::Failed);
                 failed.map(|(place, row)| named(place, &row.reason)).unwrap_or_default()
             }
+            JobState::Transferred if !self.is_whole() => self.what_is_left(),
             JobState::TransientError => {
                 let stuck = self.live(files).find(|file| !file.reason.is_empty());
                 match stuck {
                     Some(file) => named(file.id.index, &file.reason),
-                    None => self.error.as_ref().map(|error| error.message.clone()).unwrap_or_default(),
+                    None => self.error.as_ref().map(named_error).unwrap_or_default(),
                 }
             }
             _ => String::new(),
         }
+    }
+
+    /// What a transferred job lacks, and what it takes: it does not go on by itself (JOB-T22).
+    fn what_is_left(&self) -> String {
+        let left = self.rows.iter().filter(|row| !row.phase.is_whole()).count();
+        let failed = self.rows.iter().find(|row| row.phase == FilePhase::Failed && !row.reason.is_empty());
+        if let Some(row) = failed {
+            return row.reason.clone();
+        }
+        let (files, them) = if left == 1 { ("1 file is", "it") } else { ("files are", "them") };
+        let files = if left == 1 { files.to_owned() } else { format!("{left} {files}") };
+        format!("{files} not fetched: `nearbits job resume` fetches {them}, `complete` now gives {them} up")
     }
 
     /// Who gave bytes since the node started, most first.

@@ -55,6 +55,8 @@ pub(super) struct Desk {
     pub(super) removed: Vec<PathBuf>,
     /// Destinations whose rename fails.
     pub(super) taken: BTreeSet<PathBuf>,
+    /// Destinations whose parts somebody removed.
+    pub(super) gone: BTreeSet<PathBuf>,
     /// Those cannot even be opened.
     pub(super) taken_at_open: bool,
     /// Parts take their time to open, until somebody says so.
@@ -124,6 +126,7 @@ impl Desk {
             delivered: Vec::new(),
             removed: Vec::new(),
             taken: BTreeSet::new(),
+            gone: BTreeSet::new(),
             taken_at_open: false,
             slow_opens: false,
             opening: Vec::new(),
@@ -334,7 +337,11 @@ impl Desk {
             Effect::Deliver { id, file } => {
                 let place = self.places[&file].clone();
                 let message = format!("{} already exists", place.display());
-                let outcome = if self.taken.contains(&place) {
+                let outcome = if self.gone.remove(&place) {
+                    self.disk.remove(&file);
+                    let message = format!("cannot look at the part of {}", place.display());
+                    Err(LocalFault { kind: LocalFaultKind::NotFound, message })
+                } else if self.taken.contains(&place) {
                     Err(LocalFault { kind: LocalFaultKind::Denied, message })
                 } else {
                     self.delivered.push(place);

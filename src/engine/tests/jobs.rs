@@ -123,24 +123,6 @@ fn job_t28_nothing_happens_to_a_job_that_is_over() {
 }
 
 #[test]
-fn job_t22_files_may_be_added_to_a_transferred_job() {
-    let mut desk = Desk::new();
-    desk.submit(job(1), wish(&["a"]));
-    desk.run_for(3 * SECOND);
-    let files = wish(&["b"]).files;
-    desk.command(
-        job(1),
-        JobCommand::Change(Box::new(JobChange { add_files: files, ..JobChange::default() })),
-    );
-    desk.run_for(SECOND);
-    assert_eq!(desk.state(job(1)), JobState::Transferred);
-    desk.command(job(1), JobCommand::Resume);
-    desk.run_for(3 * SECOND);
-    assert_eq!((desk.state(job(1)), desk.view(job(1)).files_transferred), (JobState::Transferred, 2));
-    assert_eq!(desk.given[&url("a")], LEN, "what is whole is not fetched again");
-}
-
-#[test]
 fn job_t34_a_whole_job_is_suspended_and_resumed_without_network_traffic() {
     let mut desk = Desk::new();
     desk.submit(job(1), wish(&["a"]));

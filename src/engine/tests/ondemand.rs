@@ -73,6 +73,20 @@ fn rng_10_and_rng_12_what_is_asked_for_is_fetched_in_that_order_and_no_byte_twic
 }
 
 #[test]
+fn file_28_a_job_that_rests_says_what_it_needs_once_all_of_it_is_wanted() {
+    let mut world = World::new(&file(LEN, 1));
+    world.submit(on_demand(&[]));
+    rest(&mut world);
+    let change = JobChange { on_demand: Some(false), ..JobChange::default() };
+    world.command(JobCommand::Change(Box::new(change)));
+    assert_eq!(world.state(), JobState::Suspended);
+    assert_eq!(world.view().reason, "on-demand mode is off: `nearbits job resume` fetches the rest");
+    world.command(JobCommand::Resume);
+    rest(&mut world);
+    assert_eq!((world.state(), world.view().bytes.origin), (JobState::Transferred, LEN));
+}
+
+#[test]
 fn rng_14_and_job_t31_a_job_rests_when_all_is_there_and_its_owners_word_counts_more() {
     let mut world = World::new(&file(LEN, 1));
     world.submit(on_demand(&[]));
