@@ -94,6 +94,9 @@ pub(super) fn refused(error: &NodeError) -> Stop {
 }
 
 fn exit_of(error: &NodeError) -> Exit {
+    if matches!(error, NodeError::Folder(FolderError::NotOurs { .. })) {
+        return Exit::Denied;
+    }
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if error

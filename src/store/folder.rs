@@ -77,6 +77,7 @@ pub enum FolderError {
         /// The file or folder.
         path: PathBuf,
         /// What the system said.
+        #[source]
         cause: io::Error,
     },
 }
