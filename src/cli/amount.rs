@@ -77,6 +77,15 @@ pub(super) fn moment(unix_ms: i64) -> String {
     )
 }
 
+/// How often something happened.
+pub(super) fn times(count: u32) -> String {
+    match count {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        count => format!("{count} times"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
 
-use crate::control::api::{Failure, Problem, ProblemKind};
+use crate::control::api::{Class, Code, Failure, JobView, Problem, ProblemKind};
 use crate::control::client::ClientError;
 
 /// Exit codes, as the README lists them.
@@ -56,10 +56,25 @@ const MISSING: [&str; 2] = [": HTTP status 404", ": HTTP status 410"];
 
 impl Exit {
     /// How a command ends whose job failed so.
-    pub(super) fn of_failed(failure: Option<Failure>, reason: &str) -> Self {
+    fn of_failed(failure: Option<Failure>, reason: &str) -> Self {
         let exit = failure.map_or(Self::Fatal, Self::from);
         let is_missing = MISSING.iter().any(|missing| reason.ends_with(missing));
         if exit == Self::Fatal && is_missing { Self::NotFound } else { exit }
+    }
+}
+
+impl Exit {
+    /// How a command ends whose job is in error.
+    pub(super) fn of_job(view: &JobView) -> Self {
+        let failed = Self::of_failed(view.failure, &view.reason);
+        match view.error.as_ref().map(|error| error.code) {
+            Some(Code::Http(404 | 410)) => Self::NotFound,
+            // It was begun anew as often as it may be: a later command has no better luck (HTTP-13).
+            Some(Code::RemoteFileChanged) => failed,
+            // It was tried for as long as it may be, and may pass all the same.
+            Some(code) if matches!(code.class(), Class::Transient | Class::Waits) => Self::Transient,
+            _ => failed,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Knows: how a job is handed in, followed, taken up again after its holder went, and ended by Ctrl-C. Does not know:
 //! how its bytes come.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -10,8 +11,10 @@ use peer_proto::time::Instant;
 
 use super::args::GetArgs;
 use super::exit::{Exit, Stop};
+use super::patience::Patience;
 use super::progress::Progress;
 use super::reach::{self, Host, Reached};
+use super::summary::Before;
 use super::{place, say, signals, summary, wish, words};
 use crate::clock::Clock;
 use crate::control::api::{JobId, JobSpec, JobState, JobView, Submit, Verb};
@@ -20,6 +23,8 @@ use crate::node::{NodeConfig, OriginConfig, PeerAddress};
 
 /// How often a node that went away is replaced by another one.
 const HOLDERS_MAX: u32 = 50;
+/// Reasons for waiting that are said; who has read so many knows how it goes.
+const WAITS_SAID_MAX: usize = 16;
 /// Time for the node to note that the job is suspended, when the user leaves.
 const SUSPEND_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -32,6 +37,10 @@ struct Get {
     progress: Progress,
     patience: Patience,
     is_told: bool,
+    /// What the job was told to wait for.
+    waited_for: BTreeSet<String>,
+    /// What was there of the job before this command.
+    before: Option<Before>,
 }
 
 /// How the job ended for this command.
@@ -50,6 +59,8 @@ pub(super) async fn run(args: GetArgs) -> Result<Exit, Stop> {
         progress: Progress::new(!args.json),
         patience: Patience::new(Duration::from_secs(args.timeout), clock.monotonic()),
         is_told: false,
+        waited_for: BTreeSet::new(),
+        before: None,
         clock,
         args,
     };
@@ -148,7 +159,7 @@ impl Get {
             let Some(view) = event? else {
                 return Err(Stop::new(Exit::Fatal, "the node stopped telling of the job").into());
             };
-            self.progress.show(&view);
+            self.see(&view, submitted.adopted);
             self.patience.see(&view, self.clock.monotonic());
             match view.state {
                 JobState::Acknowledged => return Ok(view),
@@ -166,7 +177,7 @@ impl Get {
                     return Err(Stop::new(Exit::Partial, line).into());
                 }
                 JobState::Error => return Err(self.failed(client, &view).await.into()),
-                JobState::TransientError if self.patience.is_over(self.clock.monotonic()) => {
+                _ if self.patience.is_over(self.clock.monotonic()) => {
                     return Err(self.give_up(client, submitted.id).await.into());
                 }
                 JobState::TransientError
@@ -175,6 +186,22 @@ impl Get {
                 | JobState::Transferring
                 | JobState::Transferred => is_fresh = false,
             }
+        }
+    }
+
+    /// Shows where the job stands, and says once what it waits for: somebody may be able to do something about it.
+    fn see(&mut self, view: &JobView, is_adopted: bool) {
+        self.progress.show(view);
+        if self.before.as_ref().is_none_or(|before| before.job != view.id) {
+            self.before = Some(Before::of(view, is_adopted));
+        }
+        let waits = view.state == JobState::TransientError && !view.reason.is_empty();
+        if waits
+            && self.waited_for.len() < WAITS_SAID_MAX
+            && self.waited_for.insert(view.reason.clone())
+            && !self.progress.is_drawn()
+        {
+            self.say(&format!("waiting: {}; it is tried again", view.reason));
         }
     }
 
@@ -197,7 +224,7 @@ impl Get {
 
     async fn failed(&self, client: &Client, view: &JobView) -> Stop {
         self.print_why(client, view.id).await;
-        let exit = Exit::of_failed(view.failure, &view.reason);
+        let exit = Exit::of_job(view);
         // What is of no use to a later try is taken away; else the same command goes on from it (D20).
         if exit == Exit::Integrity || view.stored == 0 {
             drop(client.command(view.id, Verb::Cancel).await);
@@ -210,9 +237,15 @@ impl Get {
         self.print_why(client, id).await;
         drop(client.command(id, Verb::Suspend).await);
         let again = view.as_ref().map_or(GOES_ON, what_again);
-        let reason = view.map(|view| view.reason).filter(|reason| !reason.is_empty());
+        // In the middle of a try the last one says why it is needed.
+        let last = |view: JobView| match view.error {
+            Some(error) if view.reason.is_empty() => error.message,
+            _ => view.reason,
+        };
+        let reason = view.map(last).filter(|reason| !reason.is_empty());
         let reason = reason.unwrap_or_else(|| "no byte came".into());
-        let line = format!("gave up after {} s without a byte: {reason}; {again}", self.args.timeout);
+        let line =
+            format!("gave up after {} s in which no byte was added: {reason}; {again}", self.args.timeout);
         Stop::new(Exit::Transient, line)
     }
 
@@ -234,11 +267,15 @@ impl Get {
 
     async fn report(&self, client: &Client, view: &JobView) {
         let took = self.clock.monotonic().since(Instant::ZERO);
+        let mut view = view.clone();
+        if let Some(before) = &self.before {
+            before.take_from(&mut view);
+        }
         self.print_why(client, view.id).await;
         if self.args.json {
-            say::line(summary::json(view, took));
+            say::line(summary::json(&view, took));
         } else {
-            say::line(summary::people(view, took));
+            say::line(summary::people(&view, took));
         }
     }
 
@@ -294,37 +331,6 @@ impl From<Stop> for Trouble {
 impl From<ClientError> for Trouble {
     fn from(error: ClientError) -> Self {
         Self::Client(error)
-    }
-}
-
-/// How long a `get` waits while nothing comes.
-struct Patience {
-    span: Duration,
-    since: Instant,
-    stored: u64,
-    received: u64,
-}
-
-impl Patience {
-    fn new(span: Duration, now: Instant) -> Self {
-        Self { span, since: now, stored: 0, received: 0 }
-    }
-
-    /// Any new byte starts the wait afresh, and so does work on bytes that are all here.
-    fn see(&mut self, view: &JobView, now: Instant) {
-        let received = view.bytes.origin.saturating_add(view.bytes.peers).saturating_add(view.bytes.cache);
-        let is_whole = view.len == Some(view.stored) && view.state == JobState::Transferring;
-        if view.stored != self.stored || received != self.received || is_whole {
-            (self.stored, self.received, self.since) = (view.stored, received, now);
-        }
-    }
-
-    fn left(&self, now: Instant) -> Duration {
-        self.span.saturating_sub(now.since(self.since))
-    }
-
-    fn is_over(&self, now: Instant) -> bool {
-        self.left(now).is_zero()
     }
 }
 

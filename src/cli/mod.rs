@@ -15,6 +15,7 @@ mod get;
 mod group;
 mod job;
 mod manual;
+mod patience;
 mod person;
 mod place;
 mod policy;

@@ -48,6 +48,11 @@ impl Progress {
         self.bar.set_message(format!("{}{waiting}", shares.join(", ")));
     }
 
+    /// Whether somebody sees it.
+    pub(super) fn is_drawn(&self) -> bool {
+        !self.bar.is_hidden()
+    }
+
     /// Takes the bar away.
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::amount;
-use crate::control::api::{BytesBySource, Decision, JobView, SourceShare};
+use crate::control::api::{BytesBySource, Decision, JobId, JobView, SourceShare};
 
 /// The object that `get --json` prints. Field names are promised.
 #[derive(Serialize)]
@@ -32,6 +32,51 @@ struct Bytes {
     #[serde(skip_serializing_if = "Option::is_none")]
     earlier: Option<u64>,
     discarded: u64,
+}
+
+/// What there was of a job before the command that reports of it.
+pub(super) struct Before {
+    pub(super) job: JobId,
+    bytes: BytesBySource,
+    sources: Vec<SourceShare>,
+}
+
+impl Before {
+    /// Of a job as it was seen first: nothing, unless it was there already.
+    pub(super) fn of(view: &JobView, is_adopted: bool) -> Self {
+        match is_adopted {
+            true => Self { job: view.id, bytes: view.bytes, sources: view.sources.clone() },
+            false => Self { job: view.id, bytes: BytesBySource::default(), sources: Vec::new() },
+        }
+    }
+
+    /// Leaves of a job's sums what came since; what was kept of the bytes before is `earlier`.
+    pub(super) fn take_from(&self, view: &mut JobView) {
+        let (bytes, before) = (&mut view.bytes, &self.bytes);
+        bytes.earlier = bytes.earlier.saturating_sub(before.earlier).saturating_add(before.kept());
+        bytes.origin = bytes.origin.saturating_sub(before.origin);
+        bytes.peers = bytes.peers.saturating_sub(before.peers);
+        bytes.cache = bytes.cache.saturating_sub(before.cache);
+        bytes.discarded = bytes.discarded.saturating_sub(before.discarded);
+        for share in &mut view.sources {
+            let known = self.sources.iter().find(|known| known.source == share.source);
+            share.bytes = share.bytes.saturating_sub(known.map_or(0, |known| known.bytes));
+            share.leases = share.leases.saturating_sub(known.map_or(0, |known| known.leases));
+        }
+        // A node knows its sources since it started; another one may have begun what it ended.
+        for (name, sum) in [("origin", view.bytes.origin), ("cache", view.bytes.cache)] {
+            match view.sources.iter_mut().find(|share| share.source == name) {
+                Some(share) => share.bytes = sum,
+                None => view.sources.push(SourceShare {
+                    source: name.to_owned(),
+                    address: None,
+                    bytes: sum,
+                    leases: 0,
+                }),
+            }
+        }
+        view.sources.retain(|share| share.bytes > 0);
+    }
 }
 
 /// One line of JSON.
@@ -75,7 +120,11 @@ pub(super) fn people(view: &JobView, took: Duration) -> String {
         let _ = write!(text, "\n  {:>10} thrown away", amount::bytes(view.bytes.discarded));
     }
     if view.restarts > 0 {
-        let _ = write!(text, "\n  started again {} times: the origin changed the file", view.restarts);
+        let _ = write!(
+            text,
+            "\n  started again {}: the origin changed the file",
+            super::amount::times(view.restarts)
+        );
     }
     for (name, value) in [("blake3", &view.blake3), ("sha256", &view.sha256)] {
         if let Some(value) = value {
@@ -143,6 +192,26 @@ mod tests {
         assert_eq!(keys(&value["bytes"]), ["cache", "discarded", "origin", "peers"]);
         assert_eq!((value["seconds"].as_f64(), value["sha256"].is_null()), (Some(1.5), true));
         assert!(!text.contains('\n'));
+    }
+
+    #[test]
+    fn a_command_that_goes_on_reports_what_it_fetched_itself_and_what_was_there() {
+        let mut first = view();
+        // 30 bytes are on disk, of which 10 the node did not write down.
+        first.bytes = BytesBySource { origin: 25, peers: 0, cache: 0, earlier: 0, discarded: 5 };
+        first.sources.clear();
+        let mut last = view();
+        last.bytes = BytesBySource { origin: 95, peers: 4, cache: 0, earlier: 10, discarded: 9 };
+        let share =
+            |source: &str, bytes| SourceShare { source: source.into(), address: None, bytes, leases: 2 };
+        last.sources = vec![share("origin", 95), share("p", 4), share("idle", 0)];
+        let mut fresh = last.clone();
+        Before::of(&first, true).take_from(&mut last);
+        assert_eq!(last.bytes, BytesBySource { origin: 70, peers: 4, cache: 0, earlier: 30, discarded: 4 });
+        assert_eq!(last.bytes.kept(), fresh.bytes.kept(), "they add up to the file");
+        assert_eq!(last.sources, [share("origin", 70), share("p", 4)]);
+        Before::of(&first, false).take_from(&mut fresh);
+        assert_eq!((fresh.bytes.origin, fresh.bytes.earlier), (95, 10), "a job of its own");
     }
 
     #[test]

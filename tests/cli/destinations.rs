@@ -66,7 +66,9 @@ async fn a_full_file_system_is_an_error_that_may_pass() {
     let unmounted = std::process::Command::new("umount").arg("-l").arg(&small).status();
     assert!(unmounted.is_ok_and(|status| status.success()));
     assert_eq!(ran.code, 4, "{ran:?}");
-    assert!(ran.err.to_lowercase().contains("space"), "{ran:?}");
+    let says: Vec<&str> = ran.err.lines().filter(|line| line.to_lowercase().contains("space")).collect();
+    assert!(says[0].starts_with("waiting: ") && says[0].contains("tried again"), "said at once: {ran:?}");
+    assert!(says.last().unwrap().contains("gave up after 3 s"), "{ran:?}");
     assert!(!is_there);
 }
 
@@ -78,4 +80,17 @@ async fn the_last_part_of_the_url_names_the_file_in_the_current_folder() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(std::fs::read(home.join("file.bin")).unwrap(), payload(10));
     assert!(ran.out.lines().next().unwrap().contains("no digest"), "{}", ran.out);
+}
+
+#[tokio::test]
+async fn a_state_folder_of_another_user_is_denied() {
+    let home = Home::new();
+    std::fs::create_dir(home.join("state")).unwrap();
+    if std::os::unix::fs::chown(home.join("state"), Some(12_345), None).is_err() {
+        // Only root may give a folder away.
+        return;
+    }
+    let ran = finish(home.get("http://127.0.0.1:9/f", "f", &["--timeout", "1"]).spawn().unwrap()).await;
+    assert_eq!(ran.code, 6, "{ran:?}");
+    assert!(ran.err.contains("is not a folder of this user"), "{ran:?}");
 }

@@ -174,9 +174,14 @@ async fn an_interrupted_get_goes_on_where_it_was() {
         fetched = origin.sent();
     }
     let ran = finish(home.get(&origin.url(), "out", &more).spawn().unwrap()).await;
-    ran.json();
+    let report = ran.json();
     assert_eq!(std::fs::read(home.join("out")).unwrap(), file);
     let len = u64::try_from(file.len()).unwrap();
+    // What it fetched itself, and what was there: they make the file.
+    let bytes = |name: &str| report["bytes"][name].as_u64().unwrap();
+    assert_eq!(bytes("origin") + bytes("earlier") - bytes("discarded"), len, "{report}");
+    assert!(bytes("earlier") > 8 << 20 && bytes("origin") <= origin.sent() - fetched, "{report}");
+    assert_eq!(report["sources"][0]["bytes"], report["bytes"]["origin"], "{report}");
     let twice = origin.sent() - len;
     assert!(twice <= 2 * (4 << 20), "{twice} bytes came twice");
 }
@@ -258,6 +263,7 @@ async fn a_get_that_takes_up_another_ones_job_goes_by_its_own_flags() {
         let report = finish(again).await.json();
         let seconds = report["seconds"].as_f64().unwrap();
         assert!(seconds < 10.0, "the rest took 18 s at the first one's rate: {report}");
+        assert!(report["bytes"]["earlier"].as_u64().unwrap() > 0, "{report}");
         if let Some(daemon) = daemon {
             let shown = home.say(&["job", "list", "--json", "--state", "acknowledged"]).await.json();
             let id = shown.as_array().unwrap().last().unwrap()["id"].as_str().unwrap().to_owned();

@@ -9,7 +9,7 @@ use super::{because, called, is_in_part, state};
 use crate::cli::args::WaitArgs;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::{reach, say, signals, table};
-use crate::control::api::{Class, Code, JobState, JobView};
+use crate::control::api::{JobState, JobView};
 use crate::control::client::Client;
 
 pub(super) async fn run(args: &WaitArgs) -> Result<Exit, Stop> {
@@ -104,14 +104,11 @@ pub(super) fn outcome(view: &JobView, delivers_itself: bool) -> Option<Exit> {
     match view.state {
         JobState::Acknowledged if is_in_part(view) => Some(Exit::Partial),
         JobState::Acknowledged => Some(Exit::Done),
+        // Files were added since, or one is gone: it says what is needed (JOB-T22).
+        JobState::Transferred if view.files_transferred < view.files_total => Some(Exit::Partial),
         JobState::Transferred => (!delivers_itself).then_some(Exit::Done),
         JobState::Suspended | JobState::Cancelled => Some(Exit::Partial),
-        JobState::Error => Some(match view.error.as_ref().map(|error| error.code) {
-            Some(Code::Http(404 | 410)) => Exit::NotFound,
-            // It was tried for as long as it may be, and may pass all the same.
-            Some(code) if matches!(code.class(), Class::Transient | Class::Waits) => Exit::Transient,
-            _ => Exit::of_failed(view.failure, &view.reason),
-        }),
+        JobState::Error => Some(Exit::of_job(view)),
         JobState::Queued | JobState::Connecting | JobState::Transferring | JobState::TransientError => None,
     }
 }
@@ -119,7 +116,7 @@ pub(super) fn outcome(view: &JobView, delivers_itself: bool) -> Option<Exit> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::api::{Context, Failure, JobError};
+    use crate::control::api::{Code, Context, Failure, JobError};
 
     #[test]
     fn the_exit_code_says_how_a_job_came_out() {
@@ -141,5 +138,8 @@ mod tests {
         assert_eq!(failed(Failure::Integrity, Some(Code::ValidationFailed)), Some(Exit::Integrity));
         assert_eq!(failed(Failure::Fatal, Some(Code::ConnectFailure)), Some(Exit::Transient));
         assert_eq!(failed(Failure::Denied, None), Some(Exit::Denied));
+        assert_eq!(failed(Failure::Fatal, Some(Code::RemoteFileChanged)), Some(Exit::Fatal), "as `get` says");
+        let added = JobView { state: JobState::Transferred, files_total: 2, files_transferred: 1, ..in_part };
+        assert_eq!(outcome(&added, false), Some(Exit::Partial), "a file waits for `resume`");
     }
 }

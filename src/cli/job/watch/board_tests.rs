@@ -3,7 +3,8 @@
 use super::*;
 
 fn job(first: u8, state: JobState) -> JobView {
-    JobView { id: JobId([first; 16]), state, files_total: 1, ..JobView::default() }
+    let files_transferred = usize::from(state == JobState::Transferred);
+    JobView { id: JobId([first; 16]), state, files_total: 1, files_transferred, ..JobView::default() }
 }
 
 fn at(ms: u64) -> Instant {

@@ -324,7 +324,7 @@ UnsupportedJobConfiguration = 0x8020_0072, Call, "BG_E_UNSUPPORTED_JOB_CONFIGURA
     "Use one of the two; the message names them.";
 RemoteFileChanged = 0x8020_0073, Transient, "BG_E_REMOTE_FILE_CHANGED",
     "The file changed at the server again and again while it was fetched.",
-    "Nothing; it is tried again from zero. Name a version that does not change if you can.";
+    "Name a version that does not change. If the server makes the file for each who asks: a new job with --dynamic.";
 CertificateCheckRequired = 0x8020_0074, Transient, "BG_E_SERVER_CERT_VALIDATION_INTERFACE_REQUIRED",
     "Whoever was to check the server's certificate is not there.",
     "Pin the certificate in the job instead.";
