@@ -9,6 +9,11 @@ use peer_proto::digest::{Algorithm, Digest};
 use super::args::Ranges;
 use crate::control::api::{FlagsShown, Header, Headers, NotifyFlags, PeerFlags, RemoteRange};
 
+/// The place of a file in its job.
+pub(super) fn parse_index(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "files are named by their place in the job, a number from 0".to_owned())
+}
+
 /// Reads `client`, `server`, both with a comma, or `none`.
 pub(super) fn parse_flags(text: &str) -> Result<PeerFlags, String> {
     let mut flags = PeerFlags::NONE;
@@ -55,7 +60,9 @@ pub(super) fn parse_digest(text: &str) -> Result<Digest, String> {
         .into_iter()
         .find(|algorithm| algorithm.len() * 2 == text.len());
     let algorithm = algorithm.ok_or_else(|| {
-        format!("a digest of {} digits: SHA-256 has 64; others are written as ALGORITHM:HEX", text.len())
+        let count = text.chars().count();
+        let which = "write the 64 of a SHA-256, or ALGORITHM:HEX (sha256, sha384, sha512, blake3)";
+        format!("a digest of {count} digits: {which}")
     })?;
     Digest::from_hex(algorithm, text).map_err(|error| error.to_string())
 }

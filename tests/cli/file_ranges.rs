@@ -31,8 +31,9 @@ async fn rng_10_to_rng_12_parts_are_asked_for_and_read_while_others_are_missing(
     let part = home.say(&["file", "list", "film", "--json"]).await.json()[0]["temp-path"].clone();
     let there = std::fs::read(part.as_str().unwrap()).unwrap();
     assert!(there[700_000] == file[700_000] && there[131_072..196_608] == file[131_072..196_608]);
-    let ran = home.say(&["file", "position", "film", "0", "900000", "--json"]).await.json();
-    assert_eq!(ran["position"], 900_000);
+    let ran = home.say(&["file", "position", "film", "0", "900000", "--json"]).await;
+    assert_eq!(ran.json()["position"], 900_000);
+    assert!(ran.err.contains("only says what comes first"), "it asks for nothing: {ran:?}");
     let shown = home.say(&["job", "show", &id, "--json"]).await.json();
     assert!(shown["spec"]["on-demand"] == true && shown["reason"].as_str().unwrap().contains("request"));
     // The rest.
@@ -78,5 +79,21 @@ async fn file_28_the_mode_is_set_and_taken_back() {
     home.say(&["job", "resume", "film"]).await;
     assert_eq!(home.say(&["job", "wait", "film"]).await.code, 0);
     assert_eq!(origin.sent(), u64::try_from(LEN).unwrap());
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn file_28_a_job_that_is_to_fetch_all_of_its_file_again_says_that_it_needs_resume() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let origin = Origin::start(payload(LEN)).await;
+    home.add(&[&origin.url(), "film", "--on-demand", "--name", "film"]).await;
+    assert_eq!(home.say(&["job", "wait", "film"]).await.code, 3);
+    assert!(home.say(&["job", "show", "film"]).await.out.contains("only what is asked for"));
+    let ran = home.say(&["job", "set", "film", "--on-demand=no"]).await;
+    assert!(ran.code == 0 && ran.out.contains("it is suspended, on-demand mode is off"), "{ran:?}");
+    assert!(ran.out.contains("`nearbits job resume` fetches the rest"), "{ran:?}");
+    assert_eq!(home.say(&["job", "resume", "film"]).await.code, 0);
+    assert_eq!(home.say(&["job", "wait", "film"]).await.code, 0);
     daemon.kill().await;
 }

@@ -252,6 +252,8 @@ async fn rng_8_a_file_that_was_added_without_ranges_has_none() {
     assert_eq!(files[0].get("ranges"), None, "{files}");
     let ranges = serde_json::json!([{ "offset": 5, "len": 10 }, { "offset": 0, "len": 2 }]);
     assert_eq!(files[1]["ranges"], ranges, "{files}");
+    let shown = home.say(&["job", "show", &id]).await.out;
+    assert!(shown.contains("file 1: 5:10, 0:2"), "{shown}");
     daemon.kill().await;
 }
 
@@ -277,13 +279,34 @@ async fn file_23_a_dynamic_job_is_made_and_waits_at_background_priority() {
         let ran = home.say(&[&["job", "add", &origin.url(), "g", "--dynamic"], &more[..]].concat()).await;
         assert!(ran.error_line(2).contains("BG_E_UNSUPPORTED_JOB_CONFIGURATION"), "{ran:?}");
     }
-    let id = home.add(&[&origin.url(), "f", "--dynamic", "--auto-complete"]).await;
-    let why = home.say(&["job", "why", &id]).await;
+    let ran =
+        home.say(&["job", "add", &origin.url(), "f", "--dynamic", "--auto-complete", "--limit", "1M"]).await;
+    assert!(ran.code == 0 && ran.err.contains("job set --priority foreground"), "it would wait: {ran:?}");
+    assert!(ran.err.contains("no limit holds for a dynamic job"), "{ran:?}");
+    let id = ran.out.trim();
+    let why = home.say(&["job", "why", id]).await;
     assert!(why.out.contains("queued") && why.out.contains("--priority foreground"), "{why:?}");
-    let ran = home.say(&["job", "set", &id, "--dynamic=no"]).await;
+    let ran = home.say(&["job", "set", id, "--dynamic=no"]).await;
     assert!(ran.err.contains("before the job is resumed"), "{ran:?}");
-    assert_eq!(home.say(&["job", "set", &id, "--priority", "foreground"]).await.code, 0);
-    assert_eq!(home.say(&["job", "wait", &id]).await.code, 0);
+    assert_eq!(home.say(&["job", "set", id, "--priority", "foreground"]).await.code, 0);
+    assert_eq!(home.say(&["job", "wait", id]).await.code, 0);
     assert_eq!(std::fs::read(home.join("f")).unwrap(), file);
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn job_t22_a_file_that_is_added_to_a_transferred_job_waits_for_resume_and_everything_says_so() {
+    let (home, daemon, origin, file) = stage().await;
+    let id = home.add(&[&origin.url(), "f", "--name", "update"]).await;
+    assert_eq!(home.say(&["job", "wait", &id]).await.code, 0);
+    let ran = home.say(&["job", "add", "--to", &id, &origin.url_in("b"), "g"]).await;
+    assert!(ran.code == 0 && ran.out.trim() == id && ran.err.contains("`nearbits job resume"), "{ran:?}");
+    let ran = home.say(&["job", "wait", &id]).await;
+    assert!(ran.code == 3 && ran.out.contains("`nearbits job resume` fetches it"), "{ran:?}");
+    assert!(home.say(&["job", "list"]).await.out.contains("not fetched"));
+    assert_eq!(home.say(&["job", "resume", &id]).await.code, 0);
+    assert_eq!(home.say(&["job", "wait", &id]).await.code, 0);
+    assert_eq!(home.say(&["job", "complete", &id]).await.code, 0);
+    assert!(std::fs::read(home.join("f")).unwrap() == file && std::fs::read(home.join("g")).unwrap() == file);
     daemon.kill().await;
 }

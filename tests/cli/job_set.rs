@@ -163,3 +163,35 @@ async fn a_wrong_digest_is_set_right_and_nothing_is_fetched_twice() {
     assert!(ran.error_line(5).contains("only while it is in error or not begun"), "{ran:?}");
     daemon.kill().await;
 }
+
+#[tokio::test]
+async fn file_13_a_prefix_that_no_url_has_is_said() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    home.add(&["http://127.0.0.1:9/f", "f", "--suspended", "--name", "update"]).await;
+    let set = async |more: &[&str]| {
+        let args = ["job", "set", "update", "--replace-prefix", "http://old.test/", "http://new.test/"];
+        home.say(&[&args, more].concat()).await
+    };
+    let ran = set(&[]).await;
+    assert!(ran.error_line(0).contains("no URL of the job begins with \"http://old.test/\""), "{ran:?}");
+    assert!(ran.out.contains("update: nothing is changed"), "{ran:?}");
+    let ran = set(&["--priority", "high"]).await;
+    assert!(ran.error_line(0).contains("none is changed") && ran.out.contains("update: changed"), "{ran:?}");
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn what_was_corrected_needs_no_other_advice_than_to_resume() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let origin = Origin::start(payload(1_000)).await;
+    let id = home.add(&[&origin.missing_url(), "f"]).await;
+    assert_eq!(home.say(&["job", "wait", &id]).await.code, 7);
+    assert_eq!(home.say(&["job", "set", &id, "--url", &origin.url()]).await.code, 0);
+    let shown = home.say(&["job", "show", &id, "--json"]).await.json();
+    assert!(shown["advice"].as_str().unwrap().contains("`nearbits job resume` tries again"), "{shown}");
+    let ran = home.say(&["job", "why", &id, "--file", "x"]).await;
+    assert!(ran.error_line(2).contains("a number from 0"), "{ran:?}");
+    daemon.kill().await;
+}

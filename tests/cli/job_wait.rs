@@ -12,12 +12,15 @@ async fn the_exit_code_of_a_wait_says_how_the_job_came_out() {
     let origin = Origin::start(file.clone()).await;
     let liar = Origin::twisted(file.clone(), 0, Twist::OtherBytesAfter(0)).await;
     let slow = Origin::slow(payload(20_000_000), 100_000).await;
+    let fickle = Origin::twisted(file.clone(), 0, Twist::Fickle).await;
     let (url, missing, lies, drips) = (origin.url(), origin.missing_url(), liar.url(), slow.url());
+    let changes = fickle.url();
     let digest = sha256(&file);
     for (name, args, code) in [
         ("good", vec![url.as_str()], 0),
         ("missing", vec![&missing], 7),
         ("lied", vec![&lies, "--sha256", &digest], 8),
+        ("changed", vec![&changes], 5),
         ("stopped", vec![&url, "--suspended"], 3),
         ("slow", vec![&drips], 4),
     ] {
@@ -25,6 +28,10 @@ async fn the_exit_code_of_a_wait_says_how_the_job_came_out() {
         let ran = home.say(&["job", "wait", name, "--timeout", if code == 4 { "1" } else { "60" }]).await;
         assert_eq!(ran.code, code, "{name}: {ran:?}");
     }
+    let shown = home.say(&["job", "show", "changed"]).await.out;
+    assert!(shown.contains("BG_E_REMOTE_FILE_CHANGED") && shown.contains("--dynamic"), "{shown}");
+    let ran = finish(home.get(&changes, "got", &[]).spawn().unwrap()).await;
+    assert_eq!(ran.code, 5, "the same as of the job: {ran:?}");
     // Of several, the first bad outcome.
     let ran = home.say(&["job", "wait", "good", "stopped", "missing", "--json"]).await;
     assert_eq!(ran.code, 3, "{ran:?}");
@@ -76,6 +83,8 @@ async fn a_wait_that_takes_too_long_says_where_every_job_stands() {
     let states: Vec<_> =
         wait(&["--json"]).await.json_lines().iter().map(|job| job["state"].clone()).collect();
     assert_eq!(states, ["transferring", "transferred"]);
+    let files = home.say(&["file", "list", "slow"]).await.out;
+    assert!(files.contains("transferring"), "a file on its way does not wait: {files}");
     daemon.kill().await;
 }
 

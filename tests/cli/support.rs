@@ -179,6 +179,8 @@ pub(crate) enum Twist {
     Gzip,
     /// It gives no parts.
     NoRanges,
+    /// Every answer is of another version.
+    Fickle,
 }
 
 /// An HTTP origin with one file, at `/file.bin` and at `/…/file.bin`; everything else is 404.
@@ -252,7 +254,7 @@ async fn serve(
     bytes_per_s: u64,
     twist: Twist,
 ) -> std::io::Result<()> {
-    let mut held = Vec::new();
+    let (mut held, mut answers) = (Vec::new(), 0);
     loop {
         while !held.windows(4).any(|four| four == b"\r\n\r\n") {
             let mut more = [0; 4096];
@@ -276,6 +278,10 @@ async fn serve(
         }
         if twist == Twist::Gzip {
             head = head.replace("ETag", "Content-Encoding: gzip\r\nETag");
+        }
+        if twist == Twist::Fickle {
+            answers += 1;
+            head = head.replace("\"one\"", &format!("\"{answers}-{}\"", sent.load(Ordering::SeqCst)));
         }
         stream.write_all(head.as_bytes()).await?;
         if request.starts_with("head ") {

@@ -10,7 +10,7 @@ use peer_proto::digest::Digest;
 
 use super::AskArgs;
 use crate::cli::amount::parse_limit;
-use crate::cli::words::{parse_digest, parse_flags, parse_notify, parse_ranges};
+use crate::cli::words::{parse_digest, parse_flags, parse_index, parse_notify, parse_ranges};
 use crate::control::api::{JobState, NotifyFlags, PeerFlags, Priority, Redirects, RemoteRange, TrustFloor};
 
 #[derive(Subcommand, Debug)]
@@ -72,7 +72,7 @@ pub(in crate::cli) struct OneFile {
     #[arg(value_name = "JOB")]
     pub(in crate::cli) job: String,
     /// The place of the file in it, from 0.
-    #[arg(value_name = "INDEX")]
+    #[arg(value_name = "INDEX", value_parser = parse_index)]
     pub(in crate::cli) index: u16,
     #[command(flatten)]
     pub(in crate::cli) ask: AskArgs,
@@ -179,7 +179,7 @@ pub(in crate::cli) struct SetArgs {
     #[arg(value_name = "JOB")]
     pub(in crate::cli) job: String,
     /// The place of the file that --url, --sha256 or --digest is for, from 0 [default: the only one].
-    #[arg(long, value_name = "INDEX", requires = "of_file")]
+    #[arg(long, value_name = "INDEX", value_parser = parse_index, requires = "of_file")]
     pub(in crate::cli) file: Option<u16>,
     /// Another URL for that file; what was fetched stays if the bytes are the same.
     #[arg(long, value_name = "URL", group = "of_file")]
@@ -330,7 +330,7 @@ pub(in crate::cli) struct WatchArgs {
 #[derive(Args, Debug)]
 pub(in crate::cli) struct WhyArgs {
     /// Only of this file: its place, from 0.
-    #[arg(long, value_name = "INDEX")]
+    #[arg(long, value_name = "INDEX", value_parser = parse_index)]
     pub(in crate::cli) file: Option<u16>,
     #[command(flatten)]
     pub(in crate::cli) one: OneJob,
@@ -343,7 +343,7 @@ pub(in crate::cli) struct ValidateArgs {
     #[arg(value_name = "JOB")]
     pub(in crate::cli) job: String,
     /// The place of the file in it, from 0.
-    #[arg(value_name = "INDEX")]
+    #[arg(value_name = "INDEX", value_parser = parse_index)]
     pub(in crate::cli) index: u16,
     /// It is what it should be.
     #[arg(long)]

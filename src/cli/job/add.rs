@@ -9,11 +9,14 @@ use serde::Serialize;
 
 use super::change::{change, new_job};
 use super::find::find;
+use super::short;
 use super::sources::{self, Named};
 use crate::cli::args::AddArgs;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::{reach, say, table, words};
-use crate::control::api::{Code, FileSpec, JobChange, JobId, JobSpec, PeerFlags, Problem, Submit};
+use crate::control::api::{
+    Code, FileSpec, JobChange, JobId, JobSpec, JobState, PeerFlags, Priority, Problem, Rates, Submit,
+};
 use crate::control::client::{Client, ClientError};
 
 /// Bytes that a range should have where peers are involved (RNG-9).
@@ -40,7 +43,9 @@ pub(super) async fn run(args: AddArgs) -> Result<Exit, Stop> {
             let client = reach::running(&args.ask.place).await?;
             warn_of_flags(&client, &spec).await?;
             warn_of_short_ranges(&spec);
-            submit(&client, spec, !args.suspended).await?
+            let id = submit(&client, spec.clone(), !args.suspended).await?;
+            warn_of_dynamic(&spec);
+            id
         }
     };
     told(&args, id, count)?;
@@ -64,8 +69,15 @@ async fn extend(args: &AddArgs, text: &str, add_files: Vec<FileSpec>) -> Result<
     let spec = client.spec(id).await?;
     let change = JobChange { add_files, ..change(&args.settings, spec.rates)? };
     let creates = change.create_dirs.unwrap_or(spec.create_dirs);
-    let changed = client.change(id, &change).await;
-    Ok(changed.map_err(|error| refused(error, creates))?.id)
+    let changed = client.change(id, &change).await.map_err(|error| refused(error, creates))?;
+    if matches!(changed.state, JobState::Transferred | JobState::Error) {
+        let short = short(&changed);
+        eprintln!(
+            "nearbits: the job is {}: `nearbits job resume {short}` fetches what was added",
+            changed.state.name()
+        );
+    }
+    Ok(changed.id)
 }
 
 /// A job of every line. A line that is refused is said, and the others go on, as a pipeline would (CLI-39).
@@ -74,6 +86,7 @@ async fn per_line(args: &AddArgs, lines: Vec<Result<Named, Stop>>) -> Result<Exi
     let client = reach::running(&args.ask.place).await?;
     let (mut made, mut refused) = (0_usize, None);
     warn_of_flags(&client, &usual).await?;
+    warn_of_dynamic(&usual);
     for line in lines {
         let outcome = match line {
             Ok(Named { whence, file }) => {
@@ -131,6 +144,21 @@ fn warn_of_short_ranges(spec: &JobSpec) {
         eprintln!(
             "nearbits: a range has {len} bytes: neighbours are of little help with fewer than {RANGE_LEN_ADVISED}"
         );
+    }
+}
+
+/// SCHED-8, FILE-23: a dynamic job runs at one priority, and nothing holds it back.
+fn warn_of_dynamic(spec: &JobSpec) {
+    if !spec.dynamic {
+        return;
+    }
+    if spec.priority != Priority::Foreground {
+        eprintln!(
+            "nearbits: a dynamic job runs at foreground priority only: `nearbits job set --priority foreground`"
+        );
+    }
+    if spec.rates != Rates::default() {
+        eprintln!("nearbits: no limit holds for a dynamic job: its origin sends as fast as it makes");
     }
 }
 

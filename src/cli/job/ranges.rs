@@ -2,8 +2,8 @@
 //!
 //! Knows: how parts are shown. Does not know: which can be had; the node says that.
 
-use super::called;
 use super::find::find;
+use super::{because, called};
 use crate::cli::args::{OneFile, PositionArgs, RequestArgs};
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::{amount, reach, say, table};
@@ -20,6 +20,11 @@ pub(super) async fn request(args: RequestArgs) -> Result<Exit, Stop> {
 pub(super) async fn position(args: &PositionArgs) -> Result<Exit, Stop> {
     let (client, view) = job(&args.place).await?;
     let ranges = client.seek(view.id, args.place.index, args.offset).await?;
+    if client.spec(view.id).await?.on_demand {
+        eprintln!(
+            "nearbits: in on-demand mode a position only says what comes first of what `nearbits file request` asks for"
+        );
+    }
     told(&client, &view, &args.place, &ranges).await
 }
 
@@ -53,8 +58,9 @@ async fn told(client: &Client, view: &JobView, place: &OneFile, ranges: &FileRan
         return table::json(ranges);
     }
     let view = client.job(view.id).await?;
-    let state = view.state.name();
-    say::line(format_args!("{}, file {}: {}; the job is {state}", called(&view), place.index, there(ranges)));
+    let (state, why) = (view.state.name(), because(&view));
+    let there = there(ranges);
+    say::line(format_args!("{}, file {}: {there}; the job is {state}{why}", called(&view), place.index));
     Ok(Exit::Done)
 }
 

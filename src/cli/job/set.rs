@@ -6,11 +6,11 @@ use peer_proto::digest::{Algorithm, Digest};
 
 use super::change::change;
 use super::find::find;
-use super::{called, show};
+use super::{because, called, show};
 use crate::cli::args::SetArgs;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::{reach, say};
-use crate::control::api::{Headers, JobChange, JobView};
+use crate::control::api::{FileSpec, Headers, JobChange, JobSpec, JobView};
 use crate::node::parse_url;
 
 pub(super) async fn run(args: SetArgs) -> Result<Exit, Stop> {
@@ -19,7 +19,7 @@ pub(super) async fn run(args: SetArgs) -> Result<Exit, Stop> {
     }
     let client = reach::running(&args.ask.place).await?;
     let view = find(&client, &args.job).await?;
-    let rates = client.spec(view.id).await?.rates;
+    let before = client.spec(view.id).await?;
     let mut wanted = JobChange {
         url: match args.url.clone() {
             Some(url) => Some((which(&args, &view)?, url)),
@@ -33,7 +33,7 @@ pub(super) async fn run(args: SetArgs) -> Result<Exit, Stop> {
             [old, new] => Some((old.clone(), new.clone())),
             _ => None,
         },
-        ..change(&args.settings, rates)?
+        ..change(&args.settings, before.rates)?
     };
     if args.no_headers {
         wanted.headers = Some(Headers::default());
@@ -44,11 +44,30 @@ pub(super) async fn run(args: SetArgs) -> Result<Exit, Stop> {
         ));
     }
     let view = client.change(view.id, &wanted).await?;
+    let misses = misses_prefix(&wanted, &before);
+    if let Some(prefix) = misses {
+        eprintln!("nearbits: no URL of the job begins with {prefix:?}: none is changed");
+    }
     if args.ask.json {
         return show::print(&client, view.id, true).await;
     }
-    say::line(format_args!("{}: changed; `nearbits job show {}` shows all", called(&view), view.id));
+    let is_alone =
+        JobChange { replace_prefix: wanted.replace_prefix.clone(), ..JobChange::default() } == wanted;
+    let what = if misses.is_some() && is_alone { "nothing is changed" } else { "changed" };
+    // What stands still may need another word to go on.
+    let stands = match because(&view) {
+        why if why.is_empty() => String::new(),
+        why => format!("; it is {}{why}", view.state.name()),
+    };
+    say::line(format_args!("{}: {what}{stands}; `nearbits job show {}` shows all", called(&view), view.id));
     Ok(Exit::Done)
+}
+
+/// A prefix that is to be replaced and that no URL has (FILE-13).
+fn misses_prefix<'a>(wanted: &'a JobChange, before: &JobSpec) -> Option<&'a str> {
+    let (old, _) = wanted.replace_prefix.as_ref()?;
+    let begins = |file: &FileSpec| file.url.starts_with(old.as_str());
+    (!before.files.iter().any(begins)).then_some(old)
 }
 
 /// The file that is meant.

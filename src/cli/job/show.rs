@@ -14,12 +14,15 @@ use crate::cli::words::{flags_text, notify_text};
 use crate::cli::{amount, person, reach, say, table};
 use crate::control::api::{
     BytesBySource, Code, Existing, FileSpec, FileView, JobError, JobId, JobSpec, JobState, JobView, Rates,
-    Redirects,
+    Redirects, RemoteRange,
 };
 use crate::control::client::Client;
 
 /// Files that are listed with their job; `file list` has all.
 const FILES_SHOWN_MAX: usize = 20;
+
+/// Ranges of a file that are shown; `--json` has all.
+const RANGES_SHOWN_MAX: usize = 16;
 
 /// The object of `job show --json`: the job as it stands, what it is made of, its files.
 #[derive(Serialize)]
@@ -43,7 +46,7 @@ pub(super) async fn run(one: &OneJob) -> Result<Exit, Stop> {
 pub(super) async fn print(client: &Client, id: JobId, is_json: bool) -> Result<Exit, Stop> {
     let (view, spec, files) = (client.job(id).await?, client.spec(id).await?, client.files(id).await?);
     if is_json {
-        let advice = view.error.as_ref().filter(|_| !is_over(&view)).map(|error| advice(error, &spec));
+        let advice = view.error.as_ref().filter(|_| !is_over(&view)).map(|error| advice(error, &view, &spec));
         return table::json(&Shown { view: &view, advice, spec: &spec, files: &files });
     }
     let rows =
@@ -71,6 +74,8 @@ fn standing(view: &JobView) -> Vec<(&'static str, String)> {
         ("stored", stored(view)),
         ("came from", came_from(&view.bytes)),
         ("trust", view.trust.clone()),
+        ("blake3", view.blake3.clone().unwrap_or_default()),
+        ("sha256", view.sha256.clone().unwrap_or_default()),
         ("created", amount::moment(view.times.created_unix_ms)),
         ("changed", amount::moment(view.times.modified_unix_ms)),
         ("transferred", view.times.transferred_unix_ms.map(amount::moment).unwrap_or_default()),
@@ -95,7 +100,10 @@ const fn is_over(view: &JobView) -> bool {
 }
 
 /// What to do about an error.
-fn advice(error: &JobError, spec: &JobSpec) -> &'static str {
+fn advice(error: &JobError, view: &JobView, spec: &JobSpec) -> &'static str {
+    if view.state == JobState::Error && view.times.modified_unix_ms > error.last_unix_ms {
+        return "The job was changed since: `nearbits job resume` tries again.";
+    }
     let file = error.file.map_or(0, usize::from);
     let is_named = spec.files.get(file).is_some_and(|file| !file.digests.is_empty());
     if error.code == Code::ValidationFailed && is_named {
@@ -105,15 +113,25 @@ fn advice(error: &JobError, spec: &JobSpec) -> &'static str {
     error.code.advice()
 }
 
-/// The digests that files must have.
+/// The parts of remote files that files are made of, and the digests they must have.
 fn wanted(spec: &JobSpec) -> Vec<(&'static str, String)> {
+    let shown = spec.files.iter().take(FILES_SHOWN_MAX).enumerate();
+    let in_parts = shown.filter(|(_, file)| !file.ranges.is_empty()).map(|(index, file)| {
+        let end = |range: &RemoteRange| range.len.map_or_else(|| "eof".to_owned(), |len| len.to_string());
+        let parts = file.ranges.iter().map(|range| format!("{}:{}", range.offset, end(range)));
+        let mut parts: Vec<String> = parts.take(RANGES_SHOWN_MAX + 1).collect();
+        if parts.len() > RANGES_SHOWN_MAX {
+            parts[RANGES_SHOWN_MAX] = format!("{} in all", file.ranges.len());
+        }
+        ("ranges", format!("file {index}: {}", parts.join(", ")))
+    });
     let named =
         spec.files.iter().take(FILES_SHOWN_MAX).enumerate().filter(|(_, file)| !file.digests.is_empty());
     let row = |(index, file): (usize, &FileSpec)| {
         let digests: Vec<String> = file.digests.iter().map(ToString::to_string).collect();
         ("must have", format!("file {index}: {}", digests.join(", ")))
     };
-    named.map(row).collect()
+    in_parts.chain(named.map(row)).collect()
 }
 
 fn troubles(view: &JobView, spec: &JobSpec) -> Vec<(&'static str, String)> {
@@ -136,7 +154,7 @@ fn troubles(view: &JobView, spec: &JobSpec) -> Vec<(&'static str, String)> {
         ),
         ("", error.message.clone()),
         ("seen", seen),
-        ("what to do", if is_over(view) { String::new() } else { advice(error, spec).to_owned() }),
+        ("what to do", if is_over(view) { String::new() } else { advice(error, view, spec).to_owned() }),
         ("tried again", retry_at.map(amount::moment).unwrap_or_default()),
         ("errors so far", view.error_count.to_string()),
     ]
@@ -164,6 +182,7 @@ fn settings(spec: &JobSpec) -> Vec<(&'static str, String)> {
         ("no progress", no_progress(spec.no_progress_s)),
         ("max time", spec.max_time_s.map_or_else(|| "what the policy says".into(), amount::span)),
         ("max size", spec.max_size.map(amount::bytes).unwrap_or_default()),
+        ("on demand", if spec.on_demand { "only what is asked for" } else { "" }.into()),
         ("dynamic", if spec.dynamic { "yes" } else { "" }.into()),
         ("header lines", headers),
         ("redirects", redirects(spec.redirects).to_owned()),
