@@ -219,6 +219,10 @@ pub(in crate::cli) struct SettingArgs {
     /// The computer's half is `nearbits flags` [default: none].
     #[arg(long, value_name = "FLAGS", value_parser = parse_flags)]
     pub(in crate::cli) peers: Option<PeerFlags>,
+    /// Ask no BranchCache. Kept and shown; no BranchCache is asked yet anyhow.
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
+        value_parser = clap::builder::BoolishValueParser::new(), hide_possible_values = true)]
+    pub(in crate::cli) disable_branch_cache: Option<bool>,
     /// Give the files their final names as soon as all are whole.
     #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
         value_parser = clap::builder::BoolishValueParser::new(), hide_possible_values = true)]

@@ -174,6 +174,7 @@ fn settings(spec: &JobSpec) -> Vec<(&'static str, String)> {
         ("description", spec.description.clone()),
         ("priority", priority(spec.priority).to_owned()),
         ("peers", flags_text(spec.flags)),
+        ("BranchCache", if spec.disable_branch_cache { "disabled" } else { "" }.into()),
         ("auto-complete", yes_no(spec.auto_complete)),
         ("existing files", if spec.existing == Existing::Replace { "replaced" } else { "refused" }.into()),
         ("missing folders", if spec.create_dirs { "made" } else { "refused" }.into()),

@@ -74,6 +74,9 @@ pub struct Spec {
     pub priority: Priority,
     /// The job's half of the permissions. Default none.
     pub flags: PeerFlags,
+    /// Whether no BranchCache is asked for its files, which BITS says with the number 4 beside the two permissions
+    /// (PEER-2). Kept and shown; there is no BranchCache client yet that would heed it. Default no.
+    pub disable_branch_cache: bool,
     /// The least that must vouch for its bytes before peers are asked for them; a machine may demand more. Default `auto`.
     pub trust: TrustFloor,
     /// Whether attestors of the group may vouch for its URLs although they have a query (ATTEST-2). Default no.
@@ -124,6 +127,7 @@ impl Default for Spec {
             files: Vec::new(),
             priority: Priority::default(),
             flags: PeerFlags::NONE,
+            disable_branch_cache: false,
             trust: TrustFloor::default(),
             shareable: false,
             auto_complete: false,

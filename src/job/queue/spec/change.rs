@@ -42,6 +42,9 @@ pub struct Change {
     /// Other permissions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flags: Option<PeerFlags>,
+    /// Whether no BranchCache is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disable_branch_cache: Option<bool>,
     /// Another floor of trust.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trust: Option<TrustFloor>,
@@ -191,6 +194,7 @@ impl Spec {
         set(&mut self.description, change.description.as_ref());
         set(&mut self.priority, change.priority.as_ref());
         set(&mut self.flags, change.flags.as_ref());
+        set(&mut self.disable_branch_cache, change.disable_branch_cache.as_ref());
         set(&mut self.trust, change.trust.as_ref());
         set(&mut self.shareable, change.shareable.as_ref());
         set(&mut self.auto_complete, change.auto_complete.as_ref());
