@@ -22,9 +22,9 @@ seeds count:
 storm size="300x20x30":
     NEARBITS_STORM={{ size }} cargo test --release --test cli storm -- --nocapture
 
-# How a line is shared and a rate is held, measured at the origins' sockets: over a minute and over ten seconds.
+# How a line is shared and a rate is held, measured at the sockets of origins and of who is served: over a minute and over ten seconds.
 line:
-    NEARBITS_LINE=1 cargo test --release --test node limits -- --nocapture --test-threads 1
+    NEARBITS_LINE=1 cargo test --release --test node -- limits serving --nocapture --test-threads 1
 
 # How many mutations of the pure rooms their unit tests catch: all of them, or the fourth of forty samples: `just mutants 3/40`.
 mutants sample="0/1":

@@ -76,6 +76,7 @@ fn config(args: &DaemonArgs, file: &Config) -> Result<NodeConfig, Stop> {
         origin: OriginConfig { extra_ca: file.origin.extra_ca.clone(), ..OriginConfig::default() },
         queue: file.jobs.queue(),
         rates: file.jobs.rates,
+        serving: file.serving.rates,
         policy_file: place::absolute(args.policy.as_deref().unwrap_or(Path::new(POLICY_FILE)))?,
         preference: file.jobs.preference(),
         cache: file.cache,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::{PeerFlags, Policy, Rates};
+use crate::job::{PeerFlags, Policy, Rates, ServeRates};
 use crate::node::QueueConfig;
 use crate::record::CacheWish;
 use crate::swarm::parse_listen;
@@ -38,6 +38,8 @@ pub struct Config {
     pub jobs: JobsSection,
     /// What the cache may hold.
     pub cache: CacheWish,
+    /// How peers are served.
+    pub serving: ServingSection,
 }
 
 /// How peers are found and met.
@@ -72,6 +74,15 @@ pub struct OriginSection {
     /// A PEM file with certificates of authorities to trust beside the system's. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra_ca: Option<PathBuf>,
+}
+
+/// How peers are served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ServingSection {
+    /// Bytes per second that peers are given: `total` all together, `peer` any one of them. Default without limits; a
+    /// policy may say less (POL-6).
+    pub rates: ServeRates,
 }
 
 /// How jobs share the node, and what they may have where the administrator's file says nothing.
@@ -274,6 +285,7 @@ mod tests {
         assert_eq!(config.jobs.queue(), QueueConfig::default());
         assert_eq!(config.jobs.preference().inactivity_days, Some(30));
         assert!(config.jobs.rates.total.is_some() && config.jobs.rates.wan.is_some());
+        assert!(config.serving.rates.total.is_some() && config.serving.rates.peer.is_some());
         assert_eq!(config.cache.over(CacheLimits::default()), CacheLimits::default());
     }
 
@@ -285,6 +297,7 @@ mod tests {
             ("[jobs]\n\n  files-at-once = 17", "files-at-once is 17; it may be 1 to 16"),
             ("[jobs]\n\ninactivity-days = 0\n", "inactivity-days is 0; it may be 1 to 999"),
             ("[jobs]\n\nrates = { total = 0 }\n", "nonzero"),
+            ("[serving]\n\nrates = { peer = 0 }\n", "nonzero"),
         ] {
             let (line, message) = Config::parse(text).unwrap_err();
             assert_eq!(line, 3, "{text}: {message}");

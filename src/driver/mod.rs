@@ -355,9 +355,8 @@ impl Driver {
                 self.keep_attestation(move |store| store.distrust(holder, &evidence, &why));
             }
             Effect::ReadList { id, record, part } => transfer.read_list(id, record, part),
-            Effect::Serve { id, peer, request, from, ranges, values } => {
-                transfer.serve(id, peer, request, from, ranges, values);
-            }
+            Effect::Serve(serve) => transfer.serve(serve),
+            Effect::SetServePace(pace) => transfer.set_serve_pace(pace),
             Effect::StopServe { id } => transfer.stop_serve(id),
             Effect::Tell(event) => self.tell(event),
         }

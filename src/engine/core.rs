@@ -19,7 +19,8 @@ use super::io::{Effect, EffectId, LeaseId, Now, ServeId};
 use super::peers::Peers;
 use super::queue::QueueConfig;
 use super::serve::Serving;
-use crate::job::{Effective, FileId, JobId, PeerFlags};
+use super::yielding::Yielding;
+use crate::job::{Effective, FileId, JobId, PeerFlags, ServeRates};
 use crate::record::{RecordId, RecordSummary};
 
 /// Sealed files that stay open, of all jobs.
@@ -43,6 +44,8 @@ pub struct EngineConfig {
     pub group: Option<GroupConfig>,
     /// How jobs share the node.
     pub queue: QueueConfig,
+    /// How fast the user wants peers to be served, at most.
+    pub serving: ServeRates,
     /// What the administrator allows.
     pub policy: Effective,
 }
@@ -94,6 +97,7 @@ pub(super) struct Core {
     pub(super) records: BTreeMap<RecordId, RecordSummary>,
     pub(super) peers: Peers,
     pub(super) serving: Serving,
+    pub(super) yielding: Yielding,
     pub(super) members: Members,
     pub(super) attests: Attests,
     pub(super) queues: Queues,
@@ -118,6 +122,7 @@ impl Core {
             records: BTreeMap::new(),
             peers: Peers::default(),
             serving: Serving::default(),
+            yielding: Yielding::default(),
             members: Members::default(),
             attests: Attests::default(),
             queues: Queues::default(),

@@ -6,6 +6,7 @@
 mod command;
 mod fault;
 mod probe;
+mod serve;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use peer_proto::wire::{Frame, ListPart};
 pub use self::command::JobCommand;
 pub use self::fault::{LeaseFault, LocalFault, LocalFaultKind, OriginFault, SealFault, Severity};
 pub use self::probe::{Footing, Probe};
+pub use self::serve::{SMALL_REQUEST, Serve, ServeFrom, ServeOutcome, ServePace, Yields};
 use super::group::GroupConfig;
 pub use super::stored::{FilePhase, StoredFile, StoredJob, Times, Validation};
 use crate::job::{Caller, Effective, FileId, JobId, JobSpec, PeerFlags, Rates, Remote, Wish};
@@ -165,15 +167,6 @@ pub enum Span {
     Range(ByteRange),
     /// Everything from zero; the length is learned when the body ends in good order.
     ToEnd,
-}
-
-/// From where a peer is served.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ServeFrom {
-    /// A record of the cache.
-    Record(RecordId),
-    /// The part of a file that is still coming in: certain and proved pieces, and others only by their value.
-    Part(FileId),
 }
 
 /// A fact told to the brain.
@@ -361,17 +354,6 @@ pub enum Input {
         /// Whether everything asked for was sent.
         outcome: ServeOutcome,
     },
-}
-
-/// How serving a request ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ServeOutcome {
-    /// All of it was sent.
-    Sent,
-    /// The record no longer holds (or no longer proves) what was asked.
-    NotHeld,
-    /// The peer went, read too slowly, or cancelled.
-    PeerGone,
 }
 
 /// A sealed file: exact and durable, not yet under its final name.
@@ -569,20 +551,9 @@ pub enum Effect {
         part: ListPart,
     },
     /// Read, prove and send what a peer asked for. Answered by exactly one [`Input::ServeEnded`].
-    Serve {
-        /// Its name.
-        id: ServeId,
-        /// To whom.
-        peer: PeerId,
-        /// Under which of its requests.
-        request: RequestId,
-        /// From where.
-        from: ServeFrom,
-        /// What, in this order.
-        ranges: Vec<ByteRange>,
-        /// Inside a swarm, the value each piece must have: bytes of another are not sent. Empty otherwise.
-        values: Vec<Hash>,
-    },
+    Serve(Serve),
+    /// How fast peers are served, from now on and in what is being served. Not answered.
+    SetServePace(ServePace),
     /// Keep an attestation that counts, for the next run and for members that ask. Not answered.
     KeepAttestation(Attestation),
     /// It is of no use any more. Not answered.

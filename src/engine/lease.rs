@@ -390,6 +390,9 @@ impl JobFile {
         }
         let giver = lease.giver;
         self.note_bytes(giver, more, core);
+        if giver != Giver::Cache {
+            self.note_moved(more, core);
+        }
         match giver {
             Giver::Peer(peer) => {
                 self.peers_speed.add(more, now);

@@ -54,6 +54,7 @@ mod trust;
 mod views;
 pub mod vouched;
 pub mod why;
+mod yielding;
 
 #[cfg(test)]
 mod tests;
@@ -196,6 +197,7 @@ impl Engine {
         let jobs = self.jobs.values().map(Job::wakes_at).min().unwrap_or(Instant::NEVER);
         let jobs = jobs.min(files).min(self.turns_at);
         let core = self.core.peers.wake().min(self.core.have_wake()).min(self.core.flood_wake());
+        let core = core.min(self.core.yield_wake());
         let at = if Mutant::NeverRests.lives() { self.core.time() } else { jobs.min(core) };
         Output::WaitUntil(at)
     }
@@ -376,6 +378,7 @@ impl Engine {
             }
         }
         self.shelf().tell_haves();
+        self.core.tell_serve_pace();
         self.tell_records();
     }
 

@@ -20,10 +20,10 @@ use peer_proto::wire::{HaveSet, ListPart};
 
 use super::core::{Asker, Core};
 use super::file::{JobFile, Stage};
-use super::io::{Effect, ServeFrom, ServeId, ServeOutcome};
+use super::io::{Effect, Serve, ServeFrom, ServeId, ServeOutcome, Yields};
 use super::mutant::Mutant;
 use super::piece_set::PieceSet;
-use super::slots::{BUSY_RETRY, Guest, Slots};
+use super::slots::{self, BUSY_RETRY, Guest, Slots};
 use crate::job::FileId;
 use crate::record::{Holding, RecordId, RecordSummary, Scope};
 
@@ -41,7 +41,7 @@ const ADDRESSES_MAX: usize = 4_096;
 /// What is being served, and how often who asked in vain.
 #[derive(Debug, Default)]
 pub(super) struct Serving {
-    open: Slots,
+    pub(super) open: Slots,
     index: BTreeMap<LookupId, Vec<(Digest, RecordId)>>,
     /// Records by the swarms of their digests.
     swarms: BTreeMap<ContentId, RecordId>,
@@ -387,9 +387,12 @@ impl Shelf<'_> {
             self.member_offer(content, &needed, &values)
         };
         let guest = if values.is_empty() { Guest::Other } else { Guest::Member };
+        let yields = from.map_or(Yields::Never, |from| self.yields(id, from));
         let refused = match from {
             Some(_) => {
-                let retry = self.core.serving.open.busy(id, guest, now);
+                let len = ranges.iter().map(|range| range.len()).sum();
+                let caller = slots::Caller { peer: id, guest, len, rate: self.core.serve_rate(yields) };
+                let retry = self.core.serving.open.busy(&caller, now);
                 retry.map(|retry| RefuseReason::Busy { retry })
             }
             None if granted && self.is_being_delivered(content) => {
@@ -402,8 +405,10 @@ impl Shelf<'_> {
         match (refused, from) {
             (None, Some(from)) => {
                 peer.serving.insert(request, serve);
-                self.core.serving.open.add(serve, id, request, guest, now);
-                self.core.effect(Effect::Serve { id: serve, peer: id, request, from, ranges, values });
+                let held = slots::Serve { peer: id, request, guest, yields, since: now };
+                self.core.serving.open.add(serve, held);
+                let serve = Serve { id: serve, peer: id, request, from, ranges, values, yields };
+                self.core.effect(Effect::Serve(serve));
             }
             (refused, _) => {
                 peer.session.refuse(request, refused.unwrap_or(RefuseReason::NotHeld), now);

@@ -24,7 +24,7 @@ pub use queue::spec::{
     Change as JobChange, FileSpec, Limits, Moment, NotifyFlags, RETRY_DELAY_MIN_S, Spec as JobSpec, SpecError,
 };
 pub use queue::state::{Cause, Refusal, State as JobState};
-pub use remote::{Header, Headers, Rates, Redirects, Remote, RemoteRange};
+pub use remote::{Header, Headers, Rates, Redirects, Remote, RemoteRange, ServeRates};
 pub use trust::{NotAFloor, TrustFloor, TrustRules};
 pub use wish::Wish;
 

@@ -93,3 +93,15 @@ pub struct Rates {
     #[schema(value_type = Option<u64>, minimum = 1)]
     pub lan: Option<NonZeroU64>,
 }
+
+/// Bytes per second that peers are given, each without a limit if absent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ServeRates {
+    /// All peers together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<NonZeroU64>,
+    /// Any one of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<NonZeroU64>,
+}

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::config::policy::POLICY_FILE;
 use crate::engine::queue::QueueConfig;
-use crate::job::{PeerFlags, Policy, Rates};
+use crate::job::{PeerFlags, Policy, Rates, ServeRates};
 use crate::origin::OriginConfig;
 use crate::record::CacheWish;
 use crate::swarm::PeerAddress;
@@ -42,6 +42,8 @@ pub struct NodeConfig {
     pub queue: QueueConfig,
     /// Bytes per second of all its jobs together.
     pub rates: Rates,
+    /// Bytes per second that peers are given; a policy may say less.
+    pub serving: ServeRates,
     /// The administrator's file, which says what jobs may have (`docs/config.md`). It need not be there; it is read again
     /// when it changes.
     pub policy_file: PathBuf,
@@ -70,6 +72,7 @@ impl NodeConfig {
             origin: OriginConfig::default(),
             queue: QueueConfig::default(),
             rates: Rates::default(),
+            serving: ServeRates::default(),
             policy_file: POLICY_FILE.into(),
             preference: Policy::default(),
             cache: CacheWish::default(),

@@ -148,6 +148,7 @@ fn engine(config: &NodeConfig, known: &mut Known, me: PeerId, clock: Clock) -> R
         expects_peers: config.mdns || !config.static_peers.is_empty(),
         group: known.group.take(),
         queue: config.queue.bounded(),
+        serving: config.serving,
         policy: known.policy.over(&config.preference),
     };
     Ok(Engine::new(engine_config, clock.now()))

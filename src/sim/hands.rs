@@ -19,7 +19,7 @@ use super::part::Part;
 use crate::engine::event::Event;
 use crate::engine::io::{
     Effect, EffectId, Footing, Input, LocalFault, LocalFaultKind, OriginFault, Output, Probe, SealFault,
-    SealedFile, Severity, Standing,
+    SealedFile, Serve, Severity, Standing,
 };
 use crate::job::{FileId, JobState};
 use crate::record::RecordId;
@@ -74,6 +74,7 @@ impl Node {
             Effect::ClosePart { file } => self.must_be_idle(file, "a part is closed"),
             // The links of the world set the pace; nodes live for one run, in which the engine remembers attestors.
             Effect::SetRates { .. }
+            | Effect::SetServePace(_)
             | Effect::KeepAttestation(_)
             | Effect::DropAttestation(_)
             | Effect::Distrust { .. } => {}
@@ -100,7 +101,7 @@ impl Node {
                 self.tell_later(READ_TIME, Input::ListRead { id, values });
             }
             Effect::RecallList { id, record } => self.recall_list(id, record),
-            Effect::Serve { id, peer, request, from, ranges, values } => {
+            Effect::Serve(Serve { id, peer, request, from, ranges, values, .. }) => {
                 self.serve(id, self.host_of(peer), request, from, &ranges, &values);
             }
             Effect::StopServe { id } => {

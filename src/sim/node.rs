@@ -21,7 +21,7 @@ use crate::engine::event::JobView;
 use crate::engine::io::{EffectId, Input, LeaseId, Now, ServeId, StoredJob};
 use crate::engine::queue::QueueConfig;
 use crate::engine::{Engine, EngineConfig};
-use crate::job::{Caller, FileId, JobId, JobSpec, JobState, PeerFlags, Policy, Priority};
+use crate::job::{Caller, FileId, JobId, JobSpec, JobState, PeerFlags, Policy, Priority, ServeRates};
 use crate::record::{Holding, RecordId, RecordSummary, Scope};
 
 /// Sessions with strangers at a time, as the real node has them.
@@ -413,6 +413,7 @@ fn engine(host: HostId, spec: &NodeSpec, dice: &mut Dice, now: Instant) -> Engin
         expects_peers: true,
         group: spec.library.roster().and_then(|roster| roster.membership(host)),
         queue: QueueConfig::default(),
+        serving: ServeRates::default(),
         policy: Policy::default().over(&Policy::default()),
     };
     Engine::new(config, wall(now))

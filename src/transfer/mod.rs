@@ -3,6 +3,7 @@
 //! Every method returns at once; work goes to tasks, and each effect is answered by exactly one fact. Knows: leases,
 //! parts, answers to peers and how they end. Does not know: why any of it happens (that is `engine`).
 
+mod bucket;
 mod cache_lease;
 mod fault;
 mod files;
@@ -20,10 +21,11 @@ mod sink;
 #[cfg(test)]
 mod sink_tests;
 mod turns;
+mod uploads;
 
 use std::sync::Arc;
 
-use peer_proto::content::{ByteRange, Geometry, Hash};
+use peer_proto::content::Geometry;
 use peer_proto::peer::PeerId;
 use peer_proto::session::RequestId;
 use tokio::sync::mpsc;
@@ -42,11 +44,13 @@ use self::peer_lease::PeerSource;
 use self::serve::Serving;
 use self::sink::{PieceSink, SinkParts, StreamSink};
 pub use self::turns::Turns;
+use self::uploads::Uploads;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::disk::RealFiles;
 use crate::engine::io::{
-    Accept, EffectId, Input, Lease, LeaseFault, LeaseId, LeaseSource, ServeFrom, ServeId, ServeOutcome, Span,
+    Accept, EffectId, Input, Lease, LeaseFault, LeaseId, LeaseSource, Serve, ServeId, ServeOutcome,
+    ServePace, Span,
 };
 use crate::job::{FileId, JobId, Rates, Remote};
 use crate::origin::Origin;
@@ -81,6 +85,7 @@ struct Inner {
     parts: TransferParts,
     tables: Arc<Tables>,
     paces: Paces,
+    uploads: Uploads,
     turns: Turns<FileId>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -93,6 +98,7 @@ impl Transfer {
         Self {
             inner: Arc::new(Inner {
                 paces: Paces::new(parts.clock),
+                uploads: Uploads::new(parts.clock),
                 parts,
                 tables: Arc::default(),
                 turns: Turns::default(),
@@ -252,24 +258,24 @@ impl Transfer {
         self.inner.tables.stop_lease(lease);
     }
 
-    /// Reads, proves and sends what a peer asked for, inside a swarm by its `values`. Answered by exactly one [`Input::ServeEnded`].
-    pub fn serve(
-        &self,
-        id: ServeId,
-        peer: PeerId,
-        request: RequestId,
-        from: ServeFrom,
-        ranges: Vec<ByteRange>,
-        values: Vec<Hash>,
-    ) {
+    /// Sets how fast peers are served; what is being served keeps to it at once.
+    pub fn set_serve_pace(&self, pace: ServePace) {
+        self.inner.uploads.set(pace);
+    }
+
+    /// Reads, proves and sends what a peer asked for, inside a swarm by its values. Answered by exactly one
+    /// [`Input::ServeEnded`].
+    pub fn serve(&self, serve: Serve) {
+        let Serve { id, peer, request, from, ranges, values, yields } = serve;
         let entry = self.inner.tables.enter_serve(id);
+        let upload = self.inner.uploads.open(peer, ranges.iter().map(|range| range.len()).sum(), yields);
         let this = self.clone();
         let span = tracing::info_span!("serve", %peer, request = request.0);
         let work = async move {
             let (sent, outcome) = match this.inner.parts.swarm.block_sender(peer) {
                 None => (0, ServeOutcome::PeerGone),
                 Some(sender) => {
-                    let serving = Serving { sender, request, ranges, stop: entry.stop.clone() };
+                    let serving = Serving { sender, request, ranges, upload, stop: entry.stop.clone() };
                     this.serve_from(serving, from, values).await
                 }
             };

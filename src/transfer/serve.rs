@@ -12,6 +12,7 @@ use peer_proto::limits::BLOCK_LEN_MAX;
 use peer_proto::session::RequestId;
 use tokio_util::sync::CancellationToken;
 
+use super::uploads::Upload;
 use crate::engine::io::ServeOutcome;
 use crate::swarm::{BlockSender, Gone, OutgoingBuffer};
 
@@ -35,6 +36,7 @@ pub(super) struct Serving {
     pub(super) sender: BlockSender,
     pub(super) request: RequestId,
     pub(super) ranges: Vec<ByteRange>,
+    pub(super) upload: Upload,
     pub(super) stop: CancellationToken,
 }
 
@@ -96,8 +98,9 @@ impl Serving {
 
     async fn send(&self, mut bytes: Bytes, sent: &mut u64) -> Result<(), Cut> {
         while !bytes.is_empty() {
-            let block = bytes.split_to(BLOCK_LEN.min(bytes.len()));
-            let len = u64::try_from(block.len()).unwrap_or(u64::MAX);
+            let block = u64::try_from(BLOCK_LEN.min(bytes.len())).unwrap_or(u64::MAX);
+            let len = self.upload.turn(block).await;
+            let block = bytes.split_to(usize::try_from(len).unwrap_or(BLOCK_LEN));
             let sending = self.sender.send(self.request, *sent, block);
             tokio::time::timeout(WRITE_STALL, sending).await.map_err(|_| Gone)??;
             *sent += len;

@@ -15,7 +15,7 @@ use nearbits::engine::event::{Event, JobView};
 use nearbits::engine::io::*;
 use nearbits::engine::queue::QueueConfig;
 use nearbits::engine::{Engine, EngineConfig};
-use nearbits::job::{Caller, FileId, JobId, JobSpec, PeerFlags, Policy};
+use nearbits::job::{Caller, FileId, JobId, JobSpec, PeerFlags, Policy, ServeRates};
 use nearbits::store::{Damaged, JobStore, folder};
 use peer_proto::content::{Geometry, PieceIndex};
 use peer_proto::peer::PeerId;
@@ -73,6 +73,7 @@ impl Office {
             expects_peers: false,
             group: None,
             queue: QueueConfig { files_at_once: 2, ..QueueConfig::default() },
+            serving: ServeRates::default(),
             policy: Policy::default().over(&Policy::default()),
         };
         let loaded = store.load_all::<StoredJob>()?;

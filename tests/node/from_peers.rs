@@ -20,14 +20,14 @@ use crate::plain_origin::{Content, Manner, PlainOrigin};
 
 const MIB: u64 = 1 << 20;
 
-fn list_of(content: Content) -> Arc<HashList> {
+pub(crate) fn list_of(content: Content) -> Arc<HashList> {
     let mut hasher = StreamHasher::new();
     each_block(content, |block| hasher.update(block));
     Arc::new(hasher.finish().expect("short enough"))
 }
 
-/// A node whose cache holds these pieces of a content when it starts.
-async fn holder(content: Content, list: &Arc<HashList>, pieces: Range<u32>) -> LabNode {
+/// A folder with the state of a node whose cache holds these pieces of a content.
+pub(crate) fn held(content: Content, list: &Arc<HashList>, pieces: Range<u32>) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let state = StateFolder::open(&folder.path().join("state")).expect("a state folder");
     let cache =
@@ -52,7 +52,12 @@ async fn holder(content: Content, list: &Arc<HashList>, pieces: Range<u32>) -> L
     cache.insert_partial(keep, read).expect("kept");
     cache.flush();
     drop((cache, state));
-    LabNode::start_in(folder, &[]).await
+    folder
+}
+
+/// A node whose cache holds these pieces of a content when it starts.
+async fn holder(content: Content, list: &Arc<HashList>, pieces: Range<u32>) -> LabNode {
+    LabNode::start_in(held(content, list, pieces), &[]).await
 }
 
 /// An origin, a peer that holds all of its content, and a node that is connected to that peer.

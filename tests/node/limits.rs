@@ -21,7 +21,7 @@ fn rate(marks: &[(Instant, u64)]) -> Option<u64> {
     rate_from(marks, marks.first()?.0.after(FILLED), WINDOW)
 }
 
-fn rate_from(marks: &[(Instant, u64)], opens: Instant, window: Duration) -> Option<u64> {
+pub(crate) fn rate_from(marks: &[(Instant, u64)], opens: Instant, window: Duration) -> Option<u64> {
     let from = marks.iter().find(|(at, _)| *at >= opens)?;
     let to = marks.iter().find(|(at, _)| *at >= from.0.after(window))?;
     let micros = u64::try_from(to.0.since(from.0).as_micros()).unwrap();
@@ -48,7 +48,7 @@ async fn bw_5_an_origin_sees_the_rate_of_the_job_and_one_connection_for_it() {
 }
 
 /// Whether nobody asked for the cases that take minutes.
-fn is_short() -> bool {
+pub(crate) fn is_short() -> bool {
     std::env::var_os("NEARBITS_LINE").is_none()
 }
 

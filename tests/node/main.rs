@@ -33,5 +33,6 @@ mod plain_origin;
 mod queue;
 mod ranges;
 mod recall;
+mod serving;
 mod together;
 mod unplugged;

@@ -19,7 +19,7 @@ use crate::engine::EngineConfig;
 use crate::engine::io::*;
 use crate::engine::piece_set::PieceSet;
 use crate::engine::queue::QueueConfig;
-use crate::job::{Caller, JobId, JobSpec, PeerFlags, Policy};
+use crate::job::{Caller, JobId, JobSpec, PeerFlags, Policy, ServeRates};
 
 pub(super) const STEP_MS: u64 = 10;
 pub(super) const MIB: u64 = 1024 * 1024;
@@ -137,6 +137,7 @@ pub(super) fn config(flags: PeerFlags) -> EngineConfig {
         expects_peers: false,
         group: None,
         queue: QueueConfig::default(),
+        serving: ServeRates::default(),
         policy: Policy::default().over(&Policy::default()),
     }
 }

@@ -7,7 +7,7 @@ use peer_proto::wire::Frame;
 
 use super::world::*;
 use crate::engine::io::*;
-use crate::job::PeerFlags;
+use crate::job::{JobSpec, PeerFlags, Policy, Priority};
 use crate::record::{Holding, RecordId, RecordSummary, Scope};
 
 const FAST: u64 = 40_000_000;
@@ -98,7 +98,7 @@ fn want(world: &mut World, asker: peer_proto::peer::PeerId, count: u64) {
 }
 
 #[test]
-fn nothing_is_served_to_who_did_not_prove_to_know_the_digest() {
+fn cache_20_nothing_is_served_to_who_did_not_prove_to_know_the_digest() {
     let (mut world, asker) = serving_world();
     want(&mut world, asker, 1);
     assert!(world.serves.is_empty());
@@ -223,4 +223,68 @@ fn provisional_pieces_are_never_offered() {
     world.pump_and_tell(other);
     world.run_for(100);
     assert_eq!(world.model(other).answers, [Answer::NotHere, Answer::NotHere]);
+}
+
+/// A peer proves that it knows a content and asks for its first 64 KiB.
+fn take(world: &mut World, asker: peer_proto::peer::PeerId, key: u32, list: &peer_proto::verify::HashList) {
+    let now = world.now().monotonic;
+    world.model(asker).session.find(&[(key, root_digest(list))], now);
+    world.pump_and_tell(asker);
+    world.run_for(100);
+    let now = world.now().monotonic;
+    let range = ByteRange::new(0..65_536).expect("not empty");
+    world.model(asker).session.request(list.content(), vec![range], now).expect("room for eight");
+    world.pump_and_tell(asker);
+    world.run_for(20);
+}
+
+#[test]
+fn cache_22_what_is_served_yields_to_a_foreground_job_unless_that_brings_the_job_forward() {
+    let (truth, other) = (file(64 * MIB, 1), file(4 * MIB, 3));
+    let mut world = World::new(&truth);
+    let giver = world.peer(2, &truth, root_digest(&truth), 10_000_000);
+    let asker = world.peer(3, &truth, root_digest(&truth), FAST);
+    world.model(asker).digest = None;
+    world.tell(Input::RecordHeld(record(&other)));
+    world.submit(JobSpec { priority: Priority::Foreground, ..spec(&[root_digest(&truth)]) });
+    world.run_for(2_000);
+    take(&mut world, giver, 901, &other);
+    assert_eq!((world.yields.as_slice(), world.paces.len()), ([Yields::Never].as_slice(), 0), "it gives");
+    take(&mut world, asker, 902, &truth);
+    assert!(matches!(world.serves.last(), Some((_, _, _, ServeFrom::Part(_)))), "{:?}", world.serves);
+    assert_eq!(world.yields.last(), Some(&Yields::Never), "of the file that is fetched");
+    take(&mut world, asker, 903, &other);
+    assert_eq!(world.yields.last(), Some(&Yields::ToForeground));
+    let share = world.paces.last().and_then(|pace| pace.beside).expect("it yields").get();
+    assert!((1_500_000..=6_000_000).contains(&share), "{share} beside two sources of 10 MB/s");
+    world.run_for(9_000);
+    assert_eq!(world.paces.last(), Some(&ServePace::default()), "the job is over");
+}
+
+#[test]
+fn cache_22_background_jobs_do_not_slow_what_is_served() {
+    let (truth, other) = (file(64 * MIB, 1), file(4 * MIB, 3));
+    let mut world = World::new(&truth);
+    let asker = world.peer(3, &truth, root_digest(&truth), FAST);
+    world.model(asker).digest = None;
+    world.tell(Input::RecordHeld(record(&other)));
+    world.submit(JobSpec { priority: Priority::High, ..spec(&[]) });
+    world.run_for(1_000);
+    take(&mut world, asker, 903, &other);
+    assert_eq!((world.yields.len(), world.paces.len()), (1, 0));
+}
+
+#[test]
+fn pol_6_and_pol_19_a_policy_that_changes_is_told_at_once_and_holds_only_where_peer_caching_is_on() {
+    let (mut world, _) = serving_world();
+    let mut say = |on: Option<bool>, bits: Option<u64>| {
+        let policy = Policy { enable_peer_caching: on, max_bandwidth_served: bits, ..Policy::default() };
+        world.tell(Input::PolicyChanged(Box::new(policy.over(&Policy::default()))));
+        let told = world.paces.iter().map(|pace| pace.rates.total);
+        told.map(|rate| rate.map_or(0, std::num::NonZeroU64::get)).collect::<Vec<_>>()
+    };
+    assert_eq!(say(Some(true), Some(8_000_000)), [1_000_000]);
+    assert_eq!(say(Some(true), Some(16_000_000)), [1_000_000, 2_000_000]);
+    assert_eq!(say(None, Some(16_000_000)), [1_000_000, 2_000_000, 0]);
+    assert_eq!(say(Some(true), None), [1_000_000, 2_000_000, 0], "nothing new");
 }

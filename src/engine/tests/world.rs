@@ -82,6 +82,10 @@ pub(super) struct World {
     pub(super) serves: Vec<(ServeId, PeerId, RequestId, ServeFrom)>,
     /// What a list of checksums says, each time it is asked, the last one for ever.
     pub(super) lists: VecDeque<Result<Vec<Digest>, OriginFault>>,
+    /// Whether each of them is slowed for the sake of foreground jobs.
+    pub(super) yields: Vec<Yields>,
+    /// How fast peers were to be served, every time that was said.
+    pub(super) paces: Vec<ServePace>,
     pub(super) open_fault: Option<LocalFault>,
     pub(super) reset_fault: Option<LocalFault>,
     pub(super) deliver_fault: Option<LocalFault>,
@@ -148,6 +152,8 @@ impl World {
             delivered: 0,
             serves: Vec::new(),
             lists: VecDeque::new(),
+            yields: Vec::new(),
+            paces: Vec::new(),
             open_fault: None,
             reset_fault: None,
             deliver_fault: None,

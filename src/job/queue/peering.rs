@@ -1,7 +1,9 @@
 //! What an administrator says of peer caching, and which of the computer's flags hold then.
 //!
-//! Knows: POL-1..5, that the others have no say unless the first is on (PEER-3, POL-19). Does not know: where the
+//! Knows: POL-1..6, that the others have no say unless the first is on (PEER-3, POL-19). Does not know: where the
 //! preference comes from, what the flags do.
+
+use std::num::NonZeroU64;
 
 use super::policy::{PolicyRow, Source};
 use crate::job::PeerFlags;
@@ -19,6 +21,8 @@ pub struct PeerRules {
     pub age_days: Option<u16>,
     /// Hundredths of the disk that the cache may take (POL-5).
     pub cache_percent: Option<u8>,
+    /// Bits per second that peers are served together (POL-6).
+    pub bits_served: Option<u64>,
 }
 
 impl PeerRules {
@@ -47,12 +51,18 @@ impl PeerRules {
         self.cache_percent.filter(|_| self.is_on())
     }
 
+    /// Bytes per second that peers are served together at most, if this says so at all (POL-6, POL-19).
+    #[must_use]
+    pub fn bandwidth_served(&self) -> Option<NonZeroU64> {
+        self.bits_served.filter(|_| self.is_on()).and_then(|bits| NonZeroU64::new(bits / 8))
+    }
+
     fn is_on(&self) -> bool {
         self.enabled == Some(true)
     }
 
     /// The rows of `policy show` (POL-20).
-    pub(super) fn rows(&self) -> [PolicyRow; 5] {
+    pub(super) fn rows(&self) -> [PolicyRow; 6] {
         let switch = |value: Option<bool>| value.map(|is_on| if is_on { "on" } else { "off" }.to_owned());
         let halves = match self.enabled {
             None => "the computer's own flags hold: `nearbits flags get`",
@@ -85,6 +95,12 @@ impl PeerRules {
                 "max-cache-size-percent",
                 self.cache_percent.map(|percent| percent.to_string()),
                 when_on("what was used least lately goes until the cache takes no more of the disk"),
+            ),
+            row(
+                "POL-6",
+                "max-bandwidth-served",
+                self.bits_served.map(|bits| bits.to_string()),
+                when_on("peers are given no more bits in a second than that, all of them together"),
             ),
         ]
     }
@@ -155,8 +171,10 @@ mod tests {
                 server_disabled: Some(true),
                 age_days: Some(3),
                 cache_percent: Some(4),
+                bits_served: Some(8_000_000),
             };
             assert_eq!((rules.age_days(), rules.cache_percent()), (None, None));
+            assert_eq!(rules.bandwidth_served(), None);
             let preferred = if enabled.is_none() { PeerFlags::BOTH } else { PeerFlags::NONE };
             assert_eq!(rules.flags(PeerFlags::BOTH), preferred);
             let rows = rules.rows();
@@ -169,9 +187,11 @@ mod tests {
             enabled: Some(true),
             age_days: Some(3),
             cache_percent: Some(4),
+            bits_served: Some(8_000_007),
             ..PeerRules::default()
         };
         assert_eq!((on.age_days(), on.cache_percent()), (Some(3), Some(4)));
+        assert_eq!(on.bandwidth_served(), NonZeroU64::new(1_000_000), "bytes");
         assert!(on.rows().iter().all(|row| row.effect != VOID));
     }
 }

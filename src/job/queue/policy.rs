@@ -1,6 +1,6 @@
 //! What an administrator may say of all jobs of a machine, and what holds in the end.
 //!
-//! Knows: the values of POL-1..5 and POL-10..15, their bounds and precedence, who is exempt (LIM-7..10). Does not know: files
+//! Knows: the values of POL-1..6 and POL-10..15, their bounds and precedence, who is exempt (LIM-7..10). Does not know: files
 //! (`config` reads them), who is an administrator.
 
 use std::fmt;
@@ -52,6 +52,9 @@ pub struct Policy {
     /// Hundredths of the disk that the cache may take, 1 to 80, where peer caching is on (POL-5).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_cache_size_percent: Option<u8>,
+    /// Bits per second that peers are served together, 1 048 576 to 4 294 967 200, where peer caching is on (POL-6).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bandwidth_served: Option<u64>,
     /// The least that must vouch for bytes before peers are asked for them: `auto`, `attested-2`, `digest` or `origin`. What a
     /// user prefers, or a job says, counts where it demands more. Default `auto`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -215,6 +218,7 @@ impl Policy {
             ("ranges-per-file", self.ranges_per_file.map(u64::from), 1, u64::from(RANGES_MAX)),
             ("max-content-age-days", self.max_content_age_days.map(u64::from), 1, 120),
             ("max-cache-size-percent", self.max_cache_size_percent.map(u64::from), 1, 80),
+            ("max-bandwidth-served", self.max_bandwidth_served, 1_048_576, 4_294_967_200),
         ];
         if let Some(hosts) = &self.attest_hosts
             && hosts.len() > ATTEST_HOSTS_MAX
@@ -261,6 +265,7 @@ impl Policy {
                 server_disabled: self.disable_peer_caching_server,
                 age_days: self.max_content_age_days,
                 cache_percent: self.max_cache_size_percent,
+                bits_served: self.max_bandwidth_served,
             },
             trust_sources: [floor.source, hosts.source, anchor.source],
             trust: TrustRules { floor: floor.value, attest_hosts: hosts.value, same_anchor: anchor.value },

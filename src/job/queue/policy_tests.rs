@@ -40,7 +40,7 @@ fn pol_11_lim_3_a_jobs_own_time_comes_before_the_policy() {
 }
 
 #[test]
-fn pol_4_and_pol_5_and_pol_10_to_15_values_have_bounds() {
+fn pol_4_and_pol_5_and_pol_6_and_pol_10_to_15_values_have_bounds() {
     let wrong = [
         ("inactivity-days = 0", "inactivity-days"),
         ("inactivity-days = 1000", "inactivity-days"),
@@ -55,6 +55,8 @@ fn pol_4_and_pol_5_and_pol_10_to_15_values_have_bounds() {
         ("max-content-age-days = 121", "max-content-age-days"),
         ("max-cache-size-percent = 0", "max-cache-size-percent"),
         ("max-cache-size-percent = 81", "max-cache-size-percent"),
+        ("max-bandwidth-served = 1048575", "max-bandwidth-served"),
+        ("max-bandwidth-served = 4294967201", "max-bandwidth-served"),
     ];
     for (text, named) in wrong {
         match parse(text).check() {
@@ -62,8 +64,13 @@ fn pol_4_and_pol_5_and_pol_10_to_15_values_have_bounds() {
             other => panic!("{text}: {other:?}"),
         }
     }
-    let fine = "inactivity-days = 999\nfiles-per-job = 1";
-    assert_eq!(parse(fine).check(), Ok(()));
+    for fine in [
+        "inactivity-days = 999\nfiles-per-job = 1",
+        "max-bandwidth-served = 1048576",
+        "max-bandwidth-served = 4294967200",
+    ] {
+        assert_eq!(parse(fine).check(), Ok(()), "{fine}");
+    }
     assert_eq!(Policy::default().check(), Ok(()));
 }
 
@@ -126,6 +133,7 @@ fn pol_20_every_value_has_a_row_with_its_rule_source_and_effect() {
     let full = "inactivity-days = 1\nmax-download-s = 1\njobs-per-machine = 2\njobs-per-user = 1
         files-per-job = 1\nranges-per-file = 1\nenable-peer-caching = true\ndisable-peer-caching-client = true
         disable-peer-caching-server = false\nmax-content-age-days = 120\nmax-cache-size-percent = 80
+        max-bandwidth-served = 1048576
         min-trust = 'digest'\nattest-hosts = ['a', 'b']\nrequire-same-anchor = true";
     let keys = toml::from_str::<toml::Table>(full).unwrap();
     let shown = parse(full).over(&Policy::default()).rows();

@@ -120,7 +120,11 @@ impl World {
             Effect::ReadList { id, .. } => {
                 self.inbox.push_back(Input::ListRead { id, values: self.truth.page(0) });
             }
-            Effect::Serve { id, peer, request, from, .. } => self.serves.push((id, peer, request, from)),
+            Effect::Serve(Serve { id, peer, request, from, yields, .. }) => {
+                self.serves.push((id, peer, request, from));
+                self.yields.push(yields);
+            }
+            Effect::SetServePace(pace) => self.paces.push(pace),
             Effect::StopServe { id } => {
                 self.inbox.push_back(Input::ServeEnded { id, sent: 0, outcome: ServeOutcome::PeerGone });
             }
