@@ -41,8 +41,8 @@ impl Crowd {
         queue.set(pace, now);
         let mut crowd =
             Self { queue, now, waiting: BTreeMap::new(), owed: owed.to_vec(), given: vec![0; owed.len()] };
-        for at in 0..owed.len() {
-            crowd.queue.open(owed[at].peer, now);
+        for (at, one) in owed.iter().enumerate() {
+            crowd.queue.open(one.peer, now);
             crowd.ask(at);
         }
         crowd
