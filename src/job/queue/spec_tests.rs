@@ -419,6 +419,7 @@ fn what_differs_between_two_jobs_of_one_wish_makes_the_one_do_what_the_other_was
     let mut known = Spec { rates, max_time_s: Some(60), existing: Existing::Replace, ..job(vec![file("a")]) };
     assert_eq!(Change::between(&known, &known), None);
     known.name = "another".into();
+    known.trust = crate::job::TrustFloor::Digest;
     let wanted = Spec { priority: Priority::Foreground, retry_delay_s: 5, ..job(vec![file("a")]) };
     let change = Change::between(&known, &wanted).expect("they differ");
     let changed = known.apply(&change, &RUNNING, &Limits::default()).expect("it may change");

@@ -99,12 +99,14 @@ pub struct Change {
 }
 
 impl Change {
-    /// What makes a job that is there do what a new one of the same files was to do: how urgent it is, how fast, how often
-    /// and how long it is tried, what becomes of taken names. `None` if nothing of that differs.
+    /// What makes a job that is there do what a new one of the same files was to do: how urgent it is, what must vouch
+    /// for its bytes, how fast, how often and how long it is tried, what becomes of taken names. `None` if nothing of that differs.
     #[must_use]
     pub fn between(known: &Spec, wanted: &Spec) -> Option<Self> {
         let change = Self {
             priority: differing(&known.priority, &wanted.priority),
+            trust: differing(&known.trust, &wanted.trust),
+            shareable: differing(&known.shareable, &wanted.shareable),
             existing: differing(&known.existing, &wanted.existing),
             rates: differing(&known.rates, &wanted.rates),
             retry_delay_s: differing(&known.retry_delay_s, &wanted.retry_delay_s),
