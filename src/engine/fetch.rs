@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use peer_proto::digest::{Algorithm, Digest};
+use peer_proto::digest::Algorithm;
 use peer_proto::time::Instant;
 use peer_proto::version::Version;
 
@@ -536,18 +536,6 @@ impl JobFile {
                 );
             }
             Err(SealFault::Local(fault)) => self.local_trouble(fault, core),
-        }
-    }
-
-    /// The whole file is not what attestors vouch for. If every piece is the origin's, they are wrong; else what is not may be
-    /// of somebody who was believed before.
-    fn differs_from_attestors(&mut self, found: &Digest, core: &mut Core) {
-        let count = self.geometry.map_or(0, |cut| cut.piece_count());
-        if self.pieces.certain().contains_all(0..count) {
-            let found = format!("the whole file's BLAKE3 is {}", found.to_hex());
-            self.attestors_are_false(&found, core);
-        } else {
-            self.doubt_all_but_certain(core);
         }
     }
 

@@ -313,23 +313,6 @@ impl JobFile {
         matches!(self.state, JobState::Connecting | JobState::Transferring) && self.aim != Aim::Park
     }
 
-    /// Every digest the file must have: those of the wish, and those the origin stated; else what attestors vouch for.
-    pub(super) fn digests(&self) -> Vec<Digest> {
-        let mut digests: Vec<Digest> = self.named_digests().cloned().collect();
-        for digest in self.origin.probe.iter().flat_map(|probe| &probe.digests) {
-            if !digests.contains(digest) {
-                digests.push(digest.clone());
-            }
-        }
-        digests.extend(self.vouched_digest());
-        digests
-    }
-
-    /// Whether something names the bytes under which peers may give them.
-    pub(super) fn is_named(&self) -> bool {
-        self.has_digest() || self.rests_on_attestors()
-    }
-
     /// Makes a trigger's row of the table hold; `false` if there is none.
     pub(super) fn trigger(&mut self, trigger: Trigger) -> bool {
         let Some(next) = step::after(self.state, trigger) else { return false };

@@ -1,7 +1,7 @@
-//! Digests of a file that a publisher's list of checksums names.
+//! Which digests name a file: the job's own, those of a publisher's list of checksums, those its origin states.
 //!
-//! Knows: that they are asked for before anything else of the file, and what follows if they cannot be had. Does not know: how
-//! such lists are written (`origin`).
+//! Knows: that a list is asked for before anything else of the file, and what follows if it cannot be had. Does not know: how
+//! such lists are written (`origin`), who may be believed without a digest (`vouched`).
 
 use peer_proto::digest::Digest;
 use peer_proto::time::Instant;
@@ -17,6 +17,23 @@ impl JobFile {
     /// Digests that the job names, itself or by a list of checksums.
     pub(super) fn named_digests(&self) -> impl Iterator<Item = &Digest> {
         self.wish.digests.iter().chain(self.listed.iter().flatten())
+    }
+
+    /// Every digest the file must have: those of the wish, and those the origin stated; else what attestors vouch for.
+    pub(super) fn digests(&self) -> Vec<Digest> {
+        let mut digests: Vec<Digest> = self.named_digests().cloned().collect();
+        for digest in self.origin.probe.iter().flat_map(|probe| &probe.digests) {
+            if !digests.contains(digest) {
+                digests.push(digest.clone());
+            }
+        }
+        digests.extend(self.vouched_digest());
+        digests
+    }
+
+    /// Whether something names the bytes under which peers may give them.
+    pub(super) fn is_named(&self) -> bool {
+        self.has_digest() || self.rests_on_attestors()
     }
 
     /// Asks for the list of checksums, unless there is none or it answered. `true` while it is waited for.

@@ -331,6 +331,18 @@ impl JobFile {
         self.attestors_are_false(&format!("piece {piece} of the origin has the value {value}"), core);
     }
 
+    /// The whole file is not what attestors vouch for. If every piece is the origin's, they are wrong; else what is not may be
+    /// of somebody who was believed before.
+    pub(super) fn differs_from_attestors(&mut self, found: &Digest, core: &mut Core) {
+        let count = self.geometry.map_or(0, |cut| cut.piece_count());
+        if self.pieces.certain().contains_all(0..count) {
+            let found = format!("the whole file's BLAKE3 is {}", found.to_hex());
+            self.attestors_are_false(&found, core);
+        } else {
+            self.doubt_all_but_certain(core);
+        }
+    }
+
     /// Whether the origin said recently enough that its version is still this one. If not, it is asked again; `false`
     /// until it answers.
     pub(super) fn version_is_fresh(&mut self, core: &mut Core) -> bool {
