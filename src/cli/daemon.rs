@@ -78,7 +78,7 @@ fn config(args: &DaemonArgs, file: &Config) -> Result<NodeConfig, Stop> {
         rates: file.jobs.rates,
         serving: file.serving.rates,
         policy_file: place::absolute(args.policy.as_deref().unwrap_or(Path::new(POLICY_FILE)))?,
-        preference: file.jobs.preference(),
+        preference: file.preference(),
         cache: file.cache,
         kind: NodeKind::Daemon,
     })

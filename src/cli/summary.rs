@@ -140,13 +140,15 @@ pub(super) fn why(decisions: &[Decision]) -> String {
     for decision in decisions {
         let at = Duration::from_millis(decision.at_ms);
         let range = decision.range.map(|range| format!(" {range}")).unwrap_or_default();
-        let outcome = match decision.outcome.as_str() {
-            "" => "still open",
-            outcome => outcome,
+        let outcome = match (decision.outcome.as_str(), decision.range) {
+            // A word about the file, of which nothing more is to come.
+            ("", None) => String::new(),
+            ("", Some(_)) => " — still open".to_owned(),
+            (outcome, _) => format!(" — {outcome}"),
         };
         let _ = writeln!(
             text,
-            "{:>9}{range} {}: {} — {outcome}",
+            "{:>9}{range} {}: {}{outcome}",
             amount::seconds(at),
             decision.chosen,
             decision.why

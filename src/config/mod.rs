@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::{PeerFlags, Policy, Rates, ServeRates};
+use crate::job::{PeerFlags, Policy, Rates, ServeRates, TrustFloor};
 use crate::node::QueueConfig;
 use crate::record::CacheWish;
 use crate::swarm::parse_listen;
@@ -36,10 +36,25 @@ pub struct Config {
     pub origin: OriginSection,
     /// How jobs share the node, and what they may have.
     pub jobs: JobsSection,
+    /// What must vouch for bytes of peers, and whose files are attested.
+    pub trust: TrustSection,
     /// What the cache may hold.
     pub cache: CacheWish,
     /// How peers are served.
     pub serving: ServingSection,
+}
+
+impl Config {
+    /// What this node's user prefers of jobs and of trust where the administrator's file says nothing.
+    #[must_use]
+    pub fn preference(&self) -> Policy {
+        let TrustSection { min_trust, attest_hosts, require_same_anchor } = self.trust.clone();
+        Policy { min_trust, attest_hosts, require_same_anchor, ..self.jobs.preference() }
+    }
+
+    fn trust_fault(&self) -> Option<(&'static str, String)> {
+        self.preference().check().err().map(|error| (error.key(), error.to_string()))
+    }
 }
 
 /// How peers are found and met.
@@ -115,6 +130,21 @@ pub struct JobsSection {
     /// Ranges of a file, 1 to 65 536. Default 500 (POL-15).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ranges_per_file: Option<u32>,
+}
+
+/// Trust: a policy that says more comes first, and a floor is only ever raised.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TrustSection {
+    /// The least that must vouch for bytes before peers are asked: `auto`, `attested-2`, `digest` or `origin`. Default `auto`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_trust: Option<TrustFloor>,
+    /// Hosts, at most 64, whose files are attested although their certificates end in a root of `[origin]`. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attest_hosts: Option<Vec<String>>,
+    /// Whether attestors must have seen the same root certificate of the origin as this machine. Default no.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub require_same_anchor: Option<bool>,
 }
 
 impl Default for JobsSection {
@@ -213,7 +243,7 @@ impl Config {
 
     fn parse(text: &str) -> Result<Self, (usize, String)> {
         let config: Self = parse(text)?;
-        match config.jobs.fault().or_else(|| config.cache_fault()) {
+        match config.jobs.fault().or_else(|| config.trust_fault()).or_else(|| config.cache_fault()) {
             Some((key, message)) => Err((line_of(text, key), message)),
             None => Ok(config),
         }
@@ -259,6 +289,15 @@ mod tests {
     }
 
     #[test]
+    fn trust_an_unknown_floor_and_too_many_hosts_are_refused_with_their_line() {
+        let (line, message) = Config::parse("[trust]\nmin-trust = \"level-3\"\n").unwrap_err();
+        assert!(line == 2 && message.contains("`level-3`") && message.contains("`attested-2`"), "{message}");
+        let hosts = vec!["\"a\""; 65].join(",");
+        let (line, message) = Config::parse(&format!("[trust]\n\nattest-hosts = [{hosts}]\n")).unwrap_err();
+        assert_eq!((line, message.as_str()), (3, "attest-hosts is 65; it may be 0 to 64"));
+    }
+
+    #[test]
     fn a_cache_limit_out_of_bounds_is_refused_with_its_line() {
         for (text, word) in [("[cache]\nage-days = 200\n", "120 days"), ("[cache]\nsize = \"99%\"\n", "80%")]
         {
@@ -283,7 +322,11 @@ mod tests {
         assert!(config.state_dir.is_some() && config.control.is_some() && config.origin.extra_ca.is_some());
         assert_eq!(config.peers.static_peers.len(), 2);
         assert_eq!(config.jobs.queue(), QueueConfig::default());
-        assert_eq!(config.jobs.preference().inactivity_days, Some(30));
+        assert_eq!(config.preference().inactivity_days, Some(30));
+        assert_eq!(config.preference().min_trust, Some(TrustFloor::AttestedTwice));
+        assert!(
+            config.preference().attest_hosts.is_some() && config.preference().require_same_anchor.is_some()
+        );
         assert!(config.jobs.rates.total.is_some() && config.jobs.rates.wan.is_some());
         assert!(config.serving.rates.total.is_some() && config.serving.rates.peer.is_some());
         assert_eq!(config.cache.over(CacheLimits::default()), CacheLimits::default());

@@ -253,7 +253,7 @@ impl JobFile {
         if let Some(one) = Attestation::sign(&group.signer, &group.badge.token, said)
             && core.learn(&one, now).is_ok()
         {
-            self.note_attested(core);
+            self.note_attested(&one, core);
         }
     }
 

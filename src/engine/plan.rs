@@ -242,6 +242,9 @@ impl JobFile {
                     continue;
                 };
                 let why = match self.claims.trusted {
+                    Some(_) if self.rests_on_attestors() => {
+                        "it holds the pieces, and the attested root proves them"
+                    }
                     Some(_) => "it holds the pieces, and the digest proves them",
                     None => "it holds the pieces; the file's digest will decide",
                 };

@@ -372,9 +372,9 @@ impl JobFile {
     }
 
     /// Says in the file's decisions that this node attested it.
-    pub(super) fn note_attested(&mut self, core: &Core) {
+    pub(super) fn note_attested(&mut self, one: &Attestation, core: &Core) {
         let why = "this node attests it to its group: every byte came from the origin, over https";
-        self.why.note(Chosen::Origin, why, String::new(), core.time());
+        self.why.note(Chosen::Origin, why, said_by(one), core.time());
     }
 }
 

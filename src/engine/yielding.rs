@@ -21,8 +21,10 @@ use crate::job::{Priority, ServeRates};
 const LEAST: NonZeroU64 = NonZeroU64::new(131_072).expect("not zero");
 /// Of what foreground jobs move, one part in so many is served beside them.
 const SHARE: u64 = 4;
-/// A job moves bytes if it moved some in this time.
+/// What foreground jobs move is measured over this time.
 const WINDOW: Duration = Duration::from_secs(1);
+/// They move bytes if they moved some in this time: when the last one has ended, nobody waits much longer.
+const MOVES: Duration = Duration::from_millis(300);
 /// How often the share follows what is moved.
 const LOOK_TICK: Duration = Duration::from_millis(250);
 
@@ -47,7 +49,7 @@ impl Yielding {
 
     /// Bytes per second beside the foreground; `None` if nothing moves there.
     fn share(&self, now: Instant) -> Option<NonZeroU64> {
-        let is_moving = self.moved_at.is_some_and(|at| now.since(at) < WINDOW);
+        let is_moving = self.moved_at.is_some_and(|at| now.since(at) < MOVES);
         let share = NonZeroU64::new(self.moved.rate(WINDOW, now) / SHARE);
         is_moving.then(|| share.map_or(LEAST, |share| share.max(LEAST)))
     }
@@ -87,7 +89,7 @@ impl Core {
     pub(super) fn yield_wake(&self) -> Instant {
         let Yielding { moved_at, told, .. } = &self.yielding;
         match (told.beside, moved_at) {
-            (Some(_), Some(at)) => at.after(WINDOW),
+            (Some(_), Some(at)) => at.after(MOVES),
             (None, _) | (_, None) => Instant::NEVER,
         }
     }
@@ -153,9 +155,10 @@ mod tests {
         yielding.add(0, at(5_000));
         assert_eq!(yielding.share(at(5_000)), None);
         yielding.add(4_000_000, at(5_000));
-        assert_eq!(yielding.share(at(5_500)), NonZeroU64::new(1_000_000));
+        assert_eq!(yielding.share(at(5_299)), NonZeroU64::new(1_000_000));
+        assert_eq!(yielding.share(at(5_300)), None, "the job has ended, or might as well have");
         yielding.add(10, at(6_900));
         assert_eq!(yielding.share(at(7_000)), Some(LEAST));
-        assert_eq!(yielding.share(at(7_900)), None, "a second of silence");
+        assert_eq!(yielding.share(at(7_200)), None);
     }
 }
