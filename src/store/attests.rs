@@ -12,12 +12,11 @@ use peer_proto::digest::{bytes_from_hex, hex};
 use peer_proto::group::HolderId;
 use peer_proto::limits::ATTESTATION_LEN_MAX;
 
-use super::jobs::{JobStoreError, at};
-use crate::disk::{Existing, FileHandle, Files};
+use super::jobs::{JobStoreError, at, replace};
+use crate::disk::Files;
 
 /// Files that are looked at when a node starts; more than the engine keeps of both kinds.
 const FILES_MAX: usize = 8_192;
-const FILE_LEN_MAX: u64 = 64 * 1024;
 const GOOD: &str = "attestation";
 const FALSE: &str = "false";
 
@@ -82,7 +81,7 @@ impl<F: Files> AttestStore<F> {
     /// # Errors
     /// [`JobStoreError::Io`]; it is forgotten when the node ends.
     pub fn keep(&self, one: &Attestation) -> Result<(), JobStoreError> {
-        self.write(&self.path(&one.id().0, GOOD), one.bytes())
+        self.write(&hex(&one.id().0), GOOD, one.bytes())
     }
 
     /// Lets go of one.
@@ -113,28 +112,21 @@ impl<F: Files> AttestStore<F> {
             text.push_str(&hex(one.bytes()));
             text.push('\n');
         }
-        text.truncate(usize::try_from(FILE_LEN_MAX).unwrap_or(usize::MAX));
-        self.write(&self.path(&holder.0, FALSE), text.as_bytes())
+        self.write(&hex(&holder.0), FALSE, text.as_bytes())
     }
 
     fn path(&self, id: &[u8], kind: &str) -> PathBuf {
         self.folder.join(format!("{}.{kind}", hex(id)))
     }
 
-    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), JobStoreError> {
+    fn write(&self, stem: &str, kind: &str, bytes: &[u8]) -> Result<(), JobStoreError> {
         match self.files.create_folder(&self.folder, 0o700) {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
                 return Err(at("create", &self.folder)(error));
             }
             Ok(()) | Err(_) => {}
         }
-        let fresh = path.with_extension("new");
-        drop(self.files.remove(&fresh));
-        let file = self.files.create_new(&fresh, 0o600).map_err(at("create", &fresh))?;
-        file.write_at(0, bytes).map_err(at("write", &fresh))?;
-        file.sync().map_err(at("sync", &fresh))?;
-        self.files.rename(&fresh, path, Existing::Replace).map_err(at("rename", &fresh))?;
-        self.files.sync_folder(&self.folder).map_err(at("sync", &self.folder))
+        replace(&self.files, &self.folder, [&format!("{stem}.new"), &format!("{stem}.{kind}")], bytes)
     }
 }
 

@@ -105,13 +105,7 @@ impl<F: Files> JobStore<F> {
         if files > 0 && (is_new || self.files.stat(&last).is_err()) {
             (0..files).try_for_each(|index| self.name_journal(FileId { job: id, index }))?;
         }
-        let (fresh, path) = (folder.join(JOB_NEW), folder.join(JOB));
-        drop(self.files.remove(&fresh));
-        let file = self.files.create_new(&fresh, 0o600).map_err(at("create", &fresh))?;
-        file.write_at(0, &bytes).map_err(at("write", &fresh))?;
-        file.sync().map_err(at("sync", &fresh))?;
-        self.files.rename(&fresh, &path, Existing::Replace).map_err(at("rename", &fresh))?;
-        self.files.sync_folder(&folder).map_err(at("sync", &folder))?;
+        replace(&self.files, &folder, [JOB_NEW, JOB], &bytes)?;
         if is_new {
             self.files.sync_folder(&self.folder).map_err(at("sync", &self.folder))?;
         }
@@ -206,6 +200,23 @@ impl<F: Files> JobStore<F> {
     fn job_folder(&self, id: JobId) -> PathBuf {
         self.folder.join(id.to_string())
     }
+}
+
+/// Puts a file, mode 0600, in the place of the one that had its name, in one step: written under the first name, it gets the
+/// second. When this returns, it survives everything; if it fails, what was there before still is.
+pub(super) fn replace<F: Files>(
+    files: &F,
+    folder: &Path,
+    [fresh, name]: [&str; 2],
+    bytes: &[u8],
+) -> Result<(), JobStoreError> {
+    let (fresh, path) = (folder.join(fresh), folder.join(name));
+    drop(files.remove(&fresh));
+    let file = files.create_new(&fresh, 0o600).map_err(at("create", &fresh))?;
+    file.write_at(0, bytes).map_err(at("write", &fresh))?;
+    file.sync().map_err(at("sync", &fresh))?;
+    files.rename(&fresh, &path, Existing::Replace).map_err(at("rename", &fresh))?;
+    files.sync_folder(folder).map_err(at("sync", folder))
 }
 
 pub(super) fn at(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> JobStoreError {

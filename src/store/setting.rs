@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::disk::{Existing, FileHandle, Files};
+use crate::disk::Files;
 use crate::job::PeerFlags;
 use crate::record::CacheWish;
 
-use super::jobs::{JobStoreError, at};
+use super::jobs::{JobStoreError, replace};
 
 /// Bytes of the file that we are willing to read.
 const SETTING_LEN_MAX: u64 = 4_096;
@@ -50,15 +50,9 @@ impl<F: Files, T: Serialize + DeserializeOwned> Setting<F, T> {
     /// # Errors
     /// [`JobStoreError::Io`]; what was kept before is still there.
     pub fn save(&self, value: &T) -> Result<(), JobStoreError> {
-        let (fresh, path) = (self.folder.join(format!("{}.new", self.name)), self.folder.join(self.name));
         // Settings are plain values, which JSON can always say.
         let bytes = serde_json::to_vec(value).unwrap_or_default();
-        drop(self.files.remove(&fresh));
-        let file = self.files.create_new(&fresh, 0o600).map_err(at("create", &fresh))?;
-        file.write_at(0, &bytes).map_err(at("write", &fresh))?;
-        file.sync().map_err(at("sync", &fresh))?;
-        self.files.rename(&fresh, &path, Existing::Replace).map_err(at("rename", &fresh))?;
-        self.files.sync_folder(&self.folder).map_err(at("sync", &self.folder))
+        replace(&self.files, &self.folder, [&format!("{}.new", self.name), self.name], &bytes)
     }
 }
 
