@@ -9,20 +9,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nearbits::job::{JobId, JobSpec, Policy, TrustFloor};
 use nearbits::node::{JobView, NodeConfig};
 use nearbits::origin::OriginConfig;
-use peer_proto::group::{HolderId, Roles, Token, Wish};
-use peer_proto::peer::PeerId;
-use peer_proto::sign::Signer;
+use peer_proto::digest::hex;
+use peer_proto::group::{HolderId, Roles};
 
+use crate::groups::{now, write_membership_of};
 use crate::lab::{LabNode, wish};
 use crate::origin_script::{Payload, Scripted, Site};
 
 const MIB: u64 = 1 << 20;
 const DAY: u64 = 24 * 60 * 60;
 const MEMBER: Roles = Roles(0);
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// An origin whose content may turn into another one of the same length under the same ETag.
 struct TwoFaced {
@@ -62,7 +58,7 @@ impl Office {
         let peer = node.handle.peer_id();
         let folder = node.shut_down().await;
         if let Some(roles) = roles {
-            write_membership(&folder, number, peer, roles);
+            write_membership_of(&folder, HolderId([number; 16]), peer, roles, now(&folder) + DAY);
         }
         self.again(folder, peers).await
     }
@@ -78,26 +74,6 @@ impl Office {
         node.connected(peers.len()).await;
         node
     }
-}
-
-fn write_membership(folder: &tempfile::TempDir, number: u8, peer: PeerId, roles: Roles) {
-    let made = folder.path().metadata().and_then(|found| found.modified()).expect("its time");
-    let now = made.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
-    let group = Signer::of(&[77; 32]);
-    let wish = Wish {
-        holder: HolderId([number; 16]),
-        peer,
-        roles: Roles::FETCH.and(Roles::SERVE).and(roles),
-        not_before: now - DAY,
-        not_after: now + DAY,
-        epoch: 1,
-        serial: 1,
-    };
-    let token = Token::grant(&group, &wish);
-    let (key, secret) = (hex(&group.public_key()), hex(&[7; 32]));
-    let text =
-        format!(r#"{{"key": "{key}", "epoch": 1, "secret": "{secret}", "token": "{}"}}"#, hex(token.bytes()));
-    std::fs::write(folder.path().join("state/group.json"), text).expect("written");
 }
 
 fn spec(node: &LabNode, origin: &Scripted) -> JobSpec {

@@ -5,6 +5,7 @@
 
 use futures::future::join_all;
 use nearbits::node::{Authority, EnrolmentError, Node, NodeConfig};
+use peer_proto::digest::hex;
 use peer_proto::group::{HolderId, Roles, Token, Wish};
 use peer_proto::peer::PeerId;
 use peer_proto::sign::Signer;
@@ -19,12 +20,8 @@ fn group() -> Signer {
     Signer::of(&[77; 32])
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Seconds since 1970: a folder that was made just now says so.
-fn now(folder: &tempfile::TempDir) -> u64 {
+pub(crate) fn now(folder: &tempfile::TempDir) -> u64 {
     let made = folder.path().metadata().and_then(|found| found.modified()).expect("its time");
     made.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs()
 }
@@ -38,10 +35,21 @@ async fn folder() -> (tempfile::TempDir, PeerId) {
 
 /// What makes this node a member until then.
 fn write_membership(folder: &tempfile::TempDir, peer: PeerId, not_after: u64) {
+    write_membership_of(folder, HolderId([1; 16]), peer, Roles(0), not_after);
+}
+
+/// The same for a holder with these roles beside fetch and serve.
+pub(crate) fn write_membership_of(
+    folder: &tempfile::TempDir,
+    holder: HolderId,
+    peer: PeerId,
+    roles: Roles,
+    not_after: u64,
+) {
     let wish = Wish {
-        holder: HolderId([1; 16]),
+        holder,
         peer,
-        roles: Roles::FETCH.and(Roles::SERVE),
+        roles: Roles::FETCH.and(Roles::SERVE).and(roles),
         not_before: not_after - 2 * DAY,
         not_after,
         epoch: 1,
