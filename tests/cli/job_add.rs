@@ -310,3 +310,27 @@ async fn job_t22_a_file_that_is_added_to_a_transferred_job_waits_for_resume_and_
     assert!(std::fs::read(home.join("f")).unwrap() == file && std::fs::read(home.join("g")).unwrap() == file);
     daemon.kill().await;
 }
+
+#[tokio::test]
+async fn trust_a_job_keeps_its_floor_its_list_of_checksums_and_whether_it_is_shareable() {
+    let (home, daemon, origin, _) = stage().await;
+    let list = "https://example.org/SHA256SUMS";
+    let more = ["--suspended", "--trust", "digest", "--shareable", "--digest-from", list];
+    let ran = home.say(&[&["job", "add", &origin.url(), "f"], &more[..]].concat()).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let id = ran.out.trim();
+    let spec = async || home.say(&["job", "show", id, "--json"]).await.json()["spec"].clone();
+    let made = spec().await;
+    assert_eq!((&made["trust"], &made["shareable"]), (&"digest".into(), &true.into()));
+    assert_eq!(made["files"][0]["digest-from"], list);
+    let ran = home.say(&["job", "set", id, "--trust", "attested-2", "--shareable=no"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let set = spec().await;
+    assert_eq!((&set["trust"], &set["shareable"]), (&"attested-2".into(), &false.into()));
+    let ran = home.say(&["job", "set", id, "--trust", "level-3"]).await;
+    assert!(ran.error_line(2).contains("attested-2"), "{ran:?}");
+    let plain = ["--digest-from", "http://example.org/SHA256SUMS"];
+    let ran = home.say(&[&["job", "add", &origin.url(), "g"], &plain[..]].concat()).await;
+    assert!(ran.error_line(2).contains("https only"), "{ran:?}");
+    daemon.kill().await;
+}
