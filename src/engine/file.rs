@@ -91,8 +91,8 @@ pub(super) struct JobFile {
     pub(super) unsaved: bool,
     /// Whether an application found peers' bytes of it wrong (VAL-4).
     pub(super) origin_only: bool,
-    /// Whether what lies under its part's name is what an application called invalid: none of it counts.
-    is_refused: bool,
+    /// What an application says of it; invalid only while nothing counts of what lies under its part's name.
+    pub(super) validation: Validation,
     /// What went wrong last, under BITS' name, and where.
     pub(super) trouble: Option<(Code, Context)>,
     /// The origin's status with it, if there was one.
@@ -180,7 +180,7 @@ impl JobFile {
             aim,
             unsaved: false,
             origin_only: kept.origin_only,
-            is_refused: kept.validation == Validation::Invalid && kept.stored == 0,
+            validation: if kept.stored > 0 { kept.validation.unless_invalid() } else { kept.validation },
             trouble: None,
             status: None,
             // What a job's own header lines open is not for others (PEER-39).
@@ -442,7 +442,7 @@ impl JobFile {
             Ok(found) => {
                 self.stage = Stage::Fetching;
                 self.fetching_since = Some(core.time());
-                let version = found.version.filter(|_| !self.is_refused);
+                let version = found.version.filter(|_| self.validation != Validation::Invalid);
                 self.set_len(version.as_ref().and_then(|version| version.len));
                 if version.is_some() {
                     found.runs.iter().for_each(|run| drop(self.pieces.store(run)));

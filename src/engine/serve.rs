@@ -24,6 +24,7 @@ use super::io::{Effect, Serve, ServeFrom, ServeId, ServeOutcome, Yields};
 use super::mutant::Mutant;
 use super::piece_set::PieceSet;
 use super::slots::{self, BUSY_RETRY, Guest, Slots};
+use super::stored::Validation;
 use crate::job::FileId;
 use crate::record::{Holding, RecordId, RecordSummary, Scope};
 
@@ -520,20 +521,28 @@ impl JobFile {
         }
         let count = list.geometry().piece_count();
         let have = self.pieces.servable();
-        let whole = have.contains_all(0..count);
+        // Its pieces are what they are; that they are the file is said only of what was validated (VAL-5).
+        let sealed = self.sealed.is_some() && self.is_validated();
+        let whole = (sealed || self.sealed.is_none()) && have.contains_all(0..count);
         Some(Offer {
             content: list.content(),
             have,
             whole,
-            sealed: self.sealed.is_some(),
+            sealed,
             from: ServeFrom::Part(self.file()),
             list: Some(Arc::clone(list)),
         })
     }
 
-    /// Digests besides the root that the whole file was checked against.
+    /// Whether somebody named what it is, or called it valid. Complete calls it so too, and takes it away from here.
+    fn is_validated(&self) -> bool {
+        self.is_named() || self.validation == Validation::Valid
+    }
+
+    /// Digests besides the root that the whole file has, and is said to have.
     fn checked_digests(&self) -> Vec<Digest> {
-        self.sealed.as_ref().map(|sealed| sealed.digests.clone()).unwrap_or_default()
+        let sealed = self.sealed.as_ref().filter(|_| self.is_validated());
+        sealed.map(|sealed| sealed.digests.clone()).unwrap_or_default()
     }
 }
 

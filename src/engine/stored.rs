@@ -105,6 +105,16 @@ pub enum Validation {
     Invalid,
 }
 
+impl Validation {
+    /// What counts of it once the file is fetched again: what was invalid is not there any more.
+    pub(super) const fn unless_invalid(self) -> Self {
+        match self {
+            Self::Invalid => Self::Unknown,
+            said => said,
+        }
+    }
+}
+
 /// What is kept of a file.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]

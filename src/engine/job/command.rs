@@ -268,6 +268,9 @@ impl Job {
         }
         if valid {
             row.validation = Validation::Valid;
+            if let Some(file) = files.get_mut(&self.file_id(place)) {
+                file.validation = Validation::Valid;
+            }
             self.touch(core);
             return Ok(());
         }

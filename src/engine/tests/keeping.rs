@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use peer_proto::digest::Digest;
+use peer_proto::session::Answer;
+
 use super::world::*;
 use crate::engine::io::{Input, JobCommand};
 use crate::job::{JobChange, JobSpec, JobState, PeerFlags};
@@ -59,6 +62,35 @@ fn val_5_complete_validates_what_nobody_judged_and_it_is_kept() {
     let world = transferred();
     assert_eq!(world.kept, 0);
     assert_eq!(completed(world).kept, 1);
+}
+
+/// What a peer on the link hears that asks for the file of a job that waits to be completed.
+fn told(world: &mut World, number: u8, digest: &Digest) -> Answer {
+    let truth = world.truth.clone();
+    let asker = world.peer(number, &truth, digest.clone(), FAST);
+    let now = world.now().monotonic;
+    world.model(asker).session.find(&[(1, digest.clone())], now);
+    world.pump_and_tell(asker);
+    world.run_for(50);
+    *world.model(asker).answers.first().expect("every question is answered")
+}
+
+#[test]
+fn val_5_and_cache_4_that_pieces_are_the_whole_file_is_said_only_once_it_was_validated() {
+    let mut world = transferred();
+    let (content, root) = (world.truth.content(), root_digest(&world.truth));
+    let pieces = Answer::Here { content, whole: false, sealed: false };
+    let file = Answer::Here { content, whole: true, sealed: true };
+    assert_eq!(told(&mut world, 2, &root), pieces, "nobody judged it, its pieces are what they are");
+    assert_eq!(told(&mut world, 3, &sha256()), Answer::NotHere, "nobody says what file has this digest");
+    world.command(JobCommand::Validate { file: 0, valid: true });
+    assert_eq!(told(&mut world, 4, &root), file, "an application judged it");
+    assert_eq!(told(&mut world, 5, &sha256()), file);
+
+    let mut named = World::new(&world.truth);
+    named.submit(JobSpec { auto_complete: false, ..spec(&[root.clone()]) });
+    named.run_until(20_000, |world| world.state() == JobState::Transferred);
+    assert_eq!(told(&mut named, 2, &root), file, "its digest says what it is");
 }
 
 #[test]
