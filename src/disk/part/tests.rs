@@ -263,6 +263,52 @@ fn t21_a_part_that_was_exchanged_is_not_delivered() {
 }
 
 #[test]
+fn t21_d36_a_folder_that_was_exchanged_gets_nothing() {
+    for (way, is_a_link) in [("by a link to another folder", true), ("by a new folder", false)] {
+        let (place, all) = (Place::new(), payload(100));
+        let part = place.fresh(all.len());
+        fetch(&part, &all, 0..1).unwrap();
+        part.seal(&[], &[], Next::Waiting).unwrap();
+        let (home, moved, other) =
+            (place.0.path().join("home"), place.0.path().join("moved"), place.0.path().join("other"));
+        std::fs::rename(&home, &moved).unwrap();
+        std::fs::create_dir(&other).unwrap();
+        if is_a_link {
+            symlink(&other, &home).unwrap()
+        } else {
+            std::fs::create_dir(&home).unwrap()
+        }
+        assert!(matches!(part.deliver(), Err(DiskError::Io { .. })), "{way}");
+        for folder in [&home, &moved, &other] {
+            assert!(!folder.join("update.bin").exists(), "{way}: {}", folder.display());
+        }
+        std::fs::remove_file(&home).or_else(|_| std::fs::remove_dir(&home)).unwrap();
+        std::fs::rename(&moved, &home).unwrap();
+        part.deliver().unwrap();
+        assert_eq!(std::fs::read(place.destination()).unwrap(), all, "{way}, and back again");
+    }
+}
+
+#[test]
+fn d36_a_destination_on_another_file_system_than_the_state_is_served_by_rename_too() {
+    let (state, all) = (Place::new(), payload(3 * PIECE));
+    let device = |path: &Path| std::fs::metadata(path).map(|stat| stat.dev()).ok();
+    let places = ["/dev/shm", "/tmp", "/var/tmp"].map(Path::new).into_iter();
+    let mut others =
+        places.filter(|place| device(place).is_some_and(|one| Some(one) != device(state.0.path())));
+    // A machine with one file system only shows nothing here.
+    let Some(elsewhere) = others.find_map(|place| tempfile::tempdir_in(place).ok()) else { return };
+    let destination = elsewhere.path().join("update.bin");
+    let journal = state.0.path().join("0.journal");
+    let part = Part::open(&RealFiles, &destination, "job", &journal, Existing::Refuse).unwrap().part;
+    part.reset(&version(all.len())).unwrap();
+    fetch(&part, &all, 0..3).unwrap();
+    part.seal(&[], &[], Next::Waiting).unwrap();
+    part.deliver().unwrap();
+    assert_eq!(std::fs::read(&destination).unwrap(), all);
+}
+
+#[test]
 fn t22_d36_a_destination_that_cannot_be_is_refused_in_one_line() {
     let place = Place::new();
     let home = place.0.path().join("home");
