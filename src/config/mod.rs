@@ -266,11 +266,15 @@ fn line_of(text: &str, key: &str) -> usize {
     text.lines().position(is_it).unwrap_or_default() + 1
 }
 
-/// Reads a whole file's text; an error comes with its line, from one.
+/// Reads a whole file's text; an error comes with its line, from one, and says whose value is wrong.
 fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, (usize, String)> {
     toml::from_str(text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let message = error.message().replace('\n', " ");
+        let message = match before.lines().last().and_then(|line| line.split_once('=')) {
+            Some((key, _)) if !before.ends_with('\n') => format!("{}: {message}", key.trim()),
+            _ => message,
+        };
         (before.matches('\n').count() + 1, message)
     })
 }
@@ -286,6 +290,18 @@ mod tests {
         assert_eq!(line, 3);
         assert!(message.contains("`lisen`") && message.contains("`listen`"), "{message}");
         assert!(!message.contains('\n'));
+    }
+
+    #[test]
+    fn a_value_of_a_wrong_kind_is_refused_with_the_name_of_its_key_and_its_line() {
+        let (line, message) = Config::parse("[peers]\nmdns = \"no\"\n").unwrap_err();
+        assert_eq!((line, message.as_str()), (2, "mdns: invalid type: string \"no\", expected a boolean"));
+        let (line, message) = parse::<Policy>("jobs-per-user = 3\n jobs-per-machine = [3]\n").unwrap_err();
+        assert!(line == 2 && message.starts_with("jobs-per-machine: invalid type"), "{message}");
+        let (line, message) = parse::<Policy>("jobs-per-user = -1\n").unwrap_err();
+        assert!(line == 1 && message.starts_with("jobs-per-user: "), "{message}");
+        let (line, message) = parse::<Policy>("jobs-per-user\n").unwrap_err();
+        assert!(line == 1 && !message.starts_with("jobs-per-user: "), "{message}");
     }
 
     #[test]
@@ -307,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_the_wrong_kind_is_refused_with_its_line() {
+    fn an_address_that_is_none_is_refused_with_its_line() {
         let (line, message) = Config::parse("\n[peers]\nlisten = [\"nowhere\"]\n").unwrap_err();
         assert_eq!(line, 3);
         assert!(message.contains("address to listen on"), "{message}");
