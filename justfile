@@ -26,6 +26,10 @@ storm size="300x20x30":
 line:
     NEARBITS_LINE=1 cargo test --release --test node -- limits serving --nocapture --test-threads 1
 
+# What a cache of many records costs: how soon a daemon with it answers, its memory, its index: `just records 100000`.
+records count="100000":
+    NEARBITS_RECORDS={{ count }} cargo test --release --test cli records -- --nocapture
+
 # How many mutations of the pure rooms their unit tests catch: all of them, or the fourth of forty samples: `just mutants 3/40`.
 mutants sample="0/1":
     .ci/mutants {{ sample }}

@@ -84,6 +84,13 @@ impl Meta {
         if self.seen.len() > SEEN_MAX {
             self.seen.remove(0);
         }
+        self.shrink();
+    }
+
+    /// There may be 100 000 of them in memory: no more of it than they need.
+    fn shrink(&mut self) {
+        self.seen.shrink_to_fit();
+        self.summary.digests.shrink_to_fit();
     }
 }
 
@@ -144,7 +151,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Meta, String> {
     if blake3::hash(json).to_hex().as_bytes() != sum {
         return Err(damaged());
     }
-    serde_json::from_slice(json).map_err(|error| error.to_string())
+    let mut meta: Meta = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    meta.shrink();
+    Ok(meta)
 }
 
 /// Which writing of a `.meta` file it is: what the index has of another one does not count.

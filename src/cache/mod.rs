@@ -15,16 +15,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use peer_proto::content::{ContentId, PieceIndex};
-use peer_proto::digest::{Algorithm, Digest};
-use peer_proto::lookup::lookup_id;
+use peer_proto::content::PieceIndex;
+use peer_proto::digest::Digest;
 use peer_proto::verify::HashList;
 use peer_proto::version::Version;
 
 use crate::disk::{Access, Existing, FileHandle, FileKind, Files};
 use crate::record::{Holding, RecordId, RecordSummary, Scope};
 use crate::store::Index;
-use crate::store::index::Key;
 
 pub use self::copy::CopyOutcome;
 pub use self::meta::Seen;
@@ -179,18 +177,6 @@ impl<F: Files> Cache<F> {
         lock(&self.shared.records).get(&id).is_some_and(|meta| meta.borrowed.is_some())
     }
 
-    /// Records whose whole file has this digest.
-    #[must_use]
-    pub fn find_digest(&self, digest: &Digest) -> Vec<RecordSummary> {
-        let records = lock(&self.shared.records);
-        if self.shared.index.is_on() {
-            let found = self.shared.index.find(Key::Digest(digest));
-            return found.iter().filter_map(|id| records.get(id)).map(|meta| meta.summary.clone()).collect();
-        }
-        let has = |meta: &&Meta| keys_of(meta).contains(digest);
-        records.values().filter(has).map(|meta| meta.summary.clone()).collect()
-    }
-
     /// What changed by itself since this was asked last: pieces that did not prove, files that went.
     #[must_use]
     pub fn take_changes(&self) -> Vec<Change> {
@@ -224,12 +210,12 @@ impl<F: Files> Cache<F> {
         let borrowed =
             Borrowed { path: destination.to_owned(), device: stat.device, inode: stat.inode, len: stat.len };
         let mut records = lock(&shared.records);
-        let known = records.values().find(|meta| {
+        let is_it = |meta: &Meta| {
             meta.summary.content == content
                 && meta.summary.scope == keep.scope
                 && meta.summary.holding == Holding::Whole
-        });
-        let meta = match known.cloned() {
+        };
+        let meta = match records.values().find(|meta| is_it(meta)).cloned() {
             Some(mut meta) => {
                 meta.learn(&keep, shared.next_use());
                 if meta.borrowed.is_some() {
@@ -309,14 +295,13 @@ impl<F: Files> Cache<F> {
         let shared = &*self.shared;
         let names = shared.files.list(&shared.folder).map_err(at("list", &shared.folder))?;
         shared.index.expect(names.iter().filter(|name| record_of(name, "meta").is_some()).count());
-        let mut described: BTreeMap<RecordId, Vec<u8>> = shared.index.records().into_iter().collect();
         let mut whole = BTreeSet::new();
         for name in &names {
             let Some(id) = record_of(name, "meta") else { continue };
             let path = shared.path(id, "meta");
             let stamp =
                 shared.files.stat(&path).map(|stat| Stamp::of(&stat)).map_err(at("look at", &path))?;
-            let indexed = described.remove(&id).and_then(|bytes| meta::from_index(&bytes, stamp));
+            let indexed = shared.index.get(id).and_then(|bytes| meta::from_index(&bytes, stamp));
             let is_indexed = indexed.is_some();
             let found = match indexed {
                 Some(meta) => Ok(meta),
@@ -334,7 +319,8 @@ impl<F: Files> Cache<F> {
                 Err(reason) => shared.set_aside(id, &reason),
             }
         }
-        described.into_keys().for_each(|id| shared.index.remove(id));
+        let indexed = shared.index.ids();
+        indexed.into_iter().filter(|id| !whole.contains(id)).for_each(|id| shared.index.remove(id));
         let last = lock(&shared.records).values().map(|meta| meta.used).max();
         shared
             .uses
@@ -382,11 +368,8 @@ impl<F: Files> Shared<F> {
         if !self.index.expect(records.len()) {
             return;
         }
-        for (id, _) in self.index.records() {
-            if !records.contains_key(&id) {
-                self.index.remove(id);
-            }
-        }
+        let indexed = self.index.ids();
+        indexed.into_iter().filter(|id| !records.contains_key(id)).for_each(|id| self.index.remove(id));
         for (id, meta) in records {
             if let Ok(stat) = self.files.stat(&self.path(*id, "meta")) {
                 self.index_meta(meta, Stamp::of(&stat));
@@ -399,15 +382,7 @@ impl<F: Files> Shared<F> {
             return;
         }
         let Ok(bytes) = meta::for_index(meta, stamp) else { return };
-        let digests = keys_of(meta);
-        let lookups: Vec<_> = digests.iter().map(lookup_id).collect();
-        let keys: Vec<Key<'_>> = digests
-            .iter()
-            .map(Key::Digest)
-            .chain(lookups.iter().map(Key::Lookup))
-            .chain(meta.seen.iter().map(|seen| Key::Url(&seen.url)))
-            .collect();
-        self.index.put(meta.summary.id, &bytes, &keys);
+        self.index.put(meta.summary.id, &bytes);
     }
 
     fn write_list(&self, id: RecordId, list: &HashList) -> Result<(), CacheError> {
@@ -457,16 +432,6 @@ impl<F: Files> Shared<F> {
         };
         lock(&self.changes).insert(id, change);
     }
-}
-
-/// Every digest a record can be found by: the checked ones, and its root if it is whole.
-fn keys_of(meta: &Meta) -> Vec<Digest> {
-    let ContentId { root, .. } = meta.summary.content;
-    let mut keys = meta.summary.digests.clone();
-    keys.extend(Digest::new(Algorithm::Blake3, root.0.to_vec()));
-    keys.sort_by_key(Digest::to_string);
-    keys.dedup();
-    keys
 }
 
 /// The record a file of the cache's folder belongs to, if it is of this kind.

@@ -43,7 +43,8 @@ const ADDRESSES_MAX: usize = 4_096;
 #[derive(Debug, Default)]
 pub(super) struct Serving {
     pub(super) open: Slots,
-    index: BTreeMap<LookupId, Vec<(Digest, RecordId)>>,
+    /// Records by what they are asked for.
+    index: BTreeSet<(LookupId, RecordId)>,
     /// Records by the swarms of their digests.
     swarms: BTreeMap<ContentId, RecordId>,
     misses: BTreeMap<String, (Instant, BTreeSet<LookupId>)>,
@@ -114,15 +115,14 @@ impl Serving {
 impl Core {
     pub(super) fn record_held(&mut self, record: RecordSummary) {
         self.record_gone(record.id);
-        for digest in record.digests.iter().cloned().chain(root_digest(record.content)) {
-            let entries = self.serving.index.entry(lookup_id(&digest)).or_default();
+        for digest in names_of(&record) {
             self.serving.swarms.insert(swarm_id(&digest, record.content.len), record.id);
-            entries.push((digest, record.id));
+            self.serving.index.insert((lookup_id(&digest), record.id));
         }
         self.records.insert(record.id, record.clone());
         let Some(offer) = self.record_offer(&record) else { return };
         self.send_have_to_all(&offer);
-        for digest in record.digests.iter().cloned().chain(root_digest(record.content)) {
+        for digest in names_of(&record) {
             let swarm = swarm_id(&digest, record.content.len);
             let Some(have) = offer.have_set() else { return };
             for id in self.granted_to(swarm) {
@@ -132,12 +132,13 @@ impl Core {
     }
 
     pub(super) fn record_gone(&mut self, id: RecordId) {
-        if self.records.remove(&id).is_some() {
-            self.serving.swarms.retain(|_, record| *record != id);
-            self.serving.index.retain(|_, entries| {
-                entries.retain(|(_, record)| *record != id);
-                !entries.is_empty()
-            });
+        let Some(record) = self.records.remove(&id) else { return };
+        for digest in names_of(&record) {
+            let swarm = swarm_id(&digest, record.content.len);
+            if self.serving.swarms.get(&swarm) == Some(&id) {
+                self.serving.swarms.remove(&swarm);
+            }
+            self.serving.index.remove(&(lookup_id(&digest), id));
         }
     }
 
@@ -179,9 +180,14 @@ impl Core {
 
     /// Records whose whole content has this digest.
     pub(super) fn records_of<'a>(&'a self, digest: &'a Digest) -> impl Iterator<Item = &'a RecordSummary> {
-        let entries = self.serving.index.get(&lookup_id(digest)).into_iter().flatten();
-        let named = entries.filter(move |(known, _)| known == digest);
-        named.filter_map(|(_, record)| self.records.get(record))
+        let asked = self.asked_for(lookup_id(digest));
+        asked.filter(move |record| names_of(record).any(|name| name == *digest))
+    }
+
+    /// Records that are asked for by this id.
+    fn asked_for(&self, lookup: LookupId) -> impl Iterator<Item = &RecordSummary> {
+        let all = (lookup, RecordId([0; 16]))..=(lookup, RecordId([u8::MAX; 16]));
+        self.serving.index.range(all).filter_map(|(_, record)| self.records.get(record))
     }
 
     fn is_recent(&self, record: &RecordSummary) -> bool {
@@ -314,11 +320,13 @@ impl Shelf<'_> {
         }
         let me = core.config.me;
         let knows = |digest: &Digest| verify_know_proof(digest, &id, &me, &nonce, proof);
-        let entries = core.serving.index.get(&lookup).cloned().unwrap_or_default();
-        let records = entries.iter().filter(|(digest, _)| knows(digest)).filter_map(|(_, record)| {
-            let record = core.records.get(record)?;
-            if core.is_recent(record) { core.record_offer(record) } else { None }
-        });
+        let is_known = |record: &&RecordSummary| {
+            names_of(record).any(|digest| lookup_id(&digest) == lookup && knows(&digest))
+        };
+        let records = core
+            .asked_for(lookup)
+            .filter(is_known)
+            .filter_map(|record| if core.is_recent(record) { core.record_offer(record) } else { None });
         let from_record = records.max_by_key(|offer| offer.have.count());
         let found = match from_record {
             Some(offer) if offer.whole => Some(offer),
@@ -357,7 +365,8 @@ impl Shelf<'_> {
     /// What may be served of a content now: a record's before a part's.
     fn offer_of(&self, content: ContentId, needed: &PieceSet) -> Option<Offer> {
         let covers = |offer: &Offer| needed.runs().all(|run| offer.have.contains_all(run));
-        let records = self.core.records.values().filter(|record| record.content == content);
+        let root = root_digest(content);
+        let records = root.iter().flat_map(|root| self.core.records_of(root));
         let mut offers = records.filter_map(|record| self.core.record_offer(record));
         offers.find(covers).or_else(|| {
             let parts = self.files.values().filter_map(|job| job.offer(self.core));
@@ -566,6 +575,11 @@ pub(super) fn mixed(one: PeerId, other: PeerId) -> u64 {
         both[at % 8] ^= a.rotate_left(3) ^ b.wrapping_mul(a | 1);
     }
     u64::from_be_bytes(both)
+}
+
+/// All digests under which a record's whole file is known.
+fn names_of(record: &RecordSummary) -> impl Iterator<Item = Digest> + use<> {
+    record.digests.clone().into_iter().chain(root_digest(record.content))
 }
 
 fn root_digest(content: ContentId) -> Option<Digest> {

@@ -3,7 +3,8 @@
 //! Knows: sled, and not to trust it: it is opened on its own thread behind a time limit and a panic barrier, set
 //! aside when it is damaged, and everything in it can be built again from the records. It is opened only where there
 //! are many records: an open sled takes 22 MiB whatever is in it, and a thousand descriptions are read in a blink.
-//! Does not know: what a record is; it maps keys to record ids, and ids to the bytes that describe the record.
+//! Does not know: what a record is; it maps ids to the bytes that describe the record, so that a start need not open
+//! as many files as there are records. Everything else is looked for in memory.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -11,9 +12,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use peer_proto::digest::Digest;
-use peer_proto::lookup::LookupId;
 
 use crate::record::RecordId;
 
@@ -28,17 +26,6 @@ pub const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 pub const INDEXED_FROM: usize = 4_096;
 /// Its length on disk is looked at once in so many changes: that walks a folder.
 const CHANGES_PER_LOOK: u32 = 1_024;
-
-/// What a record can be found by.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Key<'a> {
-    /// A digest of the whole file.
-    Digest(&'a Digest),
-    /// What a peer asks for.
-    Lookup(&'a LookupId),
-    /// A URL it came from.
-    Url(&'a str),
-}
 
 /// The index. Every operation may find that it is gone; then it finds nothing, and says so once.
 #[derive(Debug)]
@@ -122,61 +109,36 @@ impl Index {
         std::mem::take(&mut *lock(&self.notes))
     }
 
-    /// Remembers a record: the bytes that describe it, and what it can be found by.
-    pub fn put(&self, id: RecordId, description: &[u8], keys: &[Key<'_>]) {
-        self.remove(id);
-        let keys: Vec<Vec<u8>> = keys.iter().map(|key| key_bytes(*key)).collect();
-        self.guard(|db| {
-            let mut batch = sled::Batch::default();
-            for key in &keys {
-                batch.insert([key, &id.0[..]].concat(), &[]);
-            }
-            batch.insert(record_key(id), encode_record(description, &keys));
-            db.apply_batch(batch)
-        });
+    /// Remembers the bytes that describe a record.
+    pub fn put(&self, id: RecordId, description: &[u8]) {
+        self.guard(|db| db.insert(id.0, description));
         self.keep_small();
     }
 
     /// Forgets a record.
     pub fn remove(&self, id: RecordId) {
-        self.guard(|db| {
-            let Some(stored) = db.remove(record_key(id))? else { return Ok(()) };
-            for key in decode_record(&stored).map(|(keys, _)| keys).unwrap_or_default() {
-                db.remove([&key, &id.0[..]].concat())?;
-            }
-            Ok(())
-        });
+        self.guard(|db| db.remove(id.0));
     }
 
-    /// The records found under a key, in the order of their ids.
+    /// The bytes that describe a record.
     #[must_use]
-    pub fn find(&self, key: Key<'_>) -> Vec<RecordId> {
-        let prefix = key_bytes(key);
-        let found = self.guard(|db| {
-            db.scan_prefix(&prefix).keys().collect::<Result<Vec<_>, _>>().map(|keys| {
-                keys.iter()
-                    .filter_map(|key| <[u8; 16]>::try_from(key.get(prefix.len()..)?).ok())
-                    .map(RecordId)
-                    .collect::<Vec<_>>()
-            })
-        });
-        found.unwrap_or_default()
+    pub fn get(&self, id: RecordId) -> Option<Vec<u8>> {
+        self.guard(|db| db.get(id.0)).flatten().map(|bytes| bytes.to_vec())
     }
 
-    /// Every record with the bytes that describe it.
+    /// Every record it knows, in the order of their ids. What an older version wrote under other keys goes.
     #[must_use]
-    pub fn records(&self) -> Vec<(RecordId, Vec<u8>)> {
+    pub fn ids(&self) -> Vec<RecordId> {
         let found = self.guard(|db| {
-            let mut records = Vec::new();
-            for entry in db.scan_prefix([RECORD]) {
-                let (key, stored) = entry?;
-                if let (Some(Ok(id)), Some((_, description))) =
-                    (key.get(1..).map(<[u8; 16]>::try_from), decode_record(&stored))
-                {
-                    records.push((RecordId(id), description.to_vec()));
+            let mut ids = Vec::new();
+            for key in db.iter().keys() {
+                let key = key?;
+                match <[u8; 16]>::try_from(&key[..]) {
+                    Ok(id) => ids.push(RecordId(id)),
+                    Err(_) => drop(db.remove(key)?),
                 }
             }
-            Ok(records)
+            Ok(ids)
         });
         found.unwrap_or_default()
     }
@@ -192,7 +154,8 @@ impl Index {
         }
     }
 
-    /// Starts anew when it has grown beyond its bound: sled never gives space back by itself.
+    /// Starts anew when it has grown beyond its bound: sled never gives space back by itself. Does without where all that
+    /// is to be remembered is too much.
     fn keep_small(&self) {
         if self.changes.fetch_add(1, Ordering::Relaxed) % CHANGES_PER_LOOK != CHANGES_PER_LOOK - 1 {
             return;
@@ -211,12 +174,19 @@ impl Index {
             Ok(db) => *lock(&self.db) = Some(db),
             Err(reason) => self.note(format!("no index in {}: {reason}", self.path.display())),
         }
-        self.guard(|db| {
+        let len = self.guard(|db| {
             for (key, value) in &records {
                 db.insert(key, value)?;
             }
-            Ok(())
+            db.flush()?;
+            db.size_on_disk()
         });
+        if len.is_some_and(|len| len > INDEX_LEN_MAX / 4 * 3) {
+            *lock(&self.db) = None;
+            drop(std::fs::remove_dir_all(&self.path));
+            let path = self.path.display();
+            self.note(format!("the index {path} is off: {} records are too many for it", records.len()));
+        }
     }
 
     /// Opens sled where it can do no harm: on its own thread, behind a panic barrier and a time limit.
@@ -289,42 +259,6 @@ impl Index {
             notes.push(note);
         }
     }
-}
-
-const DIGEST: u8 = b'd';
-const LOOKUP: u8 = b'l';
-const URL: u8 = b'u';
-const RECORD: u8 = b'r';
-
-fn record_key(id: RecordId) -> Vec<u8> {
-    [&[RECORD], &id.0[..]].concat()
-}
-
-/// Keys have a fixed length for each kind, so that none is the beginning of another.
-fn key_bytes(key: Key<'_>) -> Vec<u8> {
-    let (kind, hash) = match key {
-        Key::Digest(digest) => (DIGEST, *blake3::hash(digest.to_string().as_bytes()).as_bytes()),
-        Key::Lookup(id) => (LOOKUP, id.0),
-        Key::Url(url) => (URL, *blake3::hash(url.as_bytes()).as_bytes()),
-    };
-    [&[kind], &hash[..]].concat()
-}
-
-const KEY_LEN: usize = 33;
-
-/// One byte for the number of keys, the keys, the description.
-fn encode_record(description: &[u8], keys: &[Vec<u8>]) -> Vec<u8> {
-    let count = u8::try_from(keys.len()).unwrap_or(u8::MAX);
-    let mut stored = vec![count];
-    keys.iter().take(usize::from(count)).for_each(|key| stored.extend_from_slice(key));
-    stored.extend_from_slice(description);
-    stored
-}
-
-fn decode_record(stored: &[u8]) -> Option<(Vec<Vec<u8>>, &[u8])> {
-    let (count, rest) = stored.split_first()?;
-    let (keys, description) = rest.split_at_checked(usize::from(*count) * KEY_LEN)?;
-    Some((keys.chunks(KEY_LEN).map(<[u8]>::to_vec).collect(), description))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -20,6 +20,7 @@ mod job_verbs;
 mod job_wait;
 mod killed;
 mod manual;
+mod records;
 mod sim;
 mod storm;
 mod support;

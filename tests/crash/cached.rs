@@ -159,15 +159,14 @@ fn d48_a_deleted_or_corrupt_index_is_built_again_from_the_records() {
     for (n, breaks) in breakers.into_iter().enumerate() {
         breaks();
         let cache = open();
-        let found: Vec<RecordId> = cache.find_digest(&sha256()).iter().map(|record| record.id).collect();
+        let found: Vec<RecordId> = cache.records().iter().map(|record| record.id).collect();
         assert_eq!(found, [RECORD], "after breaking it in way {n}");
-        let lookup = peer_proto::lookup::lookup_id(&sha256());
         let mut buffer = Vec::new();
         cache.read_piece(RECORD, PieceIndex(2), &mut buffer).unwrap();
         cache.flush();
         drop(cache);
         let index = Index::open(&path);
-        assert_eq!(index.find(nearbits::store::index::Key::Lookup(&lookup)), [RECORD], "way {n}");
+        assert_eq!(index.ids(), [RECORD], "way {n}");
         assert_eq!(index.notes(), Vec::<String>::new(), "it is whole again");
     }
 }
@@ -176,26 +175,38 @@ fn d48_a_deleted_or_corrupt_index_is_built_again_from_the_records() {
 fn t29_d48_a_churned_index_stays_below_its_bound_and_forgets_what_went() {
     let place = tempfile::tempdir().unwrap();
     let index = Index::open(&place.path().join("index"));
-    let digests: Vec<_> = (0..50_u8)
-        .map(|n| peer_proto::digest::Digest::new(peer_proto::digest::Algorithm::Sha256, vec![n; 32]).unwrap())
-        .collect();
-    for round in 0..10_u8 {
-        for (n, digest) in digests.iter().enumerate() {
-            let id = RecordId([u8::try_from(n).unwrap(); 16]);
-            index.put(id, &[round; 500], &[nearbits::store::index::Key::Digest(digest)]);
+    let id = |n: u8| RecordId([n; 16]);
+    for round in 0..10 {
+        for n in 0..50 {
+            index.put(id(n), &[round; 500]);
         }
     }
-    assert_eq!(index.records().len(), 50);
-    for (n, digest) in digests.iter().enumerate() {
-        let id = RecordId([u8::try_from(n).unwrap(); 16]);
-        assert_eq!(index.find(nearbits::store::index::Key::Digest(digest)), [id]);
-        index.remove(id);
-        assert_eq!(index.find(nearbits::store::index::Key::Digest(digest)), []);
+    assert_eq!(index.ids(), (0..50).map(id).collect::<Vec<_>>());
+    for n in 0..50 {
+        assert_eq!(index.get(id(n)), Some(vec![9; 500]));
+        index.remove(id(n));
+        assert_eq!(index.get(id(n)), None);
     }
     index.flush();
     let len: u64 = walk(&place.path().join("index"));
     assert!(len < nearbits::store::index::INDEX_LEN_MAX, "{len} bytes");
     assert_eq!(index.notes(), Vec::<String>::new());
+}
+
+#[test]
+fn t29_an_index_that_is_too_small_for_all_there_is_is_done_without() {
+    let place = tempfile::tempdir().unwrap();
+    let index = Index::open(&place.path().join("index"));
+    let long = vec![0x5a; 64 * 1024];
+    for n in 0..2_048_u32 {
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&n.to_be_bytes());
+        index.put(RecordId(id), &long);
+    }
+    assert!(!index.is_on());
+    let notes = index.notes();
+    assert!(notes.len() == 1 && notes[0].contains("too many for it"), "{notes:?}");
+    assert!(!place.path().join("index").exists());
 }
 
 #[test]
@@ -211,13 +222,13 @@ fn an_index_is_opened_when_there_are_records_enough_and_then_knows_all_of_them()
         let own = Keep { scope: Scope::Private { uid: u32::from(n) }, ..keep(RecordId([n; 16])) };
         cache.keep_borrowed(own, &file).unwrap();
         assert_eq!(path.exists(), n >= 3, "after record {n}");
-        assert_eq!(cache.find_digest(&sha256()).len(), usize::from(n));
+        assert_eq!(cache.records().len(), usize::from(n));
     }
     cache.remove(RecordId([2; 16])).unwrap();
     cache.flush();
     drop(cache);
-    assert_eq!(open().find_digest(&sha256()).len(), 4);
-    assert_eq!(Index::open(&path).records().len(), 4);
+    assert_eq!(open().records().len(), 4);
+    assert_eq!(Index::open(&path).ids().len(), 4);
 }
 
 fn walk(folder: &Path) -> u64 {

@@ -77,6 +77,31 @@ fn lookup_3_every_condition_must_hold() {
     }
 }
 
+#[test]
+fn a_content_that_two_records_hold_is_there_until_both_are_gone() {
+    let truth = file(4 * MIB, 1);
+    let mut world = World::new(&truth);
+    let twin = RecordSummary { id: RecordId([5; 16]), ..record(&truth) };
+    world.tell(Input::RecordHeld(record(&truth)));
+    world.tell(Input::RecordHeld(twin.clone()));
+    // Told again, as at each use.
+    world.tell(Input::RecordHeld(record(&truth)));
+    let asker = world.peer(2, &truth, sha256(), FAST);
+    let told = |world: &mut World, key| {
+        let now = world.now().monotonic;
+        world.model(asker).session.find(&[(key, sha256()), (key + 1, root_digest(&truth))], now);
+        world.pump_and_tell(asker);
+        world.run_for(50);
+        std::mem::take(&mut world.model(asker).answers)
+    };
+    let here = Answer::Here { content: truth.content(), whole: true, sealed: true };
+    assert_eq!(told(&mut world, 1), [here, here]);
+    world.tell(Input::RecordGone(RecordId([4; 16])));
+    assert_eq!(told(&mut world, 3), [here, here], "the other one is there");
+    world.tell(Input::RecordGone(twin.id));
+    assert_eq!(told(&mut world, 5), [Answer::NotHere, Answer::NotHere]);
+}
+
 fn serving_world() -> (World, peer_proto::peer::PeerId) {
     let truth = file(4 * MIB, 1);
     let mut world = World::new(&truth);
