@@ -245,12 +245,12 @@ impl JobFile {
         }
     }
 
-    /// The file's length, if the origin said it, a trusted list has it, or bytes were fetched under it.
+    /// The file's length, if its ranges make it, the origin said it, a trusted list has it, or bytes were fetched under it.
     fn known_len(&self) -> Option<u64> {
         let said = self.origin.probe.as_ref().and_then(|probe| probe.version.len);
         let trusted = self.claims.trusted.as_ref().map(|list| list.content().len);
         let begun = if self.pieces.held().is_empty() { None } else { self.len };
-        said.or(trusted).or(begun)
+        self.wish.remote.ranges_len().or(said).or(trusted).or(begun)
     }
 
     pub(super) fn origin_says_len(&self) -> bool {

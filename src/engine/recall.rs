@@ -74,7 +74,9 @@ impl JobFile {
                 Scope::Shareable => true,
             };
             let records = self.named_digests().flat_map(|digest| core.records_of(digest));
-            let best = records.filter(is_ours).max_by_key(|record| pieces_of(record).count());
+            let len = self.wish.remote.ranges_len();
+            let fits = |record: &&RecordSummary| len.is_none_or(|len| record.content.len == len);
+            let best = records.filter(is_ours).filter(fits).max_by_key(|record| pieces_of(record).count());
             self.recall = match best.filter(|record| record.content.len > 0).cloned() {
                 None => Recall::Over(None),
                 Some(record) => {

@@ -76,6 +76,16 @@ pub struct Remote {
     pub dynamic: bool,
 }
 
+impl Remote {
+    /// The length of the local file, if it is made of ranges that all have one.
+    #[must_use]
+    pub fn ranges_len(&self) -> Option<u64> {
+        let mut lens = self.ranges.iter().map(|range| range.len.map(NonZeroU64::get));
+        let sum = lens.try_fold(0_u64, |sum, len| sum.checked_add(len?));
+        sum.filter(|_| !self.ranges.is_empty())
+    }
+}
+
 /// Bytes per second, each without a limit if absent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]

@@ -11,7 +11,7 @@ use peer_proto::verify::HashList;
 use super::world::*;
 use crate::engine::event::Failure;
 use crate::engine::io::Input;
-use crate::job::JobState;
+use crate::job::{JobState, RemoteRange};
 use crate::record::{Holding, RecordId, RecordSummary, Scope};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -41,6 +41,20 @@ fn keep_holding(
         served: true,
         last_used_unix_s: 1_800_000_000,
     }));
+}
+
+#[test]
+fn rng_4_a_digest_of_other_content_than_the_ranges_make_is_not_answered_from_the_cache() {
+    let truth = file(20 * MIB, 1);
+    let mut world = World::new(&truth);
+    keep(&mut world, &truth, sha256(), Scope::Shareable, u64::MAX);
+    let mut wish = spec(&[sha256()]);
+    let len = std::num::NonZeroU64::new(10);
+    wish.files[0].ranges = vec![RemoteRange { offset: 0, len }, RemoteRange { offset: 100, len }];
+    world.submit(wish);
+    world.run_for(2_000);
+    assert_eq!((world.view().bytes.cache, world.delivered), (0, 0));
+    assert!(world.origin.probes > 0, "the origin is asked what the ranges are");
 }
 
 #[test]
