@@ -22,9 +22,9 @@ const NODES_MAX: u32 = 200_000;
 #[derive(Debug, thiserror::Error)]
 pub enum ChecksumError {
     /// It could not be had.
-    #[error("the checksums at {place}: {source}")]
+    #[error("the checksums at {place}: {}; `nearbits job set --digest` names the digest without them", source.fault())]
     Origin {
-        /// Scheme, host and port.
+        /// The list's URL without its query.
         place: String,
         /// What the origin, or the way to it, said.
         source: OriginError,
@@ -34,13 +34,13 @@ pub enum ChecksumError {
         "the checksums at {place} did not come over https all the way, so they prove nothing; name an https URL"
     )]
     Insecure {
-        /// Scheme, host and port.
+        /// The list's URL without its query.
         place: String,
     },
     /// More than 8 MiB.
     #[error("the checksums at {place} are longer than 8 MiB; name the list itself")]
     TooLong {
-        /// Scheme, host and port.
+        /// The list's URL without its query.
         place: String,
     },
     /// It names nothing for this file.
@@ -48,7 +48,7 @@ pub enum ChecksumError {
         "the checksums at {place} have no SHA-256, SHA-384, SHA-512 or BLAKE3 digest of {name}; see how it is called there"
     )]
     NotListed {
-        /// Scheme, host and port.
+        /// The list's URL without its query.
         place: String,
         /// The file's name.
         name: String,
@@ -56,7 +56,7 @@ pub enum ChecksumError {
     /// It names two different digests of one algorithm for files of this name.
     #[error("the checksums at {place} name different files {name}; give the digest itself")]
     Ambiguous {
-        /// Scheme, host and port.
+        /// The list's URL without its query.
         place: String,
         /// The file's name.
         name: String,
@@ -72,7 +72,7 @@ impl Origin {
     /// # Cancel safety
     /// Dropping the future closes the connection it was using.
     pub async fn checksums(&self, list: &Url, file: &Url) -> Result<Vec<Digest>, ChecksumError> {
-        let place = super::url::place(list);
+        let place = format!("{}{}", super::url::place(list), list.path());
         let failed = |source| ChecksumError::Origin { place: place.clone(), source };
         let answer = self.probe(list).await.map_err(failed)?;
         if !answer.secure {

@@ -4,6 +4,8 @@
 
 use std::num::NonZeroU64;
 
+use peer_proto::digest::Algorithm;
+
 use super::super::super::Header;
 use super::super::error::Code;
 use super::*;
@@ -315,6 +317,16 @@ fn file_12_one_files_url_is_replaced() {
     );
     assert_eq!(to(2, "http://a/"), Err(SpecError::NoSuchFile { file: 2, count: 2 }));
     assert_eq!(to(0, "ftp://a/"), Err(SpecError::Url { file: 0, fault: UrlFault::Scheme }));
+}
+
+#[test]
+fn file_12_digests_that_are_set_take_the_place_of_a_list_of_checksums() {
+    let mut spec = job(vec![file("a")]);
+    spec.files[0].digest_from = Some("https://origin.example/SHA256SUMS".into());
+    let digest = Digest::new(Algorithm::Sha256, vec![7; 32]).unwrap();
+    let change = Change { digests: Some((0, vec![digest.clone()])), ..Change::default() };
+    let next = spec.apply(&change, &RUNNING, &Limits::default()).unwrap();
+    assert_eq!((&next.files[0].digests[..], &next.files[0].digest_from), (&[digest][..], &None));
 }
 
 #[test]

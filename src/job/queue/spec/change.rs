@@ -149,11 +149,10 @@ impl Spec {
         }
         if let Some((index, digests)) = &change.digests {
             let (file, count) = (usize::from(*index), next.files.len());
-            next.files
-                .get_mut(file)
-                .ok_or(SpecError::NoSuchFile { file, count })?
-                .digests
-                .clone_from(digests);
+            let file = next.files.get_mut(file).ok_or(SpecError::NoSuchFile { file, count })?;
+            file.digests.clone_from(digests);
+            // What names the digests now is whoever changed them.
+            file.digest_from = None;
         }
         if let Some((old, new)) = &change.replace_prefix {
             if old.is_empty() || new.is_empty() {
