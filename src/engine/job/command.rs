@@ -9,7 +9,7 @@ use crate::engine::file::{Aim, JobFile, Stage as FileStage};
 use crate::engine::io::{Effect, FilePhase, JobCommand, StoredFile, Validation};
 use crate::engine::step::Trigger;
 use crate::job::{
-    Caller, Cause, Code, FileId, Headers, JobChange, JobState, Moment, Refusal, SpecError, Wish,
+    Caller, Cause, Code, FileId, Headers, JobChange, JobSpec, JobState, Moment, Refusal, SpecError, Wish,
 };
 
 const NOT_YOURS: &str = "the job belongs to another user: ask its owner or an administrator";
@@ -181,7 +181,15 @@ impl Job {
         if let Some((place, _)) = &change.digests {
             self.may_have_digests(*place)?;
         }
+        if let Some((place, _)) = &change.url {
+            self.may_have_url(*place)?;
+        }
+        if self.state == JobState::Transferred && spec.trust > self.spec.trust {
+            let words = "all its files are transferred: a floor of trust is for what is still to be fetched";
+            return Err(Refused(Code::InvalidState, words.to_owned()));
+        }
         let before = std::mem::replace(&mut self.spec, spec);
+        self.keep_urls_of_whole_files(&before);
         self.rows.resize(self.spec.files.len(), StoredFile::default());
         self.touch(core);
         core.requeue = true;
@@ -214,6 +222,27 @@ impl Job {
             "file {place} is on its way under its digests: they change only while it is in error or not begun"
         );
         if is_free { Ok(()) } else { Err(Refused(Code::InvalidState, words)) }
+    }
+
+    /// What is whole is not fetched again (FILE-14), so it is not what another URL names.
+    fn may_have_url(&self, place: u16) -> Result<(), Refused> {
+        match self.rows.get(usize::from(place)).map(|row| row.phase) {
+            Some(FilePhase::Whole | FilePhase::Delivered) => {
+                let words =
+                    format!("file {place} is transferred: its bytes are those of its URL, which stays");
+                Err(Refused(Code::InvalidState, words))
+            }
+            Some(FilePhase::Waiting | FilePhase::Failed) | None => Ok(()),
+        }
+    }
+
+    /// Another prefix is for what is still to be fetched.
+    fn keep_urls_of_whole_files(&mut self, before: &JobSpec) {
+        let is_whole = |row: &StoredFile| matches!(row.phase, FilePhase::Whole | FilePhase::Delivered);
+        let files = self.spec.files.iter_mut().zip(&before.files).zip(&self.rows);
+        for ((file, before), _) in files.filter(|(_, row)| is_whole(row)) {
+            file.url.clone_from(&before.url);
+        }
     }
 
     /// Lets its files go on under what the job says now.

@@ -9,7 +9,9 @@ use super::models::sha256;
 use crate::engine::ENDED_FILES_MAX;
 use crate::engine::io::{FilePhase, Input, JobCommand};
 use crate::engine::over::{FRESH_MAX, LISTED_MAX};
-use crate::job::{Caller, Code, Header, Headers, JobChange, JobSpec, JobState, Policy, Redirects};
+use crate::job::{
+    Caller, Code, Header, Headers, JobChange, JobSpec, JobState, Limits, Moment, Policy, Redirects,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const ROOT: Caller = Caller { uid: 0, is_administrator: true };
@@ -98,8 +100,9 @@ fn file_15_a_reported_redirect_becomes_the_files_url_but_header_lines_stay_with_
         // FILE-15: a prefix that the URL does not have any more is found nowhere.
         let prefix = ("http://o.test/a".to_owned(), "http://c.test/a".to_owned());
         let change = JobChange { replace_prefix: Some(prefix), ..JobChange::default() };
-        desk.command(job(1), JobCommand::Change(Box::new(change)));
-        let after = desk.engine.stored_job(job(1)).expect("known").spec.files[0].url.clone();
+        let moment = Moment { has_run: true, is_over: false, is_owner: true };
+        let after =
+            spec.apply(&change, &moment, &Limits::default()).expect("it is taken").files[0].url.clone();
         assert_eq!(after == spec.files[0].url, spec.files[0].url != url("a"), "{after}");
     }
 }

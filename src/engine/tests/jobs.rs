@@ -6,7 +6,7 @@ use super::desk::{Desk, LEN, Manner, job, url, wish};
 use super::models::ME;
 use crate::engine::event::Event;
 use crate::engine::io::{FilePhase, JobCommand, Validation};
-use crate::job::{Caller, Code, Header, Headers, JobChange, JobSpec, JobState, Policy};
+use crate::job::{Caller, Code, Header, Headers, JobChange, JobSpec, JobState, Policy, TrustFloor};
 
 const SECOND: Duration = Duration::from_secs(1);
 const OTHER: Caller = Caller { uid: 1_001, is_administrator: false };
@@ -188,6 +188,36 @@ fn file_13_and_file_14_a_prefix_is_replaced_in_every_file_and_finished_ones_are_
     desk.run_for(5 * SECOND);
     assert_eq!((desk.state(job(1)), desk.given[&url("a")]), (JobState::Transferred, LEN));
     assert_eq!(desk.given["http://other.test/b"], LEN);
+    let files = desk.engine.file_views(job(1)).expect("known");
+    let urls: Vec<_> = files.into_iter().map(|file| file.url).collect();
+    assert_eq!(urls, [url("a"), "http://other.test/b".to_owned()], "what is whole is what its URL gave");
+}
+
+#[test]
+fn file_12_and_file_14_the_bytes_of_a_whole_file_do_not_become_those_of_another_url() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&["a"]));
+    desk.run_for(5 * SECOND);
+    assert_eq!(desk.state(job(1)), JobState::Transferred);
+    let change = JobChange { url: Some((0, url("b"))), ..JobChange::default() };
+    desk.command(job(1), JobCommand::Change(Box::new(change)));
+    let (code, words) = desk.refusal().expect("it is refused");
+    assert!(code == Code::InvalidState && words.contains("file 0 is transferred"), "{words}");
+    assert_eq!(desk.engine.file_views(job(1)).expect("known")[0].url, url("a"));
+}
+
+#[test]
+fn trust_a_floor_that_is_raised_when_all_is_transferred_is_refused_since_nothing_is_fetched_again() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&["a"]));
+    desk.run_for(5 * SECOND);
+    // The last refusal stays the last one: what is taken comes first.
+    for (floor, refused) in [(TrustFloor::Auto, false), (TrustFloor::Origin, true)] {
+        let change = JobChange { trust: Some(floor), ..JobChange::default() };
+        desk.command(job(1), JobCommand::Change(Box::new(change)));
+        let words = desk.refusal().map(|(_, words)| words).unwrap_or_default();
+        assert_eq!(words.contains("still to be fetched"), refused, "{floor}: {words}");
+    }
 }
 
 #[test]
