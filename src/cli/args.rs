@@ -117,6 +117,9 @@ pub(super) struct GetArgs {
     /// group), attested-2 (a digest, or two attestors), digest, or origin, which asks no peer at all.
     #[arg(long, value_name = "FLOOR", default_value = "auto", value_parser = str::parse::<TrustFloor>)]
     pub(super) trust: TrustFloor,
+    /// Attestors of the group may vouch for the URL although it has a query.
+    #[arg(long)]
+    pub(super) shareable: bool,
     /// A peer to try: ip:port, [v6%scope]:port or a multiaddress. May be repeated.
     #[arg(long, value_name = "ADDR")]
     pub(super) peer: Vec<String>,

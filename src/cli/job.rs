@@ -80,8 +80,17 @@ fn reason(view: &JobView) -> &str {
 
 /// The same behind what was said already.
 fn because(view: &JobView) -> String {
-    let reason = reason(view);
+    let reason = reason_and_retry(view);
     if reason.is_empty() { String::new() } else { format!(", {reason}") }
+}
+
+/// The same, and when it is tried again.
+fn reason_and_retry(view: &JobView) -> String {
+    let waits = view.state == JobState::TransientError;
+    match view.error.as_ref().and_then(|error| error.retry_at_unix_ms).filter(|_| waits) {
+        Some(at) => format!("{}; tried again {}", reason(view), amount::moment(at)),
+        None => reason(view).to_owned(),
+    }
 }
 
 /// What is there of what is wanted.

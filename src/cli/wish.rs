@@ -10,7 +10,7 @@ use super::amount;
 use super::args::GetArgs;
 use super::exit::Stop;
 use super::place;
-use crate::control::api::{Existing, JobSpec, PeerFlags, Priority, Rates};
+use crate::control::api::{Existing, JobSpec, PeerFlags, Priority, Rates, TrustFloor};
 use crate::node::parse_url;
 
 /// The job a `get` hands in.
@@ -25,6 +25,7 @@ pub(super) fn spec(args: &GetArgs) -> Result<JobSpec, Stop> {
     Ok(JobSpec {
         flags: if args.no_peers { PeerFlags::NONE } else { PeerFlags::BOTH },
         trust: args.trust,
+        shareable: args.shareable,
         priority: Priority::Foreground,
         auto_complete: true,
         rates: Rates { total: limit, ..Rates::default() },
@@ -89,6 +90,14 @@ pub(super) fn first_line(spec: &JobSpec) -> String {
         return "peers are off for this job: every byte comes from the origin".into();
     }
     let file = spec.files.first();
+    let is_named = file.is_some_and(|file| !file.digests.is_empty() || file.digest_from.is_some());
+    match spec.trust {
+        TrustFloor::Origin => return "as `--trust origin` says, every byte comes from the origin".into(),
+        TrustFloor::Digest if !is_named => {
+            return "no digest given, and `--trust digest`: bytes come from the origin, unless it states a digest".into();
+        }
+        TrustFloor::Auto | TrustFloor::AttestedTwice | TrustFloor::Digest => {}
+    }
     match file.and_then(|file| file.digests.first()) {
         None if file.is_some_and(|file| file.digest_from.is_some()) => {
             "strangers on this link may be asked too, by an id that does not tell the listed digest: every byte is proved"
@@ -107,6 +116,32 @@ pub(super) fn first_line(spec: &JobSpec) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_line_goes_by_the_digest_and_by_the_floor() {
+        let digest = Digest::new(Algorithm::Sha256, vec![7; 32]).expect("32 bytes");
+        let line = |trust, digests: &[Digest], list: Option<&str>| {
+            let mut spec =
+                JobSpec::for_file("https://a.test/b", PathBuf::from("/b")).named_by(digests.to_vec());
+            spec.files[0].digest_from = list.map(str::to_owned);
+            (spec.trust, spec.flags) = (trust, PeerFlags::BOTH);
+            first_line(&spec)
+        };
+        let list = Some("https://a.test/SHA256SUMS");
+        for (floor, digests, list, says) in [
+            (TrustFloor::Auto, &[digest.clone()][..], None, "sha256 digest: every byte is proved"),
+            (TrustFloor::Auto, &[], list, "the listed digest"),
+            (TrustFloor::Auto, &[], None, "an attestor's word"),
+            (TrustFloor::AttestedTwice, &[], None, "an attestor's word"),
+            (TrustFloor::Digest, &[digest.clone()][..], None, "strangers on this link"),
+            (TrustFloor::Digest, &[], list, "strangers on this link"),
+            (TrustFloor::Digest, &[], None, "bytes come from the origin, unless"),
+            (TrustFloor::Origin, &[digest.clone()][..], None, "every byte comes from the origin"),
+        ] {
+            let line = line(floor, digests, list);
+            assert!(line.contains(says), "{line}");
+        }
+    }
 
     #[test]
     fn the_file_is_named_by_the_url_only_where_that_is_safe() {

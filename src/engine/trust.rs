@@ -146,7 +146,8 @@ impl Case<'_> {
         }
         if !is_firm(&probe.version, probe.footing) {
             return Err(
-                "no digest is known, and the origin's version has no strong ETag and no settled date",
+                "no digest is known, and the origin's version cannot be told from the next one: a strong ETag is \
+                 wanted, or a date, and a file that changed in the last minute is not settled",
             );
         }
         if !self.gives_ranges {

@@ -3,7 +3,7 @@
 //! Knows: which columns people want, patterns for names (CLI-36). Does not know: who may see which jobs.
 
 use super::show::priority;
-use super::{reason, short, state, stored};
+use super::{reason_and_retry, short, state, stored};
 use crate::cli::args::ListArgs;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::{person, reach, table};
@@ -70,7 +70,7 @@ fn row(view: &JobView, with_owner: bool) -> Vec<String> {
         priority(view.priority).to_owned(),
         format!("{}/{}", view.files_transferred, view.files_total),
         stored(view),
-        reason(view).to_owned(),
+        reason_and_retry(view),
     ];
     if with_owner {
         row.insert(1, person::user(view.owner));

@@ -110,6 +110,9 @@ fn advice(error: &JobError, view: &JobView, spec: &JobSpec) -> &'static str {
         return "If the digest is wrong, `nearbits job set --digest` sets the right one; else the server has another \
                 file. Resume fetches the file again.";
     }
+    if error.code == Code::ValidationFailed {
+        return "Resume fetches the file again.";
+    }
     error.code.advice()
 }
 

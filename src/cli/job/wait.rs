@@ -75,9 +75,17 @@ async fn left(args: &WaitArgs, client: &Client, jobs: &[JobView], mut exit: Exit
 async fn settled(client: &Client, job: &JobView) -> Result<(JobView, Exit), Stop> {
     let delivers_itself = client.spec(job.id).await?.auto_complete;
     let mut events = client.follow(job.id).await?;
+    let mut said = String::new();
     while let Some(view) = events.next().await? {
         if let Some(exit) = outcome(&view, delivers_itself) {
             return Ok((view, exit));
+        }
+        // Whoever waits wants to know for what, once.
+        let stands = matches!(view.state, JobState::Queued | JobState::TransientError);
+        let reason = because(&view);
+        if stands && !reason.is_empty() && reason != said {
+            eprintln!("nearbits: {}: {}{reason}", called(&view), state(&view));
+            said = reason;
         }
     }
     Err(Stop::new(Exit::Fatal, format!("{}: the node stopped telling of the job", called(job))))
