@@ -114,7 +114,11 @@ fn misused(error: &clap::Error) -> Stop {
     let first = first.strip_prefix("error: ").unwrap_or(first);
     match error.kind() {
         clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            Stop::usage("a command is missing: `nearbits --help` lists them")
+            let usage =
+                text.lines().find_map(|line| line.trim().strip_prefix("Usage: ")).unwrap_or("nearbits");
+            let command = usage.split([' ']).take_while(|word| !word.starts_with(['[', '<']));
+            let command = command.collect::<Vec<_>>().join(" ");
+            Stop::usage(format!("a command is missing: `{command} --help` lists them"))
         }
         clap::error::ErrorKind::MissingRequiredArgument => {
             let missing = text.lines().skip(1).take_while(|line| !line.is_empty()).map(|line| {

@@ -15,7 +15,10 @@ use crate::job::RemoteRange;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum LayoutError {
     /// RNG-5.
-    #[error("the range from byte {} lies outside the remote file, which has {remote_len} bytes", .range.offset)]
+    #[error(
+        "the range of {} from byte {} lies outside the remote file, which has {remote_len} bytes",
+        .range.len.map_or_else(|| "all".to_owned(), |len| format!("{len} bytes")), .range.offset
+    )]
     Outside { range: RemoteRange, remote_len: u64 },
     /// RNG-6.
     #[error("the origin does not answer range requests, and the file is made of ranges")]
