@@ -60,8 +60,13 @@ fn fill(home: &Home, count: u32) {
         cache.keep_borrowed(keep(record, bytes.as_bytes()), &path).unwrap();
     }
     cache.flush();
-    assert_eq!(cache.take_notes(), Vec::<String>::new());
+    // What does not fit is done without, and said once.
+    let is_too_small = |note: &String| note.contains("too many for it");
+    assert!(cache.take_notes().iter().all(is_too_small));
     drop(cache);
+    if !state.join("index").exists() {
+        return;
+    }
     let index = Index::open(&state.join("index"));
     let ids = index.ids();
     assert_eq!(ids.len(), usize::try_from(count).unwrap());
@@ -98,7 +103,7 @@ async fn d48_and_cache_11_a_cache_of_many_records_is_there_at_once_whatever_its_
     );
     assert!(len_of(&index) <= INDEX_LEN_MAX, "{} bytes", len_of(&index));
     let rot = || {
-        let mut bytes = std::fs::read(index.join("db")).unwrap_or_default();
+        let Ok(mut bytes) = std::fs::read(index.join("db")) else { return };
         bytes.iter_mut().step_by(3).for_each(|byte| *byte ^= 0xa5);
         std::fs::write(index.join("db"), bytes).unwrap();
     };
