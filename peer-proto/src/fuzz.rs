@@ -4,13 +4,16 @@
 //! few lines each, and ordinary tests run the bodies on seeded bytes.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 
 use crate::attest::{AttestRules, Attestation};
 use crate::content::{ByteRange, ContentId, Geometry, Hash, PieceIndex};
-use crate::group::{Token, TokenRules};
+use crate::digest::{Algorithm, Digest};
+use crate::group::{EpochSecret, Token, TokenRules};
 use crate::limits::PIECE_LEN_MIN;
+use crate::question::Question;
 use crate::range_set::RangeSet;
 use crate::verify::{HashList, ListAssembler, ListPart, PieceHasher, StreamHasher, piece_value};
 use crate::wire::Record;
@@ -123,6 +126,23 @@ pub fn record(bytes: &[u8]) {
     }
 }
 
+/// Any bytes are a question to the link or none; what is one is so by its very bytes, and means nothing that its sender does
+/// not know.
+///
+/// # Panics
+/// If that is not so.
+pub fn question(bytes: &[u8]) {
+    let Ok(question) = Question::decode(bytes) else { return };
+    assert_eq!(question.encode(), bytes, "a question reads back what it writes");
+    let secret = EpochSecret([9; 32]);
+    let from = IpAddr::from([192, 168, 7, 20]);
+    let digest = Digest::new(Algorithm::Blake3, vec![9; 32]).expect("right length");
+    for clue in question.clues(from, std::iter::once(&secret)) {
+        assert!(!clue.ids().is_empty(), "it stands for some id");
+        assert!(!clue.means(&digest), "a proof out of nowhere");
+    }
+}
+
 /// One pass over the bytes, in slices of any length, gives the root that BLAKE3 gives.
 ///
 /// # Panics
@@ -198,6 +218,14 @@ mod tests {
             }
         }
         record(&[vec![1], seeded(1, 158)].concat());
+    }
+
+    #[test]
+    fn lookup_2_question_body_holds_on_seeded_bytes() {
+        run(question, 600);
+        for marks in 0..18 {
+            question(&[vec![1], seeded(marks, 42 + 28 * usize::try_from(marks).unwrap())].concat());
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! as an [`Instant`](time::Instant) argument, random bytes as arguments, frames as values.
 //!
 //! Knows: content ids and piece geometry ([`content`]), sets of ranges ([`range_set`]), proofs ([`verify`]),
-//! lookup ids and their proofs ([`lookup`]), who fetches what of a file that many want ([`home`]), who is a member of a
+//! lookup ids and their proofs ([`lookup`]), what a node asks its whole link ([`question`]), who fetches what of a file that many want ([`home`]), who is a member of a
 //! group ([`group`], [`sign`]), what attestors say of a URL ([`attest`]), the frames and their bytes ([`wire`]), the dialogue of two peers ([`session`]). Does not
 //! know: sockets, files, jobs, which peer is worth asking.
 
@@ -20,6 +20,7 @@ pub mod home;
 pub mod limits;
 pub mod lookup;
 pub mod peer;
+pub mod question;
 pub mod range_set;
 pub mod session;
 pub mod sign;

@@ -109,3 +109,11 @@ pub const ATTESTATION_SKEW_S: u64 = 10 * 60;
 pub const ATTESTATIONS_PER_FRAME_MAX: usize = 8;
 /// Questions for attestations that one peer may ask in a second.
 pub const ATTESTATIONS_ASKED_PER_SECOND_MAX: u32 = 20;
+/// Bytes of a question to the whole link.
+pub const QUESTION_LEN_MAX: usize = 512;
+/// Digests one of them asks for.
+pub const IDS_PER_QUESTION_MAX: usize = 16;
+/// Questions to the link that a node asks in any second.
+pub const LINK_QUESTIONS_PER_SECOND_MAX: usize = 5;
+/// Whoever has what is asked for calls the asker at a moment of chance within this: not all at once.
+pub const CALL_DELAY_MAX: Duration = Duration::from_millis(50);
