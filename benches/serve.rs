@@ -29,6 +29,7 @@ async fn start(seed: u8, peer: Option<&Swarm>) -> (Swarm, mpsc::Receiver<SwarmEv
         identity_seed: [seed; 32],
         listen: vec!["127.0.0.1:0".parse().expect("an address")],
         mdns: false,
+        ask_link: false,
         static_peers: peer
             .map(|peer| peer.listen_addresses()[0].parse().expect("our own form"))
             .into_iter()

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::control::api::TrustFloor;
+use crate::control::api::{Ask, TrustFloor};
 
 pub(super) use group::{AuthorityArgs, CreateArgs, DenyArgs, GroupCommand, JoinArgs, RotateArgs, TokenArgs};
 pub(super) use job::{
@@ -120,6 +120,10 @@ pub(super) struct GetArgs {
     /// Attestors of the group may vouch for the URL although it has a query.
     #[arg(long)]
     pub(super) shareable: bool,
+    /// Who is asked beside the origin, and so may learn that this machine wants the file: link (everybody on the link, and
+    /// --peer), members (of this machine's group), or none.
+    #[arg(long, value_name = "WHOM", default_value = "link", value_parser = str::parse::<Ask>)]
+    pub(super) ask: Ask,
     /// A peer to try: ip:port, [v6%scope]:port or a multiaddress. May be repeated.
     #[arg(long, value_name = "ADDR")]
     pub(super) peer: Vec<String>,

@@ -71,6 +71,7 @@ fn config(args: &DaemonArgs, file: &Config) -> Result<NodeConfig, Stop> {
         state_dir: place::state_dir(args.place.state_dir.as_deref().or(file.state_dir.as_deref()))?,
         listen: listen.cloned().unwrap_or_else(get::anywhere),
         mdns: file.peers.mdns && !args.no_mdns,
+        ask_link: file.peers.ask_link.filter(|_| !args.no_mdns),
         static_peers: get::peers(&peers)?,
         flags,
         origin: OriginConfig { extra_ca: file.origin.extra_ca.clone(), ..OriginConfig::default() },

@@ -26,6 +26,7 @@ pub(super) fn spec(args: &GetArgs) -> Result<JobSpec, Stop> {
         flags: if args.no_peers { PeerFlags::NONE } else { PeerFlags::BOTH },
         trust: args.trust,
         shareable: args.shareable,
+        ask: args.ask,
         priority: Priority::Foreground,
         auto_complete: true,
         rates: Rates { total: limit, ..Rates::default() },

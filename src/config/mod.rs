@@ -66,13 +66,17 @@ pub struct PeersConfig {
     pub listen: Vec<SocketAddr>,
     /// Whether to announce ourselves and look for others by mDNS. Default true.
     pub mdns: bool,
+    /// Whether to ask everybody on the links at once who has what is wanted, and to call who asks for what is here. Default: as
+    /// `mdns`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ask_link: Option<bool>,
     /// Peers to keep trying, each `ip:port`, `[v6%scope]:port` or a multiaddress. Default none.
     pub static_peers: Vec<String>,
 }
 
 impl Default for PeersConfig {
     fn default() -> Self {
-        Self { listen: Vec::new(), mdns: true, static_peers: Vec::new() }
+        Self { listen: Vec::new(), mdns: true, ask_link: None, static_peers: Vec::new() }
     }
 }
 

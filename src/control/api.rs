@@ -42,7 +42,7 @@ pub use crate::engine::event::{
 pub use crate::engine::explain::Decision;
 pub use crate::job::amount::parse_count;
 pub use crate::job::{
-    Caller, Class, Code, Context, Existing, Explanation, FileSpec, Header, Headers, JobChange, JobError,
+    Ask, Caller, Class, Code, Context, Existing, Explanation, FileSpec, Header, Headers, JobChange, JobError,
     JobId, JobSpec, JobState, NotifyFlags, PeerFlags, PolicyRow, PolicySource, Priority, RETRY_DELAY_MIN_S,
     Rates, Redirects, RemoteRange, TrustFloor, explain,
 };

@@ -228,6 +228,7 @@ impl Driver {
                 tracing::info!(address, "listening for peers");
                 return;
             }
+            SwarmEvent::Asked { from, question } => Input::LinkAsked { from, question },
             SwarmEvent::Discovered { .. } => return,
         };
         self.hear(fact);
@@ -343,6 +344,8 @@ impl Driver {
                     tracing::debug!(%peer, %error, "frame not sent");
                 }
             }
+            Effect::AskLink { nonce, wanted } => self.parts.swarm.ask_link(nonce, wanted),
+            Effect::Call { peer, socket } => self.parts.swarm.call(peer, socket),
             Effect::Disconnect { peer, until, reason } => {
                 tracing::warn!(%peer, reason, "peer disconnected");
                 self.parts.swarm.disconnect(peer, until.since(self.parts.clock.monotonic()));

@@ -3,6 +3,8 @@
 //! Knows: a small generator (splitmix64 over the folded seed). Does not know: entropy; nothing secret may rest on it
 //! beyond what the seed's owner keeps to himself.
 
+use peer_proto::peer::PeerId;
+
 /// A stream of numbers that replays from its seed.
 #[derive(Clone, Debug)]
 pub struct Chance {
@@ -37,6 +39,15 @@ fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
+}
+
+/// A number that looks random and is another one for each pair.
+pub(super) fn mixed(one: PeerId, other: PeerId) -> u64 {
+    let mut both = [0; 8];
+    for (at, (a, b)) in one.public_key().iter().zip(other.public_key()).enumerate() {
+        both[at % 8] ^= a.rotate_left(3) ^ b.wrapping_mul(a | 1);
+    }
+    u64::from_be_bytes(both)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::attest::Attests;
 use super::chance::Chance;
 use super::flood::Queues;
 use super::group::{GroupConfig, Members};
+use super::inquiry::Inquiries;
 use super::io::{Effect, EffectId, LeaseId, Now, ServeId};
 use super::peers::Peers;
 use super::queue::QueueConfig;
@@ -101,6 +102,7 @@ pub(super) struct Core {
     pub(super) members: Members,
     pub(super) attests: Attests,
     pub(super) queues: Queues,
+    pub(super) inquiries: Inquiries,
     pub(super) totals: Totals,
     next_id: u64,
 }
@@ -110,6 +112,7 @@ impl Core {
         Self {
             flags: config.policy.peers.flags(config.flags),
             chance: Chance::new(config.seed),
+            inquiries: Inquiries::new(config.seed),
             config,
             now,
             effects: VecDeque::new(),

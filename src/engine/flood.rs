@@ -14,12 +14,12 @@ use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
 use peer_proto::wire::{PieceClaim, Record, RecordHead, Said};
 
+use super::chance::mixed;
 use super::core::Core;
 use super::file::JobFile;
 use super::home::OwnClaim;
 use super::look::Heed;
 use super::piece_set::{PieceSet, place};
-use super::serve::mixed;
 use super::swarm::Swarm;
 
 /// Members of one swarm that count (HOME-1).

@@ -9,6 +9,7 @@ mod lease;
 mod probe;
 mod serve;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use peer_proto::attest::Attestation;
@@ -16,6 +17,7 @@ use peer_proto::content::{ContentId, Hash, PieceIndex};
 use peer_proto::digest::Digest;
 use peer_proto::group::HolderId;
 use peer_proto::peer::PeerId;
+use peer_proto::question::{Question, Wanted};
 pub use peer_proto::standing::{PieceRun, Standing};
 use peer_proto::time::Instant;
 use peer_proto::verify::HashList;
@@ -201,6 +203,13 @@ pub enum Input {
     PeerLost {
         /// Who.
         peer: PeerId,
+    },
+    /// Somebody on one of our links asks all of it (no more often than its bounds say). It is never answered in the open.
+    LinkAsked {
+        /// Where the datagram came from: an address on that link.
+        from: SocketAddr,
+        /// What it says.
+        question: Question,
     },
     /// A control or page frame arrived.
     FrameReceived {
@@ -417,6 +426,20 @@ pub enum Effect {
         peer: PeerId,
         /// What.
         frame: Frame,
+    },
+    /// Ask everybody on our links. Not answered: whoever has it calls.
+    AskLink {
+        /// 8 bytes that were never used before.
+        nonce: [u8; 8],
+        /// What for, at most sixteen.
+        wanted: Vec<Wanted>,
+    },
+    /// Connect to a peer that asked the link for what is here. Not answered; one try, among the dials strangers get.
+    Call {
+        /// Who must be there.
+        peer: PeerId,
+        /// Where: an address on one of our links.
+        socket: SocketAddr,
     },
     /// Close the connection to a peer and refuse it until `until`.
     Disconnect {

@@ -29,6 +29,7 @@ use super::step::Trigger;
 use super::trouble::Trouble;
 use super::trust::Level;
 use super::why::Chosen;
+use crate::job::Ask;
 
 /// Peers that did not have it are asked again after this, then after twice as long, ...
 pub const ASK_AGAIN: Duration = Duration::from_secs(2);
@@ -41,7 +42,20 @@ impl JobFile {
     /// Whether this job takes bytes from peers: both permissions, and enough that vouches for the bytes.
     pub(super) fn wants_peers(&self, core: &Core) -> bool {
         let may = (core.flags.client || Mutant::TakesUnasked.lives()) && self.wish.flags.client;
+        // Where members alone may be asked, and there are none, nobody is waited for.
+        let may = may
+            && match self.wish.ask {
+                Ask::Link => true,
+                Ask::Members => core.belongs(),
+                Ask::Nobody => false,
+            };
         may && !self.origin_only && self.is_named() && self.trust_level(core).level > Level::Origin
+    }
+
+    /// Whether a peer may learn that this file is wanted here. What a URL brings is the group's affair; what a digest names
+    /// may be anybody's, if the job does not say otherwise (LOOKUP-5).
+    pub(super) fn may_ask(&self, id: PeerId, core: &Core) -> bool {
+        !self.asks_members_only() || core.is_member(id)
     }
 
     /// What peers are asked for: the root if it is known, else every other digest.
@@ -61,6 +75,7 @@ impl JobFile {
         let now = core.time();
         if self.ask_at <= now {
             self.ask_at = self.ask_due(core);
+            self.seek_on_link(core);
         }
         self.wake_at(self.ask_at);
     }
@@ -70,8 +85,7 @@ impl JobFile {
         let now = core.time();
         let mut next = Instant::NEVER;
         let mut due = Vec::new();
-        // What a URL brings is the group's affair; what a digest names may be anybody's.
-        let members_only = self.rests_on_attestors();
+        let members_only = self.asks_members_only();
         let may_know = |id: PeerId| !members_only || core.is_member(id);
         for (id, peer) in core.peers.iter().filter(|(id, peer)| peer.ready && may_know(*id)) {
             let asked = peer.asked.get(&self.id).map(|(_, again)| *again);

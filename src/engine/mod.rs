@@ -20,6 +20,7 @@ pub mod flood;
 pub mod grid;
 pub mod group;
 pub mod home;
+mod inquiry;
 pub mod io;
 mod job;
 mod jobs;
@@ -164,6 +165,7 @@ impl Engine {
                 self.core.peer_connected(peer, address, near, nonce);
             }
             Input::PeerLost { peer } => self.peer_lost(peer),
+            Input::LinkAsked { from, question } => self.shelf().link_asked(from, &question),
             Input::FrameReceived { peer, frame } => self.core.frame(peer, frame),
             Input::BadFrame { peer, message } => self.core.back_off(peer, &message),
             Input::RecordHeld(record) => self.core.record_held(record),
@@ -197,7 +199,7 @@ impl Engine {
         let jobs = self.jobs.values().map(Job::wakes_at).min().unwrap_or(Instant::NEVER);
         let jobs = jobs.min(files).min(self.turns_at);
         let core = self.core.peers.wake().min(self.core.have_wake()).min(self.core.flood_wake());
-        let core = core.min(self.core.yield_wake());
+        let core = core.min(self.core.yield_wake()).min(self.core.inquiries.wake());
         let at = if Mutant::NeverRests.lives() { self.core.time() } else { jobs.min(core) };
         Output::WaitUntil(at)
     }
@@ -380,6 +382,7 @@ impl Engine {
         self.shelf().tell_haves();
         self.core.tell_serve_pace();
         self.tell_records();
+        self.tend_inquiries();
     }
 
     fn advance(&mut self, id: FileId) {

@@ -4,6 +4,7 @@
 //! this node fetches (`lookup`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use peer_proto::time::Instant;
 use peer_proto::verify::HashList;
 use peer_proto::wire::{HaveSet, ListPart};
 
+use super::chance::mixed;
 use super::core::{Asker, Core};
 use super::file::{JobFile, Stage};
 use super::io::{Effect, Serve, ServeFrom, ServeId, ServeOutcome, Yields};
@@ -91,7 +93,7 @@ impl Serving {
     }
 
     /// Whether this address asked for too much that is not here (LOOKUP-4).
-    fn missed_too_often(&self, address: &str, now: Instant) -> bool {
+    pub(super) fn missed_too_often(&self, address: &str, now: Instant) -> bool {
         let misses = self.misses.get(address);
         misses.is_some_and(|(since, ids)| now.since(*since) < HOUR && ids.len() > MISSES_PER_HOUR_MAX)
     }
@@ -168,7 +170,7 @@ impl Core {
 
     /// What may be served of a record, if anything (LOOKUP-3; the age is checked where a stranger asks).
     fn record_offer(&self, record: &RecordSummary) -> Option<Offer> {
-        if !self.flags.server || !record.served || record.scope != Scope::Shareable {
+        if !self.is_served(record) {
             return None;
         }
         let count = peer_proto::content::Geometry::of(record.content.len).ok()?.piece_count();
@@ -176,6 +178,11 @@ impl Core {
         let whole = have.contains_all(0..count);
         let from = ServeFrom::Record(record.id);
         Some(Offer { content: record.content, have, whole, sealed: true, from, list: None })
+    }
+
+    /// Whether a record may be given to others at all.
+    pub(super) fn is_served(&self, record: &RecordSummary) -> bool {
+        self.flags.server && record.served && record.scope == Scope::Shareable
     }
 
     /// Records whose whole content has this digest.
@@ -186,11 +193,16 @@ impl Core {
 
     /// Records that are asked for by this id.
     fn asked_for(&self, lookup: LookupId) -> impl Iterator<Item = &RecordSummary> {
-        let all = (lookup, RecordId([0; 16]))..=(lookup, RecordId([u8::MAX; 16]));
+        self.asked_for_by(lookup..=lookup)
+    }
+
+    /// Records that are asked for by one of these ids.
+    pub(super) fn asked_for_by(&self, ids: RangeInclusive<LookupId>) -> impl Iterator<Item = &RecordSummary> {
+        let all = (*ids.start(), RecordId([0; 16]))..=(*ids.end(), RecordId([u8::MAX; 16]));
         self.serving.index.range(all).filter_map(|(_, record)| self.records.get(record))
     }
 
-    fn is_recent(&self, record: &RecordSummary) -> bool {
+    pub(super) fn is_recent(&self, record: &RecordSummary) -> bool {
         let age_s = self.now.wall_unix_ms / 1_000 - record.last_used_unix_s;
         u64::try_from(age_s).unwrap_or(0) <= RECENT.as_secs()
     }
@@ -522,7 +534,7 @@ impl Shelf<'_> {
 
 impl JobFile {
     /// What of this job's part may be served: certain and proved pieces under a trusted list (TRUST-1).
-    fn offer(&self, core: &Core) -> Option<Offer> {
+    pub(super) fn offer(&self, core: &Core) -> Option<Offer> {
         let on_disk = matches!(self.stage, Stage::Fetching | Stage::Sealing | Stage::Sealed);
         let list = self.claims.trusted.as_ref()?;
         if !on_disk || !self.may_serve(core) || self.reset_to.is_some() {
@@ -549,7 +561,7 @@ impl JobFile {
     }
 
     /// Digests besides the root that the whole file has, and is said to have.
-    fn checked_digests(&self) -> Vec<Digest> {
+    pub(super) fn checked_digests(&self) -> Vec<Digest> {
         let sealed = self.sealed.as_ref().filter(|_| self.is_validated());
         sealed.map(|sealed| sealed.digests.clone()).unwrap_or_default()
     }
@@ -568,21 +580,12 @@ pub(super) fn pieces_of(record: &RecordSummary) -> PieceSet {
     }
 }
 
-/// A number that looks random and is another one for each pair.
-pub(super) fn mixed(one: PeerId, other: PeerId) -> u64 {
-    let mut both = [0; 8];
-    for (at, (a, b)) in one.public_key().iter().zip(other.public_key()).enumerate() {
-        both[at % 8] ^= a.rotate_left(3) ^ b.wrapping_mul(a | 1);
-    }
-    u64::from_be_bytes(both)
-}
-
 /// All digests under which a record's whole file is known.
-fn names_of(record: &RecordSummary) -> impl Iterator<Item = Digest> + use<> {
+pub(super) fn names_of(record: &RecordSummary) -> impl Iterator<Item = Digest> + use<> {
     record.digests.clone().into_iter().chain(root_digest(record.content))
 }
 
-fn root_digest(content: ContentId) -> Option<Digest> {
+pub(super) fn root_digest(content: ContentId) -> Option<Digest> {
     Digest::new(Algorithm::Blake3, content.root.0.to_vec()).ok()
 }
 

@@ -165,6 +165,7 @@ impl JobFile {
                 cleared: BTreeSet::new(),
             });
         }
+        let members_only = self.asks_members_only();
         let Some(swarm) = &mut self.swarm else { return };
         let changed = swarm.fetches != fetches;
         if changed {
@@ -172,7 +173,8 @@ impl JobFile {
             swarm.home.set_fetches(fetches, now);
         }
         let mut told = false;
-        for id in core.peers.ready() {
+        let ready = core.peers.ready();
+        for id in ready.into_iter().filter(|id| !members_only || core.is_member(*id)).collect::<Vec<_>>() {
             told |= core.join(id, swarm, changed);
         }
         if told {
@@ -193,6 +195,9 @@ impl JobFile {
     /// A peer that knows the digest wants the file too.
     pub(super) fn member_joined(&mut self, peer: PeerId, len: u64, fetches: bool, core: &mut Core) -> Heed {
         let now = core.time();
+        if !self.may_ask(peer, core) {
+            return Heed::Later;
+        }
         let Some(swarm) = self.swarm.as_mut().filter(|swarm| swarm.id.len == len) else { return Heed::Later };
         let (id, is_kin) = (swarm.id, swarm.circle.is_some() && core.is_member(peer));
         self.changed = true;

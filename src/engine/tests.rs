@@ -9,6 +9,7 @@ mod delivery;
 mod desk;
 mod flow;
 mod groups;
+mod inquiry;
 mod invalid;
 mod jobs;
 mod keeping;

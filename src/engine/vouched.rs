@@ -25,7 +25,7 @@ use super::look::Heed;
 use super::lookup::{ASK_AGAIN, ASK_AGAIN_MAX};
 use super::piece_set::PieceSet;
 use super::why::Chosen;
-use crate::job::TrustFloor;
+use crate::job::{Ask, TrustFloor};
 
 /// What the origin said of its version counts for so long before the file is sealed on somebody else's word (ATTEST-5).
 pub const VERSION_FRESH: Duration = Duration::from_secs(10 * 60);
@@ -98,7 +98,7 @@ impl JobFile {
 
     /// Asks members what attestors say, and weighs what is known, while nothing better names the bytes.
     pub(super) fn seek_attestors(&mut self, core: &mut Core) {
-        if !(core.flags.client && self.wish.flags.client) {
+        if !(core.flags.client && self.wish.flags.client) || self.wish.ask == Ask::Nobody {
             // Nobody is asked; what was proved by attestors' words stays so, and is checked before it is sealed.
             return;
         }
@@ -282,7 +282,8 @@ impl JobFile {
     /// Another floor, of the job or the machine: who may not be asked any more is not, and attestors are weighed anew.
     pub(super) fn floor_changed(&mut self, core: &mut Core) {
         self.seeking.seen = None;
-        if !self.wants_peers(core) && !self.sources.is_empty() {
+        let may_ask = |peer: &PeerId| self.wants_peers(core) && self.may_ask(*peer, core);
+        if !self.sources.keys().all(may_ask) {
             self.leave_swarm(core);
             self.stop_where(core, |lease| lease.peer().is_some());
             self.forget_sources(core);

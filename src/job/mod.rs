@@ -4,6 +4,7 @@
 //! are kept (`store`).
 
 pub mod amount;
+pub mod ask;
 pub mod queue;
 mod remote;
 pub mod trust;
@@ -17,6 +18,7 @@ use peer_proto::digest::{Digest, bytes_from_hex};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use ask::{Ask, NotAnAsk};
 pub use queue::error::{Class, Code, Context, Explanation, JobError, explain};
 pub use queue::peering::PeerRules;
 pub use queue::policy::{Effective, JobCounts, Maker, Policy, PolicyRow, Source as PolicySource};

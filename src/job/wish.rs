@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use peer_proto::digest::Digest;
 
-use super::{Existing, FileSpec, JobSpec, PeerFlags, Priority, Remote, TrustFloor};
+use super::{Ask, Existing, FileSpec, JobSpec, PeerFlags, Priority, Remote, TrustFloor};
 
 /// What the hands and the planner need to know of one file of a job.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,6 +27,8 @@ pub struct Wish {
     pub flags: PeerFlags,
     /// The least that must vouch for its bytes before peers are asked.
     pub trust: TrustFloor,
+    /// Who is asked for it beside the origin.
+    pub ask: Ask,
     /// Whether attestors may vouch for its URL although it has a query.
     pub shareable: bool,
     /// How urgent it is.
@@ -65,6 +67,7 @@ impl Wish {
             // What is made anew for everybody who asks is nobody else's.
             flags: if spec.dynamic { PeerFlags::NONE } else { spec.flags },
             trust: spec.trust,
+            ask: spec.ask,
             shareable: spec.shareable,
             priority: spec.priority,
             auto_complete: spec.auto_complete,

@@ -31,6 +31,9 @@ pub struct NodeConfig {
     pub listen: Vec<SocketAddr>,
     /// Whether it looks for peers, and lets itself be found, on the local links.
     pub mdns: bool,
+    /// Whether it asks everybody on its links at once who has what it wants, and hears what others ask; `None`: if `mdns` is
+    /// on.
+    pub ask_link: Option<bool>,
     /// Peers it keeps trying.
     pub static_peers: Vec<PeerAddress>,
     /// The computer's flags; `None` takes those that were set last, or the kind's own: both for an embedded node,
@@ -56,6 +59,11 @@ pub struct NodeConfig {
 }
 
 impl NodeConfig {
+    /// Whether the links are asked.
+    pub(super) fn asks_link(&self) -> bool {
+        self.ask_link.unwrap_or(self.mdns)
+    }
+
     /// An embedded node with its state in this folder: it listens on all addresses at a port of the system's
     /// choice, looks for peers on the local links, and may both take from peers and give to them.
     #[must_use]
@@ -67,6 +75,7 @@ impl NodeConfig {
                 SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0)),
             ],
             mdns: true,
+            ask_link: None,
             static_peers: Vec::new(),
             flags: Some(PeerFlags::BOTH),
             origin: OriginConfig::default(),

@@ -138,8 +138,13 @@ mod tests {
         cache: &Cache<RealFiles>,
         stop: &CancellationToken,
     ) -> (Transfer, mpsc::Receiver<Input>) {
-        let alone =
-            SwarmConfig { identity_seed: [1; 32], listen: Vec::new(), mdns: false, static_peers: Vec::new() };
+        let alone = SwarmConfig {
+            identity_seed: [1; 32],
+            listen: Vec::new(),
+            mdns: false,
+            ask_link: false,
+            static_peers: Vec::new(),
+        };
         let (swarm, _) = Swarm::start(alone, mpsc::channel(1).0, stop.clone()).expect("a swarm");
         let (facts, told) = mpsc::channel(16);
         let parts = TransferParts {

@@ -145,7 +145,7 @@ fn engine(config: &NodeConfig, known: &mut Known, me: PeerId, clock: Clock) -> R
         seed,
         flags: config.flags.or_else(|| known.flags.load()).unwrap_or(usual_flags(config.kind)),
         embedded: config.kind == NodeKind::Embedded,
-        expects_peers: config.mdns || !config.static_peers.is_empty(),
+        expects_peers: config.mdns || config.asks_link() || !config.static_peers.is_empty(),
         group: known.group.take(),
         queue: config.queue.bounded(),
         serving: config.serving,
@@ -191,6 +191,7 @@ async fn meet(
         identity_seed,
         listen: config.listen.clone(),
         mdns: config.mdns,
+        ask_link: config.asks_link(),
         static_peers: config.static_peers.clone(),
     };
     let (tell, mut events) = mpsc::channel(SWARM_EVENTS_WAITING_MAX);

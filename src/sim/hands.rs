@@ -72,6 +72,8 @@ impl Node {
                 self.tell_later(SYNC_TIME, Input::Delivered { id, outcome: Ok(()) });
             }
             Effect::ClosePart { file } => self.must_be_idle(file, "a part is closed"),
+            // Machines of a simulated site meet at once: nobody need be called.
+            Effect::AskLink { .. } | Effect::Call { .. } => {}
             // The links of the world set the pace; nodes live for one run, in which the engine remembers attestors.
             Effect::SetRates { .. }
             | Effect::SetServePace(_)

@@ -11,6 +11,7 @@ use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
 
 use super::address::PeerAddress;
+use super::calls::Calls;
 use super::limits::{
     ADDRESSES_PER_PEER_MAX, ANNOUNCEMENT_TTL_MAX, BACK_OFF_FIRST, BACK_OFF_MAX, BACK_OFF_STATIC_MAX, BAN_MAX,
     BANS_MAX, DIALS_PER_S_MAX, PEERS_MAX, PEERS_PER_IP_MAX, POLITE_WAIT, PROTOCOL_ERROR_BAN,
@@ -24,8 +25,19 @@ pub(super) struct Dial {
     pub(super) socket: SocketAddr,
     /// Who must answer; anybody if `None`.
     pub(super) peer: Option<PeerId>,
-    /// Which configured peer this is; `None` for an announced one.
-    pub(super) configured: Option<usize>,
+    /// Why it is tried.
+    pub(super) reason: Reason,
+}
+
+/// Why somebody is dialled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reason {
+    /// It is the configured peer at this place.
+    Configured(usize),
+    /// It was announced.
+    Announced,
+    /// It asked the link for what is here.
+    Asked,
 }
 
 /// What became of an announcement.
@@ -50,6 +62,9 @@ pub(super) struct PeerTable {
     cursor: Option<PeerId>,
     /// When the last dials were begun, the oldest first; no more than a second may have.
     begun: VecDeque<Instant>,
+    calls: Calls,
+    /// Whether the last dial to a stranger was a call: announced ones and callers take turns.
+    called_last: bool,
 }
 
 /// A configured peer.
@@ -92,6 +107,8 @@ impl PeerTable {
             bans: BTreeMap::new(),
             cursor: None,
             begun: VecDeque::new(),
+            calls: Calls::new(),
+            called_last: false,
         }
     }
 
@@ -136,6 +153,11 @@ impl PeerTable {
                 .or_insert_with(|| Reach { expires, attempts: Attempts::due(now.after(polite)) });
         }
         if known { Announced::Known } else { Announced::New }
+    }
+
+    /// Somebody asked the link for what is here: it is called once, soon.
+    pub(super) fn call(&mut self, peer: PeerId, socket: SocketAddr, now: Instant) -> bool {
+        peer != self.me && self.calls.add(peer, socket, now)
     }
 
     /// The peer said goodbye on the link: its addresses are forgotten.
@@ -199,14 +221,31 @@ impl PeerTable {
             if one.attempts.is_due(now) && one.peer().is_none_or(free) {
                 one.attempts.under_way = true;
                 let socket = one.address.socket();
-                dials.push(Dial { socket, peer: one.address.peer(), configured: Some(index) });
+                dials.push(Dial { socket, peer: one.address.peer(), reason: Reason::Configured(index) });
             }
         }
         if strangers == Strangers::Dial && dials.is_empty() {
-            dials.extend(self.next_announced(now, busy));
+            dials.extend(self.next_stranger(now, busy));
         }
         self.begun.extend(dials.iter().map(|_| now));
         dials
+    }
+
+    /// Somebody who asked, or somebody announced, in turns while both wait.
+    fn next_stranger(&mut self, now: Instant, busy: &BTreeSet<PeerId>) -> Option<Dial> {
+        if self.called_last
+            && let Some(dial) = self.next_announced(now, busy)
+        {
+            self.called_last = false;
+            return Some(dial);
+        }
+        let bans = &self.bans;
+        let call = self.calls.next(|peer| !busy.contains(&peer) && !is_banned(bans, peer, now));
+        self.called_last = call.is_some();
+        match call {
+            Some((peer, socket)) => Some(Dial { socket, peer: Some(peer), reason: Reason::Asked }),
+            None => self.next_announced(now, busy),
+        }
     }
 
     /// Goes round the announced peers, so that none waits for ever behind others.
@@ -228,25 +267,30 @@ impl PeerTable {
             .chain(self.announced.range((Unbounded, until)))
             .find_map(|(peer, known)| Some((*peer, due(peer, known)?)))?;
         self.cursor = Some(peer);
-        self.attempts(&Dial { socket, peer: Some(peer), configured: None })?.under_way = true;
-        Some(Dial { socket, peer: Some(peer), configured: None })
+        let dial = Dial { socket, peer: Some(peer), reason: Reason::Announced };
+        self.attempts(&dial)?.under_way = true;
+        Some(dial)
     }
 
     /// The attempts a dial counts for.
     fn attempts(&mut self, dial: &Dial) -> Option<&mut Attempts> {
-        match (dial.configured, dial.peer) {
-            (Some(index), _) => self.configured.get_mut(index).map(|one| &mut one.attempts),
-            (None, Some(peer)) => {
+        match (dial.reason, dial.peer) {
+            (Reason::Configured(index), _) => self.configured.get_mut(index).map(|one| &mut one.attempts),
+            (Reason::Announced, Some(peer)) => {
                 let reach = self.announced.get_mut(&peer)?.get_mut(&dial.socket)?;
                 Some(&mut reach.attempts)
             }
-            (None, None) => None,
+            (Reason::Announced, None) | (Reason::Asked, _) => None,
         }
     }
 
     /// The dial failed: wait longer before the next one to that (peer, address). The peer id is not blamed.
     pub(super) fn failed(&mut self, dial: &Dial, now: Instant) {
-        let most = if dial.configured.is_some() { BACK_OFF_STATIC_MAX } else { BACK_OFF_MAX };
+        let most = match dial.reason {
+            Reason::Configured(_) => BACK_OFF_STATIC_MAX,
+            Reason::Announced => BACK_OFF_MAX,
+            Reason::Asked => return self.calls.failed(dial.socket.ip(), now),
+        };
         if let Some(attempts) = self.attempts(dial) {
             let wait = BACK_OFF_FIRST.saturating_mul(1 << attempts.failures.min(16)).min(most);
             attempts.failures = attempts.failures.saturating_add(1);
@@ -260,8 +304,12 @@ impl PeerTable {
         if let Some(attempts) = self.attempts(dial) {
             *attempts = Attempts::due(now.after(BACK_OFF_FIRST));
         }
-        if let Some(one) = dial.configured.and_then(|index| self.configured.get_mut(index)) {
-            one.learned = Some(peer);
+        match dial.reason {
+            Reason::Configured(index) => {
+                self.configured.get_mut(index).into_iter().for_each(|one| one.learned = Some(peer));
+            }
+            Reason::Announced => {}
+            Reason::Asked => self.calls.reached(dial.socket.ip()),
         }
     }
 

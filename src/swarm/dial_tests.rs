@@ -202,3 +202,44 @@ fn nobody_dials_himself() {
     let own = PeerAddress::new(on_lan(1, 80), Some(ME)).unwrap();
     assert!(!table.configure(own, at(0)));
 }
+
+#[test]
+fn t11_and_t9_who_asks_is_called_once_in_turns_with_the_announced_and_within_the_same_ten_a_second() {
+    let mut table = PeerTable::new(ME);
+    for number in 0..100 {
+        table.announce(peer(number), &[on_lan(number, 80)], at(0));
+        table.call(peer(1_000 + number), on_lan(1_000 + number, 80), at(0));
+    }
+    let mut reasons = Vec::new();
+    for milli in 0..1_000 {
+        reasons.extend(dials(&mut table, Instant::from_micros(milli * 1_000)).iter().map(|dial| dial.reason));
+    }
+    assert_eq!(reasons, [Reason::Asked, Reason::Announced].repeat(5));
+    assert!(!table.call(ME, on_lan(1, 80), at(1)), "not ourselves");
+}
+
+#[test]
+fn t9_a_call_that_failed_is_not_repeated_and_holds_back_the_next_to_that_address_only() {
+    let mut table = PeerTable::new(ME);
+    assert!(table.call(peer(1), on_lan(1, 80), at(0)));
+    let dial = dials(&mut table, at(0))[0];
+    assert_eq!(dial, Dial { socket: on_lan(1, 80), peer: Some(peer(1)), reason: Reason::Asked });
+    table.failed(&dial, at(0));
+    assert_eq!(dials(&mut table, at(600)), [], "one try");
+    table.failed(&dial, at(600));
+    assert!(!table.call(peer(2), on_lan(1, 81), at(600)));
+    assert!(table.call(peer(3), on_lan(2, 80), at(600)));
+}
+
+#[test]
+fn t10_who_is_connected_or_banned_is_not_called() {
+    let mut table = PeerTable::new(ME);
+    for number in 1..=3 {
+        assert!(table.call(peer(number), on_lan(number, 80), at(0)));
+    }
+    table.ban(peer(2), Duration::from_secs(60), at(0));
+    let called = table.next_dials(at(0), &BTreeSet::from([peer(1)]), Strangers::Dial);
+    assert_eq!(called.iter().map(|dial| dial.peer).collect::<Vec<_>>(), [Some(peer(3))]);
+    assert!(table.call(peer(4), on_lan(4, 80), at(0)));
+    assert_eq!(table.next_dials(at(1), &BTreeSet::new(), Strangers::Wait), []);
+}

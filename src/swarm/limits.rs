@@ -75,7 +75,7 @@ pub(super) const BAN_MAX: Duration = Duration::from_secs(24 * 3_600);
 pub(super) const PROTOCOL_ERROR_BAN: Duration = Duration::from_secs(60);
 /// The loop's heartbeat.
 pub(super) const TICK: Duration = Duration::from_millis(100);
-/// Dials begun in any second, configured and announced peers together.
+/// Dials begun in any second, configured and announced peers and those who asked together.
 pub(super) const DIALS_PER_S_MAX: usize = 10;
 /// Configured peers dialled at a time.
 pub(super) const STATIC_DIALS_PER_TICK: usize = 1;
@@ -112,3 +112,24 @@ pub(super) const MDNS_PAUSE_MAX: Duration = Duration::from_secs(300);
 pub(super) const ANNOUNCEMENTS_QUEUED_MAX: usize = 64;
 /// Addresses looked at in one announcement.
 pub(super) const ADDRESSES_PER_ANNOUNCEMENT_MAX: usize = 32;
+
+/// Questions to the link that are looked at in any second, of one address. Whoever keeps the rule asks five.
+pub(super) const QUESTIONS_PER_IP_PER_S_MAX: u32 = 10;
+/// The same of all addresses together.
+pub(super) const QUESTIONS_PER_S_MAX: u32 = 100;
+/// Datagrams that are read in any second, looked at or not; the rest waits in the system, which drops what does not fit.
+pub(super) const QUESTION_DATAGRAMS_PER_S_MAX: u32 = 2_000;
+/// Interfaces that are asked and listened on.
+pub(super) const QUESTION_LINKS_MAX: usize = 8;
+/// How often it is looked whether they are others now.
+pub(super) const QUESTION_TICK: Duration = Duration::from_millis(250);
+/// Questions that wait to be sent.
+pub(super) const QUESTIONS_QUEUED_MAX: usize = 8;
+/// Askers that wait to be called.
+pub(super) const CALLS_MAX: usize = 64;
+/// The same at one IP address: several nodes may live there.
+pub(super) const CALLS_PER_IP_MAX: usize = 4;
+/// Longest wait between calls to an address where they fail.
+pub(super) const CALL_BACK_OFF_MAX: Duration = Duration::from_secs(8);
+/// Addresses that are remembered because a call failed there.
+pub(super) const FAILED_CALLS_REMEMBERED_MAX: usize = 256;

@@ -19,9 +19,12 @@ use tokio_util::sync::CancellationToken;
 use super::blocks::{Block, Gone, Misplaced, Routes, Way};
 use super::buffers::Buffers;
 use super::dial::PeerTable;
-use super::limits::{CONTROL_QUEUE_BYTES_MAX, CONTROL_QUEUE_FRAMES_MAX, LANE_QUEUE_BLOCKS, LANES};
+use super::limits::{
+    CONTROL_QUEUE_BYTES_MAX, CONTROL_QUEUE_FRAMES_MAX, LANE_QUEUE_BLOCKS, LANES, QUESTIONS_QUEUED_MAX,
+};
 use super::onlink::Links;
 use super::outgoing::Outgoing;
+use super::question::Asking;
 
 /// What everyone sees. Locks are held for a few instructions, never two at once, never across a wait.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub(super) struct Shared {
     pub(super) listening: Mutex<Vec<SocketAddr>>,
     pub(super) interfaces: Mutex<Links>,
     pub(super) common: Arc<Common>,
+    /// Where questions to the link go; nobody takes them where they are switched off.
+    pub(super) asking: mpsc::Sender<Asking>,
 }
 
 /// The part of it that links need too.
@@ -53,15 +58,19 @@ pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(super) fn new(me: PeerId) -> Self {
-        Self {
+    /// The other end takes what the link is to be asked.
+    pub(super) fn new(me: PeerId) -> (Self, mpsc::Receiver<Asking>) {
+        let (asking, to_ask) = mpsc::channel(QUESTIONS_QUEUED_MAX);
+        let shared = Self {
             me,
             table: Mutex::new(PeerTable::new(me)),
             links: Mutex::default(),
             listening: Mutex::default(),
             interfaces: Mutex::new(Links::read()),
             common: Arc::default(),
-        }
+            asking,
+        };
+        (shared, to_ask)
     }
 
     /// The moment of the loop's last beat.

@@ -13,6 +13,7 @@ mod admission;
 mod behaviour;
 mod blocks;
 mod buffers;
+mod calls;
 mod dial;
 mod discovery;
 mod handler;
@@ -24,6 +25,7 @@ mod listen;
 mod muxer;
 mod onlink;
 mod outgoing;
+mod question;
 mod run;
 mod scoped;
 mod streams;
@@ -40,6 +42,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use peer_proto::peer::PeerId;
+use peer_proto::question::{Question, Wanted};
 use peer_proto::session::RequestId;
 use peer_proto::wire::Frame;
 use tokio::sync::mpsc;
@@ -65,6 +68,8 @@ pub struct SwarmConfig {
     pub listen: Vec<SocketAddr>,
     /// Whether to announce this node on its links by mDNS and to look for others.
     pub mdns: bool,
+    /// Whether to ask all of the links this node is announced on at once, and to hear what others ask.
+    pub ask_link: bool,
     /// Peers to stay connected to; at most 256, further ones are ignored.
     pub static_peers: Vec<PeerAddress>,
 }
@@ -124,6 +129,13 @@ pub enum SwarmEvent {
         /// Where, with this node's id: fit for another node's `--peer`.
         address: String,
     },
+    /// Another node asks everybody on a link of ours. Nothing is proved but that it knows the digests of what it asks for.
+    Asked {
+        /// Where the datagram came from.
+        from: SocketAddr,
+        /// What it says.
+        question: Question,
+    },
     /// Another node announced itself on a link. A hint: nothing is proved yet.
     Discovered {
         /// Who it says it is.
@@ -166,11 +178,12 @@ impl Swarm {
         stop: CancellationToken,
     ) -> Result<(Self, JoinHandle<()>), SwarmError> {
         let (keypair, me) = identity::from_seed(config.identity_seed);
-        let shared = Arc::new(Shared::new(me));
+        let (shared, to_ask) = Shared::new(me);
+        let shared = Arc::new(shared);
         for address in &config.static_peers {
             locked(&shared.table).configure(*address, shared.now());
         }
-        let run = run::Run::new(Arc::clone(&shared), &keypair, &config, events, stop)?;
+        let run = run::Run::new(Arc::clone(&shared), &keypair, &config, to_ask, events, stop)?;
         Ok((Self { shared }, tokio::spawn(run.run())))
     }
 
@@ -205,6 +218,19 @@ impl Swarm {
             link.stop.cancel();
         }
         self.shared.common.wake.notify_one();
+    }
+
+    /// Asks everybody on the links this node is announced on, if that is switched on. Never waits; what is too much is lost,
+    /// as any datagram may be.
+    pub fn ask_link(&self, nonce: [u8; 8], wanted: Vec<Wanted>) {
+        drop(self.shared.asking.try_send(question::Asking { nonce, wanted }));
+    }
+
+    /// Connects to a peer that asked the link for what is here: one try, among the dials that strangers get.
+    pub fn call(&self, peer: PeerId, socket: SocketAddr) {
+        if locked(&self.shared.table).call(peer, socket, self.shared.now()) {
+            self.shared.common.wake.notify_one();
+        }
     }
 
     /// Adds a peer to stay connected to. Does nothing if it is known, or 256 are.

@@ -45,6 +45,11 @@ impl Links {
         Self { nets }
     }
 
+    /// The addresses and their subnets.
+    pub(super) fn nets(&self) -> &[Net] {
+        &self.nets
+    }
+
     /// Whether a machine with this address is on one of our links.
     pub(super) fn is_on_link(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::behaviour::{Behaviour, Happened};
-use super::dial::{Announced, Dial, Strangers};
+use super::dial::{Announced, Dial, Reason, Strangers};
 use super::discovery::{self, Announcement};
 use super::handler::{Kind, Opener, StreamEvent};
 use super::limits::{
@@ -30,6 +30,7 @@ use super::limits::{
 };
 use super::link::{Link, Queued, Shared, locked};
 use super::onlink::Links;
+use super::question::{self, Asking};
 use super::{SwarmConfig, SwarmError, SwarmEvent, address, identity, listen, streams, transport};
 
 /// Events of the loop itself that wait for room; more are dropped, they are hints.
@@ -43,6 +44,8 @@ pub(super) struct Run {
     stop: CancellationToken,
     listen: Vec<SocketAddr>,
     mdns: Mdns,
+    /// What the link is to be asked, until the task that asks it has begun.
+    to_ask: Option<mpsc::Receiver<Asking>>,
     connections: BTreeMap<ConnectionId, Connection>,
     dials: BTreeMap<ConnectionId, Dial>,
     waiting_events: VecDeque<SwarmEvent>,
@@ -87,6 +90,7 @@ impl Run {
         shared: Arc<Shared>,
         keypair: &Keypair,
         config: &SwarmConfig,
+        to_ask: mpsc::Receiver<Asking>,
         events: mpsc::Sender<SwarmEvent>,
         stop: CancellationToken,
     ) -> Result<Self, SwarmError> {
@@ -104,6 +108,7 @@ impl Run {
             stop,
             listen: config.listen.clone(),
             mdns: if config.mdns { Mdns::Waiting } else { Mdns::Off },
+            to_ask: Some(to_ask).filter(|_| config.ask_link),
             connections: BTreeMap::new(),
             dials: BTreeMap::new(),
             waiting_events: VecDeque::new(),
@@ -190,17 +195,29 @@ impl Run {
             info!(%address, "listening");
             self.tell(SwarmEvent::Listening { address });
         }
-        if self.mdns == Mdns::Waiting && listen::is_announced(socket, &self.listen) {
+        if listen::is_announced(socket, &self.listen) {
+            self.meet_neighbours(socket.port());
+        }
+    }
+
+    /// Others can reach this node at `port`: it looks for them, and lets itself be found.
+    fn meet_neighbours(&mut self, port: u16) {
+        let addresses = listen::advertised(&self.listen, port);
+        let advert = discovery::Advert { me: self.shared.me, port, addresses };
+        if self.mdns == Mdns::Waiting {
             self.mdns = Mdns::Running;
-            let advert = discovery::Advert {
-                me: self.shared.me,
-                port: socket.port(),
-                addresses: listen::advertised(&self.listen, socket.port()),
-            };
-            let (shared, announcer, stop) =
-                (Arc::clone(&self.shared), self.announcer.clone(), self.stop.child_token());
+            let (advert, shared) = (advert.clone(), Arc::clone(&self.shared));
+            let (announcer, stop) = (self.announcer.clone(), self.stop.child_token());
             self.tasks.spawn(async move {
                 discovery::run(advert, shared, announcer, stop).await;
+                None
+            });
+        }
+        if let Some(to_ask) = self.to_ask.take() {
+            let (shared, events, stop) =
+                (Arc::clone(&self.shared), self.events.clone(), self.stop.child_token());
+            self.tasks.spawn(async move {
+                question::run(advert, shared, to_ask, events, stop).await;
                 None
             });
         }
@@ -443,7 +460,8 @@ impl Run {
         let connected = self.connections.values().map(|one| one.peer);
         let busy: BTreeSet<PeerId> =
             connected.chain(self.dials.values().filter_map(|dial| dial.peer)).collect();
-        let under_way = self.dials.values().filter(|dial| dial.configured.is_none()).count();
+        let under_way =
+            self.dials.values().filter(|dial| !matches!(dial.reason, Reason::Configured(_))).count();
         let strangers = if self.swarm.behaviour().strangers() + under_way < STRANGERS_DIALLED_MAX {
             Strangers::Dial
         } else {

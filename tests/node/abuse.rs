@@ -84,6 +84,7 @@ impl Prober {
             identity_seed: [33; 32],
             listen: loopback(),
             mdns: false,
+            ask_link: false,
             static_peers: node.addresses(),
         };
         let (swarm, _) = Swarm::start(config, events, stop.clone()).expect("loopback is free");

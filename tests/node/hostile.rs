@@ -112,6 +112,7 @@ impl Hostile {
             identity_seed: [seed; 32],
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             mdns: false,
+            ask_link: false,
             static_peers: Vec::new(),
         };
         let (swarm, _) = Swarm::start(config, events, stop.clone()).expect("loopback is free");

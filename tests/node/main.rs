@@ -6,6 +6,7 @@
 
 mod abuse;
 mod announced;
+mod asked;
 mod attested;
 mod checksums;
 mod commands;
@@ -36,3 +37,4 @@ mod recall;
 mod serving;
 mod together;
 mod unplugged;
+mod wiretap;

@@ -18,6 +18,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::process::{Child, Command};
 
 use crate::lab::PATIENCE;
+use crate::wiretap::Wiretap;
 
 /// Offices made by this process so far: their names must differ.
 static OFFICES: AtomicU32 = AtomicU32::new(0);
@@ -150,6 +151,20 @@ impl Office {
     /// A socket for datagrams on a machine, in the same way.
     pub(crate) fn datagrams(&self, machine: u8, address: SocketAddr) -> UdpSocket {
         inside(&self.machine(machine), move || UdpSocket::bind(address).expect("the address is free"))
+    }
+
+    /// Somebody at the switch who sees every datagram.
+    pub(crate) fn wiretap(&self) -> Wiretap {
+        inside(&self.switch(), Wiretap::open)
+    }
+
+    /// Lets a socket on a machine hear what is sent to a group.
+    pub(crate) fn join(&self, machine: u8, socket: &UdpSocket, group: Ipv4Addr) {
+        let socket = socket.try_clone().expect("our own socket");
+        let interface = Ipv4Addr::new(10, 99, 0, machine + 1);
+        inside(&self.machine(machine), move || {
+            socket.join_multicast_v4(&group, &interface).expect("an interface")
+        });
     }
 
     /// Makes the origin's line to the office as narrow as this, such as `20mbit`.

@@ -29,12 +29,12 @@ pub(crate) fn spec(office: &Office, name: &str, origin: &PlainOrigin, digest: Di
     wish(origin.url(), office.path(name), vec![digest])
 }
 
-async fn submit(client: &Client, spec: JobSpec) -> JobId {
+pub(crate) async fn submit(client: &Client, spec: JobSpec) -> JobId {
     client.submit(&Submit { spec, adopt: false, start: true }).await.expect("a good wish").id
 }
 
 /// Follows a job until `is_so`, or until it is final.
-async fn follow(client: &Client, job: JobId, is_so: impl Fn(&JobView) -> bool) -> JobView {
+pub(crate) async fn follow(client: &Client, job: JobId, is_so: impl Fn(&JobView) -> bool) -> JobView {
     let mut events = client.follow(job).await.expect("the job is there");
     let followed = async {
         loop {
@@ -62,7 +62,7 @@ pub(crate) async fn fetch(
     view
 }
 
-async fn why(client: &Client, job: JobId) -> String {
+pub(crate) async fn why(client: &Client, job: JobId) -> String {
     let decisions = client.why(job).await.unwrap_or_default();
     let lines = decisions.iter().map(|why| {
         format!("{:>6} ms {:?} {}: {} -> {}\n", why.at_ms, why.range, why.chosen, why.why, why.outcome)

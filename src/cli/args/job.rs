@@ -11,7 +11,9 @@ use peer_proto::digest::Digest;
 use super::AskArgs;
 use crate::cli::amount::parse_limit;
 use crate::cli::words::{parse_digest, parse_flags, parse_index, parse_notify, parse_ranges};
-use crate::control::api::{JobState, NotifyFlags, PeerFlags, Priority, Redirects, RemoteRange, TrustFloor};
+use crate::control::api::{
+    Ask, JobState, NotifyFlags, PeerFlags, Priority, Redirects, RemoteRange, TrustFloor,
+};
 
 #[derive(Subcommand, Debug)]
 pub(in crate::cli) enum JobCommand {
@@ -235,6 +237,10 @@ pub(in crate::cli) struct SettingArgs {
     /// group), attested-2 (a digest, or two attestors), digest, or origin, which asks no peer at all [default: auto].
     #[arg(long, value_name = "FLOOR", value_parser = str::parse::<TrustFloor>)]
     pub(in crate::cli) trust: Option<TrustFloor>,
+    /// Who is asked beside the origin, and so may learn that this machine wants the files: link (everybody on the link, and
+    /// configured peers), members (of this machine's group), or none [default: link].
+    #[arg(long, value_name = "WHOM", value_parser = str::parse::<Ask>)]
+    pub(in crate::cli) ask: Option<Ask>,
     /// Attestors of the group may vouch for the URLs although they have a query.
     #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
         value_parser = clap::builder::BoolishValueParser::new(), hide_possible_values = true)]

@@ -177,6 +177,7 @@ fn settings(spec: &JobSpec) -> Vec<(&'static str, String)> {
         ("description", spec.description.clone()),
         ("priority", priority(spec.priority).to_owned()),
         ("peers", flags_text(spec.flags)),
+        ("asked", spec.ask.to_string()),
         ("BranchCache", if spec.disable_branch_cache { "disabled" } else { "" }.into()),
         ("auto-complete", yes_no(spec.auto_complete)),
         ("existing files", if spec.existing == Existing::Replace { "replaced" } else { "refused" }.into()),

@@ -5,6 +5,7 @@
 mod hands;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use peer_proto::attest::Attestation;
 use peer_proto::content::{Hash, PieceIndex};
 use peer_proto::digest::{Algorithm, Digest};
 use peer_proto::group::HolderId;
+use peer_proto::question::Wanted;
 use peer_proto::session::{Output as SessionOutput, RequestId, Session};
 use peer_proto::standing::PieceRun;
 use peer_proto::verify::HashList;
@@ -74,6 +76,10 @@ pub(super) struct World {
     pub(super) attested: Vec<Attestation>,
     /// Attestors that are not to be believed again, and why.
     pub(super) distrusted: Vec<(HolderId, String)>,
+    /// What the link was asked for, and when.
+    pub(super) asked_link: Vec<(u64, Vec<Wanted>)>,
+    /// Who was called, where and when.
+    pub(super) called: Vec<(u64, PeerId, SocketAddr)>,
     pub(super) kept: u32,
     pub(super) kept_scope: Option<Scope>,
     /// Whether the file that was sealed last was to be hashed with SHA-256 for others.
@@ -146,6 +152,8 @@ impl World {
             unanswered: Vec::new(),
             attested: Vec::new(),
             distrusted: Vec::new(),
+            asked_link: Vec::new(),
+            called: Vec::new(),
             kept: 0,
             kept_scope: None,
             sealed_with_sha256: None,

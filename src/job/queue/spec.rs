@@ -14,7 +14,7 @@ use peer_proto::digest::Digest;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::super::{Existing, Headers, PeerFlags, Priority, Rates, Redirects, RemoteRange, TrustFloor};
+use super::super::{Ask, Existing, Headers, PeerFlags, Priority, Rates, Redirects, RemoteRange, TrustFloor};
 
 pub use change::{Change, Moment};
 pub use error::{SpecError, UrlFault};
@@ -79,6 +79,8 @@ pub struct Spec {
     pub disable_branch_cache: bool,
     /// The least that must vouch for its bytes before peers are asked for them; a machine may demand more. Default `auto`.
     pub trust: TrustFloor,
+    /// Who is asked for its files beside the origin, and so may learn that this machine wants them (LOOKUP-5). Default `link`.
+    pub ask: Ask,
     /// Whether attestors of the group may vouch for its URLs although they have a query (ATTEST-2). Default no.
     pub shareable: bool,
     /// Whether it is completed as soon as all its files are whole. Default no.
@@ -129,6 +131,7 @@ impl Default for Spec {
             flags: PeerFlags::NONE,
             disable_branch_cache: false,
             trust: TrustFloor::default(),
+            ask: Ask::default(),
             shareable: false,
             auto_complete: false,
             existing: Existing::default(),

@@ -108,6 +108,7 @@ fn config(seed: u8, listen: &str, peers: &[PeerAddress]) -> SwarmConfig {
         identity_seed: [seed; 32],
         listen: vec![listen.parse().expect("an address")],
         mdns: false,
+        ask_link: false,
         static_peers: peers.to_vec(),
     }
 }

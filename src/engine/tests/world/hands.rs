@@ -77,6 +77,8 @@ impl World {
                 self.standings.extend(pieces.map(|piece| (piece, standing)));
             }
             Effect::ForgetJob { .. } | Effect::SetRates { .. } => {}
+            Effect::AskLink { wanted, .. } => self.asked_link.push((self.ms, wanted)),
+            Effect::Call { peer, socket } => self.called.push((self.ms, peer, socket)),
             effect => self.perform_among_peers(effect),
         }
     }

@@ -7,7 +7,7 @@ use peer_proto::digest::Digest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::super::{Existing, Headers, PeerFlags, Priority, Rates, Redirects, TrustFloor};
+use super::super::super::{Ask, Existing, Headers, PeerFlags, Priority, Rates, Redirects, TrustFloor};
 use super::{FileSpec, Limits, NotifyFlags, RETRY_DELAY_MIN_S, Spec, SpecError};
 
 /// A change of a job. What is absent stays as it is.
@@ -48,6 +48,9 @@ pub struct Change {
     /// Another floor of trust.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trust: Option<TrustFloor>,
+    /// Whom else to ask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ask: Option<Ask>,
     /// Whether attestors may vouch for its URLs although they have a query.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shareable: Option<bool>,
@@ -100,12 +103,13 @@ pub struct Change {
 
 impl Change {
     /// What makes a job that is there do what a new one of the same files was to do: how urgent it is, what must vouch
-    /// for its bytes, how fast, how often and how long it is tried, what becomes of taken names. `None` if nothing of that differs.
+    /// for its bytes, who is asked, how fast, how often and how long it is tried, what becomes of taken names. `None` if nothing of that differs.
     #[must_use]
     pub fn between(known: &Spec, wanted: &Spec) -> Option<Self> {
         let change = Self {
             priority: differing(&known.priority, &wanted.priority),
             trust: differing(&known.trust, &wanted.trust),
+            ask: differing(&known.ask, &wanted.ask),
             shareable: differing(&known.shareable, &wanted.shareable),
             existing: differing(&known.existing, &wanted.existing),
             rates: differing(&known.rates, &wanted.rates),
@@ -197,6 +201,7 @@ impl Spec {
         set(&mut self.flags, change.flags.as_ref());
         set(&mut self.disable_branch_cache, change.disable_branch_cache.as_ref());
         set(&mut self.trust, change.trust.as_ref());
+        set(&mut self.ask, change.ask.as_ref());
         set(&mut self.shareable, change.shareable.as_ref());
         set(&mut self.auto_complete, change.auto_complete.as_ref());
         set(&mut self.existing, change.existing.as_ref());

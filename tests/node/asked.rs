@@ -1,0 +1,150 @@
+//! The question to the whole link: a holder that nobody had heard of is found by it, and nobody who listens learns
+//! anything.
+//!
+//! Knows: offices without announcements, sockets that hear what is said on a link. Does not know: how a question is
+//! made.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+
+use nearbits::control::api::JobView;
+use nearbits::job::{Ask, JobSpec, JobState, PeerFlags};
+use peer_proto::lookup::lookup_id;
+
+use crate::lab::{blake3_of, placed};
+use crate::office::{Addresses, Daemon, Office};
+use crate::on_link::{fetch, follow, spec, submit, why};
+use crate::plain_origin::{Content, Manner, PlainOrigin};
+
+const MIB: u64 = 1 << 20;
+const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 78, 66);
+const PORT: u16 = 7_411;
+/// Of the first machines of an office.
+const ADDRESSES: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(10, 99, 0, 1)), IpAddr::V4(Ipv4Addr::new(10, 99, 0, 2))];
+
+/// A daemon that nobody hears of, and that hears of nobody, but by what is asked on the link.
+async fn quiet(office: &Office, machine: u8) -> Daemon {
+    let config = office.path("quiet.toml");
+    std::fs::write(&config, "[peers]\nmdns = false\nask-link = true\n").expect("a file");
+    office.daemon(machine, &["--config", config.to_str().expect("plain")]).await
+}
+
+/// An origin that is too slow to be of use.
+fn slow(office: &Office, content: Content) -> PlainOrigin {
+    let manner = Manner { bytes_per_s: Some(500_000), ..Manner::default() };
+    PlainOrigin::start_on(office.origin_listener(), content, manner)
+}
+
+async fn fetch_slowly(office: &Office, daemon: &Daemon, name: &str, content: Content) -> JobView {
+    let origin = slow(office, content);
+    let view = fetch(office, daemon, name, &origin, content).await;
+    assert!(
+        view.bytes.peers * 10 >= content.len * 9,
+        "{:?}\n{}",
+        view.bytes,
+        why(&daemon.client, view.id).await
+    );
+    view
+}
+
+/// Somebody on a machine who hears what is asked there.
+fn eavesdropper(office: &Office, machine: u8) -> UdpSocket {
+    let socket = office.datagrams(machine, SocketAddr::from((GROUP, PORT)));
+    office.join(machine, &socket, GROUP);
+    socket.set_nonblocking(true).expect("our own socket");
+    socket
+}
+
+/// Every datagram that came so far, with its source.
+fn heard(socket: &UdpSocket) -> Vec<(Vec<u8>, SocketAddr)> {
+    let mut heard = Vec::new();
+    let mut buffer = [0; 2_048];
+    while let Ok((len, from)) = socket.recv_from(&mut buffer) {
+        heard.push((buffer[..len].to_vec(), from));
+    }
+    heard
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peer_14_and_peer_25_a_holder_that_nobody_heard_of_is_found_by_the_question() {
+    let Some(office) = Office::open(6, Addresses::Both) else { return };
+    let content = Content::new(61, 8 * MIB);
+    let origin = PlainOrigin::start_on(office.origin_listener(), content, Manner::default());
+    let holder = quiet(&office, 0).await;
+    fetch(&office, &holder, "held", &origin, content).await;
+    let mut others = Vec::new();
+    for machine in 1..6 {
+        others.push(quiet(&office, machine).await);
+    }
+    let (asker, idle) = others.split_last().expect("five");
+    assert!(asker.client.peers().await.expect("it answers").is_empty());
+    fetch_slowly(&office, asker, "asked", content).await;
+    let peers = asker.client.peers().await.expect("it answers");
+    let met: Vec<&str> =
+        peers.iter().filter(|peer| peer.connected).map(|peer| peer.address.as_str()).collect();
+    assert_eq!(met, ["10.99.0.1"], "whoever has nothing to give does not call");
+    for daemon in idle {
+        assert!(daemon.client.peers().await.expect("it answers").is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t9_and_lookup_4_who_listens_on_the_link_hears_the_question_and_no_answer() {
+    let Some(office) = Office::open(3, Addresses::Both) else { return };
+    let content = Content::new(62, 4 * MIB);
+    let origin = PlainOrigin::start_on(office.origin_listener(), content, Manner::default());
+    let (asker, holder) = (quiet(&office, 0).await, quiet(&office, 1).await);
+    let wire = office.wiretap();
+    fetch(&office, &holder, "held", &origin, content).await;
+    fetch_slowly(&office, &asker, "asked", content).await;
+    let on_link = wire.datagrams();
+    let said = |by: IpAddr| on_link.iter().filter(|one| one.source == by).collect::<Vec<_>>();
+    let asked = said(ADDRESSES[0]);
+    assert!(!asked.is_empty(), "the asker asked");
+    assert!(asked.iter().all(|one| one.destination == IpAddr::from(GROUP)), "{asked:?}");
+    let digest = blake3_of(content);
+    for question in asked.iter().map(|one| &one.payload) {
+        assert!(question.len() <= 512, "{} bytes", question.len());
+        let id = lookup_id(&digest).0;
+        for secret in [digest.bytes(), &id[..], b"http", b"asked", b"10.98"] {
+            let part = secret.len().min(13);
+            let tells = question.windows(part).any(|seen| secret.windows(part).any(|known| known == seen));
+            assert!(!tells, "{secret:?} stands in {question:?}");
+        }
+    }
+    // It asked itself, when it fetched the file; else not a word in the open.
+    let holder_asked = said(ADDRESSES[1]);
+    assert!(holder_asked.iter().all(|one| one.destination == IpAddr::from(GROUP)), "{holder_asked:?}");
+    let last = on_link.iter().rposition(|one| one.source == ADDRESSES[1]);
+    let first = on_link.iter().position(|one| one.source == ADDRESSES[0]);
+    assert!(last < first, "no datagram of the holder after the question: {on_link:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peer_2_and_lookup_5_nothing_is_asked_where_it_is_switched_off_or_nobody_may_be_asked() {
+    let Some(office) = Office::open(3, Addresses::Both) else { return };
+    let content = Content::new(63, MIB);
+    let origin = PlainOrigin::start_on(office.origin_listener(), content, Manner::default());
+    let (ear, holder) = (eavesdropper(&office, 2), quiet(&office, 1).await);
+    fetch(&office, &holder, "held", &origin, content).await;
+    let before = heard(&ear).len();
+    assert!(before > 0, "the ear hears");
+    let asker = quiet(&office, 0).await;
+    let may = spec(&office, "asked", &origin, blake3_of(content));
+    let to = |name: &str, spec: JobSpec| placed(spec, office.path(name));
+    for (name, spec) in [
+        ("nobody", JobSpec { ask: Ask::Nobody, ..may.clone() }),
+        ("members", JobSpec { ask: Ask::Members, ..may.clone() }),
+        ("no flag", JobSpec { flags: PeerFlags::NONE, ..may.clone() }),
+    ] {
+        let job = submit(&asker.client, to(name, spec)).await;
+        let view = follow(&asker.client, job, |_| false).await;
+        assert_eq!((view.state, view.bytes.peers), (JobState::Acknowledged, 0), "{name}");
+    }
+    asker.client.set_flags(PeerFlags::NONE).await.expect("our own daemon");
+    let job = submit(&asker.client, to("computer", may)).await;
+    let view = follow(&asker.client, job, |_| false).await;
+    assert_eq!((view.state, view.bytes.peers), (JobState::Acknowledged, 0));
+    let unheard: Vec<_> = heard(&ear).into_iter().filter(|(_, from)| from.ip() == ADDRESSES[0]).collect();
+    assert_eq!(unheard, []);
+}
