@@ -21,6 +21,8 @@ use super::limits::{
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     waiting: VecDeque<(PeerId, SocketAddr)>,
+    /// Calls that were not answered yet, by address.
+    under_way: BTreeMap<IpAddr, usize>,
     failed: BTreeMap<IpAddr, Failed>,
 }
 
@@ -33,13 +35,14 @@ struct Failed {
 
 impl Calls {
     pub(super) const fn new() -> Self {
-        Self { waiting: VecDeque::new(), failed: BTreeMap::new() }
+        Self { waiting: VecDeque::new(), under_way: BTreeMap::new(), failed: BTreeMap::new() }
     }
 
-    /// Adds one; `false` if it is there already, too many wait, or the last one to that address failed just now.
+    /// Adds one; `false` if it is there already, too many wait or are under way to its address, or the last one to that address failed just now.
     pub(super) fn add(&mut self, peer: PeerId, socket: SocketAddr, now: Instant) -> bool {
         let ip = socket.ip();
-        let at_ip = self.waiting.iter().filter(|(_, other)| other.ip() == ip).count();
+        let waiting = self.waiting.iter().filter(|(_, other)| other.ip() == ip).count();
+        let at_ip = waiting + self.under_way.get(&ip).copied().unwrap_or(0);
         let may = self.waiting.len() < CALLS_MAX
             && at_ip < CALLS_PER_IP_MAX
             && !self.waiting.iter().any(|(other, _)| *other == peer)
@@ -54,6 +57,7 @@ impl Calls {
     pub(super) fn next(&mut self, free: impl Fn(PeerId) -> bool) -> Option<(PeerId, SocketAddr)> {
         while let Some(call) = self.waiting.pop_front() {
             if free(call.0) {
+                *self.under_way.entry(call.1.ip()).or_insert(0) += 1;
                 return Some(call);
             }
         }
@@ -62,6 +66,7 @@ impl Calls {
 
     /// A call to this address failed.
     pub(super) fn failed(&mut self, ip: IpAddr, now: Instant) {
+        self.ended(ip);
         if self.failed.len() >= FAILED_CALLS_REMEMBERED_MAX {
             self.failed.retain(|_, failed| failed.until.after(CALL_BACK_OFF_MAX) > now);
         }
@@ -75,7 +80,17 @@ impl Calls {
 
     /// Somebody answered there.
     pub(super) fn reached(&mut self, ip: IpAddr) {
+        self.ended(ip);
         self.failed.remove(&ip);
+    }
+
+    fn ended(&mut self, ip: IpAddr) {
+        if let Some(count) = self.under_way.get_mut(&ip) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.under_way.remove(&ip);
+            }
+        }
     }
 }
 
@@ -125,7 +140,7 @@ mod tests {
             calls.failed(socket(9).ip(), at(now));
             let waits = (1..).map(|pause| pause * 100).find(|pause| {
                 let is_called = calls.add(peer(number), socket(9), at(now + pause));
-                calls.next(|_| true);
+                assert_eq!(calls.next(|_| true).is_some(), is_called);
                 is_called
             });
             pauses.extend(waits);
@@ -136,6 +151,18 @@ mod tests {
         calls.reached(socket(9).ip());
         calls.failed(socket(9).ip(), at(now));
         assert!(calls.add(peer(91), socket(9), at(now + 1_000)), "it begins anew after somebody answered");
+    }
+
+    #[test]
+    fn t10_calls_that_nobody_answers_fill_the_share_of_their_address() {
+        let mut calls = Calls::new();
+        for number in 0..CALLS_PER_IP_MAX {
+            let peer = peer(u16::try_from(number).unwrap());
+            assert!(calls.add(peer, socket(9), at(0)) && calls.next(|_| true).is_some());
+        }
+        assert!(!calls.add(peer(90), socket(9), at(0)) && calls.add(peer(90), socket(10), at(0)));
+        calls.reached(socket(9).ip());
+        assert!(calls.add(peer(91), socket(9), at(0)));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(super) struct Valve {
 /// What goes through a valve.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Position {
-    /// Everything that is not too long.
+    /// Everything that is not too long and was meant for all of the link.
     Open,
     /// Nothing.
     Shut,
@@ -51,8 +51,8 @@ impl Census {
 }
 
 impl Valve {
-    /// A valve on the multicast DNS sockets that are there now and were not `before`; open, but for datagrams that
-    /// are longer than multicast DNS needs.
+    /// A valve on the multicast DNS sockets that are there now and were not `before`; open to what
+    /// multicast DNS needs.
     ///
     /// # Errors
     /// When the system does not let a process look at its own sockets, as in some containers.
@@ -119,24 +119,49 @@ impl Valve {
     }
 
     fn set(&self, position: Position) -> io::Result<()> {
-        let not_too_long = [
-            SockFilter::new(LOAD_LEN, 0, 0, 0),
-            SockFilter::new(JUMP_IF_GREATER, 1, 0, MDNS_DATAGRAM_MAX),
-            SockFilter::new(RETURN, 0, 0, u32::MAX),
-            SockFilter::new(RETURN, 0, 0, 0),
-        ];
         let filter = match position {
-            Position::Open => &not_too_long[..],
+            Position::Open => &WHAT_IS_MEANT_FOR_ALL[..],
             Position::Shut => &[SockFilter::new(RETURN, 0, 0, 0)],
         };
         self.sockets.iter().try_for_each(|socket| SockRef::from(socket).attach_filter(filter))
     }
 }
 
+/// Lets through what is not too long, comes from port 5353, and was sent to a multicast group.
+///
+/// The library answers a question from any other port at once, to the address it says it came from, with several times
+/// its length; and one that was sent to this machine alone may come from beyond the link. What comes this far is
+/// answered to the group only, so that nobody's address can be made a target (T9).
+const WHAT_IS_MEANT_FOR_ALL: [SockFilter; 12] = [
+    SockFilter::new(LOAD_LEN, 0, 0, 0),
+    SockFilter::new(JUMP_IF_GREATER, 9, 0, MDNS_DATAGRAM_MAX),
+    // Of a UDP socket's datagram the UDP header comes first.
+    SockFilter::new(LOAD_SHORT, 0, 0, 0),
+    SockFilter::new(JUMP_IF_EQUAL, 0, 7, MDNS_PORT as u32),
+    // Version 4 of IP: 224.0.0.0/4 ...
+    SockFilter::new(LOAD_BYTE, 0, 0, IP_HEADER),
+    SockFilter::new(JUMP_IF_GREATER, 2, 0, 0x4f),
+    SockFilter::new(LOAD_BYTE, 0, 0, IP_HEADER + 16),
+    SockFilter::new(JUMP_IF_GREATER, 2, 3, 0xdf),
+    // ... and of version 6: ff00::/8.
+    SockFilter::new(LOAD_BYTE, 0, 0, IP_HEADER + 24),
+    SockFilter::new(JUMP_IF_GREATER, 0, 1, 0xfe),
+    SockFilter::new(RETURN, 0, 0, u32::MAX),
+    SockFilter::new(RETURN, 0, 0, 0),
+];
+
 /// Classic packet filter: the datagram's length with its UDP header.
 const LOAD_LEN: u16 = 0x80;
-/// Classic packet filter: goes on so many instructions further if that is greater.
+/// Classic packet filter: two bytes of the datagram.
+const LOAD_SHORT: u16 = 0x28;
+/// Classic packet filter: one byte.
+const LOAD_BYTE: u16 = 0x30;
+/// Classic packet filter: where the IP header is, from which more is counted.
+const IP_HEADER: u32 = 0xfff0_0000;
+/// Classic packet filter: goes on so many instructions further if that is greater, or if not.
 const JUMP_IF_GREATER: u16 = 0x25;
+/// Classic packet filter: the same if that is equal, or if not.
+const JUMP_IF_EQUAL: u16 = 0x15;
 /// Classic packet filter: how many bytes are let through.
 const RETURN: u16 = 0x06;
 

@@ -3,14 +3,17 @@
 //! Knows: hand-made multicast DNS packets and the daemon's memory while they come (D32). Does not know: how it is
 //! bounded.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::ops::Range;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use peer_proto::peer::PeerId;
 
 use crate::office::{Addresses, Daemon, Office, eventually};
 use crate::on_link::fetch;
 use crate::plain_origin::{Content, Manner, PlainOrigin};
+use crate::wiretap::Datagram;
 
 const MIB: u64 = 1 << 20;
 /// What a flood may cost.
@@ -27,6 +30,8 @@ const PACKET_LEN: usize = 1_400;
 enum Flood {
     /// Ever new neighbours of our kind, complete in every way.
     Neighbours,
+    /// The same, at addresses of the office where nobody is.
+    OnLink,
     /// One neighbour, ever new addresses.
     Addresses,
     /// The same neighbour again and again.
@@ -47,6 +52,12 @@ impl Flood {
             Self::Neighbours => {
                 for index in 0..4 {
                     packet.neighbour(turn * 4 + index, "_nearbits", 1, &[]);
+                }
+            }
+            Self::OnLink => {
+                for index in 0..4 {
+                    let number = turn * 4 + index;
+                    packet.neighbour(number, "_nearbits", number % 100, &[]);
                 }
             }
             Self::Addresses => packet.neighbour(0, "_nearbits", turn, &[]),
@@ -75,11 +86,23 @@ impl Flood {
     /// Sends that many packets from a machine; ends by itself.
     fn start(self, office: &Office, machine: u8, packets: u32) -> JoinHandle<()> {
         let socket = office.datagrams(machine, (Ipv4Addr::UNSPECIFIED, 5_353).into());
-        std::thread::spawn(move || self.send(&socket, packets))
+        std::thread::spawn(move || self.send(&socket, 0..packets))
     }
 
-    fn send(self, socket: &UdpSocket, packets: u32) {
-        for turn in 0..packets {
+    /// Sends them no faster than a daemon can look at them, five every ten milliseconds.
+    fn start_slowly(self, office: &Office, machine: u8, packets: u32) -> tokio::task::JoinHandle<()> {
+        let socket = office.datagrams(machine, (Ipv4Addr::UNSPECIFIED, 5_353).into());
+        tokio::spawn(async move {
+            let mut beat = tokio::time::interval(Duration::from_millis(10));
+            for first in (0..packets).step_by(5) {
+                beat.tick().await;
+                self.send(&socket, first..first + 5);
+            }
+        })
+    }
+
+    fn send(self, socket: &UdpSocket, packets: Range<u32>) {
+        for turn in packets {
             // What does not fit anywhere is lost: it is a flood.
             drop(socket.send_to(&self.packet(turn), (Ipv4Addr::new(224, 0, 0, 251), 5_353)));
         }
@@ -157,17 +180,27 @@ fn name(labels: &[&str]) -> Vec<u8> {
 
 /// Floods a daemon, and insists on its answers and its memory all the while.
 async fn endures(office: &Office, daemon: &Daemon, flood: Flood, packets: u32) {
+    let start = || flood.start(office, 1, packets);
+    endures_what(daemon, &format!("{flood:?}"), start, JoinHandle::is_finished).await;
+}
+
+/// The same with a flood of any kind.
+pub(crate) async fn endures_what<T>(
+    daemon: &Daemon,
+    flood: &str,
+    start: impl FnOnce() -> T,
+    is_over: impl Fn(&T) -> bool,
+) {
     let before = daemon.memory();
     daemon.forget_peak();
-    let sending = flood.start(office, 1, packets);
+    let sending = start();
     eventually("the end of the flood", async || {
         daemon.client.status().await.expect("it answers");
         let peers = daemon.client.peers().await.expect("it answers").len();
-        assert!(peers <= PEERS_MAX, "{flood:?}: {peers} peers");
-        sending.is_finished().then_some(())
+        assert!(peers <= PEERS_MAX, "{flood}: {peers} peers");
+        is_over(&sending).then_some(())
     })
     .await;
-    sending.join().expect("the flood ends well");
     let memory = daemon.memory();
     // Code that runs for the first time is no memory that a flood fills.
     let code = memory.code.saturating_sub(before.code);
@@ -175,7 +208,7 @@ async fn endures(office: &Office, daemon: &Daemon, flood: Flood, packets: u32) {
     let before = before.now;
     assert!(
         grown <= GROWTH_MAX,
-        "{flood:?}: {grown} bytes more than {before} at the peak, beside {code} of code"
+        "{flood}: {grown} bytes more than {before} at the peak, beside {code} of code"
     );
 }
 
@@ -203,4 +236,80 @@ async fn d32_no_kind_of_announcement_fills_the_memory() {
         endures(&office, &daemon, flood, 50_000).await;
         daemon.kill().await;
     }
+}
+
+/// 20 000 neighbours that are not there, at addresses of the link: whoever is there is found among them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d32_and_t10_an_honest_peer_is_used_after_twenty_thousand_forged_announcements() {
+    let Some(office) = Office::open(3, Addresses::Both) else { return };
+    let config = office.path("announced.toml");
+    std::fs::write(&config, "[peers]\nask-link = false\n").expect("a file");
+    let config = ["--config", config.to_str().expect("plain")];
+    let daemon = office.daemon(0, &config).await;
+    let start = || Flood::OnLink.start_slowly(&office, 1, 5_000);
+    endures_what(&daemon, "forged announcements", start, tokio::task::JoinHandle::is_finished).await;
+    eventually("dials to who is not there", async || (office.dials(0) > 5).then_some(())).await;
+    let content = Content::new(35, 4 * MIB);
+    let origin = PlainOrigin::start_on(office.origin_listener(), content, Manner::default());
+    let holder = office.daemon(2, &config).await;
+    fetch(&office, &holder, "held", &origin, content).await;
+    // From the origin alone it would take longer than any test waits.
+    let manner = Manner { bytes_per_s: Some(50_000), ..Manner::default() };
+    let slow = PlainOrigin::start_on(office.origin_listener(), content, manner);
+    let view = fetch(&office, &daemon, "wanted", &slow, content).await;
+    assert!(view.bytes.peers * 2 >= content.len, "{:?}", view.bytes);
+}
+
+/// A question for our service, of multicast DNS.
+fn query() -> Vec<u8> {
+    let mut bytes = vec![0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    bytes.extend(name(&["_nearbits", "_tcp"]));
+    bytes.extend([0, 12, 0, 1]);
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t9_and_d31_no_question_of_multicast_dns_makes_a_node_send_anything_to_who_is_named_as_its_source() {
+    let Some(office) = Office::open(2, Addresses::Both) else { return };
+    let daemon = office.daemon(0, &[]).await;
+    let group = (Ipv4Addr::new(224, 0, 0, 251), 5_353);
+    let one_shot = office.datagrams(1, (Ipv4Addr::new(10, 99, 0, 2), 40_000).into());
+    one_shot.set_nonblocking(true).expect("our own socket");
+    // From its first answer on the library's sockets are held back.
+    eventually("the valve", async || {
+        one_shot.send_to(&query(), group).expect("a link");
+        let mut buffer = [0; 2_048];
+        let answered = tokio::time::timeout(Duration::from_millis(300), async {
+            while one_shot.recv_from(&mut buffer).is_err() {
+                tokio::task::yield_now().await;
+            }
+        });
+        answered.await.is_err().then_some(())
+    })
+    .await;
+    let wire = office.wiretap();
+    let asker = office.datagrams(1, (Ipv4Addr::new(10, 99, 0, 2), 5_353).into());
+    for _ in 0..20 {
+        for (socket, to) in [
+            (&one_shot, group),
+            (&one_shot, (Ipv4Addr::new(10, 99, 0, 1), 5_353)),
+            (&asker, (Ipv4Addr::new(10, 99, 0, 1), 5_353)),
+        ] {
+            socket.send_to(&query(), to).expect("a link");
+        }
+    }
+    // This one is heard, and answered to all; what came before it was looked at by then.
+    let mut answers = Vec::new();
+    asker.send_to(&query(), group).expect("a link");
+    let holder = IpAddr::from([10, 99, 0, 1]);
+    let said = async {
+        while !answers.iter().any(|one: &Datagram| one.payload.len() > 100) {
+            answers.extend(wire.datagrams().into_iter().filter(|one| one.source == holder));
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::lab::PATIENCE, said).await.expect("it answers everybody");
+    let aimed: Vec<_> = answers.iter().filter(|one| !one.destination.is_multicast()).collect();
+    assert_eq!(aimed, [&answers[0]; 0]);
+    daemon.client.status().await.expect("it answers");
 }

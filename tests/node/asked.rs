@@ -5,11 +5,16 @@
 //! made.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::num::NonZeroU16;
 
 use nearbits::control::api::JobView;
 use nearbits::job::{Ask, JobSpec, JobState, PeerFlags};
+use peer_proto::digest::{Algorithm, Digest};
 use peer_proto::lookup::lookup_id;
+use peer_proto::peer::PeerId;
+use peer_proto::question::{Asker, Audience, Question, Wanted};
 
+use crate::announced::endures_what;
 use crate::lab::{blake3_of, placed};
 use crate::office::{Addresses, Daemon, Office};
 use crate::on_link::{fetch, follow, spec, submit, why};
@@ -18,6 +23,8 @@ use crate::plain_origin::{Content, Manner, PlainOrigin};
 const MIB: u64 = 1 << 20;
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 78, 66);
 const PORT: u16 = 7_411;
+/// Where nobody answers as who asked would.
+const TRAP: u16 = 7_777;
 /// Of the first machines of an office.
 const ADDRESSES: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(10, 99, 0, 1)), IpAddr::V4(Ipv4Addr::new(10, 99, 0, 2))];
@@ -147,4 +154,50 @@ async fn peer_2_and_lookup_5_nothing_is_asked_where_it_is_switched_off_or_nobody
     assert_eq!((view.state, view.bytes.peers), (JobState::Acknowledged, 0));
     let unheard: Vec<_> = heard(&ear).into_iter().filter(|(_, from)| from.ip() == ADDRESSES[0]).collect();
     assert_eq!(unheard, []);
+}
+
+/// Ever new askers who are not there: half of them make their marks up, the others know what is held.
+fn forge(socket: &UdpSocket, digest: &Digest, count: u32) {
+    let IpAddr::V4(own) = socket.local_addr().expect("our own socket").ip() else { return };
+    for turn in 0..count {
+        let mut key = [7; 32];
+        key[..4].copy_from_slice(&turn.to_be_bytes());
+        let asker = Asker {
+            peer: PeerId::from_public_key(key),
+            port: NonZeroU16::new(TRAP).expect("not zero"),
+            address: own.into(),
+            nonce: u64::from(turn).to_be_bytes(),
+        };
+        let made_up = Digest::new(Algorithm::Sha256, key.to_vec()).expect("32 bytes");
+        let digest = if turn % 2 == 0 { digest.clone() } else { made_up };
+        let wanted = vec![Wanted { digest, audience: Audience::Link }; 16];
+        let question = Question::new(&asker, &wanted).expect("something is wanted");
+        // What does not fit anywhere is lost: it is a flood.
+        drop(socket.send_to(&question.encode(), (GROUP, PORT)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d32_and_t7_an_honest_asker_is_called_after_twenty_thousand_forged_questions() {
+    let Some(office) = Office::open(3, Addresses::Both) else { return };
+    let content = Content::new(64, 4 * MIB);
+    let origin = PlainOrigin::start_on(office.origin_listener(), content, Manner::default());
+    let holder = quiet(&office, 0).await;
+    fetch(&office, &holder, "held", &origin, content).await;
+    let digest = blake3_of(content);
+    let trap = office.listener(1, SocketAddr::from(([10, 99, 0, 2], TRAP)));
+    trap.set_nonblocking(true).expect("our own socket");
+    let start = || {
+        let socket = office.datagrams(1, SocketAddr::from(([10, 99, 0, 2], 0)));
+        std::thread::spawn(move || forge(&socket, &digest, 20_000))
+    };
+    endures_what(&holder, "forged questions", start, std::thread::JoinHandle::is_finished).await;
+    let asker = quiet(&office, 2).await;
+    let manner = Manner { bytes_per_s: Some(50_000), ..Manner::default() };
+    let slow = PlainOrigin::start_on(office.origin_listener(), content, manner);
+    let view = fetch(&office, &asker, "asked", &slow, content).await;
+    assert!(view.bytes.peers * 2 >= content.len, "{:?}", view.bytes);
+    // Few calls went to where nobody answers as who asked would.
+    let calls = std::iter::from_fn(|| trap.accept().ok()).count();
+    assert!((1..=8).contains(&calls), "{calls} calls");
 }
