@@ -30,6 +30,15 @@ line:
 records count="100000":
     NEARBITS_RECORDS={{ count }} cargo test --release --test cli records -- --nocapture
 
+# How long it takes to find the one machine of many that holds a file: `just lookup 40x100` (machines, tries). Needs namespaces.
+lookup size="40x100":
+    NEARBITS_LOOKUP={{ size }} cargo test --release --test node found:: -- --nocapture
+
+# Whether who does not know a digest can tell a hit from a miss by the time it takes: two thousand probes of each kind, four
+# minutes (P14).
+probes count="2000":
+    NEARBITS_PROBES={{ count }} cargo test --release --test node p14 -- --nocapture
+
 # How many mutations of the pure rooms their unit tests catch: all of them, or the fourth of forty samples: `just mutants 3/40`.
 mutants sample="0/1":
     .ci/mutants {{ sample }}

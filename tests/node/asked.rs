@@ -30,7 +30,7 @@ const ADDRESSES: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(10, 99, 0, 1)), IpAddr::V4(Ipv4Addr::new(10, 99, 0, 2))];
 
 /// A daemon that nobody hears of, and that hears of nobody, but by what is asked on the link.
-async fn quiet(office: &Office, machine: u8) -> Daemon {
+pub(crate) async fn quiet(office: &Office, machine: u8) -> Daemon {
     let config = office.path("quiet.toml");
     std::fs::write(&config, "[peers]\nmdns = false\nask-link = true\n").expect("a file");
     office.daemon(machine, &["--config", config.to_str().expect("plain")]).await

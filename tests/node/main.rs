@@ -11,6 +11,7 @@ mod attested;
 mod checksums;
 mod commands;
 mod dynamic;
+mod found;
 mod from_origin;
 mod from_peers;
 mod groups;
