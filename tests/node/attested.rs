@@ -28,10 +28,16 @@ struct TwoFaced {
 
 impl TwoFaced {
     async fn start(payload: Payload) -> Self {
+        Self::start_with(payload, false).await
+    }
+
+    /// The same; the other content has an ETag of its own if the origin is honest.
+    async fn start_with(payload: Payload, is_honest: bool) -> Self {
         let turned = Arc::new(AtomicBool::new(false));
         let is_turned = Arc::clone(&turned);
         let site = Site { last_modified: None, ..Site::new(payload) };
-        let other = Site { payload: Payload { seed: payload.seed + 1, ..payload }, ..site.clone() };
+        let etag = if is_honest { Some("\"another\"".to_owned()) } else { site.etag.clone() };
+        let other = Site { payload: Payload { seed: payload.seed + 1, ..payload }, etag, ..site.clone() };
         let script = move |asked: &crate::origin_script::Asked| match is_turned.load(Ordering::SeqCst) {
             false => site.reply(asked),
             true => other.reply(asked),
@@ -170,4 +176,19 @@ async fn trust_a_job_that_wants_a_digest_takes_nothing_on_an_attestors_word() {
         assert_eq!(view.bytes.peers, 0);
         assert!(view.trust.contains(&format!("`{name}`")), "{}", view.trust);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t3_what_was_attested_of_a_version_that_is_over_brings_no_byte() {
+    let payload = Payload::new(27, 8 * MIB);
+    let TwoFaced { origin, turned } = TwoFaced::start_with(payload, true).await;
+    let office = Office::of(&origin);
+    let attestor = office.machine(1, Some(Roles::ATTEST), &[]).await;
+    fetch(&attestor, &origin, payload).await;
+    turned.store(true, Ordering::SeqCst);
+    let truth = Payload { seed: 28, ..payload };
+    let second = office.machine(2, Some(MEMBER), &[&attestor]).await;
+    let (job, view) = fetch(&second, &origin, truth).await;
+    assert_eq!((view.bytes.origin, view.bytes.peers), (truth.len, 0), "{}", second.why(job).await);
+    assert!(view.trust.starts_with("level 0 (origin)"), "{}", view.trust);
 }

@@ -74,7 +74,7 @@ async fn banned(machine: &LabNode) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d21_wrong_bytes_under_a_true_list_cost_a_megabyte_and_a_ban() {
+async fn t1_and_d21_wrong_bytes_under_a_true_list_cost_a_megabyte_and_a_ban() {
     for from in [0, 5 * 1024 * 1024 + 17, 8 * 1024 * 1024 - 1] {
         let scene = scene(8 * MIB).await;
         let liar = Hostile::start(1, Plan::false_bytes(&scene.bytes, from)).await;
@@ -177,7 +177,7 @@ async fn d22_stated_lengths_that_are_not_the_files_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d22_bytes_of_other_places_and_lists_of_other_trees_are_refused() {
+async fn t4_and_d22_bytes_of_other_places_and_lists_of_other_trees_are_refused() {
     let scene = scene(4 * MIB).await;
     let mut shifted = Plan::honest(&scene.bytes);
     let mut bytes = scene.bytes.clone();
@@ -207,7 +207,7 @@ async fn d23_a_liar_as_the_only_peer_leaves_the_origin() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d26_a_peer_that_has_all_and_answers_nothing_is_passed_over() {
+async fn t5_and_d26_a_peer_that_has_all_and_answers_nothing_is_passed_over() {
     let scene = scene(4 * MIB).await;
     let mut plan = Plan::honest(&scene.bytes);
     plan.manner = Manner::Silent;
@@ -219,10 +219,33 @@ async fn d26_a_peer_that_has_all_and_answers_nothing_is_passed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d24_a_url_alone_brings_no_peer_byte() {
+async fn t2_and_d24_a_url_alone_brings_no_peer_byte() {
     let scene = scene(4 * MIB).await;
     let holder = Hostile::start(32, Plan::honest(&scene.bytes)).await;
     let machine = node_with(&[holder.address()]).await;
     let view = get(&machine, &scene, Vec::new()).await;
     assert_eq!((view.bytes.peers, holder.requests()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t10_a_dozen_names_of_one_liar_neither_outvote_an_honest_peer_nor_bring_a_false_byte() {
+    let scene = scene(8 * MIB).await;
+    let honest = Hostile::start(60, Plan::honest(&scene.bytes)).await;
+    let mut peers = vec![honest.address()];
+    let mut liars = Vec::new();
+    for seed in 61..73 {
+        // All of them agree.
+        let plan = Plan::consistent_lie(&scene.bytes, 3_000_000..3_000_001);
+        liars.push(Hostile::start(seed, plan).await);
+    }
+    peers.extend(liars.iter().map(Hostile::address));
+    let machine = node_with(&peers).await;
+    // The root is named: what does not fold to it is of no use, however many say it.
+    let view = get(&machine, &scene, vec![blake3_of(scene.content)]).await;
+    assert!(honest.requests() > 0 && view.bytes.peers > 0, "{view:#?}");
+    assert_eq!(liars.iter().map(Hostile::requests).sum::<u64>(), 0, "their list is of another file");
+    // Only the whole file is named: the origin decides, piece by piece, and no number of names outvotes it.
+    let machine = node_with(&peers).await;
+    let view = get(&machine, &scene, vec![sha256_of(scene.content)]).await;
+    assert!(view.bytes.origin <= 8 * MIB, "{:?}", view.bytes);
 }

@@ -230,7 +230,7 @@ fn wire_2_unknown_fields_are_ignored() {
 }
 
 #[test]
-fn d30_65_ranges_are_refused() {
+fn t8_and_d30_65_ranges_are_refused() {
     let ranges: Vec<(u64, u64)> = (0..65).map(|at| (at * 10, at * 10 + 5)).collect();
     assert!(raw_want(&ranges[..64]).is_ok());
     assert_eq!(raw_want(&ranges), Err(FrameFault::RangeCount { count: 65 }.into()));

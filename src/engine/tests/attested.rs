@@ -198,7 +198,7 @@ fn d24_a_machine_in_no_group_takes_no_byte_for_a_url_and_nobody_is_asked() {
 
 /// One row for each thing that keeps an attestation from being used: no byte comes from a peer, and the file is exact.
 #[test]
-fn d25_an_attestation_that_does_not_fit_is_not_used() {
+fn t3_and_d25_an_attestation_that_does_not_fit_is_not_used() {
     let truth = file(8 * MIB, 1);
     let wrong = altered(8 * MIB, 1, &[3]);
     let fit = || said(3, &truth);

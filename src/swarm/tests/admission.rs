@@ -44,7 +44,7 @@ async fn a_banned_peer_is_refused_until_its_ban_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn d29_handshakes_that_never_end_are_bounded_and_an_honest_peer_gets_in() {
+async fn t7_and_d29_handshakes_that_never_end_are_bounded_and_an_honest_peer_gets_in() {
     let first = Node::start(1, "127.0.0.1:0", &[]).await;
     let target = first.address().socket();
     let mut flood = Vec::new();

@@ -96,7 +96,7 @@ fn ordered_seeds() -> [u8; 2] {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn d30_a_frame_longer_than_its_kind_allows_is_refused_before_it_is_read() {
+async fn t8_and_d30_a_frame_longer_than_its_kind_allows_is_refused_before_it_is_read() {
     // Hello of 16 MiB; a kind that does not exist; a body that is no protobuf.
     for bytes in [&[0x01, 0xff, 0xff, 0xff][..], &[0x7f, 0, 0, 0], &[0x02, 0, 0, 2, 0xff, 0xff]] {
         let (mut node, hostile, mut control) = victim().await;
@@ -141,7 +141,7 @@ async fn d29_a_fourth_data_stream_closes_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn d29_more_streams_than_a_connection_may_have_end_it() {
+async fn t7_and_d29_more_streams_than_a_connection_may_have_end_it() {
     let (mut node, hostile, _control) = victim().await;
     for _ in 0..60 {
         hostile.orders.send(Kind::Control).await.unwrap();
