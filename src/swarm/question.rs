@@ -217,7 +217,8 @@ fn listen(is_v4: bool, nets: &[Net]) -> io::Result<UdpSocket> {
     } else {
         socket.set_only_v6(true)?;
         socket.set_multicast_all_v6(false)?;
-        socket.bind(&SocketAddr::from((GROUP_V6, PORT)).into())?;
+        // A group of a link can be bound to on one interface only; this socket joins it on all of them.
+        socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT)).into())?;
     }
     let mut joined = BTreeSet::new();
     for net in nets.iter().filter(|net| joined.insert(net.index)).take(QUESTION_LINKS_MAX) {

@@ -31,9 +31,15 @@ const ADDRESSES: [IpAddr; 2] =
 
 /// A daemon that nobody hears of, and that hears of nobody, but by what is asked on the link.
 pub(crate) async fn quiet(office: &Office, machine: u8) -> Daemon {
+    quiet_called(office, &format!("daemon{machine}"), machine, &[]).await
+}
+
+/// The same with its state in a folder of this name, and more said on its command line.
+async fn quiet_called(office: &Office, called: &str, machine: u8, more: &[&str]) -> Daemon {
     let config = office.path("quiet.toml");
     std::fs::write(&config, "[peers]\nmdns = false\nask-link = true\n").expect("a file");
-    office.daemon(machine, &["--config", config.to_str().expect("plain")]).await
+    let args = [&["--config", config.to_str().expect("plain")], more].concat();
+    office.daemon_called(called, machine, &args).await
 }
 
 /// An origin that is too slow to be of use.
@@ -152,6 +158,9 @@ async fn peer_2_and_lookup_5_nothing_is_asked_where_it_is_switched_off_or_nobody
     let job = submit(&asker.client, to("computer", may)).await;
     let view = follow(&asker.client, job, |_| false).await;
     assert_eq!((view.state, view.bytes.peers), (JobState::Acknowledged, 0));
+    // What is said by --no-mdns goes for both.
+    let mute = office.daemon_called("mute", 0, &["--no-mdns"]).await;
+    fetch(&office, &mute, "mute-copy", &origin, content).await;
     let unheard: Vec<_> = heard(&ear).into_iter().filter(|(_, from)| from.ip() == ADDRESSES[0]).collect();
     assert_eq!(unheard, []);
 }
@@ -200,4 +209,20 @@ async fn d32_and_t7_an_honest_asker_is_called_after_twenty_thousand_forged_quest
     // Few calls went to where nobody answers as who asked would.
     let calls = std::iter::from_fn(|| trap.accept().ok()).count();
     assert!((1..=8).contains(&calls), "{calls} calls");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peer_14_the_question_goes_over_ipv6_and_between_two_nodes_of_one_machine() {
+    let Some(office) = Office::open(2, Addresses::Both) else { return };
+    let content = Content::new(65, 4 * MIB);
+    let origin = PlainOrigin::start_on(office.origin_listener(), content, Manner::default());
+    let holder = quiet(&office, 0).await;
+    fetch(&office, &holder, "held", &origin, content).await;
+    let over_v6 = quiet_called(&office, "v6", 1, &["--listen", "[::]:0"]).await;
+    fetch_slowly(&office, &over_v6, "over-v6", content).await;
+    let peers = holder.client.peers().await.expect("it answers");
+    let link_local = Office::link_local(1).to_string();
+    assert!(peers.iter().any(|peer| peer.address == link_local), "{peers:?}");
+    let beside = quiet_called(&office, "beside", 0, &[]).await;
+    fetch_slowly(&office, &beside, "beside-copy", content).await;
 }

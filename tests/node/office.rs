@@ -218,13 +218,16 @@ impl Office {
 
     /// A daemon on one machine, with its state in a folder of its own; returns when it answers.
     pub(crate) async fn daemon(&self, machine: u8, more: &[&str]) -> Daemon {
-        let state = self.path(&format!("daemon{machine}"));
+        self.daemon_called(&format!("daemon{machine}"), machine, more).await
+    }
+
+    /// The same with its state in a folder of this name: several may run on a machine.
+    pub(crate) async fn daemon_called(&self, called: &str, machine: u8, more: &[&str]) -> Daemon {
+        let state = self.path(called);
         let mut command =
             self.nearbits(machine, ["daemon", "--flags", "client,server", "--until-stdin-closes"]);
         command.arg("--state-dir").arg(&state).args(more).stdin(Stdio::piped());
-        let log = |name: &str| {
-            std::fs::File::create(self.path(&format!("daemon{machine}.{name}"))).expect("a file")
-        };
+        let log = |name: &str| std::fs::File::create(self.path(&format!("{called}.{name}"))).expect("a file");
         command.stdout(log("out")).stderr(log("err"));
         let child = command.spawn().expect("the program starts");
         let client = reach(&state).await;
