@@ -68,7 +68,11 @@ impl Engine {
             SessionEvent::SegmentClaimed(claim) => {
                 self.with_swarm(claim.swarm, |file, core| file.segment_claimed(peer, &claim, core.time()));
             }
-            SessionEvent::TokenShown(token) => self.core.token_shown(peer, &token),
+            SessionEvent::TokenShown(token) => {
+                self.core.token_shown(peer, &token);
+                // Whoever was not asked as a stranger may be asked as a member.
+                self.with_all(Heed::Soon, |file, _| file.ask_at = Instant::ZERO);
+            }
             SessionEvent::RecordsShown(records) => self.records_shown(peer, &records),
             SessionEvent::AttestWanted { number, id } => self.core.attest_wanted(peer, number, id),
             SessionEvent::AttestationsShown { number, list } => {

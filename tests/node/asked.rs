@@ -15,6 +15,7 @@ use peer_proto::peer::PeerId;
 use peer_proto::question::{Asker, Audience, Question, Wanted};
 
 use crate::announced::endures_what;
+use crate::groups::join_for_a_day;
 use crate::lab::{blake3_of, placed};
 use crate::office::{Addresses, Daemon, Office};
 use crate::on_link::{fetch, follow, spec, submit, why};
@@ -225,4 +226,45 @@ async fn peer_14_the_question_goes_over_ipv6_and_between_two_nodes_of_one_machin
     assert!(peers.iter().any(|peer| peer.address == link_local), "{peers:?}");
     let beside = quiet_called(&office, "beside", 0, &[]).await;
     fetch_slowly(&office, &beside, "beside-copy", content).await;
+}
+
+/// A daemon of this name as a member of the tests' group.
+async fn member(office: &Office, machine: u8) -> Daemon {
+    let called = format!("member{machine}");
+    let before = quiet_called(office, &called, machine, &[]).await;
+    let peer = before.client.status().await.expect("it answers").peer_id.parse().expect("its own id");
+    before.kill().await;
+    join_for_a_day(&office.path(&called), machine, peer);
+    quiet_called(office, &called, machine, &[]).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lookup_5_and_lookup_1_a_question_for_members_is_understood_by_members_alone() {
+    let Some(office) = Office::open(3, Addresses::Both) else { return };
+    let content = Content::new(66, 4 * MIB);
+    let origin = PlainOrigin::start_on(office.origin_listener(), content, Manner::default());
+    let (asker, kin) = (member(&office, 0).await, member(&office, 1).await);
+    let stranger = quiet(&office, 2).await;
+    fetch(&office, &stranger, "strangers", &origin, content).await;
+    let alone = JobSpec { ask: Ask::Members, ..spec(&office, "alone", &origin, blake3_of(content)) };
+    // Only a stranger holds it, who cannot tell what is asked for.
+    let job = submit(&asker.client, alone).await;
+    let view = follow(&asker.client, job, |_| false).await;
+    assert_eq!(
+        (view.state, view.bytes.peers),
+        (JobState::Acknowledged, 0),
+        "{}",
+        why(&asker.client, job).await
+    );
+    assert!(asker.client.peers().await.expect("it answers").is_empty(), "nobody called");
+    let other = Content::new(67, 4 * MIB);
+    let origin = PlainOrigin::start_on(office.origin_listener(), other, Manner::default());
+    fetch(&office, &kin, "kins", &origin, other).await;
+    let slow = slow(&office, other);
+    let spec = JobSpec { ask: Ask::Members, ..spec(&office, "shared", &slow, blake3_of(other)) };
+    let job = submit(&asker.client, spec).await;
+    let view = follow(&asker.client, job, |_| false).await;
+    assert!(view.bytes.peers * 10 >= other.len * 9, "{:?}\n{}", view.bytes, why(&asker.client, job).await);
+    let met = asker.client.peers().await.expect("it answers");
+    assert!(met.iter().all(|peer| peer.address == "10.99.0.2" && peer.member), "{met:?}");
 }

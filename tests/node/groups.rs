@@ -3,6 +3,8 @@
 //! Knows: how a membership file is written into a state folder, how a running node is handed an invitation. Does not know:
 //! sites of more than a few nodes (the simulated world has them).
 
+use std::path::Path;
+
 use futures::future::join_all;
 use nearbits::node::{Authority, EnrolmentError, Node, NodeConfig};
 use peer_proto::digest::hex;
@@ -22,7 +24,11 @@ fn group() -> Signer {
 
 /// Seconds since 1970: a folder that was made just now says so.
 pub(crate) fn now(folder: &tempfile::TempDir) -> u64 {
-    let made = folder.path().metadata().and_then(|found| found.modified()).expect("its time");
+    made(folder.path())
+}
+
+fn made(folder: &Path) -> u64 {
+    let made = folder.metadata().and_then(|found| found.modified()).expect("its time");
     made.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs()
 }
 
@@ -46,6 +52,10 @@ pub(crate) fn write_membership_of(
     roles: Roles,
     not_after: u64,
 ) {
+    write_membership_at(&folder.path().join("state"), holder, peer, roles, not_after);
+}
+
+fn write_membership_at(state: &Path, holder: HolderId, peer: PeerId, roles: Roles, not_after: u64) {
     let wish = Wish {
         holder,
         peer,
@@ -62,7 +72,12 @@ pub(crate) fn write_membership_of(
         hex(&[7; 32]),
         hex(token.bytes())
     );
-    std::fs::write(folder.path().join("state/group.json"), text).expect("written");
+    std::fs::write(state.join("group.json"), text).expect("written");
+}
+
+/// Makes the node of this state folder a member for a day.
+pub(crate) fn join_for_a_day(state: &Path, number: u8, peer: PeerId) {
+    write_membership_at(state, HolderId([number; 16]), peer, Roles(0), made(state) + DAY);
 }
 
 /// Four nodes in a row: each has a session with the one before it, and with the one after it.

@@ -167,13 +167,6 @@ impl Office {
         });
     }
 
-    /// How many connections a machine is trying to make now.
-    pub(crate) fn dials(&self, machine: u8) -> usize {
-        let name = self.machine(machine);
-        let shown = ip(&format!("netns exec {name} ss -Htn state syn-sent")).expect("sockets can be listed");
-        String::from_utf8_lossy(&shown).lines().count()
-    }
-
     /// Makes the origin's line to the office as narrow as this, such as `20mbit`.
     pub(crate) fn narrow_wan(&self, rate: &str) {
         let tc = format!("tc qdisc add dev eth0 root tbf rate {rate} burst 64kb latency 200ms");
