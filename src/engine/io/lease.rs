@@ -22,7 +22,7 @@ pub enum LeaseSource {
     Origin {
         /// Where, and what is sent with the question.
         remote: Arc<Remote>,
-        /// Answers of any other version end the lease with [`Severity::VersionChanged`].
+        /// Answers of any other version end the lease with [`Severity::VersionChanged`](super::Severity::VersionChanged).
         pinned: Version,
     },
     /// This machine's own cache.
@@ -102,7 +102,7 @@ impl Accept {
 /// The promise that one source works on one range of one file.
 #[derive(Clone, Debug)]
 pub struct Lease {
-    /// Its name; answered by exactly one [`Input::LeaseEnded`].
+    /// Its name; answered by exactly one [`Input::LeaseEnded`](super::Input::LeaseEnded).
     pub id: LeaseId,
     /// The file it works for.
     pub file: FileId,
