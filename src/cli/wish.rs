@@ -10,7 +10,7 @@ use super::amount;
 use super::args::GetArgs;
 use super::exit::Stop;
 use super::place;
-use crate::control::api::{Existing, JobSpec, PeerFlags, Priority, Rates, TrustFloor};
+use crate::control::api::{Ask, Existing, JobSpec, PeerFlags, Priority, Rates, TrustFloor};
 use crate::node::parse_url;
 
 /// The job a `get` hands in.
@@ -90,6 +90,11 @@ pub(super) fn first_line(spec: &JobSpec) -> String {
     if !spec.flags.client {
         return "peers are off for this job: every byte comes from the origin".into();
     }
+    let who = match spec.ask {
+        Ask::Link => "strangers on this link",
+        Ask::Members => "members of this machine's group",
+        Ask::Nobody => return "as `--ask none` says, every byte comes from the origin".into(),
+    };
     let file = spec.files.first();
     let is_named = file.is_some_and(|file| !file.digests.is_empty() || file.digest_from.is_some());
     match spec.trust {
@@ -101,14 +106,17 @@ pub(super) fn first_line(spec: &JobSpec) -> String {
     }
     match file.and_then(|file| file.digests.first()) {
         None if file.is_some_and(|file| file.digest_from.is_some()) => {
-            "strangers on this link may be asked too, by an id that does not tell the listed digest: every byte is proved"
+            format!(
+                "{who} may be asked too, by an id that does not tell the listed digest: every byte is proved"
+            )
+        }
+        None => {
+            "no digest given: bytes come from the origin, or on an attestor's word from this machine's group \
+                 (--sha256, --blake3 or --digest-from let neighbours help)"
                 .into()
         }
-        None => "no digest given: bytes come from the origin, or on an attestor's word from this machine's group \
-                 (--sha256, --blake3 or --digest-from let neighbours help)"
-            .into(),
         Some(digest) => format!(
-            "strangers on this link may be asked too, by an id that does not tell the {} digest: every byte is proved",
+            "{who} may be asked too, by an id that does not tell the {} digest: every byte is proved",
             digest.algorithm()
         ),
     }
@@ -141,6 +149,21 @@ mod tests {
         ] {
             let line = line(floor, digests, list);
             assert!(line.contains(says), "{line}");
+        }
+    }
+
+    #[test]
+    fn lookup_5_the_first_line_says_who_is_asked() {
+        let digest = Digest::new(Algorithm::Sha256, vec![7; 32]).expect("32 bytes");
+        for (ask, says) in [
+            (Ask::Link, "strangers on this link may be asked"),
+            (Ask::Members, "members of this machine's group may be asked"),
+            (Ask::Nobody, "as `--ask none` says, every byte comes from the origin"),
+        ] {
+            let spec =
+                JobSpec::for_file("https://a.test/b", PathBuf::from("/b")).named_by(vec![digest.clone()]);
+            let line = first_line(&JobSpec { ask, flags: PeerFlags::BOTH, ..spec });
+            assert!(line.starts_with(says), "{line}");
         }
     }
 
