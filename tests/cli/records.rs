@@ -89,6 +89,7 @@ fn len_of(folder: &Path) -> u64 {
 }
 
 #[tokio::test]
+#[expect(clippy::print_stderr, clippy::disallowed_methods, reason = "the long form is a measurement")]
 async fn d48_and_cache_11_a_cache_of_many_records_is_there_at_once_whatever_its_index_is() {
     let (home, count) = (Home::new(), count());
     Daemon::start(&home, &[]).await.kill().await;

@@ -88,7 +88,7 @@ fn val_5_and_cache_4_that_pieces_are_the_whole_file_is_said_only_once_it_was_val
     assert_eq!(told(&mut world, 5, &sha256()), file);
 
     let mut named = World::new(&world.truth);
-    named.submit(JobSpec { auto_complete: false, ..spec(&[root.clone()]) });
+    named.submit(JobSpec { auto_complete: false, ..spec(std::slice::from_ref(&root)) });
     named.run_until(20_000, |world| world.state() == JobState::Transferred);
     assert_eq!(told(&mut named, 2, &root), file, "its digest says what it is");
 }
