@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::content::{ContentId, Geometry, Hash};
-use crate::group::{EpochSecret, GroupId, HolderId, Roles, Token, TokenFault, TokenRules};
+use crate::group::{EpochSecret, GroupId, HolderId, Roles, Token, TokenFault, TokenRules, Wish};
 use crate::limits::{ATTESTATION_LEN_MAX, ATTESTATION_LIFE_MAX_S, ATTESTATION_SKEW_S};
 use crate::peer::PeerId;
 use crate::sign::{SIGNATURE_LEN, Signer, is_signed};
@@ -186,7 +186,24 @@ impl Attestation {
         if said.not_after - said.fetched_at > ATTESTATION_LIFE_MAX_S {
             return Err(AttestFault::TooLong);
         }
-        let wish = self.0.token.wish();
+        self.check_signer(rules)
+    }
+
+    /// Whether an attestor of the group with this key said so, whenever that was: it answers for it even if it does not
+    /// count any more (ATTEST-8).
+    ///
+    /// # Errors
+    /// The first condition that does not hold.
+    pub fn check_author(&self, group: &[u8; 32]) -> Result<(), AttestFault> {
+        if self.said().group != GroupId::of(group) {
+            return Err(AttestFault::OtherGroup);
+        }
+        let Wish { not_before: now, epoch, .. } = *self.0.token.wish();
+        self.check_signer(&AttestRules { group, now, epoch, denied: &BTreeSet::new() })
+    }
+
+    fn check_signer(&self, rules: &AttestRules<'_>) -> Result<(), AttestFault> {
+        let (said, wish) = (self.said(), self.0.token.wish());
         if !wish.roles.has(Roles::ATTEST) {
             return Err(AttestFault::NotAttestor);
         }
@@ -309,4 +326,4 @@ fn read(bytes: &Bytes) -> Option<Attestation> {
 
 #[cfg(test)]
 #[path = "attest_tests.rs"]
-mod tests;
+pub(crate) mod tests;

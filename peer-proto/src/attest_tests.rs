@@ -2,20 +2,19 @@
 
 use super::*;
 use crate::digest::bytes_from_hex;
-use crate::group::Wish;
 
-const NOW: u64 = 1_800_000_000;
-const DAY: u64 = 24 * 60 * 60;
+pub(crate) const NOW: u64 = 1_800_000_000;
+pub(crate) const DAY: u64 = 24 * 60 * 60;
 
-fn group() -> Signer {
+pub(crate) fn group() -> Signer {
     Signer::of(&[9; 32])
 }
 
-fn attestor() -> Signer {
+pub(crate) fn attestor() -> Signer {
     Signer::of(&[1; 32])
 }
 
-fn wish() -> Wish {
+pub(crate) fn wish() -> Wish {
     Wish {
         holder: HolderId([7; 16]),
         peer: attestor().peer(),
@@ -27,7 +26,7 @@ fn wish() -> Wish {
     }
 }
 
-fn said() -> Attested {
+pub(crate) fn said() -> Attested {
     Attested {
         group: GroupId::of(&group().public_key()),
         holder: HolderId([7; 16]),
@@ -48,7 +47,7 @@ fn said() -> Attested {
     }
 }
 
-fn signed(said: Attested) -> Attestation {
+pub(crate) fn signed(said: Attested) -> Attestation {
     Attestation::sign(&attestor(), &Token::grant(&group(), &wish()), said).expect("fit to be signed")
 }
 

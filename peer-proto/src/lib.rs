@@ -4,8 +4,10 @@
 //! as an [`Instant`](time::Instant) argument, random bytes as arguments, frames as values.
 //!
 //! Knows: content ids and piece geometry ([`content`]), sets of ranges ([`range_set`]), proofs ([`verify`]),
-//! lookup ids and their proofs ([`lookup`]), what a node asks its whole link ([`question`]), who fetches what of a file that many want ([`home`]), who is a member of a
-//! group ([`group`], [`sign`]), what attestors say of a URL ([`attest`]), the frames and their bytes ([`wire`]), the dialogue of two peers ([`session`]). Does not
+//! lookup ids and their proofs ([`lookup`]), what a node asks its whole link ([`question`]), who fetches what of a file
+//! that many want ([`home`]), who is a member of a group ([`group`], [`sign`]), what attestors say of a URL ([`attest`])
+//! and what proves them false ([`evidence`]), the frames and their bytes ([`wire`]), the dialogue of two peers
+//! ([`session`]). Does not
 //! know: sockets, files, jobs, which peer is worth asking.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -13,6 +15,7 @@
 pub mod attest;
 pub mod content;
 pub mod digest;
+pub mod evidence;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod group;

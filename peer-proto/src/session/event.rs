@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::attest::Attestation;
 use crate::content::{ByteRange, ContentId, Hash};
+use crate::evidence::Against;
 use crate::group::Token;
 use crate::lookup::LookupId;
 use crate::verify::HashList;
@@ -122,6 +123,8 @@ pub enum SessionEvent {
         /// At most eight.
         list: Vec<Attestation>,
     },
+    /// What tells against an attestor, as the peer passes it on. It is not believed before it was checked.
+    AgainstShown(Against),
     /// The peer closes the connection.
     Left {
         /// Its words: up to 200 bytes without control characters.

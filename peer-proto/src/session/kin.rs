@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::pace::Pace;
 use super::{ProtocolError, Session, SessionConfig, SessionEvent, State};
 use crate::attest::Attestation;
+use crate::evidence::Against;
 use crate::group::Badge;
 use crate::limits::{ATTESTATIONS_ASKED_PER_SECOND_MAX, ATTESTATIONS_PER_FRAME_MAX, RECORDS_PER_FRAME_MAX};
 use crate::time::Instant;
@@ -112,6 +113,13 @@ impl Session {
         }
     }
 
+    /// Tells kin what tells against an attestor; whoever knows no such frame is not told.
+    pub fn show_against(&mut self, against: Against) {
+        if self.is_kin() && self.version().is_some_and(|version| version >= Versions::EVIDENCE) {
+            self.out.frame(Frame::Against(against));
+        }
+    }
+
     /// What only kin says; of anybody else it is not listened to.
     pub(super) fn kin_said(&mut self, frame: Frame, now: Instant) -> Result<(), ProtocolError> {
         if !self.is_kin() {
@@ -137,6 +145,7 @@ impl Session {
                 }
                 self.out.event(SessionEvent::AttestationsShown { number, list });
             }
+            Frame::Against(against) => self.out.event(SessionEvent::AgainstShown(against)),
             _ => {}
         }
         Ok(())

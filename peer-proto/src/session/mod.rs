@@ -426,7 +426,11 @@ impl Session {
             Frame::Leave(leave) => out.event(SessionEvent::Withdrew { swarm: leave.swarm }),
             Frame::PieceClaim(claim) => out.event(SessionEvent::PiecesClaimed(claim)),
             Frame::SegmentClaim(claim) => out.event(SessionEvent::SegmentClaimed(claim)),
-            Frame::Token(_) | Frame::Records(_) | Frame::AttestWant(_) | Frame::Attestations(_) => {
+            Frame::Token(_)
+            | Frame::Records(_)
+            | Frame::AttestWant(_)
+            | Frame::Attestations(_)
+            | Frame::Against(_) => {
                 self.kin_said(frame, now)?;
             }
             Frame::Goodbye(goodbye) => {

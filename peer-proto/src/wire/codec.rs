@@ -174,6 +174,7 @@ pub fn encode(frame: &Frame) -> Result<Bytes, EncodeError> {
             let packed = proto::pack_attestations(&answer.list);
             write(frame, &proto::Attestations { number: answer.number, packed })
         }
+        Frame::Against(against) => write(frame, &proto::pack_against(against)),
     }
 }
 
@@ -248,6 +249,7 @@ pub fn decode_body(header: FrameHeader, body: Bytes) -> Result<Frame, DecodeErro
                 list: proto::attestations(&body.packed)?,
             })
         }
+        FrameKind::Against => Frame::Against(proto::against(&parse(header.kind, body)?)?),
     };
     frame.check()?;
     Ok(frame)

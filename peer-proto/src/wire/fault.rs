@@ -108,6 +108,9 @@ pub enum FrameFault {
         /// How many there were.
         count: usize,
     },
+    /// Two attestations that may both be so, or of two attestors, or not two.
+    #[error("what is said against an attestor does not contradict itself")]
+    NoContradiction,
     /// Between 1 ms and 60 s.
     #[error("the time to ask again is not between 1 ms and 60 s")]
     RetryTime,

@@ -11,6 +11,7 @@ use super::record::Record;
 use super::swarm::{Interest, Leave, PieceClaim, SegmentClaim};
 use super::versions::Versions;
 use crate::content::{ByteRange, ContentId, Geometry, Hash};
+use crate::evidence::Against;
 use crate::group::Token;
 use crate::limits::{
     CONTROL_FRAME_MAX, GOODBYE_WORDS_MAX, HAVE_PAGES_MAX, HELLO_FRAME_MAX, IDS_PER_FIND_MAX,
@@ -61,6 +62,8 @@ pub enum Frame {
     AttestWant(AttestWant),
     /// This.
     Attestations(Attestations),
+    /// What tells against something that an attestor signed.
+    Against(Against),
 }
 
 /// What kind a frame is. The tags are numbers we chose, never enum positions.
@@ -104,11 +107,13 @@ pub enum FrameKind {
     AttestWant,
     /// [`Frame::Attestations`]
     Attestations,
+    /// [`Frame::Against`]
+    Against,
 }
 
 impl FrameKind {
     /// Every kind this version knows, by ascending tag.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Hello,
         Self::Find,
         Self::Found,
@@ -128,6 +133,7 @@ impl FrameKind {
         Self::Records,
         Self::AttestWant,
         Self::Attestations,
+        Self::Against,
     ];
 
     /// The first byte of the frame.
@@ -153,6 +159,7 @@ impl FrameKind {
             Self::Records => 0x25,
             Self::AttestWant => 0x26,
             Self::Attestations => 0x27,
+            Self::Against => 0x28,
         }
     }
 
@@ -167,7 +174,7 @@ impl FrameKind {
     pub const fn body_max(self) -> u32 {
         match self {
             Self::Hello => HELLO_FRAME_MAX,
-            Self::ListValues | Self::Attestations => PAGE_FRAME_MAX,
+            Self::ListValues | Self::Attestations | Self::Against => PAGE_FRAME_MAX,
             Self::Find
             | Self::Found
             | Self::Have
@@ -212,6 +219,7 @@ impl Frame {
             Self::Records(_) => FrameKind::Records,
             Self::AttestWant(_) => FrameKind::AttestWant,
             Self::Attestations(_) => FrameKind::Attestations,
+            Self::Against(_) => FrameKind::Against,
         }
     }
 
@@ -241,7 +249,7 @@ impl Frame {
             Self::Records(records) if records.is_empty() || records.len() > RECORDS_PER_FRAME_MAX => {
                 Err(FrameFault::RecordCount { count: records.len() })
             }
-            Self::Records(_) | Self::AttestWant(_) => Ok(()),
+            Self::Records(_) | Self::AttestWant(_) | Self::Against(_) => Ok(()),
             Self::Attestations(answer) => answer.check(),
         }
     }

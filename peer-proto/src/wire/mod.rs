@@ -17,7 +17,7 @@ pub mod swarm;
 mod versions;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use attest::{AttestWant, Attestations};
 pub use block::{BLOCK_HEADER_LEN, BlockGate, BlockHeader};

@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::attest::{AttestFault, Attestation};
 use crate::content::{ByteRange, ContentId, Hash};
+use crate::evidence::{self, Contradiction};
 use crate::limits::{ATTESTATIONS_PER_FRAME_MAX, RECORDS_PER_FRAME_MAX};
 
 use super::codec::DecodeError;
@@ -164,6 +165,16 @@ pub(super) struct Attestations {
     #[prost(uint32, tag = "1")]
     pub(super) number: u32,
     /// Attestations, each after its length in two bytes.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) packed: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Against {
+    /// 1 two attestations.
+    #[prost(uint32, tag = "1")]
+    pub(super) kind: u32,
+    /// What was signed, each after its length in two bytes.
     #[prost(bytes = "bytes", tag = "2")]
     pub(super) packed: Bytes,
 }
@@ -358,6 +369,30 @@ pub(super) fn attestations(bytes: &Bytes) -> Result<Vec<Attestation>, DecodeErro
     let too_many = |count| FrameFault::AttestationCount { count };
     let parts = sized(bytes, ATTESTATIONS_PER_FRAME_MAX, malformed, too_many)?;
     parts.into_iter().map(|part| Ok(Attestation::parse(part)?)).collect()
+}
+
+const CONTRADICTION: u32 = 1;
+
+pub(super) fn pack_against(against: &evidence::Against) -> Against {
+    match against {
+        evidence::Against::Contradiction(pair) => {
+            let packed = pack_sized(pair.attestations().into_iter().map(Attestation::bytes));
+            Against { kind: CONTRADICTION, packed }
+        }
+    }
+}
+
+pub(super) fn against(body: &Against) -> Result<evidence::Against, DecodeError> {
+    match body.kind {
+        CONTRADICTION => {
+            let pair: [Attestation; 2] =
+                attestations(&body.packed)?.try_into().map_err(|_| FrameFault::NoContradiction)?;
+            let [one, other] = pair;
+            let pair = Contradiction::of(one, other).ok_or(FrameFault::NoContradiction)?;
+            Ok(evidence::Against::Contradiction(pair))
+        }
+        value => Err(DecodeError::UnknownValue { field: "against", value }),
+    }
 }
 
 /// Signed things, each after its length in two bytes.

@@ -1,6 +1,6 @@
 //! Shape, caps and bytes of every frame.
 
-mod golden;
+pub(crate) mod golden;
 mod page;
 
 use std::time::Duration;
@@ -10,12 +10,13 @@ use proptest::prelude::*;
 
 use super::codec::{DecodeError, EncodeError, decode_body, decode_header, encode};
 use super::*;
-use crate::attest::AttestFault;
+use crate::attest::{AttestFault, Attestation};
 use crate::content::{ByteRange, ContentId, Hash};
 use crate::digest::bytes_from_hex;
+use crate::evidence::{Against, Contradiction};
 use crate::limits::{BLOCK_LEN_MAX, FILE_LEN_MAX, PIECE_LEN_MIN, RETRY_MAX};
 use crate::session::RequestId;
-use golden::{attestation, golden_versions, golden_want_with_values};
+use golden::{attestation, attestation_of, contradiction, golden_versions, golden_want_with_values};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -136,9 +137,29 @@ fn attest_1_at_most_eight_attestations_come_at_once_and_none_is_an_answer_too() 
 }
 
 #[test]
+fn attest_8_what_is_said_against_an_attestor_is_two_attestations_that_contradict_each_other() {
+    let frame = |kind, list: &[Attestation]| {
+        let packed = super::proto::pack_attestations(list);
+        let body = super::proto::Against { kind, packed };
+        decode(&framed(FrameKind::Against, &prost::Message::encode_to_vec(&body)))
+    };
+    let [one, other] = contradiction().attestations().map(Clone::clone);
+    let pair = || Frame::Against(Against::Contradiction(contradiction()));
+    assert_eq!(frame(1, &[one.clone(), other.clone()]), Ok(pair()));
+    assert_eq!(frame(1, &[other.clone(), one.clone()]), Ok(pair()), "in any order");
+    for list in
+        [vec![], vec![one.clone()], vec![one.clone(); 2], vec![one.clone(), other.clone(), one.clone()]]
+    {
+        assert_eq!(frame(1, &list), Err(DecodeError::Fault(FrameFault::NoContradiction)), "{}", list.len());
+    }
+    let unknown = DecodeError::UnknownValue { field: "against", value: 9 };
+    assert_eq!(frame(9, &[one, other]), Err(unknown));
+}
+
+#[test]
 fn tags_are_distinct_and_leave_room_for_what_comes() {
     assert!(FrameKind::ALL.is_sorted_by(|one, next| one.tag() < next.tag()));
-    for tag in (0x28..=0x2f).chain([0x00, 0x0a, 0x12, 0xff]) {
+    for tag in (0x29..=0x2f).chain([0x00, 0x0a, 0x12, 0xff]) {
         assert_eq!(decode_header(&[tag, 0, 0, 0]), Err(DecodeError::UnknownKind { tag }), "WIRE-2");
     }
 }
@@ -165,7 +186,7 @@ fn d30_each_frame_kind_one_byte_over_its_cap_is_refused_before_its_body() {
 fn wire_2_the_caps_are_4_16_and_36_kib() {
     assert_eq!(FrameKind::Hello.body_max(), 4 * 1024);
     for kind in FrameKind::ALL.into_iter().filter(|kind| *kind != FrameKind::Hello) {
-        let is_page = matches!(kind, FrameKind::ListValues | FrameKind::Attestations);
+        let is_page = matches!(kind, FrameKind::ListValues | FrameKind::Attestations | FrameKind::Against);
         assert_eq!(kind.body_max(), if is_page { 36 * 1024 } else { 16 * 1024 }, "{kind:?}");
     }
 }
@@ -217,6 +238,11 @@ fn wire_2_the_largest_valid_frames_fit_their_caps() {
             number: u32::MAX,
             list: vec![attestation(&"x".repeat(3_500)); 8],
         }),
+        Frame::Against(Against::Contradiction({
+            let long = "x".repeat(3_500);
+            let other = ContentId { root: Hash([0xbb; 32]), ..SMALL };
+            Contradiction::of(attestation(&long), attestation_of(&long, other)).unwrap()
+        })),
     ] {
         let bytes = encode(&frame).unwrap();
         assert_eq!(decode(&bytes), Ok(frame));

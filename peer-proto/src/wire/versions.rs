@@ -15,13 +15,15 @@ pub struct Versions {
 
 impl Versions {
     /// What this crate speaks.
-    pub const OURS: Self = Self { min: 1, max: 4 };
+    pub const OURS: Self = Self { min: 1, max: 5 };
     /// The first version with the frames of swarms.
     pub const SWARM: u32 = 2;
     /// The first version with the frames of groups.
     pub const GROUP: u32 = 3;
     /// The first version with the frames of attestations.
     pub const ATTEST: u32 = 4;
+    /// The first version with what tells against attestors.
+    pub const EVIDENCE: u32 = 5;
 
     /// The highest version both sides speak (WIRE-1).
     #[must_use]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::pair::*;
 use crate::content::Hash;
+use crate::evidence::Against;
 use crate::group::{Badge, EpochSecret, GroupId, HolderId, Roles, Token, Wish};
 use crate::home::swarm_id;
 use crate::limits::RECORDS_PER_FRAME_MAX;
@@ -12,6 +13,7 @@ use crate::session::{Output, ProtocolError, Session, SessionConfig, SessionEvent
 use crate::sign::Signer;
 use crate::time::Instant;
 use crate::wire::codec::encode;
+use crate::wire::tests::golden::contradiction;
 use crate::wire::{AttestWant, Attestations, Frame, Hello, Record, RecordHead, Said, Versions};
 
 fn badge(peer: PeerId, secret: u8, former: Option<u8>) -> Arc<Badge> {
@@ -238,6 +240,31 @@ fn group_2_nobody_but_kin_is_asked_for_attestations_and_old_versions_are_not() {
     mine.handle_frame(Frame::Hello(older), Instant::ZERO).unwrap();
     assert!(mine.is_kin());
     assert_eq!(mine.want_attestations([3; 32]), None);
+}
+
+#[test]
+fn attest_8_kin_are_told_what_tells_against_an_attestor_and_nobody_else_says_it() {
+    let pair = || Against::Contradiction(contradiction());
+    let (mut mine, mut yours) = members();
+    carried(&mut yours, &mut mine, Instant::ZERO);
+    carried(&mut mine, &mut yours, Instant::ZERO);
+    mine.show_against(pair());
+    let events = carried(&mut mine, &mut yours, Instant::ZERO);
+    let [SessionEvent::AgainstShown(told)] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!(*told, pair());
+    let mut alone = Alone::greeted();
+    alone.take(Frame::Against(pair())).unwrap();
+    alone.session.show_against(pair());
+    alone.poll();
+    assert!(alone.events().is_empty() && alone.frames().is_empty(), "a stranger");
+    let (mut mine, _) = session(me(), you(), 1, Some(badge(me(), 1, None)));
+    let (_, hello) = session(you(), me(), 2, Some(badge(you(), 1, None)));
+    let Frame::Hello(hello) = hello else { panic!("a Hello") };
+    let older = Hello { versions: Versions { min: 1, max: 4 }, ..hello };
+    mine.handle_frame(Frame::Hello(older), Instant::ZERO).unwrap();
+    while !matches!(mine.poll_output(), Output::WaitUntil(_)) {}
+    mine.show_against(pair());
+    assert!(mine.is_kin() && matches!(mine.poll_output(), Output::WaitUntil(_)), "it knows no such frame");
 }
 
 /// Claims of 1 to 64 values, one after the other.

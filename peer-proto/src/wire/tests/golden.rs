@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::attest::{Attestation, Attested};
+use crate::evidence::{Against, Contradiction};
 use crate::group::{GroupId, HolderId, Roles, Token, Wish};
 use crate::sign::Signer;
 use crate::version::Version;
@@ -181,14 +182,35 @@ fn golden_version_4() -> Vec<(Frame, String)> {
     ]
 }
 
+/// What tells against attestors.
+fn golden_version_5() -> Vec<(Frame, String)> {
+    let pair = contradiction();
+    let told = |one: &Attestation| {
+        let bytes: String = one.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{:04x}{bytes}", one.bytes().len())
+    };
+    let packed: String = pair.attestations().map(told).concat();
+    vec![(Frame::Against(Against::Contradiction(pair)), format!("280003bb080112b607{packed}"))]
+}
+
 /// Every kind of frame once, in the order of the tags.
 pub(super) fn golden_versions() -> Vec<(Frame, String)> {
-    [golden_version_1(), golden_version_2(), golden_version_3(), golden_version_4()].concat()
+    let first = [golden_version_1(), golden_version_2(), golden_version_3()].concat();
+    [first, golden_version_4(), golden_version_5()].concat()
 }
 
 /// What an attestor says of a URL with this path.
 pub(super) fn attestation(path: &str) -> Attestation {
-    let content = SMALL;
+    attestation_of(path, SMALL)
+}
+
+/// Two contents that one attestor signed for one version.
+pub(crate) fn contradiction() -> Contradiction {
+    let other = ContentId { root: Hash([0xbb; 32]), ..SMALL };
+    Contradiction::of(attestation("a"), attestation_of("a", other)).unwrap()
+}
+
+pub(super) fn attestation_of(path: &str, content: ContentId) -> Attestation {
     let signer = Signer::of(&[1; 32]);
     let wish = Wish {
         holder: HolderId([7; 16]),
