@@ -9,10 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Keep, SEEN_MAX};
 use crate::disk::FileStat;
-use crate::record::{Holding, RecordSummary};
+use crate::record::{Holding, RecordSummary, Voucher};
 
 /// Bytes of one description: 16 URLs with versions, and the runs of 1 048 576 pieces at worst.
 pub(super) const META_LEN_MAX: u64 = 32 * 1024 * 1024;
+
+/// Attestors that are named for one record.
+const VOUCHERS_MAX: usize = 16;
 
 const TITLE: &str = "nearbits record 1 ";
 
@@ -60,6 +63,7 @@ impl Meta {
             scope: keep.scope,
             served: keep.served,
             last_used_unix_s: keep.now_unix_s,
+            vouched: keep.vouched.clone(),
         };
         let mut meta = Self { summary, seen: Vec::new(), borrowed, used };
         meta.learn(keep, used);
@@ -77,6 +81,16 @@ impl Meta {
             }
         }
         self.summary.served |= keep.served;
+        match (self.summary.vouched.is_empty(), keep.vouched.is_empty()) {
+            // One of them needed nobody's word.
+            (true, _) | (_, true) => self.summary.vouched.clear(),
+            (false, false) => {
+                let new = keep.vouched.iter().filter(|one| !self.summary.vouched.contains(one));
+                let new: Vec<Voucher> = new.copied().collect();
+                self.summary.vouched.extend(new);
+                self.summary.vouched.truncate(VOUCHERS_MAX);
+            }
+        }
         self.summary.last_used_unix_s = keep.now_unix_s;
         let seen = Seen { url: keep.url.clone(), version: keep.version.clone() };
         self.seen.retain(|known| known.url != seen.url);

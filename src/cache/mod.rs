@@ -21,7 +21,7 @@ use peer_proto::verify::HashList;
 use peer_proto::version::Version;
 
 use crate::disk::{Access, Existing, FileHandle, FileKind, Files};
-use crate::record::{Holding, RecordId, RecordSummary, Scope};
+use crate::record::{Holding, RecordId, RecordSummary, Scope, Voucher};
 use crate::store::Index;
 
 pub use self::copy::CopyOutcome;
@@ -53,6 +53,8 @@ pub struct Keep {
     pub served: bool,
     /// Wall clock, seconds since 1970.
     pub now_unix_s: i64,
+    /// Attestors on whose word alone it rests.
+    pub vouched: Vec<Voucher>,
 }
 
 /// A change of what is held, to be told to the brain.

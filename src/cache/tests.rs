@@ -38,6 +38,7 @@ fn keep(id: RecordId, all: &[u8]) -> Keep {
         scope: Scope::Shareable,
         served: true,
         now_unix_s: 1_000,
+        vouched: Vec::new(),
     }
 }
 

@@ -76,6 +76,7 @@ fn keep(number: u8, all: &[u8], now_unix_s: i64) -> Keep {
         scope: Scope::Shareable,
         served: true,
         now_unix_s,
+        vouched: Vec::new(),
     }
 }
 

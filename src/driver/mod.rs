@@ -335,9 +335,7 @@ impl Driver {
             }
             Effect::Deliver { id, file } => transfer.deliver(id, file),
             Effect::DropPart { id, file, destination } => transfer.drop_part(id, file, destination),
-            Effect::Keep { file, destination, sealed, url, version, scope } => {
-                transfer.keep(file, destination, sealed, url, version, scope);
-            }
+            Effect::Keep(kept) => transfer.keep(*kept),
             Effect::DropRecord { record } => transfer.drop_record(record),
             Effect::Send { peer, frame } => {
                 if let Err(error) = self.parts.swarm.send(peer, frame) {

@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use peer_proto::attest::{AttestFault, AttestRules, Attestation, Attested, attested_id};
 use peer_proto::content::Hash;
 use peer_proto::digest::Algorithm;
+use peer_proto::evidence::Contradiction;
 use peer_proto::group::{HolderId, Roles};
 use peer_proto::limits::{ATTESTATION_LIFE_MAX_S, ATTESTATION_SKEW_S, ATTESTATIONS_PER_FRAME_MAX};
 use peer_proto::peer::PeerId;
 use peer_proto::version::Version;
 
 use super::core::Core;
+use super::fallen::Fallen;
 use super::file::JobFile;
 use super::io::{Effect, SealedFile};
 use crate::job::FileId;
@@ -23,8 +25,6 @@ use crate::record::url::CanonicalUrl;
 pub const ATTESTATIONS_MAX: usize = 1_024;
 /// Questions to one peer whose answers are still heard.
 const ASKED_MAX: u32 = 64;
-/// Attestors that are remembered for a false word.
-const DISTRUSTED_MAX: usize = 4_096;
 
 /// What is known.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ pub(super) struct Attests {
     /// By what members ask for, under the secrets of this epoch and the one before.
     index: BTreeMap<[u8; 32], BTreeSet<Hash>>,
     /// Who attested something that is not so (ATTEST-8, 11).
-    distrusted: BTreeSet<HolderId>,
+    pub(super) fallen: Fallen,
     /// Our questions that are open, and for which file.
     asked: BTreeMap<(PeerId, u32), FileId>,
     /// Rises with each change.
@@ -118,7 +118,7 @@ impl Core {
     /// Whether an attestation counts at a moment in seconds since 1970, and its attestor was never found false.
     pub(super) fn vouches(&self, one: &Attestation, now: u64) -> Result<(), AttestFault> {
         let Some(group) = &self.config.group else { return Err(AttestFault::OtherGroup) };
-        if self.attests.distrusted.contains(&one.said().holder) {
+        if self.attests.fallen.has(one.said().holder) {
             return Err(AttestFault::NotAttestor);
         }
         let (key, epoch, denied) = (&group.key, group.epoch, &group.denied);
@@ -136,12 +136,9 @@ impl Core {
             return Ok(());
         }
         self.vouches(one, now)?;
-        let holder = one.said().holder;
-        let is_false_to_itself =
-            |other: &&Attestation| other.said().holder == holder && other.contradicts(one);
-        if let Some(other) = self.attests.held.values().find(is_false_to_itself).cloned() {
-            let why = "it signed two different contents of one version".to_owned();
-            self.distrust(holder, vec![other, one.clone()], why);
+        let against = |other: &Attestation| Contradiction::of(other.clone(), one.clone());
+        if let Some(pair) = self.attests.held.values().find_map(against) {
+            self.fall(pair, None);
             return Err(AttestFault::NotAttestor);
         }
         self.hold(one.clone());
@@ -153,28 +150,14 @@ impl Core {
     /// long over, by whatever clock, goes.
     pub(super) fn attestation_found(&mut self, one: Attestation) {
         let is_over = one.said().not_after.saturating_add(ATTESTATION_LIFE_MAX_S) < self.wall_s();
-        if is_over || self.attests.distrusted.contains(&one.said().holder) {
+        if is_over || self.attests.fallen.has(one.said().holder) {
             self.effect(Effect::DropAttestation(one.id()));
         } else {
             self.hold(one);
         }
     }
 
-    /// An attestor that was found false when this node ran last.
-    pub(super) fn distrust_found(&mut self, holder: HolderId) {
-        self.drop_holder(holder);
-        if self.attests.distrusted.len() < DISTRUSTED_MAX {
-            self.attests.distrusted.insert(holder);
-        }
-    }
-
-    /// An attestor said what is not so: nothing it ever says counts here, and what it said is kept as evidence.
-    pub(super) fn distrust(&mut self, holder: HolderId, evidence: Vec<Attestation>, why: String) {
-        self.distrust_found(holder);
-        self.effect(Effect::Distrust { holder, evidence, why });
-    }
-
-    fn drop_holder(&mut self, holder: HolderId) {
+    pub(super) fn drop_holder(&mut self, holder: HolderId) {
         let its = |one: &Attestation| one.said().holder == holder;
         let ids: Vec<Hash> =
             self.attests.held.iter().filter(|(_, one)| its(one)).map(|(id, _)| *id).collect();

@@ -33,7 +33,7 @@ use super::trouble::{Trouble, local_failure, place_of, source_of};
 use super::vouched::{Seeking, Vouched};
 use super::why::Why;
 use crate::job::{Code, Context, FileId, JobError, JobState, PeerFlags, Redirects, Wish};
-use crate::record::Scope;
+use crate::record::Voucher;
 
 /// How far a file has come. Each stage but `New`, `Fetching` and `Sealed` waits for one answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,6 +134,8 @@ pub(super) struct JobFile {
     /// This machine's own trouble: no space.
     pub(super) local: Breaker,
     pub(super) sealed: Option<SealedFile>,
+    /// Attestors on whose word alone it was sealed.
+    pub(super) vouched_by: Vec<Voucher>,
     pub(super) blake3: Option<String>,
     pub(super) sha256: Option<String>,
     /// The effective permission when it was last planned (PEER-9).
@@ -207,6 +209,7 @@ impl JobFile {
             repair: None,
             local: Breaker::default(),
             sealed: None,
+            vouched_by: kept.vouched_by.clone(),
             blake3: None,
             sha256: None,
             permission,
@@ -251,7 +254,7 @@ impl JobFile {
     /// What changes seldom and costs more.
     fn write_words_to(&self, row: &mut StoredFile) {
         if !self.is_whole_once {
-            (row.blake3, row.sha256) = (None, None);
+            (row.blake3, row.sha256, row.vouched_by) = (None, None, Vec::new());
         }
         row.reason.clone_from(&self.reason);
         (row.failure, row.status) = (self.failure, self.status);
@@ -263,6 +266,7 @@ impl JobFile {
         if self.blake3.is_some() {
             row.blake3.clone_from(&self.blake3);
             row.sha256.clone_from(&self.sha256);
+            row.vouched_by.clone_from(&self.vouched_by);
         }
         if row.phase != FilePhase::Delivered {
             row.memory.probe.clone_from(&self.origin.probe);
@@ -515,23 +519,6 @@ impl JobFile {
         }
     }
 
-    fn keep(&self, core: &mut Core) {
-        let Some(sealed) = self.sealed.clone() else { return };
-        if !core.flags.and(self.wish.flags).server {
-            return;
-        }
-        // What was not for others is not for other users of this machine either (LOCAL-1).
-        let scope = if self.is_public() { Scope::Shareable } else { Scope::Private { uid: self.owner } };
-        core.effect(Effect::Keep {
-            file: self.file(),
-            destination: self.wish.destination.clone(),
-            sealed,
-            url: self.wish.remote.url.clone(),
-            version: self.origin.probe.as_ref().map(|probe| probe.version.clone()),
-            scope,
-        });
-    }
-
     /// Part and journal are gone, or what is left of them cannot be removed.
     pub(super) fn dropped(&mut self, outcome: Result<(), LocalFault>, core: &mut Core) {
         if self.stage != Stage::Dropping {
@@ -593,6 +580,9 @@ impl JobFile {
     /// The digests a seal found, in words for people.
     pub(super) fn note_seal(&mut self, sealed: &SealedFile) {
         self.blake3 = Some(sealed.content.root.to_string());
+        if self.aim != Aim::DeliveryAsIs {
+            self.vouched_by = self.vouchers();
+        }
         let sha256 = sealed.digests.iter().find(|digest| digest.algorithm() == Algorithm::Sha256);
         self.sha256 = sha256.map(Digest::to_hex);
     }

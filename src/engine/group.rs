@@ -138,7 +138,10 @@ impl Core {
         match group.admits(peer, token, now) {
             Ok(()) if may_ask => {
                 let wish = token.wish();
-                self.members.until.insert(peer, (wish.not_after, wish.holder));
+                let before = self.members.until.insert(peer, (wish.not_after, wish.holder));
+                if before.is_none() {
+                    self.tell_all_against(peer);
+                }
             }
             // What it is not, or not any more, it is treated as: a stranger (GROUP-5).
             Ok(()) | Err(_) => drop(self.members.until.remove(&peer)),

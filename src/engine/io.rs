@@ -6,6 +6,7 @@
 mod command;
 mod fault;
 mod lease;
+mod kept;
 mod probe;
 mod serve;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use peer_proto::attest::Attestation;
 use peer_proto::content::{ContentId, Hash, PieceIndex};
 use peer_proto::digest::Digest;
+use peer_proto::evidence::Contradiction;
 use peer_proto::group::HolderId;
 use peer_proto::peer::PeerId;
 use peer_proto::question::{Question, Wanted};
@@ -27,12 +29,13 @@ use peer_proto::wire::{Frame, ListPart};
 pub use self::command::JobCommand;
 pub use self::fault::{LeaseFault, LocalFault, LocalFaultKind, OriginFault, SealFault, Severity};
 pub use self::lease::{Accept, Lease, LeaseSource, Span};
+pub use self::kept::KeptFile;
 pub use self::probe::{Footing, Probe};
 pub use self::serve::{SMALL_REQUEST, Serve, ServeFrom, ServeOutcome, ServePace, Yields};
 use super::group::GroupConfig;
 pub use super::stored::{FilePhase, StoredFile, StoredJob, Times, Validation};
 use crate::job::{Caller, Effective, FileId, JobId, JobSpec, PeerFlags, Rates, Remote, Wish};
-use crate::record::{RecordId, RecordSummary, Scope};
+use crate::record::{RecordId, RecordSummary};
 
 /// Now, as a value: only `clock.rs` reads clocks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -246,7 +249,12 @@ pub enum Input {
     /// An attestation that was kept when this node ran last.
     AttestationFound(Attestation),
     /// An attestor whose word was found false when this node ran last.
-    DistrustFound(HolderId),
+    DistrustFound {
+        /// Who.
+        holder: HolderId,
+        /// What proves that to other members, if anything does.
+        proof: Option<Contradiction>,
+    },
     /// Answer to [`Effect::Serve`].
     ServeEnded {
         /// Which one.
@@ -400,20 +408,7 @@ pub enum Effect {
     },
     /// Keep a delivered file in the cache (borrowed in place or copied). Ends with [`Input::RecordHeld`] if it was
     /// kept; otherwise not answered.
-    Keep {
-        /// The file.
-        file: FileId,
-        /// Where it was delivered.
-        destination: std::path::PathBuf,
-        /// What it is.
-        sealed: SealedFile,
-        /// Which URL and version it came from.
-        url: String,
-        /// The version, if the origin answered.
-        version: Option<Version>,
-        /// Who may use it.
-        scope: Scope,
-    },
+    Keep(Box<KeptFile>),
     /// Let a record go from the cache, once nobody reads it. Ends with [`Input::RecordGone`] if it went; otherwise not
     /// answered.
     DropRecord {

@@ -14,6 +14,7 @@ mod core;
 mod ending;
 pub mod event;
 pub mod explain;
+mod fallen;
 pub mod fetch;
 mod file;
 pub mod flood;
@@ -171,7 +172,7 @@ impl Engine {
             Input::RecordHeld(record) => self.core.record_held(record),
             Input::RecordGone(record) => self.core.record_gone(record),
             Input::AttestationFound(one) => self.core.attestation_found(one),
-            Input::DistrustFound(holder) => self.core.distrust_found(holder),
+            Input::DistrustFound { holder, proof } => self.core.distrust_found(holder, proof),
             Input::ServeEnded { id, sent, outcome } => self.core.serve_ended(id, sent, outcome),
         }
         self.turn();
@@ -373,6 +374,8 @@ impl Engine {
                 self.advance(id);
             } else if let Some(id) = self.touched.pop_first() {
                 self.step(id);
+            } else if std::mem::take(&mut self.core.attests.fallen.is_news) {
+                self.look_at_vouched();
             } else if std::mem::take(&mut self.core.requeue) {
                 self.give_turns();
             } else {

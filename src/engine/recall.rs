@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use peer_proto::digest::Digest;
 use peer_proto::verify::HashList;
 
 use super::core::Core;
@@ -73,7 +74,8 @@ impl JobFile {
                 Scope::Machine => false,
                 Scope::Shareable => true,
             };
-            let records = self.named_digests().flat_map(|digest| core.records_of(digest));
+            let named: Vec<Digest> = self.named_digests().cloned().chain(self.vouched_digest()).collect();
+            let records = named.iter().flat_map(|digest| core.records_of(digest));
             let len = self.wish.remote.ranges_len();
             let fits = |record: &&RecordSummary| len.is_none_or(|len| record.content.len == len);
             let best = records.filter(is_ours).filter(fits).max_by_key(|record| pieces_of(record).count());
@@ -114,6 +116,10 @@ impl JobFile {
 
     /// Whether the own cache has everything that is missing, or gave it: then nobody else is asked.
     pub(super) fn recalls_all(&self) -> bool {
+        if self.rests_on_attestors() {
+            // The origin says which version it is, and checks them.
+            return false;
+        }
         let found = match &self.recall {
             Recall::Copying(found) => found,
             Recall::Over(scope) => return scope.is_some() && self.is_whole() && !self.is_in_doubt(),
@@ -145,6 +151,7 @@ impl JobFile {
             let Recall::Copying(found) = &self.recall else { return false };
             let mut wanted = self.gaps();
             wanted.intersect_with(&found.have);
+            self.audited().into_iter().for_each(|audited| wanted.subtract(audited));
             let open = self.leases.values().filter(|lease| lease.is_from_cache() && !lease.stopped).count();
             match longest_run(&wanted) {
                 None if open == 0 => {
@@ -161,6 +168,19 @@ impl JobFile {
                 None | Some(_) => return true,
             }
         }
+    }
+
+    /// Attestors vouch for bytes that this machine may have: it looks again.
+    pub(super) fn recall_vouched(&mut self) {
+        if matches!(self.recall, Recall::Over(None)) {
+            self.recall = Recall::Untried;
+        }
+    }
+
+    /// Nobody vouches any more for what was copied, or was to be.
+    pub(super) fn recall_no_more(&mut self, core: &mut Core) {
+        self.stop_where(core, OpenLease::is_from_cache);
+        self.recall = Recall::Over(None);
     }
 
     /// A copy ended. What it could not give comes from elsewhere.

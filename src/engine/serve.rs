@@ -117,6 +117,10 @@ impl Serving {
 impl Core {
     pub(super) fn record_held(&mut self, record: RecordSummary) {
         self.record_gone(record.id);
+        if self.are_gone(&record.vouched) {
+            self.effect(Effect::DropRecord { record: record.id });
+            return;
+        }
         for digest in names_of(&record) {
             self.serving.swarms.insert(swarm_id(&digest, record.content.len), record.id);
             self.serving.index.insert((lookup_id(&digest), record.id));

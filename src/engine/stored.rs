@@ -10,6 +10,7 @@ use super::event::{BytesBySource, Failure};
 use super::io::Probe;
 use super::why::Decisions;
 use crate::job::{Code, Context, JobError, JobId, JobSpec, JobState, RemoteRange};
+use crate::record::Voucher;
 
 /// A job as it is kept across restarts.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -155,6 +156,9 @@ pub struct StoredFile {
     /// SHA-256, once sealed, if it was computed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// Attestors on whose word alone it was sealed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub vouched_by: Vec<Voucher>,
     /// What the application says of it.
     pub validation: Validation,
     /// Bytes that somebody asked for, in the order of the requests (RNG-10).

@@ -7,6 +7,7 @@ mod bounds;
 mod chaos;
 mod delivery;
 mod desk;
+mod fallen;
 mod flow;
 mod groups;
 mod inquiry;

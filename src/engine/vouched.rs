@@ -232,6 +232,8 @@ impl JobFile {
         if !is_canary {
             self.claims.root = Some(content.root);
             self.ask_at = Instant::ZERO;
+            self.recall_vouched();
+            self.wake_at(core.time());
         }
         self.changed = true;
     }
@@ -264,6 +266,9 @@ impl JobFile {
             return;
         }
         self.stop_where(core, |lease| lease.peer().is_some());
+        if self.named_digests().next().is_none() {
+            self.recall_no_more(core);
+        }
         self.claims = Claims::new(&self.digests());
         self.doubt_all_but_certain(core);
         self.forget_sources(core);

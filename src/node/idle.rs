@@ -128,6 +128,7 @@ mod tests {
             scope: Scope::Shareable,
             served: true,
             now_unix_s: 1_000,
+            vouched: Vec::new(),
         };
         cache.keep_borrowed(keep, &path).expect("kept");
         cache
@@ -240,6 +241,7 @@ mod tests {
             scope: Scope::Shareable,
             served: true,
             now_unix_s: 1_000,
+            vouched: Vec::new(),
         };
         let fill = |_, buffer: &mut Vec<u8>| {
             buffer.resize(65_536, number);

@@ -158,7 +158,8 @@ fn engine(config: &NodeConfig, known: &mut Known, me: PeerId, clock: Clock) -> R
 /// them; of the jobs those first that nothing happened to for longest: of those that are over they are forgotten first.
 fn facts_of(known: &mut Known) -> Vec<Input> {
     let attested = std::mem::take(&mut known.attested);
-    let said = attested.distrusted.into_iter().map(Input::DistrustFound);
+    let fallen = |(holder, proof)| Input::DistrustFound { holder, proof };
+    let said = attested.distrusted.into_iter().map(fallen);
     let said = said.chain(attested.held.into_iter().map(Input::AttestationFound));
     let mut jobs = std::mem::take(&mut known.stored);
     jobs.sort_by_key(|job| job.times.modified_unix_ms);

@@ -7,7 +7,7 @@ pub mod url;
 
 use std::fmt;
 
-use peer_proto::content::{ContentId, Geometry};
+use peer_proto::content::{ContentId, Geometry, Hash};
 use peer_proto::digest::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,16 @@ pub enum Holding {
     Runs(Vec<(u32, u32)>),
 }
 
+/// An attestor on whose word alone something is what it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Voucher {
+    /// Its holder id.
+    pub holder: [u8; 16],
+    /// The id of what it signed.
+    pub statement: Hash,
+}
+
 /// What the brain needs to know of a record to answer a lookup and to serve from it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -86,6 +96,9 @@ pub struct RecordSummary {
     /// Wall-clock seconds since 1970 at which it was sealed or last served: strangers are answered for 24 h
     /// after that (LOOKUP-3).
     pub last_used_unix_s: i64,
+    /// Attestors on whose word alone the bytes are believed; none if a digest or this node's own origin proved them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vouched: Vec<Voucher>,
 }
 
 impl RecordSummary {
@@ -107,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_bytes_of_a_record_are_those_of_its_pieces_and_the_last_one_is_short() {
-        let content = ContentId { root: peer_proto::content::Hash([1; 32]), len: 3 * 65_536 + 5 };
+        let content = ContentId { root: Hash([1; 32]), len: 3 * 65_536 + 5 };
         let held = |holding| {
             let record = RecordSummary {
                 id: RecordId([1; 16]),
@@ -117,6 +130,7 @@ mod tests {
                 scope: Scope::Shareable,
                 served: true,
                 last_used_unix_s: 0,
+                vouched: Vec::new(),
             };
             record.held_bytes()
         };

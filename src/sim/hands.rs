@@ -84,7 +84,7 @@ impl Node {
                 self.parts.remove(&file);
                 self.tell_later(SYNC_TIME, Input::PartDropped { id, outcome: Ok(()) });
             }
-            Effect::Keep { sealed, .. } => self.keep(&sealed),
+            Effect::Keep(kept) => self.keep(&kept.sealed),
             Effect::DropRecord { record } => {
                 self.records.remove(&record);
                 self.tell_later(SYNC_TIME, Input::RecordGone(record));

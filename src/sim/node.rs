@@ -363,6 +363,7 @@ impl Node {
             scope: Scope::Shareable,
             served: true,
             last_used_unix_s,
+            vouched: Vec::new(),
         };
         (summary, content)
     }

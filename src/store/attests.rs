@@ -9,6 +9,7 @@ use bytes::Bytes;
 use peer_proto::attest::Attestation;
 use peer_proto::content::Hash;
 use peer_proto::digest::{bytes_from_hex, hex};
+use peer_proto::evidence::Contradiction;
 use peer_proto::group::HolderId;
 use peer_proto::limits::ATTESTATION_LEN_MAX;
 
@@ -17,6 +18,8 @@ use crate::disk::Files;
 
 /// Files that are looked at when a node starts; more than the engine keeps of both kinds.
 const FILES_MAX: usize = 8_192;
+/// Bytes of what an attestor signed, as people can read it, that are looked at.
+const FALSE_LEN_MAX: u64 = 64 * 1024;
 const GOOD: &str = "attestation";
 const FALSE: &str = "false";
 
@@ -32,8 +35,8 @@ pub struct AttestStore<F: Files> {
 pub struct KnownAttestations {
     /// What attestors signed.
     pub held: Vec<Attestation>,
-    /// Attestors whose word is not believed.
-    pub distrusted: Vec<HolderId>,
+    /// Attestors whose word is not believed, and what proves that to others, if anything does.
+    pub distrusted: Vec<(HolderId, Option<Contradiction>)>,
     /// What could not be read, for the log.
     pub notes: Vec<String>,
 }
@@ -62,13 +65,25 @@ impl<F: Files> AttestStore<F> {
                 },
                 // That it is there says enough: whoever damaged it does not make an attestor honest.
                 FALSE => match bytes_from_hex(stem).and_then(|bytes| bytes.try_into().ok()) {
-                    Some(holder) => known.distrusted.push(HolderId(holder)),
+                    Some(holder) => {
+                        known.distrusted.push((HolderId(holder), self.proof(&path, HolderId(holder))))
+                    }
                     None => known.notes.push(damaged()),
                 },
                 _ => {}
             }
         }
         known
+    }
+
+    /// What proves to others that an attestor is false: the two attestations in its file, if they do.
+    fn proof(&self, path: &Path, holder: HolderId) -> Option<Contradiction> {
+        let bytes = self.files.read(path, FALSE_LEN_MAX).ok()?;
+        let text = String::from_utf8(bytes).ok()?;
+        let signed = |line: &str| Attestation::parse(Bytes::from(bytes_from_hex(line)?)).ok();
+        let mut signed = text.lines().skip(1).map(signed);
+        let pair = Contradiction::of(signed.next()??, signed.next()??)?;
+        (pair.holder() == holder).then_some(pair)
     }
 
     fn attestation(&self, path: &Path) -> Option<Attestation> {
@@ -141,21 +156,25 @@ mod tests {
     use super::*;
     use crate::disk::RealFiles;
 
-    fn attestation(sequence: u64) -> Attestation {
-        let signer = Signer::of(&[1; 32]);
+    fn token() -> Token {
         let wish = Wish {
             holder: HolderId([7; 16]),
-            peer: signer.peer(),
+            peer: Signer::of(&[1; 32]).peer(),
             roles: Roles::ATTEST,
             not_before: 0,
             not_after: 1,
             epoch: 0,
             serial: 0,
         };
+        Token::grant(&Signer::of(&[9; 32]), &wish)
+    }
+
+    fn attestation(sequence: u64) -> Attestation {
+        let signer = Signer::of(&[1; 32]);
         let said = Attested {
             group: GroupId([1; 16]),
-            holder: wish.holder,
-            peer: wish.peer,
+            holder: HolderId([7; 16]),
+            peer: signer.peer(),
             sequence,
             fetched_at: 1,
             not_after: 2,
@@ -170,7 +189,7 @@ mod tests {
             sha256: [2; 32],
             anchor: [0; 32],
         };
-        Attestation::sign(&signer, &Token::grant(&Signer::of(&[9; 32]), &wish), said).expect("short")
+        Attestation::sign(&signer, &token(), said).expect("short")
     }
 
     #[test]
@@ -196,7 +215,7 @@ mod tests {
         let store = AttestStore::new(RealFiles, folder.path().to_owned());
         let evidence = [attestation(1), attestation(2)];
         store.distrust(HolderId([7; 16]), &evidence, "two contents of one version").expect("kept");
-        assert_eq!(store.load().distrusted, [HolderId([7; 16])]);
+        assert_eq!(store.load().distrusted, [(HolderId([7; 16]), None)], "these two may both be so");
         let text = std::fs::read_to_string(folder.path().join(format!("{}.false", "07".repeat(16))));
         let text = text.expect("it can be read");
         let mut lines = text.lines();
@@ -205,6 +224,20 @@ mod tests {
             let bytes = lines.next().and_then(bytes_from_hex).expect("an attestation");
             assert_eq!(Attestation::parse(bytes.into()), Ok(one));
         }
+    }
+
+    #[test]
+    fn attest_8_what_proves_an_attestor_false_is_found_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = AttestStore::new(RealFiles, folder.path().to_owned());
+        let one = attestation(1);
+        let content = ContentId { root: Hash([9; 32]), ..one.said().content };
+        let other = Attested { content, ..one.said().clone() };
+        let other = Attestation::sign(&Signer::of(&[1; 32]), &token(), other).expect("short");
+        store.distrust(HolderId([7; 16]), &[one.clone(), other.clone()], "two contents").expect("kept");
+        let proof = Contradiction::of(one, other);
+        assert!(proof.is_some());
+        assert_eq!(store.load().distrusted, [(HolderId([7; 16]), proof)]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::disk::part::Part;
 use crate::disk::part::seal::{Next, SealError};
 use crate::disk::{self, RealFiles};
 use crate::engine::io::{
-    EffectId, Input, LocalFault, PartFound, SealFault, SealedFile, ServeFrom, ServeOutcome,
+    EffectId, Input, KeptFile, LocalFault, PartFound, SealFault, SealedFile, ServeFrom, ServeOutcome,
 };
 use crate::job::{Existing, FileId, Wish};
 use crate::record::{RecordId, Scope};
@@ -233,15 +233,8 @@ impl Transfer {
     }
 
     /// Keeps a delivered file in the cache. Tells [`Input::RecordHeld`] if it was kept.
-    pub fn keep(
-        &self,
-        file: FileId,
-        destination: PathBuf,
-        sealed: SealedFile,
-        url: String,
-        version: Option<Version>,
-        scope: Scope,
-    ) {
+    pub fn keep(&self, kept: KeptFile) {
+        let KeptFile { file, destination, sealed, url, version, scope, vouched } = kept;
         let this = self.clone();
         self.turn(file, async move {
             let cache = this.inner.parts.cache.clone();
@@ -258,6 +251,7 @@ impl Transfer {
                     url,
                     version,
                     scope,
+                    vouched,
                     // The brain keeps nothing that may not be served.
                     served: scope == Scope::Shareable,
                     now_unix_s: clock::wall_unix_ms() / 1_000,

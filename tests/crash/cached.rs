@@ -43,6 +43,7 @@ pub(crate) fn keep(id: RecordId) -> Keep {
         scope: Scope::Shareable,
         served: true,
         now_unix_s: 1_795_000_000,
+        vouched: Vec::new(),
     }
 }
 

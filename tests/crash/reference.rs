@@ -163,6 +163,7 @@ fn keep(files: &MemoryFiles, sealed: &nearbits::disk::seal::Sealed) -> Result<()
             scope: Scope::Shareable,
             served: true,
             now_unix_s: 1_795_000_000,
+            vouched: Vec::new(),
         },
         Path::new(DESTINATION),
     )?;

@@ -162,6 +162,43 @@ async fn t31_an_attestor_whose_word_is_not_what_the_origin_serves_is_found_out_a
     assert_eq!(view.bytes.peers, 0);
 }
 
+/// Until a file is there.
+async fn appears(path: &std::path::Path) {
+    let waited = tokio::time::timeout(crate::lab::PATIENCE, async {
+        while !path.exists() {
+            tokio::task::yield_now().await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("{} does not appear", path.display()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attest_8_an_attestor_that_contradicts_itself_is_known_to_members_who_never_asked_it() {
+    let payload = Payload::new(27, 4 * MIB);
+    let TwoFaced { origin, turned } = TwoFaced::start(payload).await;
+    let office = Office::of(&origin);
+    // One attestor, on two machines that do not know each other, reads two contents under one version.
+    let first = office.machine(1, Some(Roles::ATTEST), &[]).await;
+    fetch(&first, &origin, payload).await;
+    turned.store(true, Ordering::SeqCst);
+    let other = Payload { seed: payload.seed + 1, ..payload };
+    let second = office.machine(1, Some(Roles::ATTEST), &[]).await;
+    fetch(&second, &origin, other).await;
+    // Whoever hears both believes neither, and tells the rest of the office.
+    let told = office.machine(3, Some(MEMBER), &[]).await;
+    let hears = office.machine(2, Some(MEMBER), &[&first, &second, &told]).await;
+    let (_, view) = fetch(&hears, &origin, other).await;
+    assert_eq!((view.bytes.origin, view.bytes.peers), (other.len, 0));
+    let evidence = told.path(&format!("state/attestations/{}.false", hex(&[1; 16])));
+    appears(&evidence).await;
+    // It tells those who come later, after a restart too, when all others are gone.
+    let told = office.again(told.shut_down().await, &[]).await;
+    let late = office.machine(4, Some(MEMBER), &[&told]).await;
+    appears(&late.path(&format!("state/attestations/{}.false", hex(&[1; 16])))).await;
+    let text = std::fs::read_to_string(evidence).expect("kept");
+    assert!(text.starts_with("it signed two different contents") && text.lines().count() == 3, "{text}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trust_a_job_that_wants_a_digest_takes_nothing_on_an_attestors_word() {
     let payload = Payload::new(26, 4 * MIB);

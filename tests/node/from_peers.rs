@@ -40,6 +40,7 @@ pub(crate) fn held(content: Content, list: &Arc<HashList>, pieces: Range<u32>) -
         version: None,
         scope: Scope::Shareable,
         served: true,
+        vouched: Vec::new(),
         // An hour ago.
         now_unix_s: nearbits::clock::wall_unix_ms() / 1_000 - 3_600,
     };

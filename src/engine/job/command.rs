@@ -305,11 +305,7 @@ impl Job {
         }
         let from_peer = row.bytes.has_a_peers(self.spec.flags.client);
         let content = from_peer.then(|| row.blake3.clone().zip(row.len)).flatten();
-        *row = StoredFile { validation: Validation::Invalid, ..row.emptied(from_peer) };
-        match files.get_mut(&self.file_id(place)) {
-            Some(file) => file.refuse(core),
-            None => self.open_file(place, Some(Aim::Removal), files, core),
-        }
+        self.refuse_file(place, from_peer, files, core);
         if let Some((root, len)) = content {
             core.drop_records(&root, len);
         }
@@ -320,5 +316,37 @@ impl Job {
             self.note_error(error);
         }
         self.request(Cause::FileInvalid { from_peer }, core)
+    }
+
+    /// A whole file is not what it should be: it goes, and is fetched again.
+    fn refuse_file(&mut self, place: u16, origin_only: bool, files: &mut Files, core: &mut Core) {
+        let Some(row) = self.rows.get_mut(usize::from(place)) else { return };
+        *row = StoredFile { validation: Validation::Invalid, ..row.emptied(origin_only) };
+        match files.get_mut(&self.file_id(place)) {
+            Some(file) => file.refuse(core),
+            None => self.open_file(place, Some(Aim::Removal), files, core),
+        }
+    }
+
+    /// Nobody whose word counts vouches any more for some of its files that were sealed on attestors' words alone, and are
+    /// not delivered: they go, and are fetched again.
+    pub(in crate::engine) fn refuse_unvouched(&mut self, files: &mut Files, core: &mut Core) {
+        for place in 0..u16::try_from(self.rows.len()).unwrap_or(u16::MAX) {
+            let Some(row) = self.rows.get(usize::from(place)) else { return };
+            let is_leaving = |file: &JobFile| {
+                !matches!(file.stage, FileStage::Sealed) && !matches!(file.aim, Aim::Park | Aim::Whole)
+            };
+            let leaves = files.get(&self.file_id(place)).is_some_and(is_leaving);
+            if row.phase != FilePhase::Whole || leaves || !core.are_gone(&row.vouched_by) {
+                continue;
+            }
+            self.refuse_file(place, false, files, core);
+            self.note =
+                format!("file {place}: the attestor whose word it was sealed on is not believed any more");
+            if self.state != JobState::Suspended {
+                // A job that may not go on keeps what it has lost in mind.
+                drop(self.request(Cause::FileInvalid { from_peer: true }, core));
+            }
+        }
     }
 }

@@ -316,19 +316,6 @@ pub(super) fn member_config() -> EngineConfig {
 }
 
 #[test]
-fn attest_8_an_attestor_that_signs_two_contents_of_one_version_is_proof_against_itself() {
-    let truth = file(8 * MIB, 1);
-    let wrong = altered(8 * MIB, 1, &[3]);
-    let mut world = world(&truth);
-    let one = attested(3, said(3, &truth));
-    let other = attested(3, Attested { sequence: 2, ..said(3, &wrong) });
-    holder(&mut world, 2, &truth, vec![one, other]);
-    assert_eq!(fetched(&mut world), (0, 8 * MIB));
-    let [(_, reason)] = world.distrusted.as_slice() else { panic!("{:?}", world.distrusted) };
-    assert!(reason.contains("two different contents"), "{reason}");
-}
-
-#[test]
 fn attest_5_before_sealing_the_origin_says_again_that_its_version_stands() {
     let truth = file(LEN, 1);
     for changes in [false, true] {

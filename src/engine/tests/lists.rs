@@ -72,6 +72,7 @@ fn record(list: &HashList) -> RecordSummary {
         scope: Scope::Shareable,
         served: true,
         last_used_unix_s: 1_800_000_000,
+        vouched: Vec::new(),
     }
 }
 

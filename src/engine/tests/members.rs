@@ -249,6 +249,7 @@ fn what_was_read_together_is_served_on_from_the_cache_once_the_file_is_delivered
         scope: Scope::Shareable,
         served: true,
         last_used_unix_s: 1_800_000_000,
+        vouched: Vec::new(),
     }));
     assert_eq!(ask(&mut world, member, 0, &values), None);
     assert!(matches!(world.serves.last(), Some((_, _, _, ServeFrom::Record(RecordId([4, ..]))))));

@@ -40,6 +40,7 @@ fn keep_holding(
         scope,
         served: true,
         last_used_unix_s: 1_800_000_000,
+        vouched: Vec::new(),
     }));
 }
 

@@ -28,7 +28,7 @@ use crate::engine::event::Event;
 use crate::engine::io::*;
 use crate::engine::piece_set::PieceSet;
 use crate::job::{JobSpec, JobState, PeerFlags};
-use crate::record::Scope;
+use crate::record::{Scope, Voucher};
 use peer_proto::version::Version;
 
 /// Takes the first word of what is written and then refuses more.
@@ -82,6 +82,8 @@ pub(super) struct World {
     pub(super) called: Vec<(u64, PeerId, SocketAddr)>,
     pub(super) kept: u32,
     pub(super) kept_scope: Option<Scope>,
+    /// Attestors on whose word alone the file that was kept last rests.
+    pub(super) kept_vouched: Vec<Voucher>,
     /// Whether the file that was sealed last was to be hashed with SHA-256 for others.
     pub(super) sealed_with_sha256: Option<bool>,
     pub(super) delivered: u32,
@@ -156,6 +158,7 @@ impl World {
             called: Vec::new(),
             kept: 0,
             kept_scope: None,
+            kept_vouched: Vec::new(),
             sealed_with_sha256: None,
             delivered: 0,
             serves: Vec::new(),

@@ -99,9 +99,10 @@ impl World {
 
     fn perform_among_peers(&mut self, effect: Effect) {
         match effect {
-            Effect::Keep { scope, .. } => {
+            Effect::Keep(kept) => {
                 self.kept += 1;
-                self.kept_scope = Some(scope);
+                self.kept_scope = Some(kept.scope);
+                self.kept_vouched = kept.vouched;
             }
             Effect::KeepAttestation(one) => self.attested.push(one),
             Effect::DropAttestation(id) => self.attested.retain(|one| one.id() != id),

@@ -1,0 +1,164 @@
+//! Attestors that are not believed any more: how that becomes known, who is told, what falls with them.
+//!
+//! Knows: whose word counts for nothing here, what proves it to others (ATTEST-8), which records rest on it. Does not know:
+//! which attestations there are (`attest`), what a file makes of it (`vouched`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use peer_proto::attest::{AttestFault, Attestation};
+use peer_proto::evidence::{Against, Contradiction};
+use peer_proto::group::HolderId;
+use peer_proto::peer::PeerId;
+
+use super::Engine;
+use super::core::Core;
+use super::file::JobFile;
+use super::io::{Effect, KeptFile};
+use super::look::Heed;
+use crate::record::{Scope, Voucher};
+
+/// Attestors that are remembered for a false word.
+const FALLEN_MAX: usize = 4_096;
+/// Proofs that are kept to be passed on: each is at most 8 KiB, and a newcomer is told all of them at once.
+const PROOFS_MAX: usize = 16;
+
+/// Who fell.
+#[derive(Debug, Default)]
+pub(super) struct Fallen {
+    holders: BTreeSet<HolderId>,
+    /// What proves it to everybody, where something does.
+    proofs: BTreeMap<HolderId, Contradiction>,
+    /// Whether what rests on them is to be looked at again.
+    pub(super) is_news: bool,
+}
+
+impl Fallen {
+    pub(super) fn has(&self, holder: HolderId) -> bool {
+        self.holders.contains(&holder)
+    }
+
+    /// Keeps what proves it, for newcomers.
+    fn keep(&mut self, pair: Contradiction) {
+        if self.proofs.len() < PROOFS_MAX {
+            self.proofs.insert(pair.holder(), pair);
+        }
+    }
+}
+
+impl Engine {
+    /// Attestors may count less than before: whatever rests on them is looked at again.
+    pub(super) fn look_at_vouched(&mut self) {
+        self.with_all(Heed::Soon, |_, _| {});
+        for job in self.jobs.values_mut() {
+            job.refuse_unvouched(&mut self.files, &mut self.core);
+            self.touched.insert(job.id);
+        }
+    }
+}
+
+impl Core {
+    /// An attestor that was found false when this node ran last, and what proves it to others.
+    pub(super) fn distrust_found(&mut self, holder: HolderId, proof: Option<Contradiction>) {
+        self.drop_holder(holder);
+        if self.attests.fallen.holders.len() < FALLEN_MAX {
+            self.attests.fallen.holders.insert(holder);
+        }
+        proof.into_iter().for_each(|pair| self.attests.fallen.keep(pair));
+        self.attests.fallen.is_news = true;
+        self.drop_unvouched();
+    }
+
+    /// An attestor said what is not so: nothing it ever says counts here, and what it said is kept as evidence.
+    pub(super) fn distrust(&mut self, holder: HolderId, evidence: Vec<Attestation>, why: String) {
+        self.distrust_found(holder, None);
+        self.effect(Effect::Distrust { holder, evidence, why });
+    }
+
+    /// An attestor contradicts itself: whoever is a member is told, but for the one who told this node (ATTEST-8).
+    pub(super) fn fall(&mut self, pair: Contradiction, from: Option<PeerId>) {
+        let evidence = pair.attestations().map(Clone::clone).to_vec();
+        self.distrust(pair.holder(), evidence, "it signed two different contents of one version".to_owned());
+        self.attests.fallen.keep(pair.clone());
+        let members: Vec<PeerId> = self
+            .peers
+            .ready()
+            .into_iter()
+            .filter(|peer| Some(*peer) != from && self.is_member(*peer))
+            .collect();
+        members.into_iter().for_each(|peer| self.tell_against(peer, Against::Contradiction(pair.clone())));
+    }
+
+    fn tell_against(&mut self, peer: PeerId, against: Against) {
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.session.show_against(against);
+        }
+        self.pump(peer);
+    }
+
+    /// A new member is told what is known against attestors.
+    pub(super) fn tell_all_against(&mut self, peer: PeerId) {
+        for pair in self.attests.fallen.proofs.values().cloned().collect::<Vec<_>>() {
+            self.tell_against(peer, Against::Contradiction(pair));
+        }
+    }
+
+    /// A member passes on what tells against an attestor.
+    pub(super) fn against_shown(&mut self, from: PeerId, against: Against) {
+        let Against::Contradiction(pair) = against;
+        let is_known = self.attests.fallen.proofs.contains_key(&pair.holder());
+        let Some(group) = self.config.group.as_ref().filter(|_| !is_known && self.is_member(from)) else {
+            return;
+        };
+        match pair.check(&group.key) {
+            Ok(()) => self.fall(pair, Some(from)),
+            Err(AttestFault::OtherGroup) => {}
+            Err(_) => self.back_off(from, "it passed on what no attestor had signed"),
+        }
+    }
+
+    /// Whether all of these vouched, and nobody's word of them counts any more.
+    pub(super) fn are_gone(&self, vouched: &[Voucher]) -> bool {
+        let is_gone = |one: &Voucher| self.attests.fallen.has(HolderId(one.holder));
+        !vouched.is_empty() && vouched.iter().all(is_gone)
+    }
+
+    /// Lets go of what the cache has on the word of those who fell: nobody is given it from now on.
+    fn drop_unvouched(&mut self) {
+        let unvouched = self.records.values().filter(|record| self.are_gone(&record.vouched));
+        for record in unvouched.map(|record| record.id).collect::<Vec<_>>() {
+            self.record_gone(record);
+            self.effect(Effect::DropRecord { record });
+        }
+    }
+}
+
+impl JobFile {
+    /// Attestors on whose word alone the bytes are believed: none if a digest names them, or all of them are the origin's.
+    pub(super) fn vouchers(&self) -> Vec<Voucher> {
+        let count = self.geometry.map_or(0, |cut| cut.piece_count());
+        if !self.rests_on_attestors() || self.pieces.certain().contains_all(0..count) {
+            return Vec::new();
+        }
+        let by = self.vouched.iter().flat_map(|vouched| &vouched.by);
+        by.map(|(holder, one)| Voucher { holder: holder.0, statement: one.id() }).collect()
+    }
+
+    /// Leaves a delivered file to the cache, for later jobs and for peers.
+    pub(super) fn keep(&self, core: &mut Core) {
+        let Some(sealed) = self.sealed.clone() else { return };
+        if !core.flags.and(self.wish.flags).server {
+            return;
+        }
+        // What was not for others is not for other users of this machine either (LOCAL-1).
+        let scope = if self.is_public() { Scope::Shareable } else { Scope::Private { uid: self.owner } };
+        core.effect(Effect::Keep(Box::new(KeptFile {
+            file: self.file(),
+            destination: self.wish.destination.clone(),
+            sealed,
+            url: self.wish.remote.url.clone(),
+            version: self.origin.probe.as_ref().map(|probe| probe.version.clone()),
+            scope,
+            vouched: self.vouched_by.clone(),
+        })));
+    }
+}
