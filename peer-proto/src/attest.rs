@@ -75,6 +75,9 @@ pub enum AttestFault {
     /// Made for longer than attestations may live.
     #[error("an attestation that was made to live too long")]
     TooLong,
+    /// Whoever said it took it back.
+    #[error("an attestation that was taken back")]
+    Void,
     /// Not signed by the node it names.
     #[error("an attestation that its signer did not sign")]
     Unsigned,
@@ -251,11 +254,11 @@ pub fn attested_id(secret: &EpochSecret, url: &str, version: &Version) -> [u8; 3
 }
 
 /// No control characters: what is signed ends in logs, too.
-fn is_plain(text: &str) -> bool {
+pub(crate) fn is_plain(text: &str) -> bool {
     !text.chars().any(char::is_control)
 }
 
-fn put_text(out: &mut BytesMut, text: Option<&String>) -> Option<()> {
+pub(crate) fn put_text(out: &mut BytesMut, text: Option<&String>) -> Option<()> {
     let len = match text {
         Some(text) => u16::try_from(text.len()).ok().filter(|len| *len != NONE)?,
         None => NONE,
@@ -266,7 +269,7 @@ fn put_text(out: &mut BytesMut, text: Option<&String>) -> Option<()> {
 }
 
 /// A text, if there is one, and what follows it.
-fn text(bytes: &[u8]) -> Option<(Option<String>, &[u8])> {
+pub(crate) fn text(bytes: &[u8]) -> Option<(Option<String>, &[u8])> {
     let (len, rest) = bytes.split_first_chunk()?;
     let len = u16::from_be_bytes(*len);
     if len == NONE {
@@ -277,7 +280,7 @@ fn text(bytes: &[u8]) -> Option<(Option<String>, &[u8])> {
     Some((Some(text), rest))
 }
 
-fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+pub(crate) fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (number, rest) = bytes.split_first_chunk()?;
     Some((u64::from_be_bytes(*number), rest))
 }

@@ -6,12 +6,15 @@
 use crate::attest::{AttestFault, Attestation};
 use crate::content::Hash;
 use crate::group::HolderId;
+use crate::void::Void;
 
 /// What members tell each other against an attestor, or something it signed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Against {
     /// It signed two things that cannot both be so.
     Contradiction(Contradiction),
+    /// Something it signed is taken back.
+    Void(Void),
 }
 
 /// Two attestations of one holder that name other bytes for one version of one URL, as it signed them.

@@ -16,6 +16,7 @@ use crate::limits::PIECE_LEN_MIN;
 use crate::question::Question;
 use crate::range_set::RangeSet;
 use crate::verify::{HashList, ListAssembler, ListPart, PieceHasher, StreamHasher, piece_value};
+use crate::void::Void;
 use crate::wire::Record;
 
 /// A range set changed by the bytes stays the same as a vector of booleans.
@@ -99,7 +100,7 @@ pub fn piece(bytes: &[u8]) {
     }
 }
 
-/// Any bytes are a token, a record, an attestation, or none of these; what is one is so by its very bytes, and nobody signed it.
+/// Any bytes are a token, a record, an attestation, a void, or none of these; what is one is so by its very bytes, and nobody signed it.
 ///
 /// # Panics
 /// If that is not so.
@@ -119,6 +120,13 @@ pub fn record(bytes: &[u8]) {
         let rules = AttestRules { group: &key, now, epoch: 0, denied: &denied };
         assert!(attestation.check(&rules).is_err(), "no attestor out of nowhere");
         assert_eq!(attestation.bytes(), &bytes, "carried as it came");
+    }
+    if let Ok(void) = Void::parse(bytes.clone()) {
+        assert!(
+            void.check(&[9; 32], void.said().not_after).is_err(),
+            "nobody takes anything back out of nowhere"
+        );
+        assert_eq!(void.bytes(), &bytes, "carried as it came");
     }
     if let Ok(record) = Record::parse(bytes.clone()) {
         assert!(!record.is_signed(), "a signature out of nowhere");

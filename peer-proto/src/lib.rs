@@ -6,8 +6,8 @@
 //! Knows: content ids and piece geometry ([`content`]), sets of ranges ([`range_set`]), proofs ([`verify`]),
 //! lookup ids and their proofs ([`lookup`]), what a node asks its whole link ([`question`]), who fetches what of a file
 //! that many want ([`home`]), who is a member of a group ([`group`], [`sign`]), what attestors say of a URL ([`attest`])
-//! and what proves them false ([`evidence`]), the frames and their bytes ([`wire`]), the dialogue of two peers
-//! ([`session`]). Does not
+//! and what proves them false or takes it back ([`evidence`], [`void`]), the frames and their bytes ([`wire`]), the
+//! dialogue of two peers ([`session`]). Does not
 //! know: sockets, files, jobs, which peer is worth asking.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -31,4 +31,5 @@ pub mod standing;
 pub mod time;
 pub mod verify;
 pub mod version;
+pub mod void;
 pub mod wire;

@@ -105,6 +105,10 @@ pub const ATTESTATION_LEN_MAX: usize = 4_096;
 pub const ATTESTATION_LIFE_MAX_S: u64 = 7 * 24 * 60 * 60;
 /// Seconds by which an attestor's clock may be ahead.
 pub const ATTESTATION_SKEW_S: u64 = 10 * 60;
+/// Bytes of a void with its signer's token.
+pub const VOID_LEN_MAX: usize = 1_024;
+/// Bytes of its reason.
+pub const VOID_REASON_MAX: usize = 200;
 /// Attestations in one answer: of as many attestors of one site. Eight of the longest fit the 36 KiB of a page frame.
 pub const ATTESTATIONS_PER_FRAME_MAX: usize = 8;
 /// Questions for attestations that one peer may ask in a second.

@@ -350,6 +350,19 @@ impl Driver {
             }
             Effect::KeepAttestation(one) => self.keep_attestation(move |store| store.keep(&one)),
             Effect::DropAttestation(id) => self.keep_attestation(move |store| store.drop_one(id)),
+            Effect::KeepVoid(void) => {
+                let said = void.said();
+                let (holder, statement) = (said.holder.to_string(), said.statement.to_string());
+                let reason = said.reason.as_str();
+                tracing::warn!(
+                    holder,
+                    statement,
+                    reason,
+                    "something an attestor of the group signed is taken back"
+                );
+                self.keep_attestation(move |store| store.keep_void(&void));
+            }
+            Effect::DropVoid(id) => self.keep_attestation(move |store| store.drop_void(id)),
             Effect::Distrust { holder, evidence, why } => {
                 let holder_id = holder.to_string();
                 tracing::error!(holder = holder_id, why, "an attestor of the group is not believed any more");

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use peer_proto::attest::{AttestFault, AttestRules, Attestation, Attested, attested_id};
-use peer_proto::content::Hash;
+use peer_proto::content::{ContentId, Hash};
 use peer_proto::digest::Algorithm;
 use peer_proto::evidence::Contradiction;
 use peer_proto::group::{HolderId, Roles};
@@ -18,6 +18,7 @@ use super::core::Core;
 use super::fallen::Fallen;
 use super::file::JobFile;
 use super::io::{Effect, SealedFile};
+use super::void::Voids;
 use crate::job::FileId;
 use crate::record::url::CanonicalUrl;
 
@@ -34,6 +35,8 @@ pub(super) struct Attests {
     index: BTreeMap<[u8; 32], BTreeSet<Hash>>,
     /// Who attested something that is not so (ATTEST-8, 11).
     pub(super) fallen: Fallen,
+    /// What was taken back (ATTEST-9).
+    pub(super) voids: Voids,
     /// Our questions that are open, and for which file.
     asked: BTreeMap<(PeerId, u32), FileId>,
     /// Rises with each change.
@@ -45,6 +48,11 @@ impl Attests {
     /// Rises whenever something may be believed that was not, or the other way round.
     pub(super) const fn changes(&self) -> u64 {
         self.changes
+    }
+
+    /// Something counts that did not, or the other way round.
+    pub(super) const fn touch(&mut self) {
+        self.changes += 1;
     }
 
     /// The file a question was asked for; it is answered once.
@@ -120,6 +128,9 @@ impl Core {
         let Some(group) = &self.config.group else { return Err(AttestFault::OtherGroup) };
         if self.attests.fallen.has(one.said().holder) {
             return Err(AttestFault::NotAttestor);
+        }
+        if self.attests.voids.has(one.id(), one.said().holder) {
+            return Err(AttestFault::Void);
         }
         let (key, epoch, denied) = (&group.key, group.epoch, &group.denied);
         one.check(&AttestRules { group: key, now, epoch, denied })
@@ -200,7 +211,13 @@ impl Core {
         for one in self.attests.held.values().cloned().collect::<Vec<_>>() {
             self.index_attestation(&one);
         }
-        self.attests.changes += 1;
+        self.words_fell();
+    }
+
+    /// Numbers what this node says as an attestor, at a moment in seconds since 1970.
+    pub(super) fn next_statement(&mut self, now: u64) -> u64 {
+        self.attests.sequence = (self.attests.sequence + 1).max(now);
+        self.attests.sequence
     }
 }
 
@@ -219,12 +236,15 @@ impl JobFile {
         let is_it = self.pinned.as_ref().is_some_and(|pinned| pinned.is_same(&probe.version));
         let Some((url, true)) = self.attestable_url().map(|url| (url, is_it)) else { return };
         let Some(group) = core.config.group.clone() else { return };
-        core.attests.sequence = (core.attests.sequence + 1).max(now);
+        let holder = group.badge.token.wish().holder;
+        if !self.stands_by(&url, &probe.version, (sealed.content, sha256), core) {
+            return;
+        }
         let said = Attested {
             group: group.id(),
-            holder: group.badge.token.wish().holder,
+            holder,
             peer: core.config.me,
-            sequence: core.attests.sequence,
+            sequence: core.next_statement(now),
             fetched_at: now,
             not_after: now.saturating_add(ATTESTATION_LIFE_MAX_S),
             url,
@@ -238,6 +258,30 @@ impl JobFile {
         {
             self.note_attested(&one, core);
         }
+    }
+
+    /// Whether what this node's holder said of this version before is what was read now. If not, nobody can tell which of them
+    /// the origin means, and all of it is taken back; of that version it says nothing more (ATTEST-9).
+    fn stands_by(
+        &mut self,
+        url: &str,
+        version: &Version,
+        read: (ContentId, [u8; 32]),
+        core: &mut Core,
+    ) -> bool {
+        let holder = core.config.group.as_ref().map(|group| group.badge.token.wish().holder);
+        let about = core.attests.about(url, version).filter(|one| Some(one.said().holder) == holder);
+        let mine: Vec<Attestation> = about.cloned().collect();
+        if mine.iter().all(|one| (one.said().content, one.said().sha256) == read) {
+            return !mine.iter().any(|one| core.attests.voids.has(one.id(), one.said().holder));
+        }
+        let reason = "the origin served its attestor other bytes under the same version later";
+        for one in mine {
+            if core.take_back(&one, reason.to_owned()) {
+                self.note_taken_back(&one, reason, core);
+            }
+        }
+        false
     }
 
     /// Whether this node would attest this file, once it has read it whole.

@@ -64,8 +64,7 @@ impl Core {
             self.attests.fallen.holders.insert(holder);
         }
         proof.into_iter().for_each(|pair| self.attests.fallen.keep(pair));
-        self.attests.fallen.is_news = true;
-        self.drop_unvouched();
+        self.words_fell();
     }
 
     /// An attestor said what is not so: nothing it ever says counts here, and what it said is kept as evidence.
@@ -79,16 +78,17 @@ impl Core {
         let evidence = pair.attestations().map(Clone::clone).to_vec();
         self.distrust(pair.holder(), evidence, "it signed two different contents of one version".to_owned());
         self.attests.fallen.keep(pair.clone());
-        let members: Vec<PeerId> = self
-            .peers
-            .ready()
-            .into_iter()
-            .filter(|peer| Some(*peer) != from && self.is_member(*peer))
-            .collect();
-        members.into_iter().for_each(|peer| self.tell_against(peer, Against::Contradiction(pair.clone())));
+        self.tell_members(&Against::Contradiction(pair), from);
     }
 
-    fn tell_against(&mut self, peer: PeerId, against: Against) {
+    /// Tells every member with a session, but for one.
+    pub(super) fn tell_members(&mut self, against: &Against, but: Option<PeerId>) {
+        let peers = self.peers.ready().into_iter();
+        let members: Vec<PeerId> = peers.filter(|peer| Some(*peer) != but && self.is_member(*peer)).collect();
+        members.into_iter().for_each(|peer| self.tell_against(peer, against.clone()));
+    }
+
+    pub(super) fn tell_against(&mut self, peer: PeerId, against: Against) {
         if let Some(peer) = self.peers.get_mut(peer) {
             peer.session.show_against(against);
         }
@@ -100,11 +100,15 @@ impl Core {
         for pair in self.attests.fallen.proofs.values().cloned().collect::<Vec<_>>() {
             self.tell_against(peer, Against::Contradiction(pair));
         }
+        self.tell_voids(peer);
     }
 
     /// A member passes on what tells against an attestor.
     pub(super) fn against_shown(&mut self, from: PeerId, against: Against) {
-        let Against::Contradiction(pair) = against;
+        let pair = match against {
+            Against::Contradiction(pair) => pair,
+            Against::Void(void) => return self.void_shown(from, void),
+        };
         let is_known = self.attests.fallen.proofs.contains_key(&pair.holder());
         let Some(group) = self.config.group.as_ref().filter(|_| !is_known && self.is_member(from)) else {
             return;
@@ -118,8 +122,21 @@ impl Core {
 
     /// Whether all of these vouched, and nobody's word of them counts any more.
     pub(super) fn are_gone(&self, vouched: &[Voucher]) -> bool {
-        let is_gone = |one: &Voucher| self.attests.fallen.has(HolderId(one.holder));
+        let denied = self.config.group.as_ref().map(|group| &group.denied);
+        let is_gone = |one: &Voucher| {
+            let holder = HolderId(one.holder);
+            self.attests.fallen.has(holder)
+                || self.attests.voids.has(one.statement, holder)
+                || denied.is_some_and(|denied| denied.contains(&holder))
+        };
         !vouched.is_empty() && vouched.iter().all(is_gone)
+    }
+
+    /// Less counts than before: what rests on it is looked at again, and the cache lets go of what it has on it.
+    pub(super) fn words_fell(&mut self) {
+        self.attests.touch();
+        self.attests.fallen.is_news = true;
+        self.drop_unvouched();
     }
 
     /// Lets go of what the cache has on the word of those who fell: nobody is given it from now on.

@@ -24,6 +24,7 @@ pub use peer_proto::standing::{PieceRun, Standing};
 use peer_proto::time::Instant;
 use peer_proto::verify::HashList;
 use peer_proto::version::Version;
+use peer_proto::void::Void;
 use peer_proto::wire::{Frame, ListPart};
 
 pub use self::command::JobCommand;
@@ -255,6 +256,8 @@ pub enum Input {
         /// What proves that to other members, if anything does.
         proof: Option<Contradiction>,
     },
+    /// A void that was kept when this node ran last.
+    VoidFound(Void),
     /// Answer to [`Effect::Serve`].
     ServeEnded {
         /// Which one.
@@ -469,6 +472,10 @@ pub enum Effect {
     KeepAttestation(Attestation),
     /// It is of no use any more. Not answered.
     DropAttestation(Hash),
+    /// Keep what takes back something an attestor signed, for the next run. Not answered.
+    KeepVoid(Void),
+    /// It is of no use any more. Not answered.
+    DropVoid(Hash),
     /// An attestor's word is not believed again: remember that for good, with what it signed, and raise the alarm. Not
     /// answered.
     Distrust {

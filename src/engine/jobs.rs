@@ -48,6 +48,7 @@ impl Engine {
     pub(super) fn job_found(&mut self, stored: StoredJob) {
         let id = stored.id;
         if self.job(id).is_none() {
+            self.core.attests.fallen.is_news |= stored.files.iter().any(|file| !file.vouched_by.is_empty());
             let job = Job::found(stored, &self.core);
             job.set_rates(&mut self.core);
             self.jobs.insert(id, job);

@@ -54,6 +54,7 @@ mod swarm;
 mod trouble;
 mod trust;
 mod views;
+pub mod void;
 pub mod vouched;
 pub mod why;
 mod yielding;
@@ -173,6 +174,7 @@ impl Engine {
             Input::RecordGone(record) => self.core.record_gone(record),
             Input::AttestationFound(one) => self.core.attestation_found(one),
             Input::DistrustFound { holder, proof } => self.core.distrust_found(holder, proof),
+            Input::VoidFound(void) => self.core.void_found(void),
             Input::ServeEnded { id, sent, outcome } => self.core.serve_ended(id, sent, outcome),
         }
         self.turn();

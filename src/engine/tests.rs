@@ -29,6 +29,7 @@ mod saves;
 mod serving;
 mod sources;
 mod sums;
+mod taken_back;
 mod timers;
 mod trust;
 mod turns;

@@ -318,6 +318,10 @@ impl JobFile {
     pub(super) fn attestors_are_false(&mut self, found: &str, core: &mut Core) {
         let Some(vouched) = self.vouched.clone() else { return };
         for (holder, one) in vouched.by {
+            if core.take_back(&one, found.to_owned()) {
+                self.note_taken_back(&one, found, core);
+                continue;
+            }
             let why = format!("the origin serves other bytes than it vouched for: {found}");
             self.why.note(
                 Chosen::Nobody,
@@ -375,6 +379,12 @@ impl JobFile {
             }
         }
         false
+    }
+
+    /// Says in the file's decisions that this node took back what it had attested.
+    pub(super) fn note_taken_back(&mut self, one: &Attestation, why: &str, core: &Core) {
+        let why = format!("what this node attested is taken back: {why}");
+        self.why.note(Chosen::Nobody, why, said_by(one), core.time());
     }
 
     /// Says in the file's decisions that this node attested it.

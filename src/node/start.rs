@@ -160,6 +160,7 @@ fn facts_of(known: &mut Known) -> Vec<Input> {
     let attested = std::mem::take(&mut known.attested);
     let fallen = |(holder, proof)| Input::DistrustFound { holder, proof };
     let said = attested.distrusted.into_iter().map(fallen);
+    let said = said.chain(attested.voids.into_iter().map(Input::VoidFound));
     let said = said.chain(attested.held.into_iter().map(Input::AttestationFound));
     let mut jobs = std::mem::take(&mut known.stored);
     jobs.sort_by_key(|job| job.times.modified_unix_ms);

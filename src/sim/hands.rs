@@ -79,6 +79,8 @@ impl Node {
             | Effect::SetServePace(_)
             | Effect::KeepAttestation(_)
             | Effect::DropAttestation(_)
+            | Effect::KeepVoid(_)
+            | Effect::DropVoid(_)
             | Effect::Distrust { .. } => {}
             Effect::DropPart { id, file, .. } => {
                 self.parts.remove(&file);

@@ -1,4 +1,4 @@
-//! Attestations that count, and what attestors signed that turned out false: a file for each.
+//! Attestations that count, what was taken back, and what attestors signed that turned out false: a file for each.
 //!
 //! Knows: their folder and how a file in it becomes durable. Does not know: whether an attestation still counts (the
 //! engine looks when it uses one), who asks.
@@ -11,7 +11,8 @@ use peer_proto::content::Hash;
 use peer_proto::digest::{bytes_from_hex, hex};
 use peer_proto::evidence::Contradiction;
 use peer_proto::group::HolderId;
-use peer_proto::limits::ATTESTATION_LEN_MAX;
+use peer_proto::limits::{ATTESTATION_LEN_MAX, VOID_LEN_MAX};
+use peer_proto::void::Void;
 
 use super::jobs::{JobStoreError, at, replace};
 use crate::disk::Files;
@@ -22,6 +23,7 @@ const FILES_MAX: usize = 8_192;
 const FALSE_LEN_MAX: u64 = 64 * 1024;
 const GOOD: &str = "attestation";
 const FALSE: &str = "false";
+const VOID: &str = "void";
 
 /// The attestations of one state folder.
 #[derive(Clone, Debug)]
@@ -37,6 +39,8 @@ pub struct KnownAttestations {
     pub held: Vec<Attestation>,
     /// Attestors whose word is not believed, and what proves that to others, if anything does.
     pub distrusted: Vec<(HolderId, Option<Contradiction>)>,
+    /// What takes back something they signed.
+    pub voids: Vec<Void>,
     /// What could not be read, for the log.
     pub notes: Vec<String>,
 }
@@ -52,8 +56,9 @@ impl<F: Files> AttestStore<F> {
     pub fn load(&self) -> KnownAttestations {
         let mut known = KnownAttestations::default();
         let mut names = self.files.list(&self.folder).unwrap_or_default();
-        // Who is not believed first: none of them is left out.
-        names.sort_by_key(|name| !name.to_string_lossy().ends_with(FALSE));
+        // Who and what is not believed first: nothing of that is left out.
+        let tells_against = |name: &str| name.ends_with(FALSE) || name.ends_with(VOID);
+        names.sort_by_key(|name| !tells_against(&name.to_string_lossy()));
         for name in names.into_iter().take(FILES_MAX) {
             let path = self.folder.join(&name);
             let Some((stem, kind)) = name.to_str().and_then(|name| name.split_once('.')) else { continue };
@@ -61,6 +66,10 @@ impl<F: Files> AttestStore<F> {
             match kind {
                 GOOD => match self.attestation(&path) {
                     Some(one) => known.held.push(one),
+                    None => known.notes.push(damaged()),
+                },
+                VOID => match self.void(&path) {
+                    Some(void) => known.voids.push(void),
                     None => known.notes.push(damaged()),
                 },
                 // That it is there says enough: whoever damaged it does not make an attestor honest.
@@ -74,6 +83,11 @@ impl<F: Files> AttestStore<F> {
             }
         }
         known
+    }
+
+    fn void(&self, path: &Path) -> Option<Void> {
+        let bytes = self.files.read(path, u64::try_from(VOID_LEN_MAX).ok()?).ok()?;
+        Void::parse(Bytes::from(bytes)).ok()
     }
 
     /// What proves to others that an attestor is false: the two attestations in its file, if they do.
@@ -99,12 +113,32 @@ impl<F: Files> AttestStore<F> {
         self.write(&hex(&one.id().0), GOOD, one.bytes())
     }
 
-    /// Lets go of one.
+    /// Keeps what takes back something an attestor signed.
+    ///
+    /// # Errors
+    /// [`JobStoreError::Io`]; it is forgotten when the node ends.
+    pub fn keep_void(&self, void: &Void) -> Result<(), JobStoreError> {
+        self.write(&hex(&void.id().0), VOID, void.bytes())
+    }
+
+    /// Lets go of an attestation.
     ///
     /// # Errors
     /// [`JobStoreError::Io`], but not if it was not there.
     pub fn drop_one(&self, id: Hash) -> Result<(), JobStoreError> {
-        let path = self.path(&id.0, GOOD);
+        self.remove(id, GOOD)
+    }
+
+    /// Lets go of a void.
+    ///
+    /// # Errors
+    /// [`JobStoreError::Io`], but not if it was not there.
+    pub fn drop_void(&self, id: Hash) -> Result<(), JobStoreError> {
+        self.remove(id, VOID)
+    }
+
+    fn remove(&self, id: Hash, kind: &str) -> Result<(), JobStoreError> {
+        let path = self.path(&id.0, kind);
         match self.files.remove(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(at("remove", &path)(error)),
             Ok(()) | Err(_) => Ok(()),
@@ -152,6 +186,7 @@ mod tests {
     use peer_proto::group::{GroupId, Roles, Token, Wish};
     use peer_proto::sign::Signer;
     use peer_proto::version::Version;
+    use peer_proto::void::Voided;
 
     use super::*;
     use crate::disk::RealFiles;
@@ -238,6 +273,30 @@ mod tests {
         let proof = Contradiction::of(one, other);
         assert!(proof.is_some());
         assert_eq!(store.load().distrusted, [(HolderId([7; 16]), proof)]);
+    }
+
+    #[test]
+    fn attest_9_what_was_taken_back_is_found_again_until_it_is_let_go_of() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = AttestStore::new(RealFiles, folder.path().to_owned());
+        let void = |number: u8| {
+            let said = Voided {
+                group: GroupId([1; 16]),
+                holder: HolderId([7; 16]),
+                statement: Hash([number; 32]),
+                sequence: 1,
+                not_after: 2,
+                reason: "read wrong".into(),
+            };
+            Void::sign(&Signer::of(&[9; 32]), None, said).expect("short")
+        };
+        store.keep_void(&void(1)).expect("kept");
+        store.keep_void(&void(2)).expect("kept");
+        store.drop_void(void(1).id()).expect("dropped");
+        store.drop_void(void(1).id()).expect("dropped before");
+        std::fs::write(store.path(&[5; 32], VOID), "no void").expect("written");
+        let known = store.load();
+        assert_eq!((known.voids.as_slice(), known.notes.len()), (&[void(2)][..], 1));
     }
 
     #[test]

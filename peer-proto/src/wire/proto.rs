@@ -9,6 +9,7 @@ use crate::attest::{AttestFault, Attestation};
 use crate::content::{ByteRange, ContentId, Hash};
 use crate::evidence::{self, Contradiction};
 use crate::limits::{ATTESTATIONS_PER_FRAME_MAX, RECORDS_PER_FRAME_MAX};
+use crate::void::Void;
 
 use super::codec::DecodeError;
 use super::fault::FrameFault;
@@ -171,7 +172,7 @@ pub(super) struct Attestations {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Against {
-    /// 1 two attestations.
+    /// 1 two attestations, 2 a void.
     #[prost(uint32, tag = "1")]
     pub(super) kind: u32,
     /// What was signed, each after its length in two bytes.
@@ -372,12 +373,16 @@ pub(super) fn attestations(bytes: &Bytes) -> Result<Vec<Attestation>, DecodeErro
 }
 
 const CONTRADICTION: u32 = 1;
+const VOID: u32 = 2;
 
 pub(super) fn pack_against(against: &evidence::Against) -> Against {
     match against {
         evidence::Against::Contradiction(pair) => {
             let packed = pack_sized(pair.attestations().into_iter().map(Attestation::bytes));
             Against { kind: CONTRADICTION, packed }
+        }
+        evidence::Against::Void(void) => {
+            Against { kind: VOID, packed: pack_sized(std::iter::once(void.bytes())) }
         }
     }
 }
@@ -390,6 +395,12 @@ pub(super) fn against(body: &Against) -> Result<evidence::Against, DecodeError> 
             let [one, other] = pair;
             let pair = Contradiction::of(one, other).ok_or(FrameFault::NoContradiction)?;
             Ok(evidence::Against::Contradiction(pair))
+        }
+        VOID => {
+            let malformed = || AttestFault::Malformed.into();
+            let parts = sized(&body.packed, 1, malformed, |_| FrameFault::NoContradiction)?;
+            let void = parts.into_iter().next().ok_or(AttestFault::Malformed)?;
+            Ok(evidence::Against::Void(Void::parse(void)?))
         }
         value => Err(DecodeError::UnknownValue { field: "against", value }),
     }

@@ -14,8 +14,11 @@ use crate::attest::{AttestFault, Attestation};
 use crate::content::{ByteRange, ContentId, Hash};
 use crate::digest::bytes_from_hex;
 use crate::evidence::{Against, Contradiction};
+use crate::group::{GroupId, HolderId};
 use crate::limits::{BLOCK_LEN_MAX, FILE_LEN_MAX, PIECE_LEN_MIN, RETRY_MAX};
 use crate::session::RequestId;
+use crate::sign::Signer;
+use crate::void::{Void, Voided};
 use golden::{attestation, attestation_of, contradiction, golden_versions, golden_want_with_values};
 
 const MIB: u64 = 1024 * 1024;
@@ -154,6 +157,30 @@ fn attest_8_what_is_said_against_an_attestor_is_two_attestations_that_contradict
     }
     let unknown = DecodeError::UnknownValue { field: "against", value: 9 };
     assert_eq!(frame(9, &[one, other]), Err(unknown));
+}
+
+/// A frame with a void, and its bytes.
+fn golden_void() -> (Frame, String) {
+    let reason = "read wrong".to_owned();
+    let statement = attestation("a").id();
+    let (group, holder) = (GroupId([0xbb; 16]), HolderId([7; 16]));
+    let said = Voided { group, holder, statement, sequence: 1, not_after: 2, reason };
+    let void = Void::sign(&Signer::of(&[9; 32]), None, said).unwrap();
+    let told: String = void.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    (Frame::Against(Against::Void(void)), format!("280000c6080212c10100bf{told}"))
+}
+
+#[test]
+fn attest_9_a_void_travels_alone() {
+    let (frame, bytes) = golden_void();
+    let bytes = bytes_from_hex(&bytes).unwrap();
+    assert_eq!((encode(&frame).unwrap(), decode(&bytes)), (Bytes::from(bytes), Ok(frame.clone())));
+    let Frame::Against(Against::Void(void)) = frame else { panic!("a void") };
+    let sized = [&u16::try_from(void.bytes().len()).unwrap().to_be_bytes()[..], void.bytes()].concat();
+    for packed in [vec![], sized.repeat(2), sized[1..].to_vec(), sized[..9].to_vec()] {
+        let body = super::proto::Against { kind: 2, packed: packed.into() };
+        assert!(decode(&framed(FrameKind::Against, &prost::Message::encode_to_vec(&body))).is_err());
+    }
 }
 
 #[test]

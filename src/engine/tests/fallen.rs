@@ -119,7 +119,7 @@ fn attest_8_what_rested_on_an_attestor_that_falls_in_the_middle_of_a_file_comes_
     }
 }
 
-fn record(list: &HashList, vouched: &[u8]) -> RecordSummary {
+pub(super) fn record(list: &HashList, vouched: &[u8]) -> RecordSummary {
     let voucher = |number: &u8| Voucher {
         holder: [*number; 16],
         statement: attested(*number, said(*number, list)).id(),

@@ -30,6 +30,7 @@ use crate::engine::piece_set::PieceSet;
 use crate::job::{JobSpec, JobState, PeerFlags};
 use crate::record::{Scope, Voucher};
 use peer_proto::version::Version;
+use peer_proto::void::Void;
 
 /// Takes the first word of what is written and then refuses more.
 struct Name(String);
@@ -74,6 +75,8 @@ pub(super) struct World {
     unanswered: Vec<EffectId>,
     /// Attestations that are to be kept.
     pub(super) attested: Vec<Attestation>,
+    /// What takes back what attestors signed, and is to be kept.
+    pub(super) voids: Vec<Void>,
     /// Attestors that are not to be believed again, and why.
     pub(super) distrusted: Vec<(HolderId, String)>,
     /// What the link was asked for, and when.
@@ -153,6 +156,7 @@ impl World {
             origin_spans: Vec::new(),
             unanswered: Vec::new(),
             attested: Vec::new(),
+            voids: Vec::new(),
             distrusted: Vec::new(),
             asked_link: Vec::new(),
             called: Vec::new(),

@@ -106,6 +106,8 @@ impl World {
             }
             Effect::KeepAttestation(one) => self.attested.push(one),
             Effect::DropAttestation(id) => self.attested.retain(|one| one.id() != id),
+            Effect::KeepVoid(void) => self.voids.push(void),
+            Effect::DropVoid(id) => self.voids.retain(|void| void.id() != id),
             Effect::Distrust { holder, why, .. } => self.distrusted.push((holder, why)),
             Effect::Send { peer, frame } => self.receive(peer, frame),
             Effect::Disconnect { peer, .. } => {

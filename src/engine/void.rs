@@ -1,0 +1,137 @@
+//! What was taken back: kept, told to members, and in force (ATTEST-9).
+//!
+//! Knows: whether something an attestor signed was taken back by whoever may, how this node takes back what it signed. Does
+//! not know: what a file makes of it (`vouched`), where it is kept (`store`).
+
+use std::collections::BTreeMap;
+
+use peer_proto::attest::{AttestFault, Attestation};
+use peer_proto::content::Hash;
+use peer_proto::evidence::Against;
+use peer_proto::group::{HolderId, Roles};
+use peer_proto::peer::PeerId;
+use peer_proto::void::{Void, Voided};
+
+use super::core::Core;
+use super::io::Effect;
+
+/// Voids that are kept; of more, those go whose statements would have been over first.
+pub const VOIDS_MAX: usize = 1_024;
+/// Voids of one holder's statements that are kept.
+pub const VOIDS_OF_ONE_MAX: usize = 64;
+/// Voids that a new member is told.
+const VOIDS_TOLD_MAX: usize = 64;
+
+/// What was taken back.
+#[derive(Debug, Default)]
+pub(super) struct Voids {
+    /// By what it was, and who said it: nobody takes back what another one said.
+    held: BTreeMap<(Hash, HolderId), Void>,
+}
+
+impl Voids {
+    /// Whether a holder's statement was taken back.
+    pub(super) fn has(&self, statement: Hash, holder: HolderId) -> bool {
+        self.held.contains_key(&(statement, holder))
+    }
+
+    /// Those that count longest.
+    fn newest(&self) -> Vec<Void> {
+        let mut all: Vec<&Void> = self.held.values().collect();
+        all.sort_by_key(|void| std::cmp::Reverse(void.said().not_after));
+        all.into_iter().take(VOIDS_TOLD_MAX).cloned().collect()
+    }
+
+    /// Makes room for one of a holder's, at a moment in seconds since 1970; what went for it.
+    fn make_room(&mut self, holder: HolderId, now: u64) -> Vec<Hash> {
+        let mut gone: Vec<(Hash, HolderId)> = Vec::new();
+        gone.extend(self.held.iter().filter(|(_, void)| void.said().not_after < now).map(|(key, _)| *key));
+        let left = |one: &(&(Hash, HolderId), &Void)| !gone.contains(one.0);
+        let its = |one: &(&(Hash, HolderId), &Void)| left(one) && one.0.1 == holder;
+        let is_full_of_its = self.held.iter().filter(its).count() >= VOIDS_OF_ONE_MAX;
+        let is_full = self.held.len() - gone.len() >= VOIDS_MAX;
+        let first = match (is_full_of_its, is_full) {
+            (true, _) => self.held.iter().filter(its).min_by_key(|(_, void)| void.said().not_after),
+            (false, true) => self.held.iter().filter(left).min_by_key(|(_, void)| void.said().not_after),
+            (false, false) => None,
+        };
+        gone.extend(first.map(|(key, _)| *key));
+        gone.into_iter().filter_map(|key| self.held.remove(&key)).map(|void| void.id()).collect()
+    }
+}
+
+impl Core {
+    /// A void that was kept when this node ran last.
+    pub(super) fn void_found(&mut self, void: Void) {
+        if void.said().not_after < self.wall_s() {
+            return self.effect(Effect::DropVoid(void.id()));
+        }
+        self.hold_void(void);
+    }
+
+    /// A member passes a void on.
+    pub(super) fn void_shown(&mut self, from: PeerId, void: Void) {
+        if !self.is_member(from) {
+            return;
+        }
+        match self.take_void(void, Some(from)) {
+            Ok(()) => {}
+            // It may have been good where its clock and group are those of its signer.
+            Err(AttestFault::OtherGroup | AttestFault::Over | AttestFault::TooLong) => {}
+            Err(_) => self.back_off(from, "it passed on a void that nobody had signed who may"),
+        }
+    }
+
+    /// Takes a void in and tells members, but for the one who told this node. What was taken back stays so, whatever is said
+    /// of it later.
+    ///
+    /// # Errors
+    /// Why it does not count.
+    pub(super) fn take_void(&mut self, void: Void, from: Option<PeerId>) -> Result<(), AttestFault> {
+        let said = void.said();
+        let Some(group) = &self.config.group else { return Err(AttestFault::OtherGroup) };
+        if self.attests.voids.has(said.statement, said.holder) {
+            return Ok(());
+        }
+        void.check(&group.key, self.wall_s())?;
+        self.effect(Effect::KeepVoid(void.clone()));
+        self.hold_void(void.clone());
+        self.tell_members(&Against::Void(void), from);
+        Ok(())
+    }
+
+    fn hold_void(&mut self, void: Void) {
+        let (statement, holder) = (void.said().statement, void.said().holder);
+        for gone in self.attests.voids.make_room(holder, self.wall_s()) {
+            self.effect(Effect::DropVoid(gone));
+        }
+        self.attests.voids.held.insert((statement, holder), void);
+        self.words_fell();
+    }
+
+    /// A new member is told what was taken back.
+    pub(super) fn tell_voids(&mut self, peer: PeerId) {
+        for void in self.attests.voids.newest() {
+            self.tell_against(peer, Against::Void(void));
+        }
+    }
+
+    /// Takes back what this node's holder attested. `false` if it is not this holder's, or this node may not speak for it.
+    pub(super) fn take_back(&mut self, one: &Attestation, reason: String) -> bool {
+        let Some(group) = self.config.group.clone() else { return false };
+        let wish = group.badge.token.wish();
+        if wish.holder != one.said().holder || !wish.roles.has(Roles::ATTEST) {
+            return false;
+        }
+        let said = Voided {
+            group: group.id(),
+            holder: wish.holder,
+            statement: one.id(),
+            sequence: self.next_statement(self.wall_s()),
+            not_after: one.said().not_after,
+            reason,
+        };
+        let void = Void::sign(&group.signer, Some(&group.badge.token), said);
+        void.is_some_and(|void| self.take_void(void, None).is_ok())
+    }
+}
