@@ -2,6 +2,7 @@
 //!
 //! Knows: commands, flags and their help. Does not know: what commands do.
 
+mod attested;
 mod group;
 mod job;
 
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::control::api::{Ask, TrustFloor};
 
+pub(super) use attested::{AttestationCommand, VoidArgs};
 pub(super) use group::{AuthorityArgs, CreateArgs, DenyArgs, GroupCommand, JoinArgs, RotateArgs, TokenArgs};
 pub(super) use job::{
     AddArgs, FileCommand, ForgetArgs, JobCommand, Limit, ListArgs, OneFile, OneJob, PositionArgs, Ranges,
@@ -43,6 +45,9 @@ pub(super) enum Command {
     /// Groups of machines that trust each other: make one, make members, join, leave.
     #[command(subcommand)]
     Group(GroupCommand),
+    /// What attestors of the group signed: look at it, take it back.
+    #[command(subcommand)]
+    Attestation(AttestationCommand),
     /// The computer's half of the permissions.
     #[command(subcommand)]
     Flags(FlagsCommand),

@@ -5,6 +5,8 @@
 
 mod authority;
 
+pub(super) use authority::refused as unusable;
+
 use std::io::Read;
 use std::path::Path;
 

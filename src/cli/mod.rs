@@ -7,6 +7,7 @@
 
 mod amount;
 mod args;
+mod attested;
 mod cache;
 mod daemon;
 mod demo;
@@ -94,6 +95,7 @@ async fn carry_out(command: Command) -> Result<Exit, Stop> {
         Command::Status(args) => show::status(&args).await,
         Command::Peer(command) => show::peer(command).await,
         Command::Cache(command) => cache::run(command).await,
+        Command::Attestation(command) => attested::run(command).await,
         Command::Group(command) => group::run(command).await,
         Command::Flags(command) => show::flags(command).await,
         Command::Job(command) => job::run(command).await,

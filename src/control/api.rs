@@ -23,11 +23,14 @@
 //! | `GET /v1/records` | [`RecordRow`]s |
 //! | `GET /v1/group`, `DELETE /v1/group` | [`GroupShown`] |
 //! | `POST /v1/group` [`GroupOffer`] | [`GroupTaken`] |
+//! | `GET /v1/attestations` | [`AttestationView`]s |
+//! | `POST /v1/attestations/void` [`TakeBack`] | [`AttestationView`]s |
 //! | `GET /v1/flags`, `PUT /v1/flags` [`PeerFlags`] | [`PeerFlags`] |
 //!
 //! Errors come as [`Problem`] under a status that fits. Verbs that change something need
 //! `Content-Type: application/json`. `docs/api.md` has examples.
 
+mod attested;
 mod group;
 
 use std::path::PathBuf;
@@ -35,9 +38,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+pub use self::attested::TakeBack;
 pub use self::group::{GroupOffer, GroupShown, GroupState, GroupTaken, GroupTakenAs};
 pub use crate::engine::event::{
-    BytesBySource, Event, Failure, FilePhase, FileRanges, FileView, JobView, SourceShare, Times, Validation,
+    AttestationView, BytesBySource, Event, Failure, FilePhase, FileRanges, FileView, JobView, SourceShare,
+    Times, Validation,
 };
 pub use crate::engine::explain::Decision;
 pub use crate::job::amount::parse_count;

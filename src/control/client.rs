@@ -3,6 +3,7 @@
 //! Knows: one request per connection, and the streams of events. Does not know: which socket is the right
 //! one.
 
+mod attested;
 mod cached;
 mod group;
 

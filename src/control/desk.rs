@@ -6,10 +6,10 @@ use peer_proto::group::OfferFault;
 use tokio::sync::broadcast;
 
 use super::api::{
-    CacheChange, CacheState, Caller, Code, DamagedJob, Decision, Event, Failure, FileRanges, FileView,
-    FlagsShown, GroupOffer, GroupShown, GroupTaken, JobId, JobSpec, JobView, KeepAs, Kind, PeerFlags,
-    PeerRow, PolicyShown, Problem, ProblemKind, RecordId, RecordRow, RecordVerified, RecordsRemoved, Scope,
-    SeenRow, Status, Totals, Verb,
+    AttestationView, CacheChange, CacheState, Caller, Code, DamagedJob, Decision, Event, Failure, FileRanges,
+    FileView, FlagsShown, GroupOffer, GroupShown, GroupTaken, JobId, JobSpec, JobView, KeepAs, Kind,
+    PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind, RecordId, RecordRow, RecordVerified,
+    RecordsRemoved, Scope, SeenRow, Status, TakeBack, Totals, Verb,
 };
 use super::server::Desk;
 use crate::driver::{
@@ -301,6 +301,33 @@ impl Desk for NodeDesk {
     async fn leave_group(&self) -> Result<(), Problem> {
         self.handle.group().leave().await?;
         Ok(())
+    }
+
+    async fn attestations(&self) -> Result<Vec<AttestationView>, Problem> {
+        Ok(self.handle.attestations().await?)
+    }
+
+    async fn take_back(&self, wish: TakeBack) -> Result<Vec<AttestationView>, Problem> {
+        let denied = |words: String| Problem::new(ProblemKind::Denied, words);
+        let mut meant = wish.meant(self.handle.attestations().await?)?;
+        match wish.signed()? {
+            Some(void) => {
+                let outcome = self.handle.hand_in_void(void).await?;
+                outcome.map_err(|fault| denied(format!("it is not taken back: {fault}")))?;
+            }
+            None => {
+                meant.retain(|one| one.is_own);
+                if meant.is_empty() {
+                    let words = "this node's holder did not say that, or may not attest now: only who attested it takes it back, \
+                                 or the group's key (--group FILE)";
+                    return Err(denied(words.to_owned()));
+                }
+                self.handle.take_back(meant.iter().map(|one| one.id.clone()).collect(), wish.reason).await?;
+            }
+        }
+        let ids: Vec<String> = meant.into_iter().map(|one| one.id).collect();
+        let known = self.handle.attestations().await?.into_iter();
+        Ok(known.filter(|one| ids.contains(&one.id) && one.taken_back.is_some()).collect())
     }
 
     async fn flags(&self) -> Result<FlagsShown, Problem> {

@@ -9,9 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::ControlSocket;
 use super::api::{
-    CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView, FlagsShown, GroupOffer,
-    GroupShown, GroupTaken, JobId, JobSpec, JobState, JobView, Kind, PeerFlags, PeerRow, PolicyShown,
-    Priority, Problem, ProblemKind, RecordId, RecordRow, RecordVerified, RecordsRemoved, Status, Totals,
+    AttestationView, CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView, FlagsShown,
+    GroupOffer, GroupShown, GroupTaken, JobId, JobSpec, JobState, JobView, Kind, PeerFlags, PeerRow,
+    PolicyShown, Priority, Problem, ProblemKind, RecordId, RecordRow, RecordVerified, RecordsRemoved, Status,
+    TakeBack, Totals,
 };
 use super::client::Client;
 use super::events::Events;
@@ -165,6 +166,14 @@ impl Desk for Fake {
 
     async fn leave_group(&self) -> Result<(), Problem> {
         Ok(())
+    }
+
+    async fn attestations(&self) -> Result<Vec<AttestationView>, Problem> {
+        Ok(Vec::new())
+    }
+
+    async fn take_back(&self, wish: TakeBack) -> Result<Vec<AttestationView>, Problem> {
+        wish.meant(Vec::new())
     }
 
     async fn flags(&self) -> Result<FlagsShown, Problem> {

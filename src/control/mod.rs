@@ -4,6 +4,7 @@
 //! Does not know: how a job is carried out; that is behind the driver's handle.
 
 pub mod api;
+mod attested;
 mod cached;
 pub mod client;
 pub mod desk;

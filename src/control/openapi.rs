@@ -5,7 +5,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{cached, group, ranges, verbs};
+use super::{attested, cached, group, ranges, verbs};
 
 /// The document.
 #[derive(OpenApi)]
@@ -45,6 +45,8 @@ use super::{cached, group, ranges, verbs};
         group::group,
         group::offer,
         group::leave,
+        attested::attestations,
+        attested::take_back,
         verbs::flags,
         verbs::set_flags,
         document,

@@ -18,9 +18,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{
-    CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView, FlagsShown, GroupOffer,
-    GroupShown, GroupTaken, JobId, JobSpec, JobView, PeerFlags, PeerRow, PolicyShown, Problem, RecordId,
-    RecordRow, RecordVerified, RecordsRemoved, Status,
+    AttestationView, CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView, FlagsShown,
+    GroupOffer, GroupShown, GroupTaken, JobId, JobSpec, JobView, PeerFlags, PeerRow, PolicyShown, Problem,
+    RecordId, RecordRow, RecordVerified, RecordsRemoved, Status, TakeBack,
 };
 use super::events::Events;
 use super::socket::{ControlSocket, UNMAPPED_UID};
@@ -102,6 +102,11 @@ pub trait Desk: Clone + Send + Sync + 'static {
     fn offer_group(&self, offer: GroupOffer) -> impl Future<Output = Result<GroupTaken, Problem>> + Send;
     /// Leaves its group; durable when it returns.
     fn leave_group(&self) -> impl Future<Output = Result<(), Problem>> + Send;
+    /// What attestors of its group signed.
+    fn attestations(&self) -> impl Future<Output = Result<Vec<AttestationView>, Problem>> + Send;
+    /// Takes something back; what it was.
+    fn take_back(&self, wish: TakeBack)
+    -> impl Future<Output = Result<Vec<AttestationView>, Problem>> + Send;
     /// The computer's flags.
     fn flags(&self) -> impl Future<Output = Result<FlagsShown, Problem>> + Send;
     /// Changes them.

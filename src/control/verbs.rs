@@ -22,7 +22,7 @@ use super::api::{
     Status, Submit, Submitted, Verdict, explain,
 };
 use super::server::{Desk, Door};
-use super::{cached, events, follow, glob, group, openapi, ranges};
+use super::{attested, cached, events, follow, glob, group, openapi, ranges};
 use crate::driver::{Done, JobCommand};
 
 /// Bytes of a request's body.
@@ -54,6 +54,8 @@ pub(super) fn router<D: Desk>(door: Arc<Door<D>>) -> Router {
         .route("/v1/records/{id}", get(cached::record_shown::<D>).delete(cached::remove_record::<D>))
         .route("/v1/records/{id}/verify", post(cached::verify_record::<D>))
         .route("/v1/cache", get(cached::cache::<D>).patch(cached::limit_cache::<D>))
+        .route("/v1/attestations", get(attested::attestations::<D>))
+        .route("/v1/attestations/void", post(attested::take_back::<D>))
         .route("/v1/group", get(group::group::<D>).post(group::offer::<D>).delete(group::leave::<D>))
         .route("/v1/flags", get(flags::<D>).put(set_flags::<D>))
         .fallback(|| async { refusal(ProblemKind::NotFound, "there is no such path") })

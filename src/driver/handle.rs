@@ -7,15 +7,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use peer_proto::attest::AttestFault;
 use peer_proto::peer::PeerId;
+use peer_proto::void::Void;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{Enrolment, Keeper, Request};
 use crate::disk::RealFiles;
 use crate::disk::paths;
-use crate::engine::event::{Event, Failure, FileRanges, FileView, JobView};
+use crate::engine::event::{AttestationView, Event, Failure, FileRanges, FileView, JobView};
 use crate::engine::explain::Decision;
-use crate::engine::io::JobCommand;
+use crate::engine::io::{Input, JobCommand};
 use crate::engine::{Engine, PeerView, Totals};
 use crate::job::{Caller, Code, Effective, FileSpec, JobId, JobSpec, JobState, PeerFlags, PolicyRow};
 use crate::store::Damaged;
@@ -326,6 +328,44 @@ impl Handle {
     /// Dropping it loses nothing.
     pub async fn peers(&self) -> Result<Vec<PeerView>, Gone> {
         self.read(Engine::peer_views).await
+    }
+
+    /// What attestors of its group signed, as far as it knows.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn attestations(&self) -> Result<Vec<AttestationView>, Gone> {
+        self.read(Engine::attestations).await
+    }
+
+    /// Takes back what this node's holder attested, by the ids of it; what is another one's stays.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Cancel safety
+    /// It may or may not have been taken back.
+    pub async fn take_back(&self, statements: Vec<String>, reason: String) -> Result<(), Gone> {
+        self.ask(Request::Tell(Box::new(Input::TakeBack { statements, reason }))).await
+    }
+
+    /// Hands in a void; whether it counts.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Cancel safety
+    /// It may or may not have been taken in.
+    pub async fn hand_in_void(&self, void: Void) -> Result<Result<(), AttestFault>, Gone> {
+        let looked_at = void.clone();
+        let outcome = self.read(move |engine| engine.check_void(&looked_at)).await?;
+        if outcome.is_ok() {
+            self.ask(Request::Tell(Box::new(Input::VoidMade(void)))).await?;
+        }
+        Ok(outcome)
     }
 
     /// Bytes and bans since it started.

@@ -58,6 +58,8 @@ pub(crate) enum Request {
     SetFlags { flags: PeerFlags, reply: oneshot::Sender<Result<(), RequestError>> },
     /// What the administrator allows now.
     SetPolicy(Box<Effective>),
+    /// A fact that is not answered.
+    Tell(Box<Input>),
     /// A look at the engine.
     Read(Box<dyn FnOnce(&Engine) + Send>),
 }
@@ -246,6 +248,7 @@ impl Driver {
                 self.keep_flags(flags, reply);
             }
             Request::SetPolicy(policy) => self.hear(Input::PolicyChanged(policy)),
+            Request::Tell(fact) => self.hear(*fact),
             Request::Read(question) => question(&self.parts.engine),
         }
     }

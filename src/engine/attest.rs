@@ -75,6 +75,11 @@ impl Attests {
         self.asked.retain(|(asked, _), _| *asked != peer);
     }
 
+    /// All that are known, whatever they are worth.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Attestation> {
+        self.held.values()
+    }
+
     /// Those about one version of one URL, whatever they are worth.
     pub(super) fn about<'a>(
         &'a self,

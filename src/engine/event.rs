@@ -8,6 +8,43 @@ use utoipa::ToSchema;
 pub use super::stored::{FilePhase, Times, Validation};
 use crate::job::{Code, JobError, JobId, JobState, NotifyFlags, Priority, RemoteRange};
 
+/// Something an attestor of the group signed, as this node knows it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct AttestationView {
+    /// Its id.
+    pub id: String,
+    /// Who says it, over changes of its node.
+    pub holder: String,
+    /// The node that signed it.
+    pub peer: String,
+    /// Of which URL.
+    pub url: String,
+    /// The ETag of the version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// The Last-Modified of the version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<String>,
+    /// Bytes of the file.
+    pub len: u64,
+    /// Its BLAKE3 root.
+    pub blake3: String,
+    /// Its SHA-256.
+    pub sha256: String,
+    /// When its last byte came from the origin, seconds since 1970.
+    pub fetched_at_unix_s: u64,
+    /// Until when it counts.
+    pub not_after_unix_s: u64,
+    /// Whether this node's holder said it, and may take it back.
+    pub is_own: bool,
+    /// Why it was taken back, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_back: Option<String>,
+    /// Why it does not count for another reason, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
 /// Bytes by where they came from. The sum counts bytes fetched twice twice; `discarded` counts them once more, so that the
 /// sum without it is what is on disk while nothing is on its way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]

@@ -256,6 +256,15 @@ pub enum Input {
         /// What proves that to other members, if anything does.
         proof: Option<Contradiction>,
     },
+    /// An administrator takes back what this node's holder attested, by the ids of it.
+    TakeBack {
+        /// Hexadecimal digits, all of them.
+        statements: Vec<String>,
+        /// Why, for people.
+        reason: String,
+    },
+    /// A void that an administrator hands in.
+    VoidMade(Void),
     /// A void that was kept when this node ran last.
     VoidFound(Void),
     /// Answer to [`Effect::Serve`].

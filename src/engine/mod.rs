@@ -64,16 +64,18 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use peer_proto::attest::AttestFault;
 use peer_proto::content::ContentId;
 use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
+use peer_proto::void::Void;
 
 pub use self::core::{EngineConfig, Totals};
 pub use group::GroupConfig;
 pub use peers::PeerView;
 
 use self::core::{Asker, Core};
-use event::{FileRanges, FileView, JobView};
+use event::{AttestationView, FileRanges, FileView, JobView};
 use explain::Decision;
 use file::{JobFile, Stage};
 use io::{EffectId, Input, Now, Output, StoredJob};
@@ -174,6 +176,8 @@ impl Engine {
             Input::RecordGone(record) => self.core.record_gone(record),
             Input::AttestationFound(one) => self.core.attestation_found(one),
             Input::DistrustFound { holder, proof } => self.core.distrust_found(holder, proof),
+            Input::TakeBack { statements, reason } => self.core.take_back_all(&statements, &reason),
+            Input::VoidMade(void) => drop(self.core.take_void(void, None)),
             Input::VoidFound(void) => self.core.void_found(void),
             Input::ServeEnded { id, sent, outcome } => self.core.serve_ended(id, sent, outcome),
         }
@@ -259,6 +263,20 @@ impl Engine {
             view.held = u32::try_from(holding).unwrap_or(u32::MAX);
         }
         views
+    }
+
+    /// What attestors of the group signed, as far as this node knows.
+    #[must_use]
+    pub fn attestations(&self) -> Vec<AttestationView> {
+        self.core.attestation_views()
+    }
+
+    /// Whether a void that is handed in would count.
+    ///
+    /// # Errors
+    /// Why it would not.
+    pub fn check_void(&self, void: &Void) -> Result<(), AttestFault> {
+        self.core.check_void(void)
     }
 
     /// The computer's permissions that hold, whoever said so (PEER-5).

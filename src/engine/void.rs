@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 
 use peer_proto::attest::{AttestFault, Attestation};
 use peer_proto::content::Hash;
+use peer_proto::digest::hex;
 use peer_proto::evidence::Against;
 use peer_proto::group::{HolderId, Roles};
 use peer_proto::peer::PeerId;
 use peer_proto::void::{Void, Voided};
 
 use super::core::Core;
+use super::event::AttestationView;
 use super::io::Effect;
 
 /// Voids that are kept; of more, those go whose statements would have been over first.
@@ -116,16 +118,64 @@ impl Core {
         }
     }
 
+    /// Whether a void would count now.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub(super) fn check_void(&self, void: &Void) -> Result<(), AttestFault> {
+        let group = self.config.group.as_ref().ok_or(AttestFault::OtherGroup)?;
+        void.check(&group.key, self.wall_s())
+    }
+
+    /// An administrator takes back what this node's holder attested.
+    pub(super) fn take_back_all(&mut self, statements: &[String], reason: &str) {
+        let is_meant = |one: &&Attestation| statements.contains(&one.id().to_string());
+        for one in self.attests.all().filter(is_meant).cloned().collect::<Vec<_>>() {
+            self.take_back(&one, reason.to_owned());
+        }
+    }
+
+    /// Whether this node may take back what a holder attested.
+    fn speaks_for(&self, holder: HolderId) -> bool {
+        let token = self.config.group.as_ref().map(|group| group.badge.token.wish());
+        token.is_some_and(|wish| wish.holder == holder && wish.roles.has(Roles::ATTEST))
+    }
+
+    /// What attestors signed, for people.
+    pub(super) fn attestation_views(&self) -> Vec<AttestationView> {
+        let view = |one: &Attestation| {
+            let (said, id) = (one.said(), one.id());
+            let void = self.attests.voids.held.get(&(id, said.holder));
+            let fault = self.vouches(one, self.wall_s()).err().filter(|_| void.is_none());
+            AttestationView {
+                id: id.to_string(),
+                holder: said.holder.to_string(),
+                peer: said.peer.to_string(),
+                url: said.url.clone(),
+                etag: said.version.etag.clone(),
+                last_modified: said.version.last_modified.clone(),
+                len: said.content.len,
+                blake3: said.content.root.to_string(),
+                sha256: hex(&said.sha256),
+                fetched_at_unix_s: said.fetched_at,
+                not_after_unix_s: said.not_after,
+                is_own: self.speaks_for(said.holder),
+                taken_back: void.map(|void| void.said().reason.clone()),
+                fault: fault.map(|fault| fault.to_string()),
+            }
+        };
+        self.attests.all().map(view).collect()
+    }
+
     /// Takes back what this node's holder attested. `false` if it is not this holder's, or this node may not speak for it.
     pub(super) fn take_back(&mut self, one: &Attestation, reason: String) -> bool {
         let Some(group) = self.config.group.clone() else { return false };
-        let wish = group.badge.token.wish();
-        if wish.holder != one.said().holder || !wish.roles.has(Roles::ATTEST) {
+        if !self.speaks_for(one.said().holder) {
             return false;
         }
         let said = Voided {
             group: group.id(),
-            holder: wish.holder,
+            holder: one.said().holder,
             statement: one.id(),
             sequence: self.next_statement(self.wall_s()),
             not_after: one.said().not_after,

@@ -16,6 +16,7 @@ use peer_proto::group::{DenyList, EpochSecret, Former, GroupId, HolderId, Member
 use peer_proto::limits::DENIED_HOLDERS_MAX;
 use peer_proto::peer::PeerId;
 use peer_proto::sign::Signer;
+use peer_proto::void::{Void, Voided};
 use serde::{Deserialize, Serialize};
 
 use super::folder::{FolderError, at, close, replace, write_once};
@@ -276,6 +277,12 @@ impl Authority {
     #[must_use]
     pub fn id(&self) -> GroupId {
         GroupId::of(&self.signer.public_key())
+    }
+
+    /// Takes back what an attestor of the group signed. `None` if the reason is too long, or not for people.
+    #[must_use]
+    pub fn take_back(&self, said: Voided) -> Option<Void> {
+        Void::sign(&self.signer, None, said)
     }
 
     /// The present epoch, and since when in seconds since 1970.

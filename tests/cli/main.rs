@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod api;
+mod attested;
 mod bad_input;
 mod cached;
 mod control;

@@ -164,12 +164,7 @@ async fn t31_an_attestor_whose_word_is_not_what_the_origin_serves_is_found_out_a
 
 /// Until a file is there.
 async fn appears(path: &std::path::Path) {
-    let waited = tokio::time::timeout(crate::lab::PATIENCE, async {
-        while !path.exists() {
-            tokio::task::yield_now().await;
-        }
-    });
-    waited.await.unwrap_or_else(|_| panic!("{} does not appear", path.display()));
+    until(&path.display().to_string(), || async { path.exists() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -197,6 +192,50 @@ async fn attest_8_an_attestor_that_contradicts_itself_is_known_to_members_who_ne
     appears(&late.path(&format!("state/attestations/{}.false", hex(&[1; 16])))).await;
     let text = std::fs::read_to_string(evidence).expect("kept");
     assert!(text.starts_with("it signed two different contents") && text.lines().count() == 3, "{text}");
+}
+
+/// Until something is so.
+async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
+    let waited = tokio::time::timeout(crate::lab::PATIENCE, async {
+        while !is_so().await {
+            tokio::task::yield_now().await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("not so: {what}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attest_9_what_an_attestor_takes_back_is_given_to_nobody_any_more_and_stays_so() {
+    let payload = Payload::new(29, 4 * MIB);
+    let TwoFaced { origin, .. } = TwoFaced::start(payload).await;
+    let office = Office::of(&origin);
+    let attestor = office.machine(1, Some(Roles::ATTEST), &[]).await;
+    fetch(&attestor, &origin, payload).await;
+    let second = office.machine(2, Some(MEMBER), &[&attestor]).await;
+    let (_, view) = fetch(&second, &origin, payload).await;
+    assert!(view.bytes.peers > 0, "{}", view.trust);
+    let kept = || async { !second.handle.cache().records(None).await.expect("it runs").is_empty() };
+    until("the second one keeps it", kept).await;
+    let known = attestor.handle.attestations().await.expect("it runs");
+    let [one] = known.as_slice() else { panic!("{known:?}") };
+    assert!(one.is_own && one.url == origin.url("/update.bin") && one.taken_back.is_none());
+    // Nobody else may.
+    second.handle.take_back(vec![one.id.clone()], "no".into()).await.expect("it runs");
+    let known = second.handle.attestations().await.expect("it runs");
+    assert!(!known[0].is_own && known[0].taken_back.is_none(), "{known:?}");
+    attestor.handle.take_back(vec![one.id.clone()], "a test".into()).await.expect("it runs");
+    let gone = || async { second.handle.cache().records(None).await.expect("it runs").is_empty() };
+    until("the second one lets go of it", gone).await;
+    let known = second.handle.attestations().await.expect("it runs");
+    assert_eq!(known[0].taken_back.as_deref(), Some("a test"));
+    assert!(second.path("update.bin").exists(), "what was delivered stays");
+    // Not after a restart either, and not for those who come later.
+    let second = office.again(second.shut_down().await, &[]).await;
+    let third = office.machine(3, Some(MEMBER), &[&second, &attestor]).await;
+    let (_, view) = fetch(&third, &origin, payload).await;
+    assert_eq!((view.bytes.origin, view.bytes.peers), (payload.len, 0), "{}", view.trust);
+    let known = second.handle.attestations().await.expect("it runs");
+    assert_eq!(known[0].taken_back.as_deref(), Some("a test"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -275,7 +275,7 @@ fn now() -> u64 {
     u64::try_from(clock::wall_unix_ms() / 1_000).unwrap_or(0)
 }
 
-fn refused(error: AuthorityError) -> Stop {
+pub(in crate::cli) fn refused(error: AuthorityError) -> Stop {
     let exit = match &error {
         AuthorityError::Folder(FolderError::Io { cause, .. }) => match cause.kind() {
             std::io::ErrorKind::NotFound => Exit::NotFound,
