@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use crate::attest::{AttestRules, Attestation};
+use crate::batch::Batch;
 use crate::content::{ByteRange, ContentId, Geometry, Hash, PieceIndex};
 use crate::digest::{Algorithm, Digest};
 use crate::group::{EpochSecret, Token, TokenRules};
@@ -100,7 +101,7 @@ pub fn piece(bytes: &[u8]) {
     }
 }
 
-/// Any bytes are a token, a record, an attestation, a void, or none of these; what is one is so by its very bytes, and nobody signed it.
+/// Any bytes are a token, a record, an attestation, a batch, a void, or none of these; what is one is so by its very bytes, and nobody signed it.
 ///
 /// # Panics
 /// If that is not so.
@@ -120,6 +121,12 @@ pub fn record(bytes: &[u8]) {
         let rules = AttestRules { group: &key, now, epoch: 0, denied: &denied };
         assert!(attestation.check(&rules).is_err(), "no attestor out of nowhere");
         assert_eq!(attestation.bytes(), &bytes, "carried as it came");
+    }
+    if let Ok(batch) = Batch::parse(bytes.clone()) {
+        let (key, denied) = ([9; 32], BTreeSet::new());
+        let rules = AttestRules { group: &key, now: batch.said().at, epoch: 0, denied: &denied };
+        assert!(batch.check(&rules).is_err(), "no attestor out of nowhere");
+        assert_eq!(batch.bytes(), &bytes, "carried as it came");
     }
     if let Ok(void) = Void::parse(bytes.clone()) {
         assert!(

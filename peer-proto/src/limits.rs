@@ -105,6 +105,16 @@ pub const ATTESTATION_LEN_MAX: usize = 4_096;
 pub const ATTESTATION_LIFE_MAX_S: u64 = 7 * 24 * 60 * 60;
 /// Seconds by which an attestor's clock may be ahead.
 pub const ATTESTATION_SKEW_S: u64 = 10 * 60;
+/// Values in one batch of a stream.
+pub const VALUES_PER_BATCH_MAX: usize = 256;
+/// Bytes of a batch with its signer's token: 4 KiB beside the values.
+pub const BATCH_LEN_MAX: usize = 4_096 + 32 * VALUES_PER_BATCH_MAX;
+/// Seconds for which a batch counts.
+pub const BATCH_LIFE_MAX_S: u64 = 24 * 60 * 60;
+/// Pieces of the longest file that is streamed: 64 GiB.
+pub const STREAM_PIECES_MAX: u32 = 16_384;
+/// Batches in one frame.
+pub const BATCHES_PER_FRAME_MAX: usize = 32;
 /// Bytes of a void with its signer's token.
 pub const VOID_LEN_MAX: usize = 1_024;
 /// Bytes of its reason.

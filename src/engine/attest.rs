@@ -18,6 +18,7 @@ use super::core::Core;
 use super::fallen::Fallen;
 use super::file::JobFile;
 use super::io::{Effect, SealedFile};
+use super::stream::Streams;
 use super::void::Voids;
 use crate::job::FileId;
 use crate::record::url::CanonicalUrl;
@@ -37,6 +38,8 @@ pub(super) struct Attests {
     pub(super) fallen: Fallen,
     /// What was taken back (ATTEST-9).
     pub(super) voids: Voids,
+    /// What attestors say while they read (ATTEST-7).
+    pub(super) streams: Streams,
     /// Our questions that are open, and for which file.
     asked: BTreeMap<(PeerId, u32), FileId>,
     /// Rises with each change.
@@ -73,6 +76,7 @@ impl Attests {
     /// A peer went: it answers nothing any more.
     pub(super) fn forget_peer(&mut self, peer: PeerId) {
         self.asked.retain(|(asked, _), _| *asked != peer);
+        self.streams.forget_peer(peer);
     }
 
     /// All that are known, whatever they are worth.
@@ -157,6 +161,9 @@ impl Core {
             self.fall(pair, None);
             return Err(AttestFault::NotAttestor);
         }
+        if self.denies_its_stream(one) {
+            return Err(AttestFault::NotAttestor);
+        }
         self.hold(one.clone());
         self.effect(Effect::KeepAttestation(one.clone()));
         Ok(())
@@ -175,6 +182,7 @@ impl Core {
 
     pub(super) fn drop_holder(&mut self, holder: HolderId) {
         let its = |one: &Attestation| one.said().holder == holder;
+        self.drop_streams_of(holder);
         let ids: Vec<Hash> =
             self.attests.held.iter().filter(|(_, one)| its(one)).map(|(id, _)| *id).collect();
         for id in ids {
@@ -230,6 +238,9 @@ impl JobFile {
     /// The file was read from its origin, every piece of it: if this node is an attestor and all is as it should be, it
     /// says so to its group (ATTEST-2, 13).
     pub(super) fn attest(&mut self, sealed: &SealedFile, core: &mut Core) {
+        if !self.end_stream(&sealed.list, core) {
+            return;
+        }
         let whole = 0..sealed.list.geometry().piece_count();
         if !self.may_attest(core) || !self.pieces.certain().contains_all(whole) {
             return;

@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use peer_proto::attest::{AttestFault, Attestation};
+use bytes::Bytes;
+use peer_proto::attest::AttestFault;
 use peer_proto::evidence::{Against, Contradiction};
 use peer_proto::group::HolderId;
 use peer_proto::peer::PeerId;
@@ -68,14 +69,14 @@ impl Core {
     }
 
     /// An attestor said what is not so: nothing it ever says counts here, and what it said is kept as evidence.
-    pub(super) fn distrust(&mut self, holder: HolderId, evidence: Vec<Attestation>, why: String) {
+    pub(super) fn distrust(&mut self, holder: HolderId, evidence: Vec<Bytes>, why: String) {
         self.distrust_found(holder, None);
         self.effect(Effect::Distrust { holder, evidence, why });
     }
 
     /// An attestor contradicts itself: whoever is a member is told, but for the one who told this node (ATTEST-8).
     pub(super) fn fall(&mut self, pair: Contradiction, from: Option<PeerId>) {
-        let evidence = pair.attestations().map(Clone::clone).to_vec();
+        let evidence = pair.attestations().map(|one| one.bytes().clone()).to_vec();
         self.distrust(pair.holder(), evidence, "it signed two different contents of one version".to_owned());
         self.attests.fallen.keep(pair.clone());
         self.tell_members(&Against::Contradiction(pair), from);
@@ -156,8 +157,10 @@ impl JobFile {
         if !self.rests_on_attestors() || self.pieces.certain().contains_all(0..count) {
             return Vec::new();
         }
-        let by = self.vouched.iter().flat_map(|vouched| &vouched.by);
-        by.map(|(holder, one)| Voucher { holder: holder.0, statement: one.id() }).collect()
+        let Some(vouched) = &self.vouched else { return Vec::new() };
+        let by = vouched.by.iter().map(|(holder, one)| (one.id(), *holder));
+        let stream = vouched.stream.filter(|_| vouched.content.is_none());
+        by.chain(stream).map(|(statement, holder)| Voucher { holder: holder.0, statement }).collect()
     }
 
     /// Leaves a delivered file to the cache, for later jobs and for peers.
@@ -166,6 +169,7 @@ impl JobFile {
         if !core.flags.and(self.wish.flags).server {
             return;
         }
+        self.note_delivered_by_url(sealed.content, core);
         // What was not for others is not for other users of this machine either (LOCAL-1).
         let scope = if self.is_public() { Scope::Shareable } else { Scope::Private { uid: self.owner } };
         core.effect(Effect::Keep(Box::new(KeptFile {

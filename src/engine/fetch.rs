@@ -111,6 +111,8 @@ impl JobFile {
         if !self.recalls_all() {
             self.ask_origin(core);
             self.seek_attestors(core);
+            self.tend_stream(core);
+            self.follow_stream(core);
             self.tend_swarm(core);
             self.ask_peers(core);
             self.want_lists(core);

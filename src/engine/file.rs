@@ -28,6 +28,7 @@ use super::pieces::Pieces;
 use super::recall::Recall;
 use super::repair::Repair;
 use super::step::{self, Trigger};
+use super::streamed::Streaming;
 use super::swarm::Swarm;
 use super::trouble::{Trouble, local_failure, place_of, source_of};
 use super::vouched::{Seeking, Vouched};
@@ -112,6 +113,7 @@ pub(super) struct JobFile {
     /// What the list of checksums names, once it answered.
     pub(super) listed: Option<Vec<Digest>>,
     pub(super) seeking: Seeking,
+    pub(super) streaming: Streaming,
     pub(super) asked: Asked,
     pub(super) swarm: Option<Swarm>,
     pub(super) pieces: Pieces,
@@ -172,6 +174,7 @@ impl JobFile {
             vouched: None,
             listed: None,
             seeking: Seeking::default(),
+            streaming: Streaming::default(),
             asked: Asked::of(kept),
             swarm: None,
             mirror: 0,

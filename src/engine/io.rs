@@ -13,6 +13,7 @@ mod serve;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use peer_proto::attest::Attestation;
 use peer_proto::content::{ContentId, Hash, PieceIndex};
 use peer_proto::digest::Digest;
@@ -491,7 +492,7 @@ pub enum Effect {
         /// Who.
         holder: HolderId,
         /// What it signed.
-        evidence: Vec<Attestation>,
+        evidence: Vec<Bytes>,
         /// What is wrong with that, for people.
         why: String,
     },

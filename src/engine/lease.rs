@@ -501,6 +501,7 @@ impl JobFile {
         if run.standing == Standing::Certain {
             self.certain_arrived(run, &changed, core);
             self.compare_with_trusted(run, core);
+            self.compare_with_stream(run, core);
             self.tell_certain(run, core);
         }
         if purpose == Purpose::Length {

@@ -69,7 +69,8 @@ impl JobFile {
 
     /// Asks every peer that was not asked yet, and those that lacked it again while sources are few.
     pub(super) fn ask_peers(&mut self, core: &mut Core) {
-        if !self.wants_peers(core) || self.is_whole() {
+        let has_name = self.has_digest() || self.vouched_digest().is_some();
+        if !self.wants_peers(core) || self.is_whole() || !has_name {
             return;
         }
         let now = core.time();
@@ -305,6 +306,9 @@ impl JobFile {
         known.union_with(self.pieces.suspect());
         let wrong = Claims::differing(&list, |piece| self.pieces.value(piece), &known);
         let certain_wrong = wrong.intersects(self.pieces.certain());
+        if !self.list_has_stream(&list, core) {
+            return self.wake_at(core.time());
+        }
         if self.rests_on_attestors() {
             if !self.is_of_vouched_version() {
                 // It is asked for again when the part is of that version.

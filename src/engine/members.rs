@@ -33,6 +33,9 @@ impl JobFile {
         if let Some(list) = &self.claims.trusted {
             return list.value(PieceIndex(piece)).map(|value| (value, Standing::Proved));
         }
+        if self.follows_stream() {
+            return self.streaming.value(piece).map(|value| (value, Standing::Proved));
+        }
         let hint = self.claims.active.and_then(|active| self.claims.accept(active));
         let hinted = hint.and_then(|(list, standing)| Some((list.value(PieceIndex(piece))?, standing)));
         hinted.or_else(|| self.swarm.as_ref()?.accept(piece))
@@ -69,6 +72,9 @@ impl JobFile {
             usable.retain(|peer| among.contains(peer));
         }
         let why = match self.claims.trusted {
+            _ if self.follows_stream() => {
+                "it has pieces, and an attestor that reads the file says what they are"
+            }
             Some(_) => "it fetches the file too, and the digest proves its pieces",
             None => "it fetches the file too; the file's digest will decide",
         };

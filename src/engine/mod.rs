@@ -49,6 +49,8 @@ pub mod slots;
 pub mod stated;
 mod step;
 mod stored;
+pub mod stream;
+pub mod streamed;
 mod sums;
 mod swarm;
 mod trouble;

@@ -60,6 +60,9 @@ impl JobFile {
         self.looks.crowd = scene.crowd;
         self.plan_peers(&geometry, &mut scene, core);
         self.plan_members(&geometry, None, &mut scene, core);
+        if self.waits_for_stream(core) {
+            return;
+        }
         if self.fetches_together(core) && !self.lags(&geometry, core) {
             self.plan_home(&geometry, core);
             return;

@@ -3,7 +3,7 @@
 //! Knows: the conditions of LOOKUP-3 and -4, what is served from where, caps. Does not know: bytes (`transfer`), what
 //! this node fetches (`lookup`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,8 @@ const TOLD_MAX: usize = 12;
 pub const RECENT: Duration = Duration::from_secs(24 * 60 * 60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const ADDRESSES_MAX: usize = 4_096;
+/// Files fetched under a URL's name whose contents are remembered for those who still fetch them.
+const BY_URL_MAX: usize = 64;
 
 /// What is being served, and how often who asked in vain.
 #[derive(Debug, Default)]
@@ -49,6 +51,8 @@ pub(super) struct Serving {
     index: BTreeSet<(LookupId, RecordId)>,
     /// Records by the swarms of their digests.
     swarms: BTreeMap<ContentId, RecordId>,
+    /// What files that were fetched under a URL's name became: contents by swarms, oldest first.
+    by_url: VecDeque<(ContentId, ContentId)>,
     misses: BTreeMap<String, (Instant, BTreeSet<LookupId>)>,
     second: Option<Instant>,
     ids_this_second: u32,
@@ -81,6 +85,15 @@ impl Serving {
     /// Whether some peer was told of this job's part.
     pub(super) fn is_shared(&self, job: FileId) -> bool {
         self.shared.contains_key(&job)
+    }
+
+    /// A file that was fetched under a URL's name has this content.
+    pub(super) fn note_by_url(&mut self, swarm: ContentId, content: ContentId) {
+        self.by_url.retain(|(known, _)| *known != swarm);
+        self.by_url.push_back((swarm, content));
+        if self.by_url.len() > BY_URL_MAX {
+            self.by_url.pop_front();
+        }
     }
 
     fn may_look(&mut self, now: Instant) -> bool {
@@ -360,8 +373,10 @@ impl Shelf<'_> {
         let peer = self.core.peers.get(id).filter(|peer| peer.near)?;
         let nonce = *peer.session.my_nonce();
         let me = self.core.config.me;
+        let is_member = self.core.is_member(id);
         let is_it = |job: &&JobFile| {
-            let digest = job.swarm.as_ref().map(|swarm| &swarm.digest);
+            let swarm = job.swarm.as_ref().filter(|swarm| !swarm.by_url || is_member);
+            let digest = swarm.map(|swarm| &swarm.digest);
             let digest = digest.filter(|digest| lookup_id(digest) == lookup);
             digest.is_some_and(|digest| verify_know_proof(digest, &id, &me, &nonce, proof))
         };
@@ -451,7 +466,14 @@ impl Shelf<'_> {
             let held = needed.runs().all(|run| have.contains_all(run));
             return (held && job.has_values(needed, values)).then_some(ServeFrom::Part(job.file()));
         }
-        let record = self.core.records.get(self.core.serving.swarms.get(&swarm)?)?;
+        let serving = &self.core.serving;
+        let record = match serving.swarms.get(&swarm) {
+            Some(record) => self.core.records.get(record)?,
+            None => {
+                let content = serving.by_url.iter().find(|(known, _)| *known == swarm)?.1;
+                self.core.records.values().find(|record| record.content == content)?
+            }
+        };
         let offer = self.core.record_offer(record)?;
         needed.runs().all(|run| offer.have.contains_all(run)).then_some(offer.from)
     }

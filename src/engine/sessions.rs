@@ -3,6 +3,7 @@
 //! Knows: which event belongs to which files. Does not know: how sessions work (`peer_proto::session`), what files make
 //! of it.
 
+use peer_proto::batch::Batch;
 use peer_proto::limits::CONTENTS_PER_PEER_MAX;
 use peer_proto::peer::PeerId;
 use peer_proto::session::SessionEvent;
@@ -12,6 +13,7 @@ use peer_proto::wire::{Record, RecordHead};
 use super::core::Core;
 use super::look::Heed;
 use super::{Engine, GroupConfig};
+use crate::job::FileId;
 
 impl Engine {
     pub(super) fn session_event(&mut self, peer: PeerId, event: SessionEvent) {
@@ -74,7 +76,8 @@ impl Engine {
                 self.with_all(Heed::Soon, |file, _| file.ask_at = Instant::ZERO);
             }
             SessionEvent::RecordsShown(records) => self.records_shown(peer, &records),
-            SessionEvent::AttestWanted { number, id } => self.core.attest_wanted(peer, number, id),
+            SessionEvent::AttestWanted { number, id } => self.attest_wanted(peer, number, id),
+            SessionEvent::BatchesShown(list) => self.batches_shown(peer, &list),
             SessionEvent::AttestationsShown { number, list } => {
                 let file = self.core.attests.answered(peer, number);
                 self.with_file(file, |file, core| file.attestations_shown(peer, &list, core));
@@ -83,6 +86,31 @@ impl Engine {
             SessionEvent::Cancelled { request } => self.core.cancelled(peer, request),
             SessionEvent::Left { .. } => self.leave_peer(peer),
             SessionEvent::Failed(error) => self.core.back_off(peer, &error.to_string()),
+        }
+    }
+
+    /// A member asks for what attestors say: first of what they read now, so that it need not ask its origin meanwhile.
+    fn attest_wanted(&mut self, peer: PeerId, number: u32, id: [u8; 32]) {
+        self.core.stream_wanted(peer, number, id);
+        let reads = self.files.values().find(|file| file.would_stream(&id, &self.core));
+        let reads = reads.map(|file| file.id);
+        self.with_file(reads, |file, core| {
+            file.tend_stream(core);
+            Heed::Now
+        });
+        self.core.attest_wanted(peer, number, id);
+    }
+
+    /// A member shows what attestors read now: of what files here want it is looked at.
+    fn batches_shown(&mut self, peer: PeerId, list: &[Batch]) {
+        for batch in list {
+            let said = batch.said();
+            let files = self.files.values().filter(|file| file.is_about(&said.url, &said.version));
+            let about: Vec<FileId> = files.map(|file| file.id).collect();
+            if about.is_empty() || !self.core.is_member(peer) || !self.core.batch_shown(peer, batch) {
+                continue;
+            }
+            about.into_iter().for_each(|file| self.with_file(Some(file), |_, _| Heed::Soon));
         }
     }
 

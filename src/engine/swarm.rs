@@ -62,6 +62,8 @@ pub(super) struct Swarm {
     pub(super) stated: Stated,
     /// What members of the group say, if this node is one.
     pub(super) circle: Option<Circle>,
+    /// Whether a URL's version names it and no digest: members of the group only, who follow an attestor that reads it.
+    pub(super) by_url: bool,
     /// What the others were told of this node's origin.
     pub(super) fetches: bool,
     judged_at: Instant,
@@ -119,7 +121,7 @@ impl JobFile {
         }
         let expects = core.config.expects_peers && alone_for < ALONE_AFTER && self.sources.is_empty();
         let is_small = self.len.is_some_and(|len| len <= SMALL_FILE);
-        self.swarm.as_ref().is_some_and(|swarm| swarm.home.has_company() || expects)
+        self.swarm.as_ref().is_some_and(|swarm| !swarm.by_url && (swarm.home.has_company() || expects))
             && !(is_small && self.wish.priority == Priority::Foreground)
             && self.origin.gives_ranges()
             && self.is_joinable()
@@ -132,40 +134,47 @@ impl JobFile {
 
     /// Joins the swarm of its file once the length is known, tells new peers, and says what changed.
     pub(super) fn tend_swarm(&mut self, core: &mut Core) {
-        let stale = self.swarm.as_ref().is_some_and(|swarm| Some(swarm.id.len) != self.len);
-        // Who vouches for a URL's bytes is the group's affair, and has them.
-        if stale || !self.wants_peers(core) || self.rests_on_attestors() {
+        let by_url = self.gives_stream() || self.follows_stream();
+        let is_stale = |swarm: &Swarm| Some(swarm.id.len) != self.len || swarm.by_url != by_url;
+        let stale = self.swarm.as_ref().is_some_and(is_stale);
+        let wants = self.wants_peers(core) || self.gives_stream();
+        // Who vouches for all of a URL's bytes has them.
+        let has_holders = self.rests_on_attestors() && !by_url;
+        if stale || !wants || has_holders {
             self.leave_swarm(core);
         }
-        if self.rests_on_attestors() {
+        if has_holders {
             return;
         }
         let Some(geometry) = self.geometry.filter(|cut| cut.piece_count() > 0) else { return };
-        if !self.wants_peers(core) || !self.origin_says_len() || self.is_whole() {
+        if !wants || !self.origin_says_len() || self.is_whole() {
             return;
         }
         let now = core.time();
         let able = self.origin.reach == Reach::Up && self.origin.breaker.failures() < 3;
         let fetches = able
+            && !by_url
             && !self.wish.on_demand
             && self.origin.gives_ranges()
             && self.is_joinable()
             && self.may_serve(core);
         if self.swarm.is_none() {
-            let Some(digest) = self.questions().into_iter().next() else { return };
+            let named = if by_url { self.stand_in(core) } else { self.questions().into_iter().next() };
+            let Some(digest) = named else { return };
             self.swarm = Some(Swarm {
                 id: swarm_id(&digest, geometry.len()),
                 home: Home::new(core.home_key(&digest), core.config.me, &geometry, fetches, now),
                 digest,
                 stated: Stated::default(),
-                circle: core.belongs().then(|| Circle::new(core.config.me)),
+                circle: (core.belongs() && !by_url).then(|| Circle::new(core.config.me)),
+                by_url,
                 fetches,
                 judged_at: now,
                 audits: BTreeMap::new(),
                 cleared: BTreeSet::new(),
             });
         }
-        let members_only = self.asks_members_only();
+        let members_only = by_url || self.asks_members_only();
         let Some(swarm) = &mut self.swarm else { return };
         let changed = swarm.fetches != fetches;
         if changed {
@@ -200,6 +209,7 @@ impl JobFile {
         }
         let Some(swarm) = self.swarm.as_mut().filter(|swarm| swarm.id.len == len) else { return Heed::Later };
         let (id, is_kin) = (swarm.id, swarm.circle.is_some() && core.is_member(peer));
+        let by_url = swarm.by_url;
         self.changed = true;
         // What a member of the group says of itself counts by its record, which reaches everybody.
         let is_new = if is_kin { self.welcome(peer, core) } else { swarm.home.joined(peer, fetches, now) };
@@ -211,7 +221,7 @@ impl JobFile {
             // The new one knows nothing yet.
             core.serving.swarm_told.insert(self.id, u32::MAX);
             core.offer_record_to(peer, id);
-            let runs: Vec<_> = self.pieces.certain().runs().filter(|_| !is_kin).collect();
+            let runs: Vec<_> = self.pieces.certain().runs().filter(|_| !is_kin && !by_url).collect();
             for run in runs {
                 let values: Vec<Hash> = run.clone().filter_map(|piece| self.pieces.value(piece)).collect();
                 core.claim_pieces(peer, id, run.start, &values);
@@ -231,7 +241,7 @@ impl JobFile {
         if self.stage != Stage::Over {
             self.sources.entry(peer).or_insert(source);
         }
-        if !is_kin {
+        if !is_kin && !by_url {
             self.end_lone_leases(core);
             self.tell_own_claim(peer, core);
         }
@@ -273,7 +283,8 @@ impl JobFile {
     /// A member states values of pieces it read from the origin.
     pub(super) fn pieces_claimed(&mut self, peer: PeerId, claim: &PieceClaim, core: &mut Core) -> Heed {
         let now = core.time();
-        let Some(swarm) = self.swarm.as_mut().filter(|swarm| swarm.id == claim.swarm) else {
+        let is_it = |swarm: &&mut Swarm| swarm.id == claim.swarm && !swarm.by_url;
+        let Some(swarm) = self.swarm.as_mut().filter(is_it) else {
             return Heed::Later;
         };
         if !swarm.home.is_member(peer) || core.peers.is_refuted(peer, now) {
@@ -311,7 +322,7 @@ impl JobFile {
     /// Pieces came from the origin: the others are told, and those who stated something else are refuted (CLAIM-3, 11).
     pub(super) fn tell_certain(&mut self, run: &PieceRun, core: &mut Core) {
         let may_serve = self.may_serve(core);
-        let Some(swarm) = &mut self.swarm else { return };
+        let Some(swarm) = self.swarm.as_mut().filter(|swarm| !swarm.by_url) else { return };
         let mut wrong: BTreeSet<PeerId> = BTreeSet::new();
         for (piece, value) in (run.first.0..).zip(&run.values) {
             wrong.extend(swarm.stated.contradicting(piece, *value));
@@ -371,7 +382,9 @@ impl JobFile {
     pub(super) fn swarm_checks(&mut self, core: &mut Core) -> Vec<(u32, &'static str)> {
         let count = self.geometry.map_or(0, |cut| cut.piece_count());
         let trusted = self.claims.trusted.is_some();
-        let Some(swarm) = self.swarm.as_mut().filter(|_| !trusted) else { return Vec::new() };
+        let Some(swarm) = self.swarm.as_mut().filter(|swarm| !trusted && !swarm.by_url) else {
+            return Vec::new();
+        };
         swarm.draw_audits(self.pieces.certain(), count, &mut core.chance);
         let differing =
             swarm.stated.conflicts().map(|piece| (piece, "two members differ here; the origin decides"));

@@ -28,6 +28,7 @@ mod rivals;
 mod saves;
 mod serving;
 mod sources;
+mod streams;
 mod sums;
 mod taken_back;
 mod timers;

@@ -169,18 +169,23 @@ impl Core {
 
     /// Takes back what this node's holder attested. `false` if it is not this holder's, or this node may not speak for it.
     pub(super) fn take_back(&mut self, one: &Attestation, reason: String) -> bool {
+        self.take_back_statement(one.id(), one.said().holder, one.said().not_after, reason)
+    }
+
+    /// The same of anything this node's holder signed, by its id, and until when it would count.
+    pub(super) fn take_back_statement(
+        &mut self,
+        statement: Hash,
+        holder: HolderId,
+        not_after: u64,
+        reason: String,
+    ) -> bool {
         let Some(group) = self.config.group.clone() else { return false };
-        if !self.speaks_for(one.said().holder) {
+        if !self.speaks_for(holder) {
             return false;
         }
-        let said = Voided {
-            group: group.id(),
-            holder: one.said().holder,
-            statement: one.id(),
-            sequence: self.next_statement(self.wall_s()),
-            not_after: one.said().not_after,
-            reason,
-        };
+        let sequence = self.next_statement(self.wall_s());
+        let said = Voided { group: group.id(), holder, statement, sequence, not_after, reason };
         let void = Void::sign(&group.signer, Some(&group.badge.token), said);
         void.is_some_and(|void| self.take_void(void, None).is_ok())
     }

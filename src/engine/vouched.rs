@@ -37,7 +37,10 @@ const CANARY: u32 = 50;
 pub(super) struct Vouched {
     /// Whose word it is: one attestation of each.
     pub(super) by: BTreeMap<HolderId, Attestation>,
-    pub(super) content: ContentId,
+    /// What they attest; `None` while one of them still reads it.
+    pub(super) content: Option<ContentId>,
+    /// What that one says meanwhile, and who it is.
+    pub(super) stream: Option<(Hash, HolderId)>,
     version: Version,
     /// Pieces that are read from the origin to check it.
     pub(super) audits: PieceSet,
@@ -63,8 +66,13 @@ pub(super) struct Seeking {
 }
 
 impl Vouched {
+    /// How many vouch.
+    fn count(&self) -> usize {
+        if self.content.is_none() { 1 } else { self.by.len() }
+    }
+
     fn digest(&self) -> Option<Digest> {
-        Digest::new(Algorithm::Blake3, self.content.root.0.to_vec()).ok()
+        Digest::new(Algorithm::Blake3, self.content?.root.0.to_vec()).ok()
     }
 
     fn draw_audits(&mut self, mut gaps: PieceSet, count: u32, others: u32, chance: &mut Chance) {
@@ -109,7 +117,7 @@ impl JobFile {
             return;
         };
         let wanted = if self.wants_second(core) { 2 } else { 1 };
-        let is_over = |vouched: &Vouched| !vouched.version.is_same(&version) || vouched.by.len() < wanted;
+        let is_over = |vouched: &Vouched| !vouched.version.is_same(&version) || vouched.count() < wanted;
         if self.vouched.as_ref().is_some_and(is_over) {
             self.give_up_attestors(core);
         }
@@ -193,6 +201,7 @@ impl JobFile {
         };
         let known: Vec<Attestation> = core.attests.about(url, version).filter(fits).cloned().collect();
         let disagree = known.iter().find(|one| known.iter().any(|other| one.contradicts(other))).cloned();
+        let disagree_not = disagree.is_none();
         let mut by: BTreeMap<HolderId, Attestation> = BTreeMap::new();
         if let Some(one) = disagree {
             let why = "attestors of the group name different bytes for this version: none is believed";
@@ -202,15 +211,59 @@ impl JobFile {
         }
         let enough = if self.wants_second(core) { 2 } else { 1 };
         let content = by.values().next().filter(|_| by.len() >= enough).map(|one| one.said().content);
-        if self.vouched.as_ref().map(|vouched| vouched.content) != content {
+        let may_stream = enough == 1 && content.is_none() && disagree_not;
+        let stream = if may_stream { self.best_stream(url, version, core) } else { None };
+        let is_other = |vouched: &Vouched| match (content, vouched.content) {
+            (Some(content), Some(before)) => content != before,
+            // What was streamed is whole.
+            (Some(_), None) => false,
+            (None, _) => vouched.content.is_some() || vouched.stream != stream,
+        };
+        if self.vouched.as_ref().is_some_and(is_other) {
             self.give_up_attestors(core);
         }
-        self.seeking.count = by.len();
-        let Some(content) = content else { return };
-        match &mut self.vouched {
-            Some(vouched) => vouched.by = by,
-            None => self.believe(by, content, version.clone(), core),
+        self.seeking.count = if stream.is_some() { 1 } else { by.len() };
+        match (&mut self.vouched, content) {
+            (Some(vouched), Some(content)) => {
+                vouched.by = by;
+                if vouched.content.replace(content).is_none() {
+                    self.root_is_known(content, core);
+                }
+            }
+            (None, Some(content)) => self.believe(by, content, version.clone(), core),
+            (None, None) if stream.is_some() => self.believe_stream(stream, version.clone(), core),
+            (Some(_) | None, None) => {}
         }
+    }
+
+    /// The attestor whose stream was followed attests the whole file: its root proves the pieces from now on.
+    fn root_is_known(&mut self, content: ContentId, core: &mut Core) {
+        let why = "the attestor that was followed has read all of it and attests it".to_owned();
+        self.why.note(Chosen::Nobody, why, String::new(), core.time());
+        if self.rests_on_attestors() {
+            self.claims.root = Some(content.root);
+            self.ask_at = Instant::ZERO;
+        }
+        self.changed = true;
+        self.wake_at(core.time());
+    }
+
+    fn believe_stream(&mut self, stream: Option<(Hash, HolderId)>, version: Version, core: &mut Core) {
+        let chance = &mut core.chance;
+        let is_canary = *self.seeking.canary.get_or_insert_with(|| chance.below(CANARY) == 0);
+        let why = match is_canary {
+            false => {
+                "members may give it: an attestor of the group reads it now, and says what the pieces are"
+            }
+            true => "an attestor reads it now, and this time every byte is read from the origin to check it",
+        };
+        let said =
+            stream.map(|(id, holder)| format!("stream {} by holder {}", hex(&id.0[..8]), hex(&holder.0)));
+        self.why.note(Chosen::Nobody, why, said.unwrap_or_default(), core.time());
+        let (by, audits) = (BTreeMap::new(), PieceSet::new());
+        self.vouched = Some(Vouched { by, content: None, stream, version, audits, is_canary });
+        self.begin_to_follow(core);
+        self.changed = true;
     }
 
     fn believe(
@@ -228,7 +281,8 @@ impl JobFile {
         };
         let signed = by.values().map(said_by).collect::<Vec<_>>().join("; ");
         self.why.note(Chosen::Nobody, why, signed, core.time());
-        self.vouched = Some(Vouched { by, content, version, audits: PieceSet::new(), is_canary });
+        let (content_known, audits) = (Some(content), PieceSet::new());
+        self.vouched = Some(Vouched { by, content: content_known, stream: None, version, audits, is_canary });
         if !is_canary {
             self.claims.root = Some(content.root);
             self.ask_at = Instant::ZERO;
@@ -262,8 +316,12 @@ impl JobFile {
         (self.seeking.count, self.seeking.seen) = (0, None);
         let Some(vouched) = self.vouched.take() else { return };
         self.seeking.canary = None;
+        self.streaming.unfollow();
         if vouched.is_canary {
             return;
+        }
+        if self.swarm.as_ref().is_some_and(|swarm| swarm.by_url) {
+            self.leave_swarm(core);
         }
         self.stop_where(core, |lease| lease.peer().is_some());
         if self.named_digests().next().is_none() {
@@ -307,7 +365,10 @@ impl JobFile {
     pub(super) fn attestors_stand(&mut self, core: &Core) -> bool {
         let now = self.true_time(core);
         let stands = |one: &Attestation| core.vouches(one, now).is_ok();
-        let all_stand = self.vouched.as_ref().is_none_or(|vouched| vouched.by.values().all(stands));
+        let stream =
+            self.vouched.as_ref().filter(|vouched| vouched.content.is_none()).and_then(|one| one.stream);
+        let all_stand = self.vouched.as_ref().is_none_or(|vouched| vouched.by.values().all(stands))
+            && stream.is_none_or(|(id, _)| core.stream_counts(id));
         if !all_stand {
             self.seeking.seen = None;
         }
@@ -329,7 +390,19 @@ impl JobFile {
                 said_by(&one),
                 core.time(),
             );
-            core.distrust(holder, vec![one], why);
+            core.distrust(holder, vec![one.bytes().clone()], why);
+        }
+        if let Some((id, holder)) = vouched.stream.filter(|_| vouched.content.is_none()) {
+            let evidence =
+                core.attests.streams.get(id).map(|stream| stream.evidence(None)).unwrap_or_default();
+            let why = format!("the origin serves other bytes than it said while it read them: {found}");
+            self.why.note(
+                Chosen::Nobody,
+                "an attestor of the group is not believed again",
+                hex(&holder.0),
+                core.time(),
+            );
+            core.distrust(holder, evidence, why);
         }
         self.give_up_attestors(core);
         self.repair = None;

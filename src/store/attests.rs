@@ -150,15 +150,10 @@ impl<F: Files> AttestStore<F> {
     ///
     /// # Errors
     /// [`JobStoreError::Io`]; it is forgotten when the node ends.
-    pub fn distrust(
-        &self,
-        holder: HolderId,
-        evidence: &[Attestation],
-        why: &str,
-    ) -> Result<(), JobStoreError> {
+    pub fn distrust(&self, holder: HolderId, evidence: &[Bytes], why: &str) -> Result<(), JobStoreError> {
         let mut text = format!("{why}\n");
         for one in evidence {
-            text.push_str(&hex(one.bytes()));
+            text.push_str(&hex(one));
             text.push('\n');
         }
         self.write(&hex(&holder.0), FALSE, text.as_bytes())
@@ -249,7 +244,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = AttestStore::new(RealFiles, folder.path().to_owned());
         let evidence = [attestation(1), attestation(2)];
-        store.distrust(HolderId([7; 16]), &evidence, "two contents of one version").expect("kept");
+        let signed = evidence.clone().map(|one| one.bytes().clone());
+        store.distrust(HolderId([7; 16]), &signed, "two contents of one version").expect("kept");
         assert_eq!(store.load().distrusted, [(HolderId([7; 16]), None)], "these two may both be so");
         let text = std::fs::read_to_string(folder.path().join(format!("{}.false", "07".repeat(16))));
         let text = text.expect("it can be read");
@@ -269,7 +265,8 @@ mod tests {
         let content = ContentId { root: Hash([9; 32]), ..one.said().content };
         let other = Attested { content, ..one.said().clone() };
         let other = Attestation::sign(&Signer::of(&[1; 32]), &token(), other).expect("short");
-        store.distrust(HolderId([7; 16]), &[one.clone(), other.clone()], "two contents").expect("kept");
+        let signed = [one.bytes().clone(), other.bytes().clone()];
+        store.distrust(HolderId([7; 16]), &signed, "two contents").expect("kept");
         let proof = Contradiction::of(one, other);
         assert!(proof.is_some());
         assert_eq!(store.load().distrusted, [(HolderId([7; 16]), proof)]);

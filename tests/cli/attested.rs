@@ -9,7 +9,7 @@ use peer_proto::group::{GroupId, HolderId, Roles, Token, Wish};
 use peer_proto::sign::Signer;
 use peer_proto::version::Version;
 
-use crate::support::{Daemon, Home, run};
+use crate::support::{Daemon, Home, Ran, run};
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -46,18 +46,22 @@ fn attested(group: &Signer, number: u8, now: u64) -> Attestation {
     Attestation::sign(&signer, &Token::grant(group, &wish), said).unwrap()
 }
 
+async fn asked(home: &Home, args: &[&str]) -> Ran {
+    run(home.path(), args).await
+}
+
 #[tokio::test]
 async fn attest_9_an_administrator_sees_what_attestors_signed_and_takes_it_back_with_the_groups_file() {
     let home = Home::new();
-    assert_eq!(home.say(&["group", "create", "branch"]).await.code, 0);
+    assert_eq!(asked(&home, &["group", "create", "branch"]).await.code, 0);
     let kept: serde_json::Value =
         serde_json::from_slice(&std::fs::read(home.join("branch.group")).unwrap()).unwrap();
     let key = bytes_from_hex(kept["key"].as_str().unwrap()).unwrap();
     let group = Signer::of(&key.try_into().unwrap());
     let state = home.text("state");
-    let id = home.say(&["peer", "id", "--state-dir", &state]).await.out;
-    let line = home.say(&["group", "token", "--group", "branch.group", id.trim()]).await.out;
-    assert_eq!(home.say(&["group", "join", line.trim(), "--state-dir", &state]).await.code, 0);
+    let id = asked(&home, &["peer", "id", "--state-dir", &state]).await.out;
+    let line = asked(&home, &["group", "token", "--group", "branch.group", id.trim()]).await.out;
+    assert_eq!(asked(&home, &["group", "join", line.trim(), "--state-dir", &state]).await.code, 0);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     std::fs::create_dir(home.join("state/attestations")).unwrap();
     let both = [attested(&group, 3, now), attested(&group, 4, now)];
@@ -66,15 +70,16 @@ async fn attest_9_an_administrator_sees_what_attestors_signed_and_takes_it_back_
         std::fs::write(path, one.bytes()).unwrap();
     }
     let _daemon = Daemon::start(&home, &[]).await;
-    let known = home.say(&["attestation", "list", "--json"]).await.json();
+    let known = asked(&home, &["attestation", "list", "--json", "--state-dir", &state]).await.json();
     assert_eq!(known.as_array().map(Vec::len), Some(2), "{known}");
     let digits = hex(&both[0].id().0);
-    let refused = home.say(&["attestation", "void", &digits[..12]]).await;
+    let refused = asked(&home, &["attestation", "void", &digits[..12], "--state-dir", &state]).await;
     assert!(refused.error_line(6).contains("--group FILE"), "{refused:?}");
-    let unknown = home.say(&["attestation", "void", "https://example.org/5"]).await;
+    let unknown =
+        asked(&home, &["attestation", "void", "https://example.org/5", "--state-dir", &state]).await;
     assert!(unknown.error_line(7).contains("no attestation"), "{unknown:?}");
     // Another group's file takes nothing back.
-    assert_eq!(home.say(&["group", "create", "other"]).await.code, 0);
+    assert_eq!(asked(&home, &["group", "create", "other"]).await.code, 0);
     let void = |file: &'static str, digits: String, reason: &'static str| {
         let args = [
             "attestation".to_owned(),
@@ -84,6 +89,8 @@ async fn attest_9_an_administrator_sees_what_attestors_signed_and_takes_it_back_
             file.into(),
             "--reason".into(),
             reason.into(),
+            "--state-dir".into(),
+            state.clone(),
         ];
         let path = home.path().to_owned();
         async move { run(&path, &args.iter().map(String::as_str).collect::<Vec<_>>()).await }
@@ -92,6 +99,6 @@ async fn attest_9_an_administrator_sees_what_attestors_signed_and_takes_it_back_
     assert!(other.error_line(6).contains("another group"), "{other:?}");
     let taken = void("branch.group", digits[..12].to_owned(), "the mirror lied").await;
     assert!(taken.code == 0 && taken.out.contains("https://example.org/3"), "{taken:?}");
-    let shown = home.say(&["attestation", "list"]).await.out;
+    let shown = asked(&home, &["attestation", "list", "--state-dir", &state]).await.out;
     assert!(shown.contains("taken back: the mirror lied") && shown.contains("counts"), "{shown}");
 }

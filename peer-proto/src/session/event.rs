@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::attest::Attestation;
+use crate::batch::Batch;
 use crate::content::{ByteRange, ContentId, Hash};
 use crate::evidence::Against;
 use crate::group::Token;
@@ -123,6 +124,8 @@ pub enum SessionEvent {
         /// At most eight.
         list: Vec<Attestation>,
     },
+    /// What attestors read of what a question of ours asked for. None is believed before it was checked.
+    BatchesShown(Vec<Batch>),
     /// What tells against an attestor, as the peer passes it on. It is not believed before it was checked.
     AgainstShown(Against),
     /// The peer closes the connection.

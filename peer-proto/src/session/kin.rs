@@ -8,14 +8,20 @@ use std::sync::Arc;
 use super::pace::Pace;
 use super::{ProtocolError, Session, SessionConfig, SessionEvent, State};
 use crate::attest::Attestation;
+use crate::batch::Batch;
 use crate::evidence::Against;
 use crate::group::Badge;
-use crate::limits::{ATTESTATIONS_ASKED_PER_SECOND_MAX, ATTESTATIONS_PER_FRAME_MAX, RECORDS_PER_FRAME_MAX};
+use crate::limits::{
+    ATTESTATIONS_ASKED_PER_SECOND_MAX, ATTESTATIONS_PER_FRAME_MAX, BATCHES_PER_FRAME_MAX,
+    RECORDS_PER_FRAME_MAX,
+};
 use crate::time::Instant;
-use crate::wire::{AttestWant, Attestations, Frame, Hello, Record, Versions};
+use crate::wire::{AttestWant, Attestations, Batches, Frame, Hello, Record, Versions};
 
 /// Bytes of packed records in one frame: what is left of its body beside the field's own header.
 const PACKED_MAX: usize = 16 * 1024 - 16;
+/// The same of a page frame.
+const PAGE_PACKED_MAX: usize = 36 * 1024 - 32;
 
 /// Questions for attestations, both ways.
 #[derive(Debug)]
@@ -113,6 +119,28 @@ impl Session {
         }
     }
 
+    /// Tells kin what attestors read of what its question of this number asked for; whoever knows no such frame is not
+    /// told. `false` then.
+    pub fn show_batches(&mut self, number: u32, list: Vec<Batch>) -> bool {
+        if !self.is_kin() || self.version().is_none_or(|version| version < Versions::EVIDENCE) {
+            return false;
+        }
+        let (mut packed, mut len) = (Vec::new(), 0);
+        for batch in list {
+            let more = batch.bytes().len() + 2;
+            if !packed.is_empty() && (len + more > PAGE_PACKED_MAX || packed.len() == BATCHES_PER_FRAME_MAX) {
+                self.out.frame(Frame::Batches(Batches { number, list: std::mem::take(&mut packed) }));
+                len = 0;
+            }
+            len += more;
+            packed.push(batch);
+        }
+        if !packed.is_empty() {
+            self.out.frame(Frame::Batches(Batches { number, list: packed }));
+        }
+        true
+    }
+
     /// Tells kin what tells against an attestor; whoever knows no such frame is not told.
     pub fn show_against(&mut self, against: Against) {
         if self.is_kin() && self.version().is_some_and(|version| version >= Versions::EVIDENCE) {
@@ -144,6 +172,12 @@ impl Session {
                     return Err(ProtocolError::UnaskedAnswer { number });
                 }
                 self.out.event(SessionEvent::AttestationsShown { number, list });
+            }
+            Frame::Batches(Batches { number, list }) => {
+                if number == 0 || number > self.kin.asked {
+                    return Err(ProtocolError::UnaskedAnswer { number });
+                }
+                self.out.event(SessionEvent::BatchesShown(list));
             }
             Frame::Against(against) => self.out.event(SessionEvent::AgainstShown(against)),
             _ => {}

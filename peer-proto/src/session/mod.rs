@@ -430,7 +430,8 @@ impl Session {
             | Frame::Records(_)
             | Frame::AttestWant(_)
             | Frame::Attestations(_)
-            | Frame::Against(_) => {
+            | Frame::Against(_)
+            | Frame::Batches(_) => {
                 self.kin_said(frame, now)?;
             }
             Frame::Goodbye(goodbye) => {

@@ -4,7 +4,8 @@
 
 use super::fault::FrameFault;
 use crate::attest::Attestation;
-use crate::limits::ATTESTATIONS_PER_FRAME_MAX;
+use crate::batch::Batch;
+use crate::limits::{ATTESTATIONS_PER_FRAME_MAX, BATCHES_PER_FRAME_MAX};
 
 /// Asks a member for what attestors say of one version of a URL.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +23,25 @@ pub struct Attestations {
     pub number: u32,
     /// At most eight; none if nothing is known. Nothing of them is believed yet.
     pub list: Vec<Attestation>,
+}
+
+/// What attestors read of what an [`AttestWant`] asked for, while they read it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Batches {
+    /// Number of the question.
+    pub number: u32,
+    /// 1 to 32 batches. Nothing of them is believed yet.
+    pub list: Vec<Batch>,
+}
+
+impl Batches {
+    pub(super) fn check(&self) -> Result<(), FrameFault> {
+        let count = self.list.len();
+        if count == 0 || count > BATCHES_PER_FRAME_MAX {
+            return Err(FrameFault::BatchCount { count });
+        }
+        Ok(())
+    }
 }
 
 impl Attestations {

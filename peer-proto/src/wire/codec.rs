@@ -16,7 +16,7 @@ use crate::limits::{
 };
 use crate::session::RequestId;
 
-use super::attest::{AttestWant, Attestations};
+use super::attest::{AttestWant, Attestations, Batches};
 use super::fault::FrameFault;
 use super::frame::{
     Cancel, Find, Found, Frame, FrameKind, Goodbye, Have, Hello, ListRefuse, ListValues, ListWant, Question,
@@ -174,6 +174,10 @@ pub fn encode(frame: &Frame) -> Result<Bytes, EncodeError> {
             let packed = proto::pack_attestations(&answer.list);
             write(frame, &proto::Attestations { number: answer.number, packed })
         }
+        Frame::Batches(batches) => {
+            let packed = proto::pack_batches(&batches.list);
+            write(frame, &proto::Attestations { number: batches.number, packed })
+        }
         Frame::Against(against) => write(frame, &proto::pack_against(against)),
     }
 }
@@ -248,6 +252,10 @@ pub fn decode_body(header: FrameHeader, body: Bytes) -> Result<Frame, DecodeErro
                 number: body.number,
                 list: proto::attestations(&body.packed)?,
             })
+        }
+        FrameKind::Batches => {
+            let body: proto::Attestations = parse(header.kind, body)?;
+            Frame::Batches(Batches { number: body.number, list: proto::batches(&body.packed)? })
         }
         FrameKind::Against => Frame::Against(proto::against(&parse(header.kind, body)?)?),
     };

@@ -4,8 +4,8 @@
 
 use crate::content::TooLong;
 use crate::limits::{
-    ATTESTATIONS_PER_FRAME_MAX, GOODBYE_WORDS_MAX, HAVE_PAGES_MAX, IDS_PER_FIND_MAX, RANGES_PER_WANT_MAX,
-    RECORDS_PER_FRAME_MAX, VALUES_PER_CLAIM_MAX, VALUES_PER_WANT_MAX,
+    ATTESTATIONS_PER_FRAME_MAX, BATCHES_PER_FRAME_MAX, GOODBYE_WORDS_MAX, HAVE_PAGES_MAX, IDS_PER_FIND_MAX,
+    RANGES_PER_WANT_MAX, RECORDS_PER_FRAME_MAX, VALUES_PER_CLAIM_MAX, VALUES_PER_WANT_MAX,
 };
 
 /// A rule of shape that a frame breaks.
@@ -105,6 +105,12 @@ pub enum FrameFault {
     /// At most 8.
     #[error("{count} attestations in one frame: at most {ATTESTATIONS_PER_FRAME_MAX} are allowed")]
     AttestationCount {
+        /// How many there were.
+        count: usize,
+    },
+    /// Between 1 and 32.
+    #[error("{count} batches in one frame: between 1 and {BATCHES_PER_FRAME_MAX} are allowed")]
+    BatchCount {
         /// How many there were.
         count: usize,
     },

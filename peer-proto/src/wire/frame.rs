@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::attest::{AttestWant, Attestations};
+use super::attest::{AttestWant, Attestations, Batches};
 use super::fault::FrameFault;
 use super::record::Record;
 use super::swarm::{Interest, Leave, PieceClaim, SegmentClaim};
@@ -64,6 +64,8 @@ pub enum Frame {
     Attestations(Attestations),
     /// What tells against something that an attestor signed.
     Against(Against),
+    /// What attestors read just now of what was asked for.
+    Batches(Batches),
 }
 
 /// What kind a frame is. The tags are numbers we chose, never enum positions.
@@ -109,11 +111,13 @@ pub enum FrameKind {
     Attestations,
     /// [`Frame::Against`]
     Against,
+    /// [`Frame::Batches`]
+    Batches,
 }
 
 impl FrameKind {
     /// Every kind this version knows, by ascending tag.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Hello,
         Self::Find,
         Self::Found,
@@ -134,6 +138,7 @@ impl FrameKind {
         Self::AttestWant,
         Self::Attestations,
         Self::Against,
+        Self::Batches,
     ];
 
     /// The first byte of the frame.
@@ -160,6 +165,7 @@ impl FrameKind {
             Self::AttestWant => 0x26,
             Self::Attestations => 0x27,
             Self::Against => 0x28,
+            Self::Batches => 0x29,
         }
     }
 
@@ -174,7 +180,7 @@ impl FrameKind {
     pub const fn body_max(self) -> u32 {
         match self {
             Self::Hello => HELLO_FRAME_MAX,
-            Self::ListValues | Self::Attestations | Self::Against => PAGE_FRAME_MAX,
+            Self::ListValues | Self::Attestations | Self::Against | Self::Batches => PAGE_FRAME_MAX,
             Self::Find
             | Self::Found
             | Self::Have
@@ -220,6 +226,7 @@ impl Frame {
             Self::AttestWant(_) => FrameKind::AttestWant,
             Self::Attestations(_) => FrameKind::Attestations,
             Self::Against(_) => FrameKind::Against,
+            Self::Batches(_) => FrameKind::Batches,
         }
     }
 
@@ -251,6 +258,7 @@ impl Frame {
             }
             Self::Records(_) | Self::AttestWant(_) | Self::Against(_) => Ok(()),
             Self::Attestations(answer) => answer.check(),
+            Self::Batches(batches) => batches.check(),
         }
     }
 }

@@ -19,7 +19,7 @@ mod versions;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use attest::{AttestWant, Attestations};
+pub use attest::{AttestWant, Attestations, Batches};
 pub use block::{BLOCK_HEADER_LEN, BlockGate, BlockHeader};
 pub use codec::{DecodeError, EncodeError, FRAME_HEADER_LEN, FrameHeader};
 pub use fault::FrameFault;

@@ -6,9 +6,10 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::attest::{AttestFault, Attestation};
+use crate::batch::Batch;
 use crate::content::{ByteRange, ContentId, Hash};
 use crate::evidence::{self, Contradiction};
-use crate::limits::{ATTESTATIONS_PER_FRAME_MAX, RECORDS_PER_FRAME_MAX};
+use crate::limits::{ATTESTATIONS_PER_FRAME_MAX, BATCHES_PER_FRAME_MAX, RECORDS_PER_FRAME_MAX};
 use crate::void::Void;
 
 use super::codec::DecodeError;
@@ -165,7 +166,7 @@ pub(super) struct AttestWant {
 pub(super) struct Attestations {
     #[prost(uint32, tag = "1")]
     pub(super) number: u32,
-    /// Attestations, each after its length in two bytes.
+    /// Attestations, or batches, each after its length in two bytes.
     #[prost(bytes = "bytes", tag = "2")]
     pub(super) packed: Bytes,
 }
@@ -370,6 +371,16 @@ pub(super) fn attestations(bytes: &Bytes) -> Result<Vec<Attestation>, DecodeErro
     let too_many = |count| FrameFault::AttestationCount { count };
     let parts = sized(bytes, ATTESTATIONS_PER_FRAME_MAX, malformed, too_many)?;
     parts.into_iter().map(|part| Ok(Attestation::parse(part)?)).collect()
+}
+
+pub(super) fn pack_batches(list: &[Batch]) -> Bytes {
+    pack_sized(list.iter().map(Batch::bytes))
+}
+
+pub(super) fn batches(bytes: &Bytes) -> Result<Vec<Batch>, DecodeError> {
+    let malformed = || AttestFault::Malformed.into();
+    let parts = sized(bytes, BATCHES_PER_FRAME_MAX, malformed, |count| FrameFault::BatchCount { count })?;
+    parts.into_iter().map(|part| Ok(Batch::parse(part)?)).collect()
 }
 
 const CONTRADICTION: u32 = 1;

@@ -171,6 +171,28 @@ fn golden_void() -> (Frame, String) {
 }
 
 #[test]
+fn attest_7_one_to_32_batches_come_at_once() {
+    let one = crate::batch::tests::signed(crate::batch::tests::said());
+    let frame = |count| Frame::Batches(Batches { number: 6, list: vec![one.clone(); count] });
+    for count in [1, 32] {
+        assert_eq!(decode(&encode(&frame(count)).unwrap()), Ok(frame(count)));
+    }
+    for count in [0, 33] {
+        assert_eq!(frame(count).check(), Err(FrameFault::BatchCount { count }));
+    }
+    let packed = |packed: Vec<u8>| {
+        let body = super::proto::Attestations { number: 6, packed: packed.into() };
+        decode(&framed(FrameKind::Batches, &prost::Message::encode_to_vec(&body)))
+    };
+    let sized = [&u16::try_from(one.bytes().len()).unwrap().to_be_bytes()[..], one.bytes()].concat();
+    assert_eq!(packed(sized.repeat(33)), Err(DecodeError::Fault(FrameFault::BatchCount { count: 33 })));
+    assert_eq!(packed(Vec::new()), Err(DecodeError::Fault(FrameFault::BatchCount { count: 0 })));
+    for end in [1, 2, 3, sized.len() - 1] {
+        assert_eq!(packed(sized[..end].to_vec()), Err(DecodeError::Attestation(AttestFault::Malformed)));
+    }
+}
+
+#[test]
 fn attest_9_a_void_travels_alone() {
     let (frame, bytes) = golden_void();
     let bytes = bytes_from_hex(&bytes).unwrap();
@@ -186,7 +208,7 @@ fn attest_9_a_void_travels_alone() {
 #[test]
 fn tags_are_distinct_and_leave_room_for_what_comes() {
     assert!(FrameKind::ALL.is_sorted_by(|one, next| one.tag() < next.tag()));
-    for tag in (0x29..=0x2f).chain([0x00, 0x0a, 0x12, 0xff]) {
+    for tag in (0x2a..=0x2f).chain([0x00, 0x0a, 0x12, 0xff]) {
         assert_eq!(decode_header(&[tag, 0, 0, 0]), Err(DecodeError::UnknownKind { tag }), "WIRE-2");
     }
 }
@@ -213,7 +235,10 @@ fn d30_each_frame_kind_one_byte_over_its_cap_is_refused_before_its_body() {
 fn wire_2_the_caps_are_4_16_and_36_kib() {
     assert_eq!(FrameKind::Hello.body_max(), 4 * 1024);
     for kind in FrameKind::ALL.into_iter().filter(|kind| *kind != FrameKind::Hello) {
-        let is_page = matches!(kind, FrameKind::ListValues | FrameKind::Attestations | FrameKind::Against);
+        let is_page = matches!(
+            kind,
+            FrameKind::ListValues | FrameKind::Attestations | FrameKind::Against | FrameKind::Batches
+        );
         assert_eq!(kind.body_max(), if is_page { 36 * 1024 } else { 16 * 1024 }, "{kind:?}");
     }
 }

@@ -141,6 +141,7 @@ pub(super) fn neighbour(
         frames: Vec::new(),
         attestations,
         lists_held: None,
+        batches: Vec::new(),
     };
     world.peers.insert(id, model);
     world.connect(id, true);

@@ -110,6 +110,7 @@ pub(super) fn neighbour(world: &mut World, wish: &Wish) -> PeerId {
         frames: Vec::new(),
         attestations: Vec::new(),
         lists_held: None,
+        batches: Vec::new(),
     };
     world.peers.insert(id, model);
     world.connect(id, true);

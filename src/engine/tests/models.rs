@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use peer_proto::attest::Attestation;
+use peer_proto::batch::Batch;
 use peer_proto::content::{ContentId, Hash};
 use peer_proto::digest::{Algorithm, Digest};
 use peer_proto::group::Badge;
@@ -124,6 +125,8 @@ pub(super) struct PeerModel {
     pub(super) frames: Vec<Frame>,
     /// What it passes on of attestors' words, whatever it is asked.
     pub(super) attestations: Vec<Attestation>,
+    /// What an attestor says that it reads: shown before those.
+    pub(super) batches: Vec<Batch>,
     /// Questions for parts of its list, if it keeps them waiting.
     pub(super) lists_held: Option<Vec<(ContentId, ListPart)>>,
 }
@@ -200,6 +203,7 @@ impl PeerModel {
             }
             SessionEvent::Found { answer, .. } => self.answers.push(answer),
             SessionEvent::AttestWanted { number, .. } => {
+                self.session.show_batches(number, self.batches.clone());
                 self.session.show_attestations(number, self.attestations.clone());
             }
             _ => {}

@@ -217,6 +217,7 @@ impl World {
             frames: Vec::new(),
             attestations: Vec::new(),
             lists_held: None,
+            batches: Vec::new(),
         };
         self.peers.insert(id, model);
         self.connect(id, true);

@@ -243,6 +243,32 @@ fn group_2_nobody_but_kin_is_asked_for_attestations_and_old_versions_are_not() {
 }
 
 #[test]
+fn attest_7_batches_answer_a_question_as_often_as_there_are_some_and_fit_their_frames() {
+    let said = crate::batch::tests::said();
+    let long = crate::batch::Batched { values: vec![Hash([1; 32]); 256], ..said };
+    let list = vec![crate::batch::tests::signed(long); 9];
+    let (mut mine, mut yours) = members();
+    carried(&mut yours, &mut mine, Instant::ZERO);
+    carried(&mut mine, &mut yours, Instant::ZERO);
+    assert_eq!(mine.want_attestations([3; 32]), Some(1));
+    carried(&mut mine, &mut yours, Instant::ZERO);
+    for _ in 0..2 {
+        assert!(yours.show_batches(1, list.clone()));
+        let shown = carried(&mut yours, &mut mine, Instant::ZERO);
+        let batches = |event| match event {
+            SessionEvent::BatchesShown(list) => list,
+            other => panic!("{other:?}"),
+        };
+        assert!(shown.len() > 1);
+        assert_eq!(shown.into_iter().flat_map(batches).collect::<Vec<_>>(), list);
+    }
+    assert!(yours.show_batches(2, list[..1].to_vec()));
+    let Output::Transmit(frame) = yours.poll_output() else { panic!("a frame") };
+    assert_eq!(mine.handle_frame(frame, Instant::ZERO), Err(ProtocolError::UnaskedAnswer { number: 2 }));
+    assert!(!Alone::greeted().session.show_batches(1, list), "a stranger");
+}
+
+#[test]
 fn attest_8_kin_are_told_what_tells_against_an_attestor_and_nobody_else_says_it() {
     let pair = || Against::Contradiction(contradiction());
     let (mut mine, mut yours) = members();

@@ -190,7 +190,13 @@ fn golden_version_5() -> Vec<(Frame, String)> {
         format!("{:04x}{bytes}", one.bytes().len())
     };
     let packed: String = pair.attestations().map(told).concat();
-    vec![(Frame::Against(Against::Contradiction(pair)), format!("280003bb080112b607{packed}"))]
+    let batch = crate::batch::tests::signed(crate::batch::tests::said());
+    let read: String = batch.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let list = vec![batch];
+    vec![
+        (Frame::Against(Against::Contradiction(pair)), format!("280003bb080112b607{packed}")),
+        (Frame::Batches(Batches { number: 5, list }), format!("290001ec080512e70301e5{read}")),
+    ]
 }
 
 /// Every kind of frame once, in the order of the tags.

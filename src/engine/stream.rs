@@ -1,0 +1,432 @@
+//! What attestors say of files while they read them (ATTEST-7): streams of signed batches, kept in order, passed on.
+//!
+//! Knows: which streams there are, which members want them and how much of each they have. Does not know: what a file makes of
+//! one (`streamed`), attestations of whole files (`attest`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use peer_proto::attest::{AttestFault, AttestRules, Attestation, attested_id};
+use peer_proto::batch::Batch;
+use peer_proto::content::{ContentId, Hash};
+use peer_proto::group::HolderId;
+use peer_proto::peer::PeerId;
+use peer_proto::time::Instant;
+use peer_proto::verify::HashList;
+use peer_proto::version::Version;
+
+use super::core::Core;
+use super::piece_set::{PieceSet, place};
+use super::serve::mixed;
+
+/// Streams that are kept; of more, those that nothing was heard of for longest go.
+pub const STREAMS_MAX: usize = 12;
+/// Streams of one holder that are kept.
+pub const STREAMS_OF_ONE_MAX: usize = 4;
+/// What one member wants at a time.
+const WANTED_MAX: usize = 64;
+/// Members that a batch is told to by its author ...
+const TOLD_BY_AUTHOR_MAX: usize = 64;
+/// ... and by whoever heard it: like records, it reaches everybody by a few at a time.
+const TOLD_BY_OTHERS_MAX: usize = 4;
+
+/// One download of one attestor, as far as it was heard.
+#[derive(Debug)]
+pub(super) struct Stream {
+    /// Without holes from the first on; one at least.
+    batches: Vec<Batch>,
+    pieces: PieceSet,
+    values: Vec<Hash>,
+    pub(super) heard_at: Instant,
+}
+
+impl Stream {
+    fn new(first: Batch, now: Instant) -> Self {
+        let mut stream =
+            Self { batches: Vec::new(), pieces: PieceSet::new(), values: Vec::new(), heard_at: now };
+        stream.push(first, now);
+        stream
+    }
+
+    fn push(&mut self, batch: Batch, now: Instant) {
+        let said = batch.said();
+        for (piece, value) in (said.first..).zip(&said.values) {
+            if self.values.len() <= place(piece) {
+                self.values.resize(place(piece) + 1, Hash([0; 32]));
+            }
+            self.values[place(piece)] = *value;
+            self.pieces.insert(piece..piece + 1);
+        }
+        self.batches.push(batch);
+        self.heard_at = now;
+    }
+
+    pub(super) fn last(&self) -> Option<&Batch> {
+        self.batches.last()
+    }
+
+    pub(super) fn holder(&self) -> Option<HolderId> {
+        self.last().map(|batch| batch.said().holder)
+    }
+
+    pub(super) fn author(&self) -> Option<PeerId> {
+        self.last().map(|batch| batch.said().peer)
+    }
+
+    /// The pieces it names the values of.
+    pub(super) const fn pieces(&self) -> &PieceSet {
+        &self.pieces
+    }
+
+    /// The value of a piece, if it was said.
+    pub(super) fn value(&self, piece: u32) -> Option<Hash> {
+        self.values.get(place(piece)).copied().filter(|_| self.pieces.contains(piece))
+    }
+
+    /// What it signed, of one piece or altogether.
+    pub(super) fn evidence(&self, piece: Option<u32>) -> Vec<Bytes> {
+        let names = |batch: &&Batch| {
+            let said = batch.said();
+            let of_it =
+                |piece: u32| piece.checked_sub(said.first).is_some_and(|at| place(at) < said.values.len());
+            piece.is_none_or(of_it)
+        };
+        self.batches.iter().filter(names).map(|batch| batch.bytes().clone()).collect()
+    }
+
+    /// Whether it is about this version of this URL.
+    fn is_about(&self, url: &str, version: &Version) -> bool {
+        self.last().is_some_and(|batch| batch.said().url == url && batch.said().version.is_same(version))
+    }
+
+    /// The content that its values fold to, if it names all of them.
+    fn content(&self) -> Option<ContentId> {
+        let len = self.last()?.said().len();
+        Some(HashList::from_values(len, self.values.clone()).ok()?.content()).filter(|_| {
+            peer_proto::content::Geometry::of(len)
+                .is_ok_and(|cut| self.pieces.contains_all(0..cut.piece_count()))
+        })
+    }
+
+    /// A piece of which another stream says something else.
+    pub(super) fn differs(&self, other: &Self) -> Option<u32> {
+        let mut both = self.pieces.clone();
+        both.intersect_with(&other.pieces);
+        both.runs().flatten().find(|piece| self.value(*piece) != other.value(*piece))
+    }
+}
+
+/// All that are known.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    held: BTreeMap<Hash, Stream>,
+    /// What members asked for, under which number of theirs.
+    wanted: BTreeMap<PeerId, BTreeMap<[u8; 32], u32>>,
+    /// How many batches of a stream a member has, as far as is known.
+    told: BTreeMap<(PeerId, Hash), usize>,
+}
+
+impl Streams {
+    pub(super) fn get(&self, id: Hash) -> Option<&Stream> {
+        self.held.get(&id)
+    }
+
+    /// Whether a member asked for this.
+    pub(super) fn is_wanted(&self, ids: &BTreeSet<[u8; 32]>) -> bool {
+        self.wanted.values().any(|wanted| ids.iter().any(|id| wanted.contains_key(id)))
+    }
+
+    fn want(&mut self, peer: PeerId, id: [u8; 32], number: u32) {
+        let wanted = self.wanted.entry(peer).or_default();
+        if wanted.len() < WANTED_MAX || wanted.contains_key(&id) {
+            wanted.insert(id, number);
+        }
+    }
+
+    fn forget(&mut self, id: Hash) {
+        self.held.remove(&id);
+        self.told.retain(|(_, stream), _| *stream != id);
+    }
+
+    pub(super) fn forget_peer(&mut self, peer: PeerId) {
+        self.wanted.remove(&peer);
+        self.told.retain(|(told, _), _| *told != peer);
+    }
+
+    /// Streams about one version of one URL.
+    pub(super) fn about<'a>(
+        &'a self,
+        url: &'a str,
+        version: &'a Version,
+    ) -> impl Iterator<Item = (Hash, &'a Stream)> {
+        self.held.iter().filter(|(_, stream)| stream.is_about(url, version)).map(|(id, stream)| (*id, stream))
+    }
+
+    /// Makes room for one of a holder's.
+    fn make_room(&mut self, holder: HolderId) {
+        let oldest = |held: &BTreeMap<Hash, Stream>, its: bool| {
+            let mut all = held.iter().filter(|(_, stream)| !its || stream.holder() == Some(holder));
+            let first = all.next()?;
+            Some(*all.fold(first, |old, one| if one.1.heard_at < old.1.heard_at { one } else { old }).0)
+        };
+        let its = self.held.values().filter(|stream| stream.holder() == Some(holder)).count();
+        if let Some(gone) = oldest(&self.held, true).filter(|_| its >= STREAMS_OF_ONE_MAX) {
+            self.forget(gone);
+        }
+        if let Some(gone) = oldest(&self.held, false).filter(|_| self.held.len() >= STREAMS_MAX) {
+            self.forget(gone);
+        }
+    }
+}
+
+impl Core {
+    /// Under what members of this epoch, and of the one before, ask for a version of a URL.
+    pub(super) fn attested_ids(&self, url: &str, version: &Version) -> BTreeSet<[u8; 32]> {
+        let badge = self.config.group.as_ref().map(|group| &group.badge);
+        let secrets = badge.into_iter().flat_map(|badge| [Some(&badge.secret), badge.former.as_ref()]);
+        secrets.flatten().map(|secret| attested_id(secret, url, version)).collect()
+    }
+
+    /// A member asks for what attestors say: it is told what they said so far, and what they will say.
+    pub(super) fn stream_wanted(&mut self, peer: PeerId, number: u32, id: [u8; 32]) {
+        if !self.flags.server || !self.is_member(peer) {
+            return;
+        }
+        self.attests.streams.want(peer, id, number);
+        for stream in self.attests.streams.held.keys().copied().collect::<Vec<_>>() {
+            self.tell_stream(stream, peer);
+        }
+    }
+
+    /// Tells a member what it lacks of a stream, if it asked for that.
+    fn tell_stream(&mut self, stream: Hash, peer: PeerId) {
+        let Some(known) = self.attests.streams.get(stream) else { return };
+        let (Some(last), true) = (known.last(), self.stream_counts(stream)) else { return };
+        let ids = self.attested_ids(&last.said().url, &last.said().version);
+        let wanted = self.attests.streams.wanted.get(&peer);
+        let number = wanted.and_then(|wanted| ids.iter().find_map(|id| wanted.get(id)).copied());
+        let told = self.attests.streams.told.get(&(peer, stream)).copied().unwrap_or(0);
+        let new: Vec<Batch> = known.batches.iter().skip(told).cloned().collect();
+        let count = known.batches.len();
+        let (Some(number), false) = (number, new.is_empty()) else { return };
+        let is_told = self.peers.get_mut(peer).is_some_and(|peer| peer.session.show_batches(number, new));
+        if is_told {
+            self.attests.streams.told.insert((peer, stream), count);
+        }
+        self.pump(peer);
+    }
+
+    /// Tells those who asked what is new of a stream: all of them if it is this node's, else a few.
+    fn spread_stream(&mut self, stream: Hash) {
+        let is_own = self.attests.streams.get(stream).and_then(Stream::author) == Some(self.config.me);
+        let mut peers: Vec<PeerId> = self.attests.streams.wanted.keys().copied().collect();
+        peers.sort_by_cached_key(|peer| mixed(self.config.me, *peer));
+        let most = if is_own { TOLD_BY_AUTHOR_MAX } else { TOLD_BY_OTHERS_MAX };
+        peers.into_iter().take(most).for_each(|peer| self.tell_stream(stream, peer));
+    }
+
+    /// Whether what a stream says counts: its author is an attestor that was never found false, and did not take it back.
+    pub(super) fn stream_counts(&self, stream: Hash) -> bool {
+        let last = self.attests.streams.get(stream).and_then(Stream::last);
+        last.is_some_and(|batch| self.batch_counts(batch).is_ok())
+    }
+
+    fn batch_counts(&self, batch: &Batch) -> Result<(), AttestFault> {
+        let said = batch.said();
+        let Some(group) = &self.config.group else { return Err(AttestFault::OtherGroup) };
+        if self.attests.fallen.has(said.holder) {
+            return Err(AttestFault::NotAttestor);
+        }
+        if self.attests.voids.has(said.stream_id(), said.holder) {
+            return Err(AttestFault::Void);
+        }
+        let (key, epoch, denied, now) = (&group.key, group.epoch, &group.denied, self.wall_s());
+        batch.check(&AttestRules { group: key, now, epoch, denied })
+    }
+
+    /// Takes in what a member shows of a stream that some file here wants. `true` if it is news.
+    pub(super) fn batch_shown(&mut self, from: PeerId, batch: &Batch) -> bool {
+        let said = batch.said();
+        let stream = said.stream_id();
+        let known = self.attests.streams.get(stream);
+        let count = known.map_or(0, |known| known.batches.len());
+        let number = place(said.number);
+        if number < count {
+            self.note_has(from, stream, number + 1);
+            return false;
+        }
+        if number > count || !batch.follows(known.and_then(Stream::last)) {
+            // A hole, or another chain: what came before is not known here, or not the same.
+            return false;
+        }
+        match self.batch_counts(batch) {
+            Ok(()) => {}
+            Err(AttestFault::Unsigned | AttestFault::OtherHolder) => {
+                self.back_off(from, "it passed on what no attestor had signed");
+                return false;
+            }
+            Err(_) => return false,
+        }
+        self.note_has(from, stream, number + 1);
+        self.add_batch(batch.clone())
+    }
+
+    fn note_has(&mut self, peer: PeerId, stream: Hash, count: usize) {
+        let told = self.attests.streams.told.entry((peer, stream)).or_default();
+        *told = (*told).max(count);
+    }
+
+    /// Adds a batch that counts, and tells those who want it. `false` if its author contradicts itself by it.
+    pub(super) fn add_batch(&mut self, batch: Batch) -> bool {
+        let (now, said) = (self.time(), batch.said());
+        let (stream, holder) = (said.stream_id(), said.holder);
+        match self.attests.streams.held.get_mut(&stream) {
+            Some(known) => known.push(batch, now),
+            None => {
+                self.attests.streams.make_room(holder);
+                self.attests.streams.held.insert(stream, Stream::new(batch, now));
+                self.attests.touch();
+            }
+        }
+        if self.stream_is_false_to_itself(stream) {
+            return false;
+        }
+        self.spread_stream(stream);
+        true
+    }
+
+    /// Whether the author of a stream says something else elsewhere: then it is not believed again (ATTEST-8).
+    fn stream_is_false_to_itself(&mut self, stream: Hash) -> bool {
+        let Some((holder, evidence)) = self.denied_elsewhere(stream) else { return false };
+        let why = "it said two different things of one piece of one version".to_owned();
+        self.distrust(holder, evidence, why);
+        true
+    }
+
+    fn denied_elsewhere(&self, stream: Hash) -> Option<(HolderId, Vec<Bytes>)> {
+        let known = self.attests.streams.get(stream)?;
+        let said = known.last()?.said();
+        let others = self.attests.streams.about(&said.url, &said.version);
+        let mut others = others.filter(|(id, other)| *id != stream && other.holder() == Some(said.holder));
+        let (piece, other) = others.find_map(|(_, other)| Some((known.differs(other)?, other)))?;
+        Some((said.holder, [known.evidence(Some(piece)), other.evidence(Some(piece))].concat()))
+    }
+
+    /// Whether an attestation is not what its holder said while it read: then it is not believed again (ATTEST-8).
+    pub(super) fn denies_its_stream(&mut self, one: &Attestation) -> bool {
+        let Some(evidence) = self.denied_stream(one) else { return false };
+        let why = "what it attested is not what it said while it read it".to_owned();
+        self.distrust(one.said().holder, [vec![one.bytes().clone()], evidence].concat(), why);
+        true
+    }
+
+    fn denied_stream(&self, one: &Attestation) -> Option<Vec<Bytes>> {
+        let said = one.said();
+        let streams = self.attests.streams.about(&said.url, &said.version);
+        let mut its = streams.filter(|(_, stream)| stream.holder() == Some(said.holder));
+        let is_denied = |stream: &Stream| stream.content().is_some_and(|content| content != said.content);
+        its.find(|(_, stream)| is_denied(stream)).map(|(_, stream)| stream.evidence(None))
+    }
+
+    /// Nothing a holder streamed is kept any more.
+    pub(super) fn drop_streams_of(&mut self, holder: HolderId) {
+        let its = self.attests.streams.held.iter().filter(|(_, stream)| stream.holder() == Some(holder));
+        for id in its.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.attests.streams.forget(id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use peer_proto::batch::Batched;
+    use peer_proto::group::{GroupId, Roles, Token, Wish};
+    use peer_proto::sign::Signer;
+
+    use super::*;
+
+    /// The first batch of a stream of a holder.
+    fn first(holder: u8, stream: u8) -> Batch {
+        let signer = Signer::of(&[holder; 32]);
+        let wish = Wish {
+            holder: HolderId([holder; 16]),
+            peer: signer.peer(),
+            roles: Roles::ATTEST,
+            not_before: 0,
+            not_after: 1,
+            epoch: 0,
+            serial: 0,
+        };
+        let said = Batched {
+            group: GroupId([1; 16]),
+            holder: wish.holder,
+            peer: wish.peer,
+            stream: [stream; 16],
+            number: 0,
+            previous: Hash([0; 32]),
+            at: 1,
+            url: "https://example.org/a".into(),
+            version: Version {
+                final_origin: "https://example.org:443".into(),
+                etag: Some("\"a\"".into()),
+                last_modified: None,
+                len: Some(3 * 65_536),
+            },
+            first: 0,
+            values: vec![Hash([stream; 32]); 2],
+        };
+        Batch::sign(&signer, &Token::grant(&Signer::of(&[99; 32]), &wish), said).expect("fit")
+    }
+
+    fn begun(streams: &mut Streams, holder: u8, stream: u8) {
+        let now = Instant::from_micros(u64::from(holder) * 1_000 + u64::from(stream));
+        let batch = first(holder, stream);
+        streams.make_room(HolderId([holder; 16]));
+        streams.held.insert(batch.said().stream_id(), Stream::new(batch, now));
+    }
+
+    #[test]
+    fn attest_7_streams_are_bounded_for_each_holder_and_in_all_and_the_oldest_go() {
+        let mut streams = Streams::default();
+        (1..=9).for_each(|stream| begun(&mut streams, 1, stream));
+        assert_eq!(streams.held.len(), STREAMS_OF_ONE_MAX);
+        assert!(streams.get(first(1, 9).said().stream_id()).is_some());
+        assert!(streams.get(first(1, 5).said().stream_id()).is_none());
+        for holder in 2..40 {
+            begun(&mut streams, holder, 1);
+        }
+        assert_eq!(streams.held.len(), STREAMS_MAX);
+        assert!(streams.held.values().all(|stream| stream.holder() > Some(HolderId([27; 16]))));
+    }
+
+    #[test]
+    fn what_members_want_is_bounded_and_forgotten_with_them() {
+        let (mut streams, peer) = (Streams::default(), PeerId::from_public_key([5; 32]));
+        for number in 0..100_u8 {
+            streams.want(peer, [number; 32], u32::from(number));
+        }
+        assert_eq!(streams.wanted[&peer].len(), WANTED_MAX);
+        streams.want(peer, [3; 32], 200);
+        assert_eq!(
+            streams.wanted[&peer].get(&[3; 32]),
+            Some(&200),
+            "what it asks again it asks under a new number"
+        );
+        assert!(streams.is_wanted(&BTreeSet::from([[200; 32], [4; 32]])));
+        assert!(!streams.is_wanted(&BTreeSet::from([[99; 32]])));
+        streams.forget_peer(peer);
+        assert!(!streams.is_wanted(&BTreeSet::from([[4; 32]])));
+    }
+
+    #[test]
+    fn attest_8_two_streams_differ_where_both_name_a_piece_and_evidence_is_what_names_it() {
+        let now = Instant::ZERO;
+        let (one, other) = (Stream::new(first(1, 1), now), Stream::new(first(1, 2), now));
+        assert_eq!((one.differs(&other), one.differs(&one)), (Some(0), None));
+        assert_eq!((one.value(1), one.value(2), one.content()), (Some(Hash([1; 32])), None, None));
+        assert_eq!(
+            (one.evidence(Some(1)).len(), one.evidence(Some(2)).len(), one.evidence(None).len()),
+            (1, 0, 1)
+        );
+    }
+}
