@@ -3,13 +3,14 @@
 //! Knows: their bytes, when one counts, which one follows another in a stream. Does not know: which version the origin
 //! serves now, and what is taken on their word (the node's engine decides).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::attest::{AttestFault, AttestRules, is_plain, number, put_text, text};
 use crate::content::{Geometry, Hash};
-use crate::group::{GroupId, HolderId, Roles, Token, TokenRules};
+use crate::group::{GroupId, HolderId, Roles, Token, TokenRules, Wish};
 use crate::limits::{
     ATTESTATION_SKEW_S, BATCH_LEN_MAX, BATCH_LIFE_MAX_S, STREAM_PIECES_MAX, VALUES_PER_BATCH_MAX,
 };
@@ -65,6 +66,13 @@ impl Batched {
     pub fn stream_id(&self) -> Hash {
         let parts: [&[u8]; 4] = [&self.group.0, &self.holder.0, self.peer.public_key(), &self.stream];
         Hash(blake3::derive_key("nearbits stream id 1", &parts.concat()))
+    }
+
+    /// The value it names of a piece.
+    #[must_use]
+    pub fn value(&self, piece: u32) -> Option<Hash> {
+        let at = piece.checked_sub(self.first)?;
+        self.values.get(usize::try_from(at).ok()?).copied()
     }
 
     fn is_fit(&self) -> bool {
@@ -188,7 +196,23 @@ impl Batch {
         if said.at.saturating_add(BATCH_LIFE_MAX_S) < rules.now {
             return Err(AttestFault::Over);
         }
-        let wish = self.0.token.wish();
+        self.check_signer(rules)
+    }
+
+    /// Whether an attestor of the group with this key said so, whenever that was: it answers for it (ATTEST-8).
+    ///
+    /// # Errors
+    /// The first condition that does not hold.
+    pub fn check_author(&self, group: &[u8; 32]) -> Result<(), AttestFault> {
+        if self.said().group != GroupId::of(group) {
+            return Err(AttestFault::OtherGroup);
+        }
+        let Wish { not_before: now, epoch, .. } = *self.0.token.wish();
+        self.check_signer(&AttestRules { group, now, epoch, denied: &BTreeSet::new() })
+    }
+
+    fn check_signer(&self, rules: &AttestRules<'_>) -> Result<(), AttestFault> {
+        let (said, wish) = (self.said(), self.0.token.wish());
         if !wish.roles.has(Roles::ATTEST) {
             return Err(AttestFault::NotAttestor);
         }

@@ -3,7 +3,10 @@
 //! Knows: when two statements are such a proof, for everybody and for good. Does not know: who is told, and what follows
 //! (the node's engine decides).
 
+use bytes::Bytes;
+
 use crate::attest::{AttestFault, Attestation};
+use crate::batch::Batch;
 use crate::content::Hash;
 use crate::group::HolderId;
 use crate::void::Void;
@@ -17,16 +20,21 @@ pub enum Against {
     Void(Void),
 }
 
-/// Two attestations of one holder that name other bytes for one version of one URL, as it signed them.
+/// Two statements of one holder about one version of one URL that deny each other, as it signed them.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Contradiction {
-    /// That with the lower id first: a pair is one pair, whoever found it.
-    one: Attestation,
-    other: Attestation,
+pub struct Contradiction(Pair);
+
+/// That with the lower id first: a pair is one pair, whoever found it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Pair {
+    /// They name other bytes for the whole file.
+    Attestations(Attestation, Attestation),
+    /// They name other values for one piece.
+    Batches(Batch, Batch),
 }
 
 impl Contradiction {
-    /// The proof that these are, if they are one.
+    /// The proof that two attestations are, if they are one.
     #[must_use]
     pub fn of(one: Attestation, other: Attestation) -> Option<Self> {
         let (mine, theirs) = (one.said(), other.said());
@@ -34,26 +42,58 @@ impl Contradiction {
         if !is_same || !one.contradicts(&other) {
             return None;
         }
-        Some(if one.id() <= other.id() { Self { one, other } } else { Self { one: other, other: one } })
+        let (one, other) = if one.id() <= other.id() { (one, other) } else { (other, one) };
+        Some(Self(Pair::Attestations(one, other)))
+    }
+
+    /// The proof that two batches are, of one stream or of two, if they are one.
+    #[must_use]
+    pub fn of_batches(one: Batch, other: Batch) -> Option<Self> {
+        let (mine, theirs) = (one.said(), other.said());
+        let is_same = mine.holder == theirs.holder
+            && mine.group == theirs.group
+            && mine.url == theirs.url
+            && mine.version.is_same(&theirs.version);
+        let denies = |(piece, value): (u32, &Hash)| mine.value(piece).is_some_and(|said| said != *value);
+        if !is_same || !(theirs.first..).zip(&theirs.values).any(denies) {
+            return None;
+        }
+        let (one, other) = if one.id() <= other.id() { (one, other) } else { (other, one) };
+        Some(Self(Pair::Batches(one, other)))
     }
 
     /// Whom it is against.
     #[must_use]
     pub fn holder(&self) -> HolderId {
-        self.one.said().holder
+        match &self.0 {
+            Pair::Attestations(one, _) => one.said().holder,
+            Pair::Batches(one, _) => one.said().holder,
+        }
     }
 
-    /// What was signed.
+    /// Whether it is about pieces, and not about whole files.
     #[must_use]
-    pub fn attestations(&self) -> [&Attestation; 2] {
-        [&self.one, &self.other]
+    pub const fn is_of_batches(&self) -> bool {
+        matches!(self.0, Pair::Batches(..))
     }
 
-    /// Its name: that of what was signed.
+    /// What was signed, as it travels.
     #[must_use]
-    pub fn id(&self) -> Hash {
-        let both = [self.one.id().0, self.other.id().0].concat();
-        Hash(blake3::derive_key("nearbits contradiction id 1", &both))
+    pub fn signed(&self) -> [&Bytes; 2] {
+        match &self.0 {
+            Pair::Attestations(one, other) => [one.bytes(), other.bytes()],
+            Pair::Batches(one, other) => [one.bytes(), other.bytes()],
+        }
+    }
+
+    /// The proof that two signed things are, whatever they are, if they are one.
+    #[must_use]
+    pub fn parse(one: &Bytes, other: &Bytes) -> Option<Self> {
+        let attestations = (Attestation::parse(one.clone()), Attestation::parse(other.clone()));
+        if let (Ok(one), Ok(other)) = attestations {
+            return Self::of(one, other);
+        }
+        Self::of_batches(Batch::parse(one.clone()).ok()?, Batch::parse(other.clone()).ok()?)
     }
 
     /// Whether an attestor of the group with this key signed both, whenever that was: what it proves does not pass.
@@ -61,8 +101,16 @@ impl Contradiction {
     /// # Errors
     /// The first condition that does not hold.
     pub fn check(&self, group: &[u8; 32]) -> Result<(), AttestFault> {
-        self.one.check_author(group)?;
-        self.other.check_author(group)
+        match &self.0 {
+            Pair::Attestations(one, other) => {
+                one.check_author(group)?;
+                other.check_author(group)
+            }
+            Pair::Batches(one, other) => {
+                one.check_author(group)?;
+                other.check_author(group)
+            }
+        }
     }
 }
 

@@ -76,8 +76,12 @@ impl Core {
 
     /// An attestor contradicts itself: whoever is a member is told, but for the one who told this node (ATTEST-8).
     pub(super) fn fall(&mut self, pair: Contradiction, from: Option<PeerId>) {
-        let evidence = pair.attestations().map(|one| one.bytes().clone()).to_vec();
-        self.distrust(pair.holder(), evidence, "it signed two different contents of one version".to_owned());
+        let evidence = pair.signed().map(Bytes::clone).to_vec();
+        let why = match pair.is_of_batches() {
+            false => "it signed two different contents of one version",
+            true => "it said two different things of one piece of one version",
+        };
+        self.distrust(pair.holder(), evidence, why.to_owned());
         self.attests.fallen.keep(pair.clone());
         self.tell_members(&Against::Contradiction(pair), from);
     }

@@ -72,7 +72,8 @@ impl JobFile {
             usable.retain(|peer| among.contains(peer));
         }
         let why = match self.claims.trusted {
-            _ if self.follows_stream() => {
+            Some(_) if self.follows_stream() => "it has pieces, and the attested root proves them",
+            None if self.follows_stream() => {
                 "it has pieces, and an attestor that reads the file says what they are"
             }
             Some(_) => "it fetches the file too, and the digest proves its pieces",

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use peer_proto::attest::{AttestFault, AttestRules, Attestation, attested_id};
 use peer_proto::batch::Batch;
 use peer_proto::content::{ContentId, Hash};
+use peer_proto::evidence::Contradiction;
 use peer_proto::group::HolderId;
 use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
@@ -83,14 +84,14 @@ impl Stream {
         self.values.get(place(piece)).copied().filter(|_| self.pieces.contains(piece))
     }
 
+    /// The batch that names a piece.
+    fn batch_of(&self, piece: u32) -> Option<&Batch> {
+        self.batches.iter().rev().find(|batch| batch.said().value(piece).is_some())
+    }
+
     /// What it signed, of one piece or altogether.
     pub(super) fn evidence(&self, piece: Option<u32>) -> Vec<Bytes> {
-        let names = |batch: &&Batch| {
-            let said = batch.said();
-            let of_it =
-                |piece: u32| piece.checked_sub(said.first).is_some_and(|at| place(at) < said.values.len());
-            piece.is_none_or(of_it)
-        };
+        let names = |batch: &&Batch| piece.is_none_or(|piece| batch.said().value(piece).is_some());
         self.batches.iter().filter(names).map(|batch| batch.bytes().clone()).collect()
     }
 
@@ -295,21 +296,21 @@ impl Core {
         true
     }
 
-    /// Whether the author of a stream says something else elsewhere: then it is not believed again (ATTEST-8).
+    /// Whether the author of a stream says something else elsewhere: that proves itself, and members are told (ATTEST-8).
     fn stream_is_false_to_itself(&mut self, stream: Hash) -> bool {
-        let Some((holder, evidence)) = self.denied_elsewhere(stream) else { return false };
-        let why = "it said two different things of one piece of one version".to_owned();
-        self.distrust(holder, evidence, why);
-        true
+        let pair = self.denied_elsewhere(stream);
+        let is_false = pair.is_some();
+        pair.into_iter().for_each(|pair| self.fall(pair, None));
+        is_false
     }
 
-    fn denied_elsewhere(&self, stream: Hash) -> Option<(HolderId, Vec<Bytes>)> {
+    fn denied_elsewhere(&self, stream: Hash) -> Option<Contradiction> {
         let known = self.attests.streams.get(stream)?;
         let said = known.last()?.said();
         let others = self.attests.streams.about(&said.url, &said.version);
         let mut others = others.filter(|(id, other)| *id != stream && other.holder() == Some(said.holder));
         let (piece, other) = others.find_map(|(_, other)| Some((known.differs(other)?, other)))?;
-        Some((said.holder, [known.evidence(Some(piece)), other.evidence(Some(piece))].concat()))
+        Contradiction::of_batches(known.batch_of(piece)?.clone(), other.batch_of(piece)?.clone())
     }
 
     /// Whether an attestation is not what its holder said while it read: then it is not believed again (ATTEST-8).

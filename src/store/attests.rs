@@ -94,9 +94,8 @@ impl<F: Files> AttestStore<F> {
     fn proof(&self, path: &Path, holder: HolderId) -> Option<Contradiction> {
         let bytes = self.files.read(path, FALSE_LEN_MAX).ok()?;
         let text = String::from_utf8(bytes).ok()?;
-        let signed = |line: &str| Attestation::parse(Bytes::from(bytes_from_hex(line)?)).ok();
-        let mut signed = text.lines().skip(1).map(signed);
-        let pair = Contradiction::of(signed.next()??, signed.next()??)?;
+        let mut signed = text.lines().skip(1).map(|line| bytes_from_hex(line).map(Bytes::from));
+        let pair = Contradiction::parse(&signed.next()??, &signed.next()??)?;
         (pair.holder() == holder).then_some(pair)
     }
 

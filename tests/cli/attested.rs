@@ -62,7 +62,7 @@ async fn attest_9_an_administrator_sees_what_attestors_signed_and_takes_it_back_
     let id = asked(&home, &["peer", "id", "--state-dir", &state]).await.out;
     let line = asked(&home, &["group", "token", "--group", "branch.group", id.trim()]).await.out;
     assert_eq!(asked(&home, &["group", "join", line.trim(), "--state-dir", &state]).await.code, 0);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let now = u64::try_from(nearbits::clock::wall_unix_ms() / 1_000).unwrap();
     std::fs::create_dir(home.join("state/attestations")).unwrap();
     let both = [attested(&group, 3, now), attested(&group, 4, now)];
     for one in &both {

@@ -94,6 +94,11 @@ async fn fetch(node: &LabNode, origin: &Scripted, payload: Payload) -> (JobId, J
     (job, view)
 }
 
+/// Whether it was that one download in fifty in which everything is read from the origin: nothing rests on an attestor then.
+fn is_canary(why: &str) -> bool {
+    why.contains("every byte is read from the origin")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attest_5_what_an_attestor_read_goes_round_the_office_and_survives_its_restart_and_its_absence() {
     let payload = Payload::new(21, 24 * MIB);
@@ -108,6 +113,9 @@ async fn attest_5_what_an_attestor_read_goes_round_the_office_and_survives_its_r
     let before = origin.sent();
     let second = office.machine(2, Some(MEMBER), &[&attestor]).await;
     let (job, view) = fetch(&second, &origin, payload).await;
+    if is_canary(&second.why(job).await) {
+        return;
+    }
     assert!(view.trust.starts_with("level 1 (attested)"), "{}", view.trust);
     // The audit: half a percent of 384 pieces, and whatever was under way.
     assert!(view.bytes.peers >= payload.len - 4 * MIB / 4, "{:?}\n{}", view.bytes, second.why(job).await);
@@ -116,6 +124,9 @@ async fn attest_5_what_an_attestor_read_goes_round_the_office_and_survives_its_r
     drop(attestor.shut_down().await);
     let third = office.machine(3, Some(MEMBER), &[&second]).await;
     let (job, view) = fetch(&third, &origin, payload).await;
+    if is_canary(&third.why(job).await) {
+        return;
+    }
     assert!(view.bytes.peers >= payload.len - MIB, "{:?}\n{}", view.bytes, third.why(job).await);
     let holder = hex(&[1; 16]);
     assert!(third.why(job).await.contains(&holder), "who vouched: {}", third.why(job).await);
@@ -192,11 +203,6 @@ async fn attest_8_an_attestor_that_contradicts_itself_is_known_to_members_who_ne
     appears(&late.path(&format!("state/attestations/{}.false", hex(&[1; 16])))).await;
     let text = std::fs::read_to_string(evidence).expect("kept");
     assert!(text.starts_with("it signed two different contents") && text.lines().count() == 3, "{text}");
-}
-
-/// Whether it was that one download in fifty in which everything is read from the origin: nothing rests on an attestor then.
-fn is_canary(why: &str) -> bool {
-    why.contains("every byte is read from the origin")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -173,7 +173,7 @@ pub(super) struct Attestations {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Against {
-    /// 1 two attestations, 2 a void.
+    /// 1 two attestations, 2 a void, 3 two batches.
     #[prost(uint32, tag = "1")]
     pub(super) kind: u32,
     /// What was signed, each after its length in two bytes.
@@ -385,12 +385,13 @@ pub(super) fn batches(bytes: &Bytes) -> Result<Vec<Batch>, DecodeError> {
 
 const CONTRADICTION: u32 = 1;
 const VOID: u32 = 2;
+const DENIED_PIECE: u32 = 3;
 
 pub(super) fn pack_against(against: &evidence::Against) -> Against {
     match against {
         evidence::Against::Contradiction(pair) => {
-            let packed = pack_sized(pair.attestations().into_iter().map(Attestation::bytes));
-            Against { kind: CONTRADICTION, packed }
+            let kind = if pair.is_of_batches() { DENIED_PIECE } else { CONTRADICTION };
+            Against { kind, packed: pack_sized(pair.signed().into_iter()) }
         }
         evidence::Against::Void(void) => {
             Against { kind: VOID, packed: pack_sized(std::iter::once(void.bytes())) }
@@ -400,11 +401,14 @@ pub(super) fn pack_against(against: &evidence::Against) -> Against {
 
 pub(super) fn against(body: &Against) -> Result<evidence::Against, DecodeError> {
     match body.kind {
-        CONTRADICTION => {
-            let pair: [Attestation; 2] =
-                attestations(&body.packed)?.try_into().map_err(|_| FrameFault::NoContradiction)?;
-            let [one, other] = pair;
-            let pair = Contradiction::of(one, other).ok_or(FrameFault::NoContradiction)?;
+        CONTRADICTION | DENIED_PIECE => {
+            let malformed = || AttestFault::Malformed.into();
+            let parts = sized(&body.packed, 2, malformed, |_| FrameFault::NoContradiction)?;
+            let [one, other] = parts.as_slice() else { return Err(FrameFault::NoContradiction.into()) };
+            let pair = Contradiction::parse(one, other).ok_or(FrameFault::NoContradiction)?;
+            if pair.is_of_batches() != (body.kind == DENIED_PIECE) {
+                return Err(FrameFault::NoContradiction.into());
+            }
             Ok(evidence::Against::Contradiction(pair))
         }
         VOID => {

@@ -146,7 +146,7 @@ fn attest_8_what_is_said_against_an_attestor_is_two_attestations_that_contradict
         let body = super::proto::Against { kind, packed };
         decode(&framed(FrameKind::Against, &prost::Message::encode_to_vec(&body)))
     };
-    let [one, other] = contradiction().attestations().map(Clone::clone);
+    let [one, other] = contradiction().signed().map(|one| Attestation::parse(one.clone()).unwrap());
     let pair = || Frame::Against(Against::Contradiction(contradiction()));
     assert_eq!(frame(1, &[one.clone(), other.clone()]), Ok(pair()));
     assert_eq!(frame(1, &[other.clone(), one.clone()]), Ok(pair()), "in any order");
@@ -168,6 +168,25 @@ fn golden_void() -> (Frame, String) {
     let void = Void::sign(&Signer::of(&[9; 32]), None, said).unwrap();
     let told: String = void.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     (Frame::Against(Against::Void(void)), format!("280000c6080212c10100bf{told}"))
+}
+
+#[test]
+fn attest_8_two_batches_that_deny_each_other_are_told_as_such_and_the_longest_two_fit() {
+    let said = crate::batch::tests::said();
+    let long = |mark: u8| {
+        let (url, values) = ("x".repeat(3_500), vec![Hash([mark; 32]); 256]);
+        crate::batch::tests::signed(crate::batch::Batched { url, values, ..said.clone() })
+    };
+    let pair = Contradiction::of_batches(long(1), long(2)).unwrap();
+    let frame = Frame::Against(Against::Contradiction(pair.clone()));
+    assert_eq!(decode(&encode(&frame).unwrap()), Ok(frame));
+    let body = |kind| {
+        let packed = super::proto::pack_batches(&[long(1), long(2)]);
+        let body = super::proto::Against { kind, packed };
+        decode(&framed(FrameKind::Against, &prost::Message::encode_to_vec(&body)))
+    };
+    assert_eq!(body(3), Ok(Frame::Against(Against::Contradiction(pair))));
+    assert_eq!(body(1), Err(DecodeError::Fault(FrameFault::NoContradiction)), "under another kind");
 }
 
 #[test]

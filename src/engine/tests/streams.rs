@@ -201,6 +201,7 @@ fn attest_8_an_attestor_that_streams_two_things_of_one_piece_falls() {
     let truth = file(LEN, 1);
     let wrong = altered(LEN, 1, &[3]);
     let (mut world, id, mut chain) = begun(&truth, 3);
+    let member = holder(&mut world, 2, &truth, Vec::new());
     goes_on(&mut world, id, &mut chain, &truth, 0..64);
     let mut other = Chain::of(3);
     let first = other.reads(&wrong, 0..4);
@@ -211,6 +212,9 @@ fn attest_8_an_attestor_that_streams_two_things_of_one_piece_falls() {
     world.pump_and_tell(id);
     let [(fallen, reason)] = world.distrusted.as_slice() else { panic!("{:?}", world.distrusted) };
     assert!(*fallen == HolderId([3; 16]) && reason.contains("two different things"), "{reason}");
+    let is_proof =
+        |frame: &Frame| matches!(frame, Frame::Against(Against::Contradiction(pair)) if pair.is_of_batches());
+    assert!(world.model(member).frames.iter().any(is_proof), "members are told");
     assert!(fetched(&mut world).1 >= LEN);
 }
 

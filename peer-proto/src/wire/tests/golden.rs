@@ -185,11 +185,11 @@ fn golden_version_4() -> Vec<(Frame, String)> {
 /// What tells against attestors.
 fn golden_version_5() -> Vec<(Frame, String)> {
     let pair = contradiction();
-    let told = |one: &Attestation| {
-        let bytes: String = one.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{:04x}{bytes}", one.bytes().len())
+    let told = |one: &Bytes| {
+        let bytes: String = one.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{:04x}{bytes}", one.len())
     };
-    let packed: String = pair.attestations().map(told).concat();
+    let packed: String = pair.signed().map(told).concat();
     let batch = crate::batch::tests::signed(crate::batch::tests::said());
     let read: String = batch.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     let list = vec![batch];
