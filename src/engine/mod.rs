@@ -30,6 +30,7 @@ mod look;
 pub mod lookup;
 mod members;
 pub(crate) mod mutant;
+mod offered;
 mod ondemand;
 mod over;
 pub mod pace;
