@@ -46,6 +46,7 @@ fn keep(record: u32, bytes: &[u8]) -> Keep {
         scope: Scope::Shareable,
         served: true,
         now_unix_s: 1_795_000_000,
+        vouched: Vec::new(),
     }
 }
 
