@@ -130,6 +130,7 @@ impl Batch {
             put_text(&mut out, text)?;
         }
         out.put_u32(said.first);
+        out.put_u16(u16::try_from(said.values.len()).ok()?);
         said.values.iter().for_each(|value| out.put_slice(&value.0));
         let signature = signer.sign(LABEL, &out[signed_at..]);
         out.put_slice(&signature);
@@ -249,7 +250,11 @@ fn read(bytes: &Bytes) -> Option<Batch> {
     let (etag, rest) = text(rest)?;
     let (last_modified, rest) = text(rest)?;
     let (first, rest) = rest.split_first_chunk()?;
+    let (count, rest) = rest.split_first_chunk()?;
     let (values, []) = rest.as_chunks::<32>() else { return None };
+    if values.len() != usize::from(u16::from_be_bytes(*count)) {
+        return None;
+    }
     let said = Batched {
         group: GroupId(*group),
         holder: HolderId(*holder),

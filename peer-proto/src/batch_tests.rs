@@ -101,7 +101,7 @@ fn attest_7_a_batch_has_these_bytes_and_its_bounds() {
     let bytes = signed(said()).bytes().clone();
     assert_eq!(
         hex(blake3::hash(&bytes).as_bytes()),
-        "05c7affa383e061cb2043fd8c27c65b00bee4a3a11f98865a8b66f44633aed8f"
+        "06bd09a45cca99231e8da98a2f2cc38e680441819508f0f55cb073b9eb4c4c87"
     );
     for end in 0..bytes.len() {
         assert_eq!(Batch::parse(bytes.slice(..end)), Err(AttestFault::Malformed), "{end}");

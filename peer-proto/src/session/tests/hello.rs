@@ -22,7 +22,7 @@ fn wire_1_hello_leaves_first_and_by_itself() {
     assert_eq!((hello.versions, hello.nonce, hello.tags), (Versions::OURS, [0xdd; 16], [0xcc; 128]));
     alone.take(hello_of(1, 7)).unwrap();
     assert!(matches!(alone.events().as_slice(), [SessionEvent::Ready]));
-    assert_eq!(alone.session.version(), Some(4));
+    assert_eq!(alone.session.version(), Some(Versions::OURS.max));
     assert_eq!(alone.next, Instant::NEVER, "no timer is left");
 }
 
@@ -72,14 +72,18 @@ fn wire_1_hello_must_come_within_2_s() {
 
 #[test]
 fn wire_1_no_common_version_closes_in_words() {
-    for (min, max) in [(5, 5), (5, u32::MAX)] {
+    let ours = Versions::OURS.max;
+    for (min, max) in [(ours + 1, ours + 1), (ours + 1, u32::MAX)] {
         let mut alone = Alone::new();
         alone.frames();
         let theirs = Versions { min, max };
         assert_eq!(alone.take(hello_of(min, max)), Err(ProtocolError::NoCommonVersion { theirs }));
         let frames = alone.frames();
         let words = goodbye(&frames);
-        assert_eq!(words, format!("no common version: one side speaks 1 to 4, the other {min} to {max}"));
+        assert_eq!(
+            words,
+            format!("no common version: one side speaks 1 to {ours}, the other {min} to {max}")
+        );
     }
 }
 

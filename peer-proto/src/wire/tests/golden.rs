@@ -195,7 +195,7 @@ fn golden_version_5() -> Vec<(Frame, String)> {
     let list = vec![batch];
     vec![
         (Frame::Against(Against::Contradiction(pair)), format!("280003bb080112b607{packed}")),
-        (Frame::Batches(Batches { number: 5, list }), format!("290001ec080512e70301e5{read}")),
+        (Frame::Batches(Batches { number: 5, list }), format!("290001ee080512e90301e7{read}")),
     ]
 }
 
