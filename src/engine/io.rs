@@ -5,8 +5,8 @@
 
 mod command;
 mod fault;
-mod lease;
 mod kept;
+mod lease;
 mod probe;
 mod serve;
 
@@ -30,8 +30,8 @@ use peer_proto::wire::{Frame, ListPart};
 
 pub use self::command::JobCommand;
 pub use self::fault::{LeaseFault, LocalFault, LocalFaultKind, OriginFault, SealFault, Severity};
-pub use self::lease::{Accept, Lease, LeaseSource, Span};
 pub use self::kept::KeptFile;
+pub use self::lease::{Accept, Lease, LeaseSource, Span};
 pub use self::probe::{Footing, Probe};
 pub use self::serve::{SMALL_REQUEST, Serve, ServeFrom, ServeOutcome, ServePace, Yields};
 use super::group::GroupConfig;

@@ -4,6 +4,8 @@
 //! of it.
 
 use peer_proto::batch::Batch;
+use peer_proto::content::ContentId;
+use peer_proto::group::Token;
 use peer_proto::limits::CONTENTS_PER_PEER_MAX;
 use peer_proto::peer::PeerId;
 use peer_proto::session::SessionEvent;
@@ -55,26 +57,14 @@ impl Engine {
                 let job = self.shelf().swarm_of(peer, id, &proof);
                 self.with_file(job, |file, core| file.member_joined(peer, len, fetches, core));
             }
-            SessionEvent::Withdrew { swarm } => {
-                if let Some(peer) = self.core.peers.get_mut(peer) {
-                    peer.granted.remove(&swarm);
-                }
-                self.with_swarm(swarm, |file, core| {
-                    file.member_left(peer, core.time());
-                    Heed::Soon
-                });
-            }
+            SessionEvent::Withdrew { swarm } => self.withdrew(peer, swarm),
             SessionEvent::PiecesClaimed(claim) => {
                 self.with_swarm(claim.swarm, |file, core| file.pieces_claimed(peer, &claim, core));
             }
             SessionEvent::SegmentClaimed(claim) => {
                 self.with_swarm(claim.swarm, |file, core| file.segment_claimed(peer, &claim, core.time()));
             }
-            SessionEvent::TokenShown(token) => {
-                self.core.token_shown(peer, &token);
-                // Whoever was not asked as a stranger may be asked as a member.
-                self.with_all(Heed::Soon, |file, _| file.ask_at = Instant::ZERO);
-            }
+            SessionEvent::TokenShown(token) => self.token_shown(peer, &token),
             SessionEvent::RecordsShown(records) => self.records_shown(peer, &records),
             SessionEvent::AttestWanted { number, id } => self.attest_wanted(peer, number, id),
             SessionEvent::BatchesShown(list) => self.batches_shown(peer, &list),
@@ -87,6 +77,23 @@ impl Engine {
             SessionEvent::Left { .. } => self.leave_peer(peer),
             SessionEvent::Failed(error) => self.core.back_off(peer, &error.to_string()),
         }
+    }
+
+    /// A peer wants a file no more, or has it.
+    fn withdrew(&mut self, peer: PeerId, swarm: ContentId) {
+        if let Some(peer) = self.core.peers.get_mut(peer) {
+            peer.granted.remove(&swarm);
+        }
+        self.with_swarm(swarm, |file, core| {
+            file.member_left(peer, core.time());
+            Heed::Soon
+        });
+    }
+
+    /// A peer shows that it is a member: whoever was not asked as a stranger may be asked now.
+    fn token_shown(&mut self, peer: PeerId, token: &Token) {
+        self.core.token_shown(peer, token);
+        self.with_all(Heed::Soon, |file, _| file.ask_at = Instant::ZERO);
     }
 
     /// A member asks for what attestors say: first of what they read now, so that it need not ask its origin meanwhile.

@@ -16,9 +16,9 @@ use peer_proto::time::Instant;
 use peer_proto::verify::HashList;
 use peer_proto::version::Version;
 
+use super::chance::mixed;
 use super::core::Core;
 use super::piece_set::{PieceSet, place};
-use super::serve::mixed;
 
 /// Streams that are kept; of more, those that nothing was heard of for longest go.
 pub const STREAMS_MAX: usize = 12;

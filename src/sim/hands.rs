@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use peer_proto::content::Geometry;
 use peer_proto::digest::{Algorithm, Digest};
+use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
 use peer_proto::version::Version;
+use peer_proto::wire::Frame;
 use simnet::{Answer, HostOutput, OriginId};
 
 use super::content::TRUTH;
@@ -91,13 +93,7 @@ impl Node {
                 self.records.remove(&record);
                 self.tell_later(SYNC_TIME, Input::RecordGone(record));
             }
-            Effect::Send { peer, frame } => match wire_len(&frame) {
-                Some(len) => {
-                    let message = Parcel::Frame(Box::new(frame));
-                    self.out.push_back(HostOutput::Send { to: self.host_of(peer), message, len });
-                }
-                None => self.broke(format!("a frame that cannot be sent: {frame:?}")),
-            },
+            Effect::Send { peer, frame } => self.send(peer, frame),
             Effect::Disconnect { peer, until, .. } => self.send_away(self.host_of(peer), until),
             Effect::ReadList { id, record, part } => {
                 let list = self.records.get(&record).map(|(_, content)| self.spec.library.list(*content));
@@ -112,6 +108,16 @@ impl Node {
                 self.out.extend(self.serves.get(&id).copied().map(HostOutput::Cancel))
             }
             Effect::Tell(event) => self.heard(event),
+        }
+    }
+
+    fn send(&mut self, peer: PeerId, frame: Frame) {
+        match wire_len(&frame) {
+            Some(len) => {
+                let message = Parcel::Frame(Box::new(frame));
+                self.out.push_back(HostOutput::Send { to: self.host_of(peer), message, len });
+            }
+            None => self.broke(format!("a frame that cannot be sent: {frame:?}")),
         }
     }
 

@@ -160,6 +160,7 @@ fn record(list: &peer_proto::verify::HashList) -> RecordSummary {
         scope: Scope::Shareable,
         served: true,
         last_used_unix_s: 1_800_000_000,
+        vouched: Vec::new(),
     }
 }
 
