@@ -201,7 +201,11 @@ pub(super) enum PeerCommand {
     /// Print this node's own id, for an invitation into a group; makes an identity if there is none yet. Needs no running
     /// node.
     Id(AskArgs),
-    /// Keep trying one.
+    /// Ask the network who is there, at most every ten minutes. It is asked without that, too.
+    Discover(AskArgs),
+    /// Forget all that were not configured. Sessions go on, and bans hold.
+    Clear(AskArgs),
+    /// Keep trying one, until the node ends.
     Add {
         /// ip:port, [v6%scope]:port or a multiaddress.
         address: String,

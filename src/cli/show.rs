@@ -6,6 +6,7 @@ use super::args::{AskArgs, FlagsCommand, PeerCommand};
 use super::exit::{Exit, Stop};
 use super::words::{flags_text, parse_flags};
 use super::{amount, group, reach, say, table};
+use crate::control::api::PeerKnownBy;
 
 pub(super) async fn status(ask: &AskArgs) -> Result<Exit, Stop> {
     let status = reach::running(&ask.place).await?.status().await?;
@@ -40,6 +41,8 @@ pub(super) async fn peer(command: PeerCommand) -> Result<Exit, Stop> {
     let ask = match command {
         PeerCommand::List(ask) => ask,
         PeerCommand::Id(ask) => return group::peer_id(&ask).await,
+        PeerCommand::Discover(ask) => return discover(&ask).await,
+        PeerCommand::Clear(ask) => return clear(&ask).await,
         PeerCommand::Add { address, ask } => {
             reach::running(&ask.place).await?.add_peer(&address).await?;
             return Ok(Exit::Done);
@@ -49,23 +52,54 @@ pub(super) async fn peer(command: PeerCommand) -> Result<Exit, Stop> {
     if ask.json {
         return table::json(&peers);
     }
-    let mut rows = table::new(&["peer", "address", "state", "gave us", "took"]);
+    let mut rows = table::new(&["peer", "address", "state", "known by", "gave us", "took"]);
     for peer in &peers {
         let state = match (peer.banned_s, peer.connected) {
             (Some(seconds), _) => format!("banned for {seconds} s"),
             (None, true) if peer.member => "connected, member".into(),
             (None, true) => "connected".into(),
+            (None, false) if peer.known_by.is_some() => "not connected".into(),
             (None, false) => "gone".into(),
         };
         rows.add_row([
             peer.peer.clone(),
             peer.address.clone(),
             state,
+            peer.known_by.map_or("it called", known_by).to_owned(),
             amount::bytes(peer.received_bytes),
             amount::bytes(peer.served_bytes),
         ]);
     }
-    table::print(&rows, "no peer was met yet");
+    table::print(&rows, "no peer is known yet");
+    Ok(Exit::Done)
+}
+
+const fn known_by(by: PeerKnownBy) -> &'static str {
+    match by {
+        PeerKnownBy::Configured => "configuration",
+        PeerKnownBy::Announced => "announcement",
+    }
+}
+
+async fn discover(ask: &AskArgs) -> Result<Exit, Stop> {
+    let asked = reach::running(&ask.place).await?.discover_peers().await?;
+    if ask.json {
+        return table::json(&asked);
+    }
+    say::line(if asked.asked {
+        "the network is asked; `nearbits peer list` shows who answers"
+    } else {
+        "the network was asked less than ten minutes ago; `nearbits peer list` shows who answered"
+    });
+    Ok(Exit::Done)
+}
+
+async fn clear(ask: &AskArgs) -> Result<Exit, Stop> {
+    let forgotten = reach::running(&ask.place).await?.forget_peers().await?;
+    if ask.json {
+        return table::json(&forgotten);
+    }
+    say::line(format_args!("forgotten: {}", forgotten.peers));
     Ok(Exit::Done)
 }
 

@@ -20,6 +20,8 @@
 //! | `GET /v1/policy` | [`PolicyShown`] |
 //! | `GET /v1/explain/{code}` | [`Explanation`] |
 //! | `GET /v1/peers`, `POST /v1/peers` [`AddPeer`] | [`PeerRow`]s; nothing |
+//! | `DELETE /v1/peers` | [`PeersForgotten`] |
+//! | `POST /v1/peers/discovery` | [`PeersAsked`] |
 //! | `GET /v1/records` | [`RecordRow`]s |
 //! | `GET /v1/group`, `DELETE /v1/group` | [`GroupShown`] |
 //! | `POST /v1/group` [`GroupOffer`] | [`GroupTaken`] |
@@ -32,6 +34,7 @@
 
 mod attested;
 mod group;
+mod peer;
 
 use std::path::PathBuf;
 
@@ -40,6 +43,7 @@ use utoipa::{IntoParams, ToSchema};
 
 pub use self::attested::TakeBack;
 pub use self::group::{GroupOffer, GroupShown, GroupState, GroupTaken, GroupTakenAs};
+pub use self::peer::{AddPeer, PeerKnownBy, PeerRow, PeersAsked, PeersForgotten};
 pub use crate::engine::event::{
     AttestationView, BytesBySource, Event, Failure, FilePhase, FileRanges, FileView, JobView, SourceShare,
     Times, Validation,
@@ -325,38 +329,6 @@ impl Notice {
             Self::Reset { .. } => "reset",
         }
     }
-}
-
-/// A peer to keep trying.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AddPeer {
-    /// `ip:port`, `[v6%scope]:port`, or a multiaddress.
-    #[schema(example = "192.0.2.7:7411")]
-    pub address: String,
-}
-
-/// A peer as the node sees it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
-pub struct PeerRow {
-    /// Who, if its channel proved it.
-    pub peer: String,
-    /// Where.
-    pub address: String,
-    /// Whether it is on this link, on this machine, or was configured.
-    pub near: bool,
-    /// Whether there is a connection now.
-    pub connected: bool,
-    /// Whether it is a member of this node's group, by a token that counts now.
-    #[serde(default)]
-    pub member: bool,
-    /// Payload bytes it gave.
-    pub received_bytes: u64,
-    /// Payload bytes it was given.
-    pub served_bytes: u64,
-    /// Seconds until it may come back, if it is banned.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub banned_s: Option<u64>,
 }
 
 /// The computer's flags.

@@ -6,6 +6,7 @@
 mod attested;
 mod cached;
 mod group;
+mod peer;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,9 +21,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::api::{
-    AddPeer, Command, CommandDone, Decision, Explanation, FileRanges, FileView, FlagsShown, JobChange, JobId,
-    JobSpec, JobView, ListJobs, Notice, PeerFlags, PeerRow, PolicyShown, Position, Problem, ProblemKind,
-    RequestRanges, Status, Submit, Submitted, Verb, Verdict,
+    Command, CommandDone, Decision, Explanation, FileRanges, FileView, FlagsShown, JobChange, JobId, JobSpec,
+    JobView, ListJobs, Notice, PeerFlags, PolicyShown, Position, Problem, ProblemKind, RequestRanges, Status,
+    Submit, Submitted, Verb, Verdict,
 };
 use super::socket;
 
@@ -285,17 +286,6 @@ impl Client {
         self.read(&format!("/v1/jobs/{id}/why")).await
     }
 
-    /// The peers the node knows.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    ///
-    /// # Cancel safety
-    /// Nothing is lost.
-    pub async fn peers(&self) -> Result<Vec<PeerRow>, ClientError> {
-        self.read("/v1/peers").await
-    }
-
     /// The computer's flags.
     ///
     /// # Errors
@@ -316,17 +306,6 @@ impl Client {
     /// The change may or may not have been made.
     pub async fn set_flags(&self, flags: PeerFlags) -> Result<FlagsShown, ClientError> {
         self.write(Method::PUT, "/v1/flags", &flags).await
-    }
-
-    /// Makes the node keep trying a peer.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    ///
-    /// # Cancel safety
-    /// The peer may or may not have been added.
-    pub async fn add_peer(&self, address: &str) -> Result<(), ClientError> {
-        self.write(Method::POST, "/v1/peers", &AddPeer { address: address.to_owned() }).await
     }
 
     /// Hands in a wish.

@@ -2,19 +2,21 @@
 //!
 //! Knows: how the driver's handle answers what callers ask. Does not know: HTTP.
 
+use std::collections::BTreeMap;
+
 use peer_proto::group::OfferFault;
 use tokio::sync::broadcast;
 
 use super::api::{
     AttestationView, CacheChange, CacheState, Caller, Code, DamagedJob, Decision, Event, Failure, FileRanges,
     FileView, FlagsShown, GroupOffer, GroupShown, GroupTaken, JobId, JobSpec, JobView, KeepAs, Kind,
-    PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind, RecordId, RecordRow, RecordVerified,
+    PeerFlags, PeerKnownBy, PeerRow, PolicyShown, Problem, ProblemKind, RecordId, RecordRow, RecordVerified,
     RecordsRemoved, Scope, SeenRow, Status, TakeBack, Totals, Verb,
 };
 use super::server::Desk;
 use crate::driver::{
-    Cleared, Damaged, Done, EnrolmentError, Gone, Handle, JobCommand, KeeperError, PeerView, PolicyState,
-    RequestError, Shown,
+    Cleared, Damaged, Done, EnrolmentError, Gone, Handle, JobCommand, KeeperError, KnownBy, KnownPeer,
+    PeerView, PolicyState, RequestError, Shown,
 };
 use crate::telemetry;
 
@@ -100,12 +102,51 @@ impl From<PeerView> for PeerRow {
             address: view.address,
             near: view.near,
             connected: view.connected,
+            known_by: None,
             member: view.member,
             received_bytes: view.bytes_in,
             served_bytes: view.bytes_out,
             banned_s: view.banned_for_s,
         }
     }
+}
+
+impl From<KnownBy> for PeerKnownBy {
+    fn from(by: KnownBy) -> Self {
+        match by {
+            KnownBy::Configured => Self::Configured,
+            KnownBy::Announced => Self::Announced,
+        }
+    }
+}
+
+/// Peers that were met, and those that are only known by an address: of several addresses the first.
+fn with_known(mut rows: Vec<PeerRow>, known: Vec<KnownPeer>) -> Vec<PeerRow> {
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    places.extend(rows.iter().enumerate().map(|(place, row)| (row.peer.clone(), place)));
+    for KnownPeer { peer, address, by, connected } in known {
+        let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
+        match places.get(&peer).and_then(|place| rows.get_mut(*place)) {
+            Some(row) => row.known_by = row.known_by.or(Some(by.into())),
+            None => {
+                if !peer.is_empty() {
+                    places.insert(peer.clone(), rows.len());
+                }
+                rows.push(PeerRow {
+                    peer,
+                    address: address.to_string(),
+                    near: true,
+                    connected,
+                    known_by: Some(by.into()),
+                    member: false,
+                    received_bytes: 0,
+                    served_bytes: 0,
+                    banned_s: None,
+                });
+            }
+        }
+    }
+    rows
 }
 
 impl From<Shown> for RecordRow {
@@ -232,7 +273,8 @@ impl Desk for NodeDesk {
     }
 
     async fn peers(&self) -> Result<Vec<PeerRow>, Problem> {
-        Ok(self.handle.peers().await?.into_iter().map(PeerRow::from).collect())
+        let met = self.handle.peers().await?.into_iter().map(PeerRow::from).collect();
+        Ok(with_known(met, self.handle.known_peers()))
     }
 
     async fn add_peer(&self, address: String) -> Result<(), Problem> {
@@ -241,6 +283,14 @@ impl Desk for NodeDesk {
         })?;
         self.handle.add_peer(parsed);
         Ok(())
+    }
+
+    async fn forget_peers(&self) -> Result<usize, Problem> {
+        Ok(self.handle.forget_peers())
+    }
+
+    async fn discover_peers(&self) -> Result<bool, Problem> {
+        Ok(self.handle.discover_peers())
     }
 
     async fn records(&self, url: Option<String>) -> Result<Vec<RecordRow>, Problem> {

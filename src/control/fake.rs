@@ -124,6 +124,14 @@ impl Desk for Fake {
         Err(Problem::new(ProblemKind::Usage, format!("{address} is not an address")))
     }
 
+    async fn forget_peers(&self) -> Result<usize, Problem> {
+        Ok(0)
+    }
+
+    async fn discover_peers(&self) -> Result<bool, Problem> {
+        Ok(false)
+    }
+
     async fn records(&self, _: Option<String>) -> Result<Vec<RecordRow>, Problem> {
         Ok(Vec::new())
     }

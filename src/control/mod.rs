@@ -15,6 +15,7 @@ mod follow;
 mod glob;
 mod group;
 mod openapi;
+mod peers;
 mod ranges;
 pub mod server;
 mod socket;

@@ -5,7 +5,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{attested, cached, group, ranges, verbs};
+use super::{attested, cached, group, peers, ranges, verbs};
 
 /// The document.
 #[derive(OpenApi)]
@@ -33,8 +33,10 @@ use super::{attested, cached, group, ranges, verbs};
         verbs::all_events,
         verbs::policy,
         verbs::explained,
-        verbs::peers,
-        verbs::add_peer,
+        peers::known,
+        peers::add,
+        peers::clear,
+        peers::discover,
         cached::records,
         cached::record_shown,
         cached::remove_record,

@@ -80,6 +80,10 @@ pub trait Desk: Clone + Send + Sync + 'static {
     fn peers(&self) -> impl Future<Output = Result<Vec<PeerRow>, Problem>> + Send;
     /// Keeps trying a peer.
     fn add_peer(&self, address: String) -> impl Future<Output = Result<(), Problem>> + Send;
+    /// Forgets those that were not configured; how many they were.
+    fn forget_peers(&self) -> impl Future<Output = Result<usize, Problem>> + Send;
+    /// Asks the network who is there; whether it is asked now.
+    fn discover_peers(&self) -> impl Future<Output = Result<bool, Problem>> + Send;
     /// The records of its cache.
     fn records(&self, url: Option<String>) -> impl Future<Output = Result<Vec<RecordRow>, Problem>> + Send;
     /// One of them.

@@ -68,6 +68,8 @@ async fn peer_11_only_an_administrator_has_to_do_with_computer_flags_and_cache()
         client.forget_url("https://example.org/a").await.err(),
         client.clear_cache().await.err(),
         client.verify_record(record).await.err(),
+        client.forget_peers().await.err(),
+        client.discover_peers().await.err(),
     ];
     for (index, error) in refused.into_iter().enumerate() {
         let Some(ClientError::Refused(problem)) = error else { panic!("{index}: {error:?}") };

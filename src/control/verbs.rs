@@ -17,12 +17,12 @@ use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
 
 use super::api::{
-    AddPeer, Caller, Code, Command, CommandDone, Decision, Explanation, FileView, FlagsShown, JobChange,
-    JobId, JobSpec, JobView, ListJobs, Notice, PeerFlags, PeerRow, PolicyShown, Problem, ProblemKind, Since,
-    Status, Submit, Submitted, Verdict, explain,
+    Caller, Code, Command, CommandDone, Decision, Explanation, FileView, FlagsShown, JobChange, JobId,
+    JobSpec, JobView, ListJobs, Notice, PeerFlags, PolicyShown, Problem, ProblemKind, Since, Status, Submit,
+    Submitted, Verdict, explain,
 };
 use super::server::{Desk, Door};
-use super::{attested, cached, events, follow, glob, group, openapi, ranges};
+use super::{attested, cached, events, follow, glob, group, openapi, peers, ranges};
 use crate::driver::{Done, JobCommand};
 
 /// Bytes of a request's body.
@@ -49,7 +49,8 @@ pub(super) fn router<D: Desk>(door: Arc<Door<D>>) -> Router {
         .route("/v1/policy", get(policy::<D>))
         .route("/v1/explain/{code}", get(explained))
         .route("/v1/openapi.json", get(openapi::document))
-        .route("/v1/peers", get(peers::<D>).post(add_peer::<D>))
+        .route("/v1/peers", get(peers::known::<D>).post(peers::add::<D>).delete(peers::clear::<D>))
+        .route("/v1/peers/discovery", post(peers::discover::<D>))
         .route("/v1/records", get(cached::records::<D>).delete(cached::remove_records::<D>))
         .route("/v1/records/{id}", get(cached::record_shown::<D>).delete(cached::remove_record::<D>))
         .route("/v1/records/{id}/verify", post(cached::verify_record::<D>))
@@ -466,37 +467,6 @@ pub(super) async fn explained(Path(code): Path<String>) -> Answer<Explanation> {
         let text = format!("{code:?} is no code of BITS; they look like BG_E_NOT_FOUND or 0x80200001");
         refusal(ProblemKind::NotFound, text)
     })
-}
-
-#[utoipa::path(
-    get,
-    path = "/v1/peers",
-    tag = "node",
-    responses(
-        (status = 200, description = "The peers it knows", body = Vec<PeerRow>),
-        (status = "default", description = "Refused, and why", body = Problem),
-    ),
-)]
-pub(super) async fn peers<D: Desk>(State(door): AnyDoor<D>, Extension(by): By) -> Answer<Vec<PeerRow>> {
-    administrators_only(by)?;
-    Ok(Json(door.desk.peers().await?))
-}
-
-#[utoipa::path(
-    post,
-    path = "/v1/peers",
-    tag = "node",
-    request_body = AddPeer,
-    responses(
-        (status = 200, description = "It is tried from now on", body = ()),
-        (status = "default", description = "Refused, and why", body = Problem),
-    ),
-)]
-pub(super) async fn add_peer<D: Desk>(State(door): AnyDoor<D>, Extension(by): By, body: Body) -> Answer<()> {
-    administrators_only(by)?;
-    let AddPeer { address } = read(body, BODY_LEN_MAX).await?;
-    door.desk.add_peer(address).await?;
-    Ok(Json(()))
 }
 
 #[utoipa::path(

@@ -21,7 +21,7 @@ use crate::engine::io::{Input, JobCommand};
 use crate::engine::{Engine, PeerView, Totals};
 use crate::job::{Caller, Code, Effective, FileSpec, JobId, JobSpec, JobState, PeerFlags, PolicyRow};
 use crate::store::Damaged;
-use crate::swarm::{PeerAddress, Swarm};
+use crate::swarm::{KnownPeer, PeerAddress, Swarm};
 
 /// A handle to a running node. Cheap to clone; the node goes on when all of them are dropped.
 #[derive(Clone)]
@@ -464,6 +464,25 @@ impl Handle {
     /// Keeps trying a peer at this address, as if it had been configured.
     pub fn add_peer(&self, address: PeerAddress) {
         self.swarm.add_static(address);
+    }
+
+    /// Where peers may be reached, met or not: one entry per address.
+    #[must_use]
+    pub fn known_peers(&self) -> Vec<KnownPeer> {
+        self.swarm.known_peers()
+    }
+
+    /// Asks the network who is there, and returns at once (PEER-14). `false`: it was asked less than ten minutes ago, and is
+    /// not asked again (PEER-15).
+    #[must_use]
+    pub fn discover_peers(&self) -> bool {
+        self.swarm.discover()
+    }
+
+    /// Forgets every peer that was not configured, and how many they were; sessions and bans stay (PEER-23).
+    #[must_use]
+    pub fn forget_peers(&self) -> usize {
+        self.swarm.forget_peers()
     }
 
     /// What happens from now on. A reader that falls behind loses the oldest events and is told how many.

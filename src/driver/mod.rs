@@ -31,6 +31,7 @@ pub use crate::engine::{PeerView, Totals};
 use crate::job::{Caller, Code, Effective, JobId, JobSpec, PeerFlags, Rates};
 pub use crate::store::Damaged;
 use crate::store::{AttestStore, FlagStore, JobStore, JobStoreError};
+pub use crate::swarm::{KnownBy, KnownPeer};
 use crate::swarm::{Swarm, SwarmEvent};
 use crate::transfer::{Transfer, Turns};
 

@@ -93,6 +93,8 @@ async fn d37_t23_each_verb_of_another_user_is_denied() {
     is_denied(lab.other.set_flags(PeerFlags::NONE).await);
     is_denied(lab.other.add_peer("127.0.0.1:1").await);
     is_denied(lab.other.peers().await);
+    is_denied(lab.other.forget_peers().await);
+    is_denied(lab.other.discover_peers().await);
     is_denied(lab.other.records(None).await);
     let record = RecordId([1; 16]);
     is_denied(lab.other.remove_record(record).await);

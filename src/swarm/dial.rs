@@ -10,6 +10,7 @@ use std::time::Duration;
 use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
 
+use super::KnownBy;
 use super::address::PeerAddress;
 use super::calls::Calls;
 use super::limits::{
@@ -353,13 +354,29 @@ impl PeerTable {
         is_banned(&self.bans, peer, now)
     }
 
-    /// Everyone known: id if known, addresses, whether configured.
-    pub(super) fn known(&self) -> impl Iterator<Item = (Option<PeerId>, SocketAddr, bool)> {
-        let configured = self.configured.iter().map(|one| (one.peer(), one.address.socket(), true));
-        let announced = self.announced.iter();
-        configured.chain(
-            announced.flat_map(|(peer, known)| known.keys().map(|socket| (Some(*peer), *socket, false))),
-        )
+    /// Everyone is due now, however often nobody answered.
+    pub(super) fn retry(&mut self, now: Instant) {
+        let configured = self.configured.iter_mut().map(|one| &mut one.attempts);
+        let announced = self.announced.values_mut().flat_map(BTreeMap::values_mut);
+        for attempts in configured.chain(announced.map(|reach| &mut reach.attempts)) {
+            attempts.not_before = attempts.not_before.min(now);
+        }
+    }
+
+    /// Forgets everyone who was not configured; how many they were.
+    pub(super) fn clear(&mut self) -> usize {
+        std::mem::take(&mut self.announced).len()
+    }
+
+    /// Everyone known: id if known, addresses, how they came to be known.
+    pub(super) fn known(&self) -> impl Iterator<Item = (Option<PeerId>, SocketAddr, KnownBy)> {
+        let configured =
+            self.configured.iter().map(|one| (one.peer(), one.address.socket(), KnownBy::Configured));
+        let announced = self
+            .announced
+            .iter()
+            .flat_map(|(peer, known)| known.keys().map(|socket| (Some(*peer), *socket, KnownBy::Announced)));
+        configured.chain(announced)
     }
 }
 

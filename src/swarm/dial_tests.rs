@@ -243,3 +243,31 @@ fn t10_who_is_connected_or_banned_is_not_called() {
     assert!(table.call(peer(4), on_lan(4, 80), at(0)));
     assert_eq!(table.next_dials(at(1), &BTreeSet::new(), Strangers::Wait), []);
 }
+
+#[test]
+fn peer_14_whoever_waits_for_his_next_try_is_tried_at_once_when_somebody_asks() {
+    let mut table = PeerTable::new(ME);
+    table.announce(peer(1), &[on_lan(1, 80)], at(0));
+    assert!(table.configure(PeerAddress::new(on_lan(2, 80), None).unwrap(), at(0)));
+    let first: Vec<Dial> = [dials(&mut table, at(0)), dials(&mut table, at(0))].concat();
+    assert_eq!(first.len(), 2);
+    first.iter().for_each(|dial| table.failed(dial, at(1)));
+    assert_eq!(dials(&mut table, at(1)), []);
+    table.retry(at(1));
+    assert_eq!([dials(&mut table, at(1)), dials(&mut table, at(1))].concat(), first);
+    table.retry(at(1));
+    assert_eq!(dials(&mut table, at(1)), [], "what is under way is not begun again");
+}
+
+#[test]
+fn peer_23_a_cleared_table_keeps_configured_peers_and_bans() {
+    let mut table = PeerTable::new(ME);
+    for number in 1..=3 {
+        table.announce(peer(number), &[on_lan(number, 80)], at(0));
+    }
+    assert!(table.configure(PeerAddress::new(on_lan(9, 80), None).unwrap(), at(0)));
+    table.ban(peer(1), Duration::from_secs(60), at(0));
+    assert_eq!(table.clear(), 3);
+    assert_eq!(table.known().map(|(_, address, _)| address).collect::<Vec<_>>(), [on_lan(9, 80)]);
+    assert!(table.is_banned(peer(1), at(1)));
+}

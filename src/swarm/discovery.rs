@@ -147,6 +147,7 @@ impl Browse {
             tokio::select! {
                 () = self.valve.arrival() => {}
                 () = tokio::time::sleep(MDNS_POLL) => {}
+                () = shared.common.ask.notified() => self.ask_again(),
             }
             tokio::time::sleep(MDNS_POLL_BUSY).await;
             let look = self.look();
@@ -174,6 +175,14 @@ impl Browse {
                     return;
                 }
             }
+        }
+    }
+
+    /// Asks the links at once, instead of when its turn comes.
+    fn ask_again(&mut self) {
+        match self.daemon.browse(SERVICE) {
+            Ok(found) => self.found = found,
+            Err(error) => debug!(%error, "the links could not be asked again"),
         }
     }
 

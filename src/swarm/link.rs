@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::blocks::{Block, Gone, Misplaced, Routes, Way};
 use super::buffers::Buffers;
 use super::dial::PeerTable;
+use super::inquiry::Inquiry;
 use super::limits::{
     CONTROL_QUEUE_BYTES_MAX, CONTROL_QUEUE_FRAMES_MAX, LANE_QUEUE_BLOCKS, LANES, QUESTIONS_QUEUED_MAX,
 };
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     pub(super) links: Mutex<BTreeMap<PeerId, Arc<Link>>>,
     pub(super) listening: Mutex<Vec<SocketAddr>>,
     pub(super) interfaces: Mutex<Links>,
+    pub(super) inquiry: Mutex<Inquiry>,
     pub(super) common: Arc<Common>,
     /// Where questions to the link go; nobody takes them where they are switched off.
     pub(super) asking: mpsc::Sender<Asking>,
@@ -48,6 +50,8 @@ pub(super) struct Common {
     pub(super) discarded: AtomicU64,
     /// Wakes the loop: there is something new to dial, open or close.
     pub(super) wake: Notify,
+    /// Wakes discovery: the links are to be asked now.
+    pub(super) ask: Notify,
     pub(super) buffers: Arc<Buffers>,
 }
 
@@ -67,6 +71,7 @@ impl Shared {
             links: Mutex::default(),
             listening: Mutex::default(),
             interfaces: Mutex::new(Links::read()),
+            inquiry: Mutex::default(),
             common: Arc::default(),
             asking,
         };

@@ -18,6 +18,7 @@ mod dial;
 mod discovery;
 mod handler;
 mod identity;
+mod inquiry;
 mod joined;
 mod limits;
 mod link;
@@ -152,10 +153,19 @@ pub struct KnownPeer {
     pub peer: Option<PeerId>,
     /// Where it may be dialled.
     pub address: SocketAddr,
-    /// Whether it was configured rather than announced.
-    pub configured: bool,
+    /// How this node came to know it.
+    pub by: KnownBy,
     /// Whether it is connected now.
     pub connected: bool,
+}
+
+/// How a node came to know a peer's address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KnownBy {
+    /// The configuration or the administrator named it.
+    Configured,
+    /// It announced itself on a link.
+    Announced,
 }
 
 /// The handle on a running swarm. Cheap to clone; the swarm ends with its `stop` token, not with its handles.
@@ -239,15 +249,37 @@ impl Swarm {
         self.shared.common.wake.notify_one();
     }
 
+    /// Asks the links who is there, and tries at once whom it would try later (PEER-14). Returns without waiting for
+    /// anybody. `false`: they were asked less than ten minutes ago, and are not asked again (PEER-15).
+    #[must_use]
+    pub fn discover(&self) -> bool {
+        let now = self.shared.now();
+        let begins = locked(&self.shared.inquiry).begin(now);
+        if begins {
+            locked(&self.shared.table).retry(now);
+            self.shared.common.ask.notify_one();
+            self.shared.common.wake.notify_one();
+        }
+        begins
+    }
+
+    /// Forgets every peer that was not configured; how many they were. Connections stay, and so do bans. The next
+    /// [`discover`](Self::discover) asks (PEER-23).
+    #[must_use]
+    pub fn forget_peers(&self) -> usize {
+        locked(&self.shared.inquiry).lift();
+        locked(&self.shared.table).clear()
+    }
+
     /// Every peer known now, configured ones first; one entry per address.
     #[must_use]
     pub fn known_peers(&self) -> Vec<KnownPeer> {
         let connected: Vec<PeerId> = locked(&self.shared.links).keys().copied().collect();
         let table = locked(&self.shared.table);
-        let known = table.known().map(|(peer, address, configured)| KnownPeer {
+        let known = table.known().map(|(peer, address, by)| KnownPeer {
             peer,
             address,
-            configured,
+            by,
             connected: peer.is_some_and(|peer| connected.contains(&peer)),
         });
         known.collect()

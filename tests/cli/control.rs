@@ -85,6 +85,32 @@ async fn status_lists_what_is_documented() {
 }
 
 #[tokio::test]
+async fn peers_are_added_listed_asked_for_and_forgotten() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    assert_eq!(home.say(&["peer", "add", "127.0.0.1:9"]).await.code, 0);
+    let wrong = home.say(&["peer", "add", "nowhere"]).await;
+    assert!(wrong.error_line(2).contains("nowhere"), "{wrong:?}");
+    let listed = home.say(&["peer", "list", "--json"]).await.json();
+    let row = &listed[0];
+    assert_eq!(
+        (row["peer"].as_str(), row["address"].as_str(), row["known_by"].as_str(), &row["connected"]),
+        (Some(""), Some("127.0.0.1:9"), Some("configured"), &false.into()),
+        "{listed}"
+    );
+    let asked = home.say(&["peer", "discover", "--json"]).await.json();
+    assert_eq!(asked, serde_json::json!({"asked": true}));
+    let again = home.say(&["peer", "discover"]).await;
+    assert!(again.code == 0 && again.out.contains("ten minutes"), "{again:?}");
+    let cleared = home.say(&["peer", "clear", "--json"]).await.json();
+    assert_eq!(cleared, serde_json::json!({"peers": 0}), "configured ones stay");
+    assert!(home.say(&["peer", "list"]).await.out.contains("127.0.0.1:9"));
+    let asked = home.say(&["peer", "discover"]).await;
+    assert!(asked.out.contains("is asked"), "{asked:?}");
+    daemon.kill().await;
+}
+
+#[tokio::test]
 async fn local_6_a_caller_of_another_user_is_turned_away() {
     use std::os::unix::fs::PermissionsExt;
     if !rustix::process::geteuid().is_root() {

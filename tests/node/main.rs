@@ -22,6 +22,7 @@ mod ipv6;
 mod lab;
 mod liars;
 mod limits;
+mod neighbours;
 mod office;
 mod on_link;
 mod origin_edges;

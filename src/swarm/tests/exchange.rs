@@ -43,7 +43,7 @@ async fn a_connected_peer_is_near_on_loopback_and_has_an_address_without_port() 
         .await;
     assert_eq!(connected, (second.id(), "127.0.0.1".to_owned(), true));
     let known = second.swarm.known_peers();
-    assert_eq!((known[0].peer, known[0].configured), (Some(first.id()), true));
+    assert_eq!((known[0].peer, known[0].by), (Some(first.id()), KnownBy::Configured));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
