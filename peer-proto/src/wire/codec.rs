@@ -19,9 +19,10 @@ use crate::session::RequestId;
 use super::attest::{AttestWant, Attestations, Batches};
 use super::fault::FrameFault;
 use super::frame::{
-    Cancel, Find, Found, Frame, FrameKind, Goodbye, Have, Hello, ListRefuse, ListValues, ListWant, Question,
-    Refuse, RefuseReason, Want,
+    Cancel, Frame, FrameKind, Goodbye, Have, Hello, ListRefuse, ListValues, ListWant, Refuse, RefuseReason,
+    Want,
 };
+use super::lookup::{Find, Found, Question};
 use super::proto;
 use super::record::NotARecord;
 use super::swarm::{Interest, Leave, PieceClaim, SegmentClaim};

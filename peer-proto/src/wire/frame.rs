@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::attest::{AttestWant, Attestations, Batches};
 use super::fault::FrameFault;
+use super::lookup::{Find, Found};
 use super::record::Record;
 use super::swarm::{Interest, Leave, PieceClaim, SegmentClaim};
 use super::versions::Versions;
@@ -14,9 +15,8 @@ use crate::content::{ByteRange, ContentId, Geometry, Hash};
 use crate::evidence::Against;
 use crate::group::Token;
 use crate::limits::{
-    CONTROL_FRAME_MAX, GOODBYE_WORDS_MAX, HAVE_PAGES_MAX, HELLO_FRAME_MAX, IDS_PER_FIND_MAX,
-    LIST_PAGE_VALUES, PAGE_FRAME_MAX, RANGES_PER_WANT_MAX, RECORDS_PER_FRAME_MAX, RETRY_MAX,
-    VALUES_PER_WANT_MAX,
+    CONTROL_FRAME_MAX, GOODBYE_WORDS_MAX, HAVE_PAGES_MAX, HELLO_FRAME_MAX, LIST_PAGE_VALUES, PAGE_FRAME_MAX,
+    RANGES_PER_WANT_MAX, RECORDS_PER_FRAME_MAX, RETRY_MAX, VALUES_PER_WANT_MAX,
 };
 use crate::session::RequestId;
 pub use crate::verify::ListPart;
@@ -272,86 +272,6 @@ pub struct Hello {
     pub nonce: [u8; 16],
     /// Eight group tags of 16 bytes, or random filler that looks the same (GROUP-2).
     pub tags: [u8; 128],
-}
-
-/// One lookup: the id, and the proof that the asker knows the digest behind it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Question {
-    /// The lookup id (LOOKUP-1).
-    pub id: [u8; 32],
-    /// The proof, made for this answerer's nonce (LOOKUP-2).
-    pub proof: [u8; 32],
-}
-
-/// Up to 32 questions, numbered upward from `first`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Find {
-    /// The number of the first question; higher than any number its sender used before.
-    pub first: u32,
-    /// The questions; 1 to 32.
-    pub questions: Vec<Question>,
-}
-
-impl Find {
-    fn check(&self) -> Result<(), FrameFault> {
-        let count = self.questions.len();
-        let last = u32::try_from(count).ok().and_then(|count| self.first.checked_add(count));
-        if count == 0 || count > IDS_PER_FIND_MAX || last.is_none() {
-            return Err(FrameFault::QuestionCount { count });
-        }
-        Ok(())
-    }
-}
-
-/// What a peer says of one lookup id.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Answer {
-    /// Not held, not allowed, over a limit: all the same to the asker (LOOKUP-4).
-    NotHere,
-    /// Held, in whole or in part.
-    Here {
-        /// What the digest names, on the word of the sender.
-        content: ContentId,
-        /// Whether every piece is served. Otherwise `Have` frames follow.
-        whole: bool,
-        /// Whether the sender says it checked the whole file against the digest: its hash list is then a sealed
-        /// list, and the sender answers for it (CLAIM-1, TRUST-8).
-        sealed: bool,
-    },
-}
-
-/// An answer and the question it belongs to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NumberedAnswer {
-    /// Number of the question.
-    pub number: u32,
-    /// The answer.
-    pub answer: Answer,
-}
-
-/// Answers to up to 32 questions.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Found {
-    /// The answers, by ascending number; 1 to 32.
-    pub answers: Vec<NumberedAnswer>,
-}
-
-impl Found {
-    fn check(&self) -> Result<(), FrameFault> {
-        let count = self.answers.len();
-        if count == 0 || count > IDS_PER_FIND_MAX {
-            return Err(FrameFault::QuestionCount { count });
-        }
-        if !self.answers.is_sorted_by(|one, next| one.number < next.number) {
-            return Err(FrameFault::NotAscending);
-        }
-        for numbered in &self.answers {
-            if let Answer::Here { content, .. } = numbered.answer {
-                Geometry::of(content.len)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Which of the 1 024 pieces of one page are served.

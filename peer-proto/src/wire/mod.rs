@@ -11,6 +11,7 @@ pub mod frame;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod have;
+pub mod lookup;
 mod proto;
 pub mod record;
 pub mod swarm;
@@ -24,10 +25,11 @@ pub use block::{BLOCK_HEADER_LEN, BlockGate, BlockHeader};
 pub use codec::{DecodeError, EncodeError, FRAME_HEADER_LEN, FrameHeader};
 pub use fault::FrameFault;
 pub use frame::{
-    Answer, Cancel, Find, Found, Frame, FrameKind, Goodbye, Have, HavePage, Hello, ListPart, ListRefuse,
-    ListValues, ListWant, NumberedAnswer, PageBits, Question, Refuse, RefuseReason, Want,
+    Cancel, Frame, FrameKind, Goodbye, Have, HavePage, Hello, ListPart, ListRefuse, ListValues, ListWant,
+    PageBits, Refuse, RefuseReason, Want,
 };
 pub use have::HaveSet;
+pub use lookup::{Answer, Find, Found, NumberedAnswer, Question};
 pub use record::{Record, RecordHead, Said};
 pub use swarm::{Interest, Leave, PieceClaim, SegmentClaim};
 pub use versions::Versions;

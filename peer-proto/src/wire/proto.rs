@@ -14,7 +14,8 @@ use crate::void::Void;
 
 use super::codec::DecodeError;
 use super::fault::FrameFault;
-use super::frame::{Answer, HavePage, ListPart, NumberedAnswer, PageBits, Question};
+use super::frame::{HavePage, ListPart, PageBits};
+use super::lookup::{Answer, NumberedAnswer, Question};
 use super::record::{NotARecord, Record};
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -8,7 +8,7 @@ use crate::content::{ContentId, Geometry, Hash};
 use crate::limits::VALUES_PER_CLAIM_MAX;
 
 use super::fault::FrameFault;
-use super::frame::Question;
+use super::lookup::Question;
 
 /// "I want this file too": the sender is a member of the swarm from now on, until it leaves or its session ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
