@@ -93,6 +93,12 @@ pub const TOKEN_LIFE_MAX_S: u64 = 30 * 24 * 60 * 60;
 pub const TOKEN_LIFE_ATTEST_S: u64 = 7 * 24 * 60 * 60;
 /// Holders on a deny list: 64 KiB of them.
 pub const DENIED_HOLDERS_MAX: usize = 4_096;
+/// Bytes on one page of a deny list, but for the last.
+pub const DENY_PAGE_LEN: usize = 32 * 1024;
+/// Pages of the longest deny list.
+pub const DENY_PAGES_MAX: u32 = 3;
+/// Pages of deny lists that one peer is sent in a second.
+pub const DENY_PAGES_PER_SECOND_MAX: u32 = 6;
 /// Bytes of an invitation or a deny list as text.
 pub const OFFER_TEXT_MAX: usize = 160 * 1024;
 /// Bytes of a signed record: its head, 64 values, its signature. Seven of the longest fit the 16 KiB of a control frame.

@@ -77,7 +77,7 @@ pub(crate) fn config(membership: &Membership, signer: &Signer, now: u64) -> Resu
         key: membership.key,
         badge: Arc::new(membership.badge(now)),
         epoch: membership.epoch,
-        denied: membership.denied.as_ref().map(|list| list.holders().clone()).unwrap_or_default(),
+        denied: membership.denied.clone(),
     })
 }
 
@@ -133,7 +133,11 @@ impl Enrolment {
     /// # Cancel safety
     /// Dropping it may or may not have taken it.
     pub async fn take(&self, text: &str, may_replace: bool) -> Result<Taken, EnrolmentError> {
-        let offer = Offer::parse(text)?;
+        self.take_offer(Offer::parse(text)?, may_replace).await
+    }
+
+    /// The same for one that was read already.
+    pub(crate) async fn take_offer(&self, offer: Offer, may_replace: bool) -> Result<Taken, EnrolmentError> {
         let mut held = self.held.lock().await;
         let rules = OfferRules { me: self.peer_id(), now: now(), may_replace };
         let (after, taken) = offer.taken(held.as_ref(), &rules)?;
@@ -146,6 +150,17 @@ impl Enrolment {
             self.tell(held.as_ref()).await?;
         }
         Ok(taken)
+    }
+
+    /// Takes what a member handed on, and says in the log what became of it.
+    ///
+    /// # Cancel safety
+    /// Dropping it may or may not have taken it.
+    pub(crate) async fn take_handed(self, offer: Offer) {
+        match self.take_offer(offer, false).await {
+            Ok(taken) => tracing::info!(?taken, "a member of the group handed on what it signed"),
+            Err(error) => tracing::warn!(%error, "what a member handed on is not taken"),
+        }
     }
 
     /// Leaves the group, and says which it was. Whoever wants the node out of it has to forget it as well: its token still

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use peer_proto::group::Offer;
 use peer_proto::time::Instant;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -352,6 +353,7 @@ impl Driver {
                 tracing::warn!(%peer, reason, "peer disconnected");
                 self.parts.swarm.disconnect(peer, until.since(self.parts.clock.monotonic()));
             }
+            Effect::TakeOffer(offer) => self.take_offer(*offer),
             Effect::KeepAttestation(one) => self.keep_attestation(move |store| store.keep(&one)),
             Effect::DropAttestation(id) => self.keep_attestation(move |store| store.drop_one(id)),
             Effect::KeepVoid(void) => {
@@ -479,6 +481,12 @@ impl Driver {
             }
         });
         self.tasks.spawn(work);
+    }
+
+    /// Keeps what a member handed on; the brain hears of it when it is durable.
+    fn take_offer(&self, offer: Offer) {
+        let enrolment = self.parts.enrolment.clone();
+        self.tasks.spawn(enrolment.take_handed(offer));
     }
 
     /// Changes what is kept of attestations, in the order of the changes.

@@ -141,7 +141,7 @@ impl Core {
         if self.attests.voids.has(one.id(), one.said().holder) {
             return Err(AttestFault::Void);
         }
-        let (key, epoch, denied) = (&group.key, group.epoch, &group.denied);
+        let (key, epoch, denied) = (&group.key, group.epoch, group.denied());
         one.check(&AttestRules { group: key, now, epoch, denied })
     }
 

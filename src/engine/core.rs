@@ -15,6 +15,7 @@ use super::attest::Attests;
 use super::chance::Chance;
 use super::flood::Queues;
 use super::group::{GroupConfig, Members};
+use super::handing::Handing;
 use super::inquiry::Inquiries;
 use super::io::{Effect, EffectId, LeaseId, Now, ServeId};
 use super::peers::Peers;
@@ -100,6 +101,7 @@ pub(super) struct Core {
     pub(super) serving: Serving,
     pub(super) yielding: Yielding,
     pub(super) members: Members,
+    pub(super) handing: Handing,
     pub(super) attests: Attests,
     pub(super) queues: Queues,
     pub(super) inquiries: Inquiries,
@@ -127,6 +129,7 @@ impl Core {
             serving: Serving::default(),
             yielding: Yielding::default(),
             members: Members::default(),
+            handing: Handing::default(),
             attests: Attests::default(),
             queues: Queues::default(),
             totals: Totals::default(),

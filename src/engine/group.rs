@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use peer_proto::digest::Digest;
-use peer_proto::group::{Badge, GroupId, HolderId, Roles, Token, TokenFault, TokenRules};
+use peer_proto::group::{Badge, DenyList, GroupId, HolderId, Roles, Token, TokenFault, TokenRules};
 use peer_proto::home::HomeKey;
 use peer_proto::peer::PeerId;
 use peer_proto::sign::Signer;
@@ -29,8 +29,8 @@ pub struct GroupConfig {
     pub badge: Arc<Badge>,
     /// The present epoch.
     pub epoch: u32,
-    /// Holders that are no members any more.
-    pub denied: BTreeSet<HolderId>,
+    /// Who is no member any more, if anybody ever was forgotten.
+    pub denied: Option<DenyList>,
 }
 
 impl GroupConfig {
@@ -40,14 +40,20 @@ impl GroupConfig {
         GroupId::of(&self.key)
     }
 
-    /// Whether a holder is no member any more.
+    /// Holders that are no members any more.
+    pub(super) fn denied(&self) -> &BTreeSet<HolderId> {
+        static NOBODY: BTreeSet<HolderId> = BTreeSet::new();
+        self.denied.as_ref().map_or(&NOBODY, DenyList::holders)
+    }
+
+    /// Whether a token's holder is no member any more.
     pub(super) fn denies(&self, token: &Token) -> bool {
-        self.denied.contains(&token.wish().holder)
+        self.denied().contains(&token.wish().holder)
     }
 
     /// Whether a token makes a node a member that may ask, at a moment in seconds since 1970 (GROUP-1, 3).
     pub(super) fn admits(&self, peer: PeerId, token: &Token, now: u64) -> Result<(), TokenFault> {
-        let (group, epoch, denied) = (&self.key, self.epoch, &self.denied);
+        let (group, epoch, denied) = (&self.key, self.epoch, self.denied());
         token.check(&TokenRules { group, peer, now, epoch, denied })
     }
 }
@@ -93,7 +99,7 @@ impl Core {
         let is_new_epoch = before.badge.secret != after.badge.secret;
         let is_denied = |peer: &PeerId| {
             let shown = self.members.until.get(peer);
-            shown.is_some_and(|(_, holder)| after.denied.contains(holder))
+            shown.is_some_and(|(_, holder)| after.denied().contains(holder))
         };
         let peers = self.peers.iter();
         peers
@@ -110,6 +116,7 @@ impl Core {
                 peer.session.renew(Arc::clone(&badge));
             }
             self.pump(id);
+            self.tell_newest(id);
         }
     }
 }
@@ -141,6 +148,7 @@ impl Core {
                 let before = self.members.until.insert(peer, (wish.not_after, wish.holder));
                 if before.is_none() {
                     self.tell_all_against(peer);
+                    self.tell_newest(peer);
                 }
             }
             // What it is not, or not any more, it is treated as: a stranger (GROUP-5).

@@ -18,7 +18,7 @@ use peer_proto::attest::Attestation;
 use peer_proto::content::{ContentId, Hash, PieceIndex};
 use peer_proto::digest::Digest;
 use peer_proto::evidence::Contradiction;
-use peer_proto::group::HolderId;
+use peer_proto::group::{HolderId, Offer};
 use peer_proto::peer::PeerId;
 use peer_proto::question::{Question, Wanted};
 pub use peer_proto::standing::{PieceRun, Standing};
@@ -478,6 +478,9 @@ pub enum Effect {
     Serve(Serve),
     /// How fast peers are served, from now on and in what is being served. Not answered.
     SetServePace(ServePace),
+    /// Keep what the group's key signed and a member handed on, as if its owner had handed it in: [`Input::GroupChanged`]
+    /// follows if it is news. Not answered.
+    TakeOffer(Box<Offer>),
     /// Keep an attestation that counts, for the next run and for members that ask. Not answered.
     KeepAttestation(Attestation),
     /// It is of no use any more. Not answered.

@@ -20,6 +20,7 @@ mod file;
 pub mod flood;
 pub mod grid;
 pub mod group;
+mod handing;
 pub mod home;
 mod inquiry;
 pub mod io;
@@ -191,6 +192,7 @@ impl Engine {
     pub fn handle_timeout(&mut self, now: Now) {
         self.core.now = now;
         self.core.wake_sessions();
+        self.core.hurry_denied();
         let time = self.core.time();
         let due = self.files.iter().filter(|(_, file)| file.wakes_at() <= time).map(|(id, _)| *id);
         self.core.dirty.extend(due);
@@ -209,7 +211,8 @@ impl Engine {
         let jobs = self.jobs.values().map(Job::wakes_at).min().unwrap_or(Instant::NEVER);
         let jobs = jobs.min(files).min(self.turns_at);
         let core = self.core.peers.wake().min(self.core.have_wake()).min(self.core.flood_wake());
-        let core = core.min(self.core.yield_wake()).min(self.core.inquiries.wake());
+        let core =
+            core.min(self.core.yield_wake()).min(self.core.inquiries.wake()).min(self.core.handing_wake());
         let at = if Mutant::NeverRests.lives() { self.core.time() } else { jobs.min(core) };
         Output::WaitUntil(at)
     }

@@ -73,6 +73,7 @@ impl Engine {
                 self.with_file(file, |file, core| file.attestations_shown(peer, &list, core));
             }
             SessionEvent::AgainstShown(against) => self.core.against_shown(peer, against),
+            SessionEvent::HandedOn(said) => self.core.handed_on(peer, said),
             SessionEvent::Cancelled { request } => self.core.cancelled(peer, request),
             SessionEvent::Left { .. } => self.leave_peer(peer),
             SessionEvent::Failed(error) => self.core.back_off(peer, &error.to_string()),

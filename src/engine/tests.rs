@@ -10,6 +10,7 @@ mod desk;
 mod fallen;
 mod flow;
 mod groups;
+mod handing;
 mod inquiry;
 mod invalid;
 mod jobs;

@@ -79,6 +79,7 @@ impl Node {
             // The links of the world set the pace; nodes live for one run, in which the engine remembers attestors.
             Effect::SetRates { .. }
             | Effect::SetServePace(_)
+            | Effect::TakeOffer(_)
             | Effect::KeepAttestation(_)
             | Effect::DropAttestation(_)
             | Effect::KeepVoid(_)

@@ -2,7 +2,7 @@
 //!
 //! Knows: which key is whose. Does not know: what members do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use peer_proto::group::{Badge, EpochSecret, HolderId, Roles, Token, Wish};
@@ -67,7 +67,7 @@ impl Roster {
             key: self.group.public_key(),
             badge: Arc::new(Badge { token, secret, former: None }),
             epoch: EPOCH,
-            denied: BTreeSet::new(),
+            denied: None,
         })
     }
 

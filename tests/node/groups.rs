@@ -212,3 +212,45 @@ async fn group_6_a_node_that_was_denied_starts_as_a_stranger() {
     let enrolled = again.handle.group().enrolled().await;
     assert!(matches!(enrolled.standing(), Some(Err(_))), "{enrolled:?}");
 }
+
+/// Waits until a node keeps a deny list of so many holders.
+async fn denies(node: &LabNode, count: usize) {
+    let looked = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let enrolled = node.handle.group().enrolled().await;
+            let list = enrolled.membership.and_then(|membership| membership.denied);
+            if list.is_some_and(|list| list.holders().len() == count) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    looked.await.unwrap_or_else(|_| panic!("in vain waited for a deny list of {count}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn group_6_a_deny_list_reaches_members_who_were_not_handed_it_and_counts_there_at_once() {
+    let first = LabNode::start(&[]).await;
+    let second = LabNode::start(&[&first]).await;
+    let lost = LabNode::start(&[&second]).await;
+    let made = tempfile::tempdir().expect("a folder");
+    let now = now(&first.folder);
+    let mut authority = Authority::create(&made.path().join("g.group"), "g", now).expect("made");
+    for node in [&first, &second, &lost] {
+        invite(&mut authority, node).await;
+    }
+    takes_for(&first, &second, true).await;
+    takes_for(&second, &lost, true).await;
+    let late = LabNode::start(&[&second]).await;
+    let roles = Roles::FETCH.and(Roles::SERVE);
+    let invitation = authority.grant(late.handle.peer_id(), roles, None, now).expect("granted");
+    let (list, _) = authority.forget(&[lost.handle.peer_id().to_string()], now).expect("denied");
+    first.handle.group().take(&list, false).await.unwrap_or_else(|error| panic!("{error}"));
+    denies(&second, 1).await;
+    takes_for(&second, &lost, false).await;
+    // Whoever comes with an invitation from before hears of it from those who are there.
+    late.handle.group().take(&invitation, false).await.unwrap_or_else(|error| panic!("{error}"));
+    denies(&late, 1).await;
+    let again = LabNode::start_in(late.shut_down().await, &[]).await;
+    denies(&again, 1).await;
+}

@@ -44,6 +44,15 @@ pub enum ProtocolError {
         /// Which part.
         part: ListPart,
     },
+    /// A page of a deny list that was not asked for, or of another length than it has.
+    #[error("page {page} of a deny list, which was not asked for so")]
+    UnaskedPage {
+        /// Which page.
+        page: u32,
+    },
+    /// The pages that were asked for are no deny list.
+    #[error("bytes that are no deny list")]
+    NoDenyList,
     /// A request that was never made.
     #[error("request {} was never made", .request.0)]
     UnknownRequest {

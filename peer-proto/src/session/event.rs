@@ -13,7 +13,7 @@ use crate::lookup::LookupId;
 use crate::verify::HashList;
 use crate::wire::{ListPart, PieceClaim, Record, SegmentClaim};
 
-use super::{Answer, ListFault, ProtocolError, RefuseReason, RequestId};
+use super::{Answer, HandedOn, ListFault, ProtocolError, RefuseReason, RequestId};
 
 /// What happened in a session.
 #[derive(Clone, Debug)]
@@ -128,6 +128,8 @@ pub enum SessionEvent {
     BatchesShown(Vec<Batch>),
     /// What tells against an attestor, as the peer passes it on. It is not believed before it was checked.
     AgainstShown(Against),
+    /// About what our group signed.
+    HandedOn(HandedOn),
     /// The peer closes the connection.
     Left {
         /// Its words: up to 200 bytes without control characters.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::content::{ByteRange, ContentId, Hash};
 use crate::digest::{Algorithm, Digest};
-use crate::group::{Badge, EpochSecret, GroupId, HolderId, Roles, Token, Wish};
+use crate::group::{Badge, DenyList, EpochSecret, GroupId, HolderId, Roles, Token, Wish};
 use crate::home::swarm_id;
 use crate::limits::{
     CONTENTS_PER_PEER_MAX, LIST_PARTS_IN_FLIGHT_MAX, LISTS_WAITING_MAX, OPEN_REQUESTS_PER_PEER_MAX,
@@ -19,12 +19,12 @@ use crate::sign::Signer;
 use crate::time::Instant;
 use crate::wire::codec::{decode_body, decode_header, encode};
 use crate::wire::{
-    Answer, Cancel, Find, Found, Frame, Have, HavePage, HaveSet, Hello, Interest, Leave, ListPart,
-    ListRefuse, ListValues, ListWant, NumberedAnswer, PageBits, PieceClaim, Question, Record, RecordHead,
-    Refuse, RefuseReason, Said, SegmentClaim, Versions, Want,
+    Answer, Cancel, DenyPage, DenyWant, Find, Found, Frame, Have, HavePage, HaveSet, Hello, Interest, Leave,
+    ListPart, ListRefuse, ListValues, ListWant, Newest, NumberedAnswer, PageBits, PieceClaim, Question,
+    Record, RecordHead, Refuse, RefuseReason, Said, SegmentClaim, Versions, Want,
 };
 
-use super::{Output, RequestId, Session, SessionConfig, SessionEvent};
+use super::{HandedOn, Output, RequestId, Session, SessionConfig, SessionEvent};
 
 /// Plays the bytes as a script of frames, commands and time. Whatever it says: no panic, every frame that leaves can
 /// be written, everything kept stays within its bound, and the outputs of one step come to an end.
@@ -43,7 +43,7 @@ pub fn fuzz_session(script: &[u8]) {
     let mut session = Session::new(config, now);
     let mut script = Script { bytes: script, next: 1 };
     if !script.byte().is_multiple_of(8) {
-        let max = 1 + u32::from(script.byte() % 3);
+        let max = 1 + u32::from(script.byte() % 6);
         let mut tags = [6; 128];
         if max > 2 {
             badge().put_tags(
@@ -125,27 +125,7 @@ fn step(session: &mut Session, script: &mut Script<'_>, asked: &mut Pending, now
             session.send_have(content, HaveSet::whole(u32::try_from(pieces).unwrap_or(0)), *now);
             session.forget(content, *now);
         }
-        11 => {
-            if let Ok(digest) = Digest::new(Algorithm::Blake3, vec![script.byte() % 4; 32]) {
-                session.join(&digest, content.len, true);
-                session.claim_pieces(
-                    swarm_id(&digest, 1 << 30),
-                    0,
-                    &vec![content.root; usize::from(script.byte())],
-                );
-            }
-            session.leave(content);
-            let head = RecordHead {
-                group: GroupId([1; 16]),
-                author: PeerId::from_public_key([1; 32]),
-                number: 1 + u64::from(script.byte()),
-                swarm: content,
-            };
-            let values = vec![content.root; usize::from(script.byte() % 65)];
-            let said = Said::Pieces { first: u32::from(script.byte()), values };
-            let record = Record::sign(&Signer::of(&[1; 32]), head, said);
-            session.show_records(record.map_or_else(Vec::new, |record| vec![record; 80]));
-        }
+        11 => among_members(session, script, content),
         12 | 13 => {
             if let Some(event) = asked.events.pop() {
                 reply(session, &event, script.byte(), *now);
@@ -159,6 +139,26 @@ fn step(session: &mut Session, script: &mut Script<'_>, asked: &mut Pending, now
     }
 }
 
+/// What a node says to those who fetch with it, and to members.
+fn among_members(session: &mut Session, script: &mut Script<'_>, content: ContentId) {
+    if let Ok(digest) = Digest::new(Algorithm::Blake3, vec![script.byte() % 4; 32]) {
+        session.join(&digest, content.len, true);
+        session.claim_pieces(swarm_id(&digest, 1 << 30), 0, &vec![content.root; usize::from(script.byte())]);
+    }
+    session.leave(content);
+    let head = RecordHead {
+        group: GroupId([1; 16]),
+        author: PeerId::from_public_key([1; 32]),
+        number: 1 + u64::from(script.byte()),
+        swarm: content,
+    };
+    let values = vec![content.root; usize::from(script.byte() % 65)];
+    let said = Said::Pieces { first: u32::from(script.byte()), values };
+    let record = Record::sign(&Signer::of(&[1; 32]), head, said);
+    session.show_records(record.map_or_else(Vec::new, |record| vec![record; 80]));
+    session.want_denied(Newest { epoch: 1, denied: 7, denied_len: 90 + u32::from(script.byte()) * 256 });
+}
+
 fn reply(session: &mut Session, event: &SessionEvent, choice: u8, now: Instant) {
     match event {
         SessionEvent::Asked { key, .. } => session.answer(*key, Answer::NotHere, now),
@@ -166,6 +166,14 @@ fn reply(session: &mut Session, event: &SessionEvent, choice: u8, now: Instant) 
             let values = part.values_in(*content).ok().filter(|_| !choice.is_multiple_of(3));
             let values = values.map(|count| (0..count).map(|_| Hash([choice; 32])).collect());
             session.send_list(*content, *part, values);
+        }
+        SessionEvent::HandedOn(HandedOn::DenyWanted(of)) => {
+            let holders = (0..=u16::from(choice) * 16).map(|number| {
+                let mut holder = [0; 16];
+                holder[..2].copy_from_slice(&number.to_be_bytes());
+                HolderId(holder)
+            });
+            session.show_denied(*of, DenyList::sign(&Signer::of(&[9; 32]), 7, holders.collect()).as_ref());
         }
         SessionEvent::Wanted { request, .. } if choice.is_multiple_of(2) => session.finish(*request),
         SessionEvent::Wanted { request, .. } => session.refuse(*request, RefuseReason::NotHeld, now),
@@ -259,6 +267,10 @@ impl Script<'_> {
             Frame::ListWant(ListWant { content, part }) => {
                 Frame::ListRefuse(ListRefuse { content: *content, part: *part })
             }
+            Frame::DenyWant(of) => {
+                let len = if right { 32 * 1024 } else { usize::from(self.byte()) };
+                Frame::DenyPage(DenyPage { of: *of, bytes: Bytes::from(vec![7; len]) })
+            }
             Frame::Want(want) => {
                 Frame::Refuse(Refuse { request: want.request, reason: RefuseReason::NotHeld })
             }
@@ -284,7 +296,7 @@ impl Script<'_> {
         let number = self.ascending();
         let request = RequestId(u64::from(number));
         let right = self.byte().is_multiple_of(2);
-        let frame = match self.byte() % 10 {
+        let frame = match self.byte() % 12 {
             0 => {
                 let count = usize::from(self.byte() % 36);
                 let questions = vec![Question { id: [self.byte(); 32], proof: [0; 32] }; count];
@@ -317,6 +329,8 @@ impl Script<'_> {
             }),
             7 => Frame::Leave(Leave { swarm: content }),
             8 => Frame::Token(badge().token),
+            9 => Frame::DenyWant(DenyWant { version: 7, page: u32::from(self.byte() % 3) }),
+            10 => Frame::Newest(Newest { epoch: number, denied: 7, denied_len: 90 }),
             _ => Frame::Cancel(Cancel { request: RequestId(u64::from(self.next)) }),
         };
         frame.check().is_ok().then_some(frame)

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::handing::Handing;
 use super::pace::Pace;
 use super::{ProtocolError, Session, SessionConfig, SessionEvent, State};
 use crate::attest::Attestation;
@@ -31,12 +32,13 @@ pub(super) struct Kin {
     /// The number of the peer's last question.
     heard: u32,
     pace: Pace,
+    pub(super) handing: Handing,
 }
 
 impl Kin {
     pub(super) fn new(now: Instant) -> Self {
         let burst = ATTESTATIONS_ASKED_PER_SECOND_MAX;
-        Self { asked: 0, heard: 0, pace: Pace::new(burst, burst, now) }
+        Self { asked: 0, heard: 0, pace: Pace::new(burst, burst, now), handing: Handing::new(now) }
     }
 }
 
@@ -180,6 +182,7 @@ impl Session {
                 self.out.event(SessionEvent::BatchesShown(list));
             }
             Frame::Against(against) => self.out.event(SessionEvent::AgainstShown(against)),
+            Frame::Newest(_) | Frame::DenyWant(_) | Frame::DenyPage(_) => self.handed(frame, now)?,
             _ => {}
         }
         Ok(())

@@ -7,13 +7,13 @@
 //! [`Session::handle_timeout`], then [`Session::poll_output`] until it says [`Output::WaitUntil`], then wait for
 //! that moment or the next frame. After a [`ProtocolError`] the last output is a `Goodbye`: send it, then close.
 //! Blocks do not pass here: the transport routes them by request, behind a [`BlockGate`](crate::wire::BlockGate).
-//!
 //! Everything a session keeps is bounded, whatever the peer sends ([`crate::limits`]).
 
 mod error;
 mod event;
 #[doc(hidden)]
 pub mod fuzz;
+mod handing;
 mod kin;
 mod lists;
 mod pace;
@@ -44,6 +44,7 @@ use crate::wire::{
 pub use crate::wire::{Answer, RefuseReason};
 pub use error::{ListFault, ProtocolError};
 pub use event::SessionEvent;
+pub use handing::HandedOn;
 pub use requester::RequestError;
 
 use kin::Kin;
@@ -431,9 +432,10 @@ impl Session {
             | Frame::AttestWant(_)
             | Frame::Attestations(_)
             | Frame::Against(_)
-            | Frame::Batches(_) => {
-                self.kin_said(frame, now)?;
-            }
+            | Frame::Batches(_)
+            | Frame::Newest(_)
+            | Frame::DenyWant(_)
+            | Frame::DenyPage(_) => self.kin_said(frame, now)?,
             Frame::Goodbye(goodbye) => {
                 out.event(SessionEvent::Left { words: goodbye.words });
                 self.end();

@@ -1,6 +1,7 @@
 //! The dialogue, driven by hand: two sessions and the frames between them.
 
 mod groups;
+mod handing;
 mod hello;
 mod lists;
 mod lookups;

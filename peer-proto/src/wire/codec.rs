@@ -22,6 +22,7 @@ use super::frame::{
     Cancel, Frame, FrameKind, Goodbye, Have, Hello, ListRefuse, ListValues, ListWant, Refuse, RefuseReason,
     Want,
 };
+use super::kin::{DenyPage, DenyWant, Newest};
 use super::lookup::{Find, Found, Question};
 use super::proto;
 use super::record::NotARecord;
@@ -180,6 +181,11 @@ pub fn encode(frame: &Frame) -> Result<Bytes, EncodeError> {
             write(frame, &proto::Attestations { number: batches.number, packed })
         }
         Frame::Against(against) => write(frame, &proto::pack_against(against)),
+        Frame::Newest(Newest { epoch, denied, denied_len }) => {
+            write(frame, &proto::Newest { epoch: *epoch, denied: *denied, denied_len: *denied_len })
+        }
+        Frame::DenyWant(want) => write(frame, &pack_deny(*want, Bytes::new())),
+        Frame::DenyPage(page) => write(frame, &pack_deny(page.of, page.bytes.clone())),
     }
 }
 
@@ -259,6 +265,18 @@ pub fn decode_body(header: FrameHeader, body: Bytes) -> Result<Frame, DecodeErro
             Frame::Batches(Batches { number: body.number, list: proto::batches(&body.packed)? })
         }
         FrameKind::Against => Frame::Against(proto::against(&parse(header.kind, body)?)?),
+        FrameKind::Newest => {
+            let proto::Newest { epoch, denied, denied_len } = parse(header.kind, body)?;
+            Frame::Newest(Newest { epoch, denied, denied_len })
+        }
+        FrameKind::DenyWant => {
+            let proto::DenyPage { version, page, .. } = parse(header.kind, body)?;
+            Frame::DenyWant(DenyWant { version, page })
+        }
+        FrameKind::DenyPage => {
+            let proto::DenyPage { version, page, bytes } = parse(header.kind, body)?;
+            Frame::DenyPage(DenyPage { of: DenyWant { version, page }, bytes })
+        }
     };
     frame.check()?;
     Ok(frame)
@@ -313,6 +331,10 @@ fn found(body: &proto::Found) -> Result<Frame, DecodeError> {
 fn bounded(len: usize, unit: usize, count_max: usize) -> Result<(), DecodeError> {
     let count = len.div_ceil(unit);
     if count > count_max { Err(FrameFault::QuestionCount { count }.into()) } else { Ok(()) }
+}
+
+fn pack_deny(of: DenyWant, bytes: Bytes) -> proto::DenyPage {
+    proto::DenyPage { version: of.version, page: of.page, bytes }
 }
 
 fn pack_have(have: &Have) -> proto::Have {

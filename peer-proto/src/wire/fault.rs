@@ -117,6 +117,9 @@ pub enum FrameFault {
     /// Two attestations that may both be so, or of two attestors, or not two.
     #[error("what is said against an attestor does not contradict itself")]
     NoContradiction,
+    /// Longer than the longest, or a version without bytes, or bytes without a version.
+    #[error("no deny list has this length or this page")]
+    DenyList,
     /// Between 1 ms and 60 s.
     #[error("the time to ask again is not between 1 ms and 60 s")]
     RetryTime,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::attest::{AttestWant, Attestations, Batches};
 use super::fault::FrameFault;
+use super::kin::{DenyPage, DenyWant, Newest};
 use super::lookup::{Find, Found};
 use super::record::Record;
 use super::swarm::{Interest, Leave, PieceClaim, SegmentClaim};
@@ -66,6 +67,12 @@ pub enum Frame {
     Against(Against),
     /// What attestors read just now of what was asked for.
     Batches(Batches),
+    /// The newest that the sender has of what the group signed.
+    Newest(Newest),
+    /// Asks for a page of a deny list.
+    DenyWant(DenyWant),
+    /// A page of a deny list.
+    DenyPage(DenyPage),
 }
 
 /// What kind a frame is. The tags are numbers we chose, never enum positions.
@@ -113,11 +120,17 @@ pub enum FrameKind {
     Against,
     /// [`Frame::Batches`]
     Batches,
+    /// [`Frame::Newest`]
+    Newest,
+    /// [`Frame::DenyWant`]
+    DenyWant,
+    /// [`Frame::DenyPage`]
+    DenyPage,
 }
 
 impl FrameKind {
     /// Every kind this version knows, by ascending tag.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::Hello,
         Self::Find,
         Self::Found,
@@ -139,6 +152,9 @@ impl FrameKind {
         Self::Attestations,
         Self::Against,
         Self::Batches,
+        Self::Newest,
+        Self::DenyWant,
+        Self::DenyPage,
     ];
 
     /// The first byte of the frame.
@@ -166,6 +182,9 @@ impl FrameKind {
             Self::Attestations => 0x27,
             Self::Against => 0x28,
             Self::Batches => 0x29,
+            Self::Newest => 0x30,
+            Self::DenyWant => 0x31,
+            Self::DenyPage => 0x32,
         }
     }
 
@@ -180,7 +199,9 @@ impl FrameKind {
     pub const fn body_max(self) -> u32 {
         match self {
             Self::Hello => HELLO_FRAME_MAX,
-            Self::ListValues | Self::Attestations | Self::Against | Self::Batches => PAGE_FRAME_MAX,
+            Self::ListValues | Self::Attestations | Self::Against | Self::Batches | Self::DenyPage => {
+                PAGE_FRAME_MAX
+            }
             Self::Find
             | Self::Found
             | Self::Have
@@ -196,7 +217,9 @@ impl FrameKind {
             | Self::SegmentClaim
             | Self::Token
             | Self::Records
-            | Self::AttestWant => CONTROL_FRAME_MAX,
+            | Self::AttestWant
+            | Self::Newest
+            | Self::DenyWant => CONTROL_FRAME_MAX,
         }
     }
 }
@@ -227,6 +250,9 @@ impl Frame {
             Self::Attestations(_) => FrameKind::Attestations,
             Self::Against(_) => FrameKind::Against,
             Self::Batches(_) => FrameKind::Batches,
+            Self::Newest(_) => FrameKind::Newest,
+            Self::DenyWant(_) => FrameKind::DenyWant,
+            Self::DenyPage(_) => FrameKind::DenyPage,
         }
     }
 
@@ -259,6 +285,9 @@ impl Frame {
             Self::Records(_) | Self::AttestWant(_) | Self::Against(_) => Ok(()),
             Self::Attestations(answer) => answer.check(),
             Self::Batches(batches) => batches.check(),
+            Self::Newest(newest) => newest.check(),
+            Self::DenyWant(want) => want.check(),
+            Self::DenyPage(page) => page.check(),
         }
     }
 }

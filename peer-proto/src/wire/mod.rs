@@ -11,6 +11,7 @@ pub mod frame;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod have;
+pub mod kin;
 pub mod lookup;
 mod proto;
 pub mod record;
@@ -29,6 +30,7 @@ pub use frame::{
     PageBits, Refuse, RefuseReason, Want,
 };
 pub use have::HaveSet;
+pub use kin::{DenyPage, DenyWant, Newest};
 pub use lookup::{Answer, Find, Found, NumberedAnswer, Question};
 pub use record::{Record, RecordHead, Said};
 pub use swarm::{Interest, Leave, PieceClaim, SegmentClaim};

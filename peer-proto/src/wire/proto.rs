@@ -182,6 +182,27 @@ pub(super) struct Against {
     pub(super) packed: Bytes,
 }
 
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Newest {
+    #[prost(uint32, tag = "1")]
+    pub(super) epoch: u32,
+    #[prost(uint64, tag = "2")]
+    pub(super) denied: u64,
+    #[prost(uint32, tag = "3")]
+    pub(super) denied_len: u32,
+}
+
+/// The body of `DenyWant`, whose bytes are absent, and of `DenyPage`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct DenyPage {
+    #[prost(uint64, tag = "1")]
+    pub(super) version: u64,
+    #[prost(uint32, tag = "2")]
+    pub(super) page: u32,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(super) bytes: Bytes,
+}
+
 /// Exactly `N` bytes.
 pub(super) fn exactly<const N: usize>(field: &'static str, bytes: &[u8]) -> Result<[u8; N], DecodeError> {
     bytes.try_into().map_err(|_| DecodeError::FieldLength { field, len: bytes.len(), unit: N })

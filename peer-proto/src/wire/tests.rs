@@ -225,9 +225,25 @@ fn attest_9_a_void_travels_alone() {
 }
 
 #[test]
+fn group_6_a_deny_list_has_three_pages_of_32_kib_at_most_and_a_version_if_it_has_bytes() {
+    let newest = |denied, denied_len| Frame::Newest(Newest { epoch: 1, denied, denied_len }).check();
+    assert_eq!([newest(0, 0), newest(1, 89), newest(1, 65_625)], [Ok(()), Ok(()), Ok(())]);
+    for (denied, len) in [(0, 89), (1, 0), (1, 65_626), (1, u32::MAX)] {
+        assert_eq!(newest(denied, len), Err(FrameFault::DenyList), "version {denied} of {len} bytes");
+    }
+    let page = |page, len| {
+        let of = DenyWant { version: 1, page };
+        (Frame::DenyWant(of).check(), Frame::DenyPage(DenyPage { of, bytes: vec![7; len].into() }).check())
+    };
+    assert_eq!(page(2, 0), (Ok(()), Ok(())));
+    assert_eq!(page(2, 32_769), (Ok(()), Err(FrameFault::DenyList)));
+    assert_eq!(page(3, 1), (Err(FrameFault::DenyList), Err(FrameFault::DenyList)));
+}
+
+#[test]
 fn tags_are_distinct_and_leave_room_for_what_comes() {
     assert!(FrameKind::ALL.is_sorted_by(|one, next| one.tag() < next.tag()));
-    for tag in (0x2a..=0x2f).chain([0x00, 0x0a, 0x12, 0xff]) {
+    for tag in (0x2a..=0x2f).chain([0x00, 0x0a, 0x12, 0x33, 0xff]) {
         assert_eq!(decode_header(&[tag, 0, 0, 0]), Err(DecodeError::UnknownKind { tag }), "WIRE-2");
     }
 }
@@ -256,7 +272,11 @@ fn wire_2_the_caps_are_4_16_and_36_kib() {
     for kind in FrameKind::ALL.into_iter().filter(|kind| *kind != FrameKind::Hello) {
         let is_page = matches!(
             kind,
-            FrameKind::ListValues | FrameKind::Attestations | FrameKind::Against | FrameKind::Batches
+            FrameKind::ListValues
+                | FrameKind::Attestations
+                | FrameKind::Against
+                | FrameKind::Batches
+                | FrameKind::DenyPage
         );
         assert_eq!(kind.body_max(), if is_page { 36 * 1024 } else { 16 * 1024 }, "{kind:?}");
     }
@@ -314,6 +334,10 @@ fn wire_2_the_largest_valid_frames_fit_their_caps() {
             let other = ContentId { root: Hash([0xbb; 32]), ..SMALL };
             Contradiction::of(attestation(&long), attestation_of(&long, other)).unwrap()
         })),
+        Frame::DenyPage(DenyPage {
+            of: DenyWant { version: u64::MAX, page: 2 },
+            bytes: Bytes::from(vec![7; 32 * 1024]),
+        }),
     ] {
         let bytes = encode(&frame).unwrap();
         assert_eq!(decode(&bytes), Ok(frame));

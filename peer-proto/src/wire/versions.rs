@@ -15,7 +15,7 @@ pub struct Versions {
 
 impl Versions {
     /// What this crate speaks.
-    pub const OURS: Self = Self { min: 1, max: 5 };
+    pub const OURS: Self = Self { min: 1, max: 6 };
     /// The first version with the frames of swarms.
     pub const SWARM: u32 = 2;
     /// The first version with the frames of groups.
@@ -24,6 +24,8 @@ impl Versions {
     pub const ATTEST: u32 = 4;
     /// The first version with what tells against attestors.
     pub const EVIDENCE: u32 = 5;
+    /// The first version with the frames by which members hand on what their group signed.
+    pub const HANDS_ON: u32 = 6;
 
     /// The highest version both sides speak (WIRE-1).
     #[must_use]

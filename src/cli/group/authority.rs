@@ -157,7 +157,10 @@ pub(super) fn forget(args: &DenyArgs) -> Result<Exit, Stop> {
         Some(out) => say::line(format_args!("the deny list is in {}; new on it: {count}", out.display())),
         None => say::line(&line),
     }
-    note("hand it to every other member: `nearbits group join` takes it; new invitations bring it along");
+    note(
+        "hand it to a member that is connected to others, which tells them: `nearbits group join` takes it there; new \
+         invitations bring it along",
+    );
     Ok(Exit::Done)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use peer_proto::attest::{Attestation, Attested};
 use peer_proto::content::PieceIndex;
-use peer_proto::group::{Badge, EpochSecret, GroupId, HolderId, Roles, Token, Wish};
+use peer_proto::group::{Badge, DenyList, EpochSecret, GroupId, HolderId, Roles, Token, Wish};
 use peer_proto::peer::PeerId;
 use peer_proto::session::{Session, SessionConfig};
 use peer_proto::sign::Signer;
@@ -67,7 +67,7 @@ pub(super) fn node(truth: &Arc<HashList>, roles: Roles, policy: &Policy, flags: 
         key: group().public_key(),
         badge: badge(&wish(1, roles)),
         epoch: 1,
-        denied: BTreeSet::new(),
+        denied: None,
     };
     let policy = policy.over(&Policy::default());
     let config = EngineConfig { me: key(1).peer(), group: Some(group), policy, ..config(flags) };
@@ -311,7 +311,7 @@ pub(super) fn member_config() -> EngineConfig {
         key: group().public_key(),
         badge: badge(&wish(1, MEMBER)),
         epoch: 1,
-        denied: BTreeSet::new(),
+        denied: None,
     };
     EngineConfig { me: key(1).peer(), group: Some(group), ..config(PeerFlags::BOTH) }
 }
@@ -386,9 +386,9 @@ fn regrouped(denied: u8) -> (u64, u64) {
     world.run_for(2_000);
     let before = world.view().bytes.peers;
     assert!(before > MIB, "{}", why(&world));
-    let mut group = member_config().group.expect("a member");
-    group.denied.insert(HolderId([denied; 16]));
-    world.tell(crate::engine::io::Input::GroupChanged(Some(Box::new(group))));
+    let mut config = member_config().group.expect("a member");
+    config.denied = DenyList::sign(&group(), 1, [HolderId([denied; 16])].into());
+    world.tell(crate::engine::io::Input::GroupChanged(Some(Box::new(config))));
     let (peers, _) = fetched(&mut world);
     (peers, LEN)
 }
@@ -466,7 +466,7 @@ fn lookup_5_where_level_or_flags_forbid_peers_nothing_but_the_greeting_leaves() 
         change(&mut world, &mut spec);
         world.submit(spec);
         assert_eq!(fetched(&mut world), (0, 8 * MIB), "{word}");
-        let greeting = BTreeSet::from([FrameKind::Hello, FrameKind::Token]);
+        let greeting = BTreeSet::from([FrameKind::Hello, FrameKind::Token, FrameKind::Newest]);
         assert_eq!(kinds(&mut world, member), greeting, "{word}");
         assert_eq!(kinds(&mut world, stranger), BTreeSet::from([FrameKind::Hello]), "{word}");
     }

@@ -58,7 +58,7 @@ pub(super) fn membership() -> GroupConfig {
         key: group().public_key(),
         badge: badge(&wish(peer_id(1))),
         epoch: 1,
-        denied: BTreeSet::new(),
+        denied: None,
     }
 }
 

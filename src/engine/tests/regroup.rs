@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use peer_proto::group::{Badge, EpochSecret, HolderId, Token, Wish};
+use peer_proto::group::{Badge, DenyList, EpochSecret, HolderId, Token, Wish};
 use peer_proto::peer::PeerId;
 use peer_proto::sign::Signer;
 use peer_proto::wire::{Frame, Said};
@@ -93,7 +93,7 @@ fn group_6_who_is_denied_loses_his_session_and_is_heard_through_nobody() {
     show(&mut world, one, &[said(8, 1), said(9, 1)]);
     world.run_for(200);
     assert_eq!(told(&mut world, other).len(), 2);
-    let denied = [HolderId([2; 16]), HolderId([8; 16])].into();
+    let denied = DenyList::sign(&group(), 1, [HolderId([2; 16]), HolderId([8; 16])].into());
     change(&mut world, Some(GroupConfig { denied, ..membership() }));
     assert_eq!(world.disconnected, [one]);
     assert!(!world.engine.core.is_member(one) && world.engine.core.is_member(other));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use peer_proto::attest::Attestation;
 use peer_proto::content::{Hash, PieceIndex};
 use peer_proto::digest::{Algorithm, Digest};
-use peer_proto::group::HolderId;
+use peer_proto::group::{HolderId, Offer};
 use peer_proto::question::Wanted;
 use peer_proto::session::{Output as SessionOutput, RequestId, Session};
 use peer_proto::standing::PieceRun;
@@ -77,6 +77,8 @@ pub(super) struct World {
     pub(super) attested: Vec<Attestation>,
     /// What takes back what attestors signed, and is to be kept.
     pub(super) voids: Vec<Void>,
+    /// What members handed on, to be kept.
+    pub(super) offers: Vec<Offer>,
     /// Attestors that are not to be believed again, and why.
     pub(super) distrusted: Vec<(HolderId, String)>,
     /// What the link was asked for, and when.
@@ -157,6 +159,7 @@ impl World {
             unanswered: Vec::new(),
             attested: Vec::new(),
             voids: Vec::new(),
+            offers: Vec::new(),
             distrusted: Vec::new(),
             asked_link: Vec::new(),
             called: Vec::new(),

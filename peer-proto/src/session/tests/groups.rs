@@ -156,7 +156,7 @@ fn records_leave_in_frames_that_fit_and_are_told_as_they_came() {
 }
 
 /// Two members who greeted each other.
-fn members() -> (Session, Session) {
+pub(super) fn members() -> (Session, Session) {
     let (mut mine, my_hello) = session(me(), you(), 1, Some(badge(me(), 1, None)));
     let (mut yours, your_hello) = session(you(), me(), 2, Some(badge(you(), 1, None)));
     mine.handle_frame(your_hello, Instant::ZERO).unwrap();
@@ -165,7 +165,7 @@ fn members() -> (Session, Session) {
 }
 
 /// Carries what one says to the other; the events of the other.
-fn carried(from: &mut Session, to: &mut Session, now: Instant) -> Vec<SessionEvent> {
+pub(super) fn carried(from: &mut Session, to: &mut Session, now: Instant) -> Vec<SessionEvent> {
     while let output = from.poll_output()
         && !matches!(output, Output::WaitUntil(_))
     {

@@ -199,10 +199,21 @@ fn golden_version_5() -> Vec<(Frame, String)> {
     ]
 }
 
+/// What members hand on: versions, and a deny list page by page.
+fn golden_version_6() -> Vec<(Frame, String)> {
+    let of = DenyWant { version: 0x0102_0304, page: 2 };
+    let page = DenyPage { of, bytes: Bytes::from_static(&[0x77; 3]) };
+    vec![
+        (Frame::Newest(Newest { epoch: 5, denied: 7, denied_len: 89 }), "30000006080510071859".into()),
+        (Frame::DenyWant(of), "3100000708848688081002".into()),
+        (Frame::DenyPage(page), "3200000c088486880810021a03777777".into()),
+    ]
+}
+
 /// Every kind of frame once, in the order of the tags.
 pub(super) fn golden_versions() -> Vec<(Frame, String)> {
     let first = [golden_version_1(), golden_version_2(), golden_version_3()].concat();
-    [first, golden_version_4(), golden_version_5()].concat()
+    [first, golden_version_4(), golden_version_5(), golden_version_6()].concat()
 }
 
 /// What an attestor says of a URL with this path.

@@ -1,0 +1,60 @@
+//! The frames in which members hand on what their group's key signed: who is no member any more.
+//!
+//! Knows: what each may hold. Does not know: deny lists themselves ([`group`](crate::group)), who is told.
+
+use bytes::Bytes;
+
+use super::fault::FrameFault;
+use crate::group::deny::DENY_LIST_LEN_MAX;
+use crate::limits::{DENY_PAGE_LEN, DENY_PAGES_MAX};
+
+/// The newest that the sender has of what the group's key signed for all members.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Newest {
+    /// The present epoch.
+    pub epoch: u32,
+    /// Version of the deny list; zero if nobody was ever denied.
+    pub denied: u64,
+    /// Its bytes; zero together with the version.
+    pub denied_len: u32,
+}
+
+impl Newest {
+    pub(super) fn check(&self) -> Result<(), FrameFault> {
+        let fits = usize::try_from(self.denied_len).is_ok_and(|len| len <= DENY_LIST_LEN_MAX);
+        if !fits || (self.denied == 0) != (self.denied_len == 0) {
+            return Err(FrameFault::DenyList);
+        }
+        Ok(())
+    }
+}
+
+/// Asks for one page of a deny list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DenyWant {
+    /// Version of the list.
+    pub version: u64,
+    /// Zero-based; a list has at most three.
+    pub page: u32,
+}
+
+impl DenyWant {
+    pub(super) fn check(&self) -> Result<(), FrameFault> {
+        if self.page < DENY_PAGES_MAX { Ok(()) } else { Err(FrameFault::DenyList) }
+    }
+}
+
+/// One page of a deny list: the answer to a [`DenyWant`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DenyPage {
+    /// Which page of which list.
+    pub of: DenyWant,
+    /// 32 768 bytes, or those that are left of the list; none if the sender has another list by now.
+    pub bytes: Bytes,
+}
+
+impl DenyPage {
+    pub(super) fn check(&self) -> Result<(), FrameFault> {
+        if self.bytes.len() > DENY_PAGE_LEN { Err(FrameFault::DenyList) } else { self.of.check() }
+    }
+}
