@@ -159,6 +159,12 @@ impl Attestation {
         &self.0.bytes
     }
 
+    /// The token of its signer; nothing of it is believed yet.
+    #[must_use]
+    pub fn token(&self) -> &Token {
+        &self.0.token
+    }
+
     /// What it says, to be believed after [`check`](Self::check) only.
     #[must_use]
     pub fn said(&self) -> &Attested {

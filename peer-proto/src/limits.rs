@@ -85,7 +85,7 @@ pub const HAVE_FRAMES_PER_TICK_MAX: usize = 8;
 /// Questions of one peer that are not answered yet, or whose answers wait for their tick. A peer that keeps the pace
 /// never comes near; one beyond it is closed.
 pub const QUESTIONS_UNANSWERED_MAX: usize = 256;
-/// Bytes of a member's token.
+/// Bytes of a token. One that an enroller gave travels with its enroller's behind it.
 pub const TOKEN_LEN_MAX: usize = 256;
 /// Seconds a token may live: 30 days ...
 pub const TOKEN_LIFE_MAX_S: u64 = 30 * 24 * 60 * 60;
@@ -99,6 +99,10 @@ pub const DENY_PAGE_LEN: usize = 32 * 1024;
 pub const DENY_PAGES_MAX: u32 = 3;
 /// Pages of deny lists that one peer is sent in a second.
 pub const DENY_PAGES_PER_SECOND_MAX: u32 = 6;
+/// Bytes of an invitation between nodes, which brings no deny list.
+pub const GRANT_LEN_MAX: usize = 1_024;
+/// Tokens that one peer may ask for in a second.
+pub const GRANTS_ASKED_PER_SECOND_MAX: u32 = 2;
 /// Bytes of an invitation or a deny list as text.
 pub const OFFER_TEXT_MAX: usize = 160 * 1024;
 /// Bytes of a signed record: its head, 64 values, its signature. Seven of the longest fit the 16 KiB of a control frame.

@@ -251,11 +251,12 @@ fn rows_of(group: &GroupState) -> Vec<(&'static str, String)> {
     } else {
         ""
     };
+    let not_renewed = group.renewal.as_ref().map(|why| ("renewal", format!("not so far: {why}")));
     let denied = match group.denied_version {
         None => "nobody".to_owned(),
         Some(version) => format!("{} (version {version})\n{}", group.denied.len(), group.denied.join("\n")),
     };
-    vec![
+    let rows = vec![
         ("group", group.id.clone()),
         ("this node", state),
         ("roles", group.roles.join(",")),
@@ -263,7 +264,8 @@ fn rows_of(group: &GroupState) -> Vec<(&'static str, String)> {
         ("holder", group.holder.clone()),
         ("epoch", group.epoch.to_string()),
         ("denied", denied.trim_end().to_owned()),
-    ]
+    ];
+    rows.into_iter().chain(not_renewed).collect()
 }
 
 #[cfg(test)]

@@ -27,6 +27,9 @@ pub(super) async fn status(ask: &AskArgs) -> Result<Exit, Stop> {
         ("version", status.version),
     ];
     say::line(table::pairs(rows).trim_fmt());
+    if let Some(complaint) = status.group {
+        say::line(format!("\nits group: {complaint}"));
+    }
     for job in damaged {
         say::line(format!("\njob {} cannot be read: {}", job.id, job.reason));
         say::line(format!("  it was set aside as {}", job.path.display()));

@@ -77,6 +77,9 @@ pub struct Status {
     pub kind: Kind,
     /// Its version, such as `0.1.0`.
     pub version: String,
+    /// What is wrong with its membership of its group; left out if nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// Jobs that could not be read when it started, and were set aside; left out if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub damaged_jobs: Vec<DamagedJob>,
@@ -306,6 +309,16 @@ pub enum Notice {
         /// Which, in the local file.
         ranges: Vec<RemoteRange>,
     },
+    /// The node's token was not renewed when three quarters of its life were over, or at its end; told to administrators.
+    #[serde(rename = "group.token-old")]
+    GroupTokenOld {
+        /// Until when it counts, or counted, seconds since 1970.
+        until_unix_s: u64,
+        /// Whether it counts no more.
+        is_over: bool,
+        /// Why there is no newer one.
+        reason: String,
+    },
     /// What happened before this is not known any more, to the caller or to the node: this is what is there now.
     #[serde(rename = "reset")]
     Reset {
@@ -326,6 +339,7 @@ impl Notice {
             Self::JobOver { .. } => "job.over",
             Self::FileTransferred { .. } => "file.transferred",
             Self::FileRanges { .. } => "file.ranges",
+            Self::GroupTokenOld { .. } => "group.token-old",
             Self::Reset { .. } => "reset",
         }
     }
@@ -514,6 +528,7 @@ mod tests {
             rss_bytes: 1,
             kind: Kind::Daemon,
             version: "0.1.0".into(),
+            group: None,
             damaged_jobs: Vec::new(),
         };
         let json = serde_json::to_value(&status).expect("plain values");

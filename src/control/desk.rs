@@ -227,6 +227,7 @@ impl Desk for NodeDesk {
             rss_bytes: telemetry::rss_bytes().unwrap_or_default(),
             kind: self.kind,
             version: env!("CARGO_PKG_VERSION").into(),
+            group: self.group().await?.complaint(),
             damaged_jobs: self.handle.damaged_jobs().iter().cloned().map(damaged_job).collect(),
         })
     }
@@ -340,7 +341,11 @@ impl Desk for NodeDesk {
     }
 
     async fn group(&self) -> Result<GroupShown, Problem> {
-        Ok(self.handle.group().enrolled().await.into())
+        let mut shown = GroupShown::from(self.handle.group().enrolled().await);
+        if let Some(group) = &mut shown.group {
+            group.renewal = self.handle.renewal_fault().await?;
+        }
+        Ok(shown)
     }
 
     async fn offer_group(&self, offer: GroupOffer) -> Result<GroupTaken, Problem> {

@@ -26,6 +26,9 @@ const KEPT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Events that a listener is given at a time.
 const BATCH_MAX: usize = 64;
 
+/// Owner of what concerns the machine and no user: administrators hear of it.
+const NOBODYS: u32 = u32::MAX;
+
 /// The events of this process, the last ones kept. All doors of a node share them.
 #[derive(Debug)]
 pub struct Events {
@@ -245,6 +248,10 @@ impl<D: Desk> Raiser<D> {
                 {
                     self.events.raise(known.owner, &Notice::FileRanges { job, file, ranges });
                 }
+            }
+            Event::TokenOld { until_unix_s, is_over, reason } => {
+                let notice = Notice::GroupTokenOld { until_unix_s, is_over, reason };
+                self.events.raise(NOBODYS, &notice);
             }
             Event::JobRefused { .. } | Event::JobTaken { .. } | Event::CommandRefused { .. } => {}
         }

@@ -61,6 +61,7 @@ impl Desk for Fake {
             rss_bytes: 0,
             kind: Kind::Embedded,
             version: "0".into(),
+            group: None,
             damaged_jobs: Vec::new(),
         })
     }

@@ -78,6 +78,7 @@ pub(crate) fn config(membership: &Membership, signer: &Signer, now: u64) -> Resu
         badge: Arc::new(membership.badge(now)),
         epoch: membership.epoch,
         denied: membership.denied.clone(),
+        enroller: membership.may_enrol(signer.peer(), now).then(|| Arc::new(membership.clone())),
     })
 }
 
@@ -190,7 +191,7 @@ impl Enrolment {
         }
     }
 
-    /// Notices what changes with time alone, until `stop`: a token begins to count, grows old, is over; the secret of the
+    /// Notices what changes with time alone, until `stop`: a token begins to count, is over; the secret of the
     /// epoch before is not honoured any more.
     ///
     /// # Cancel safety
@@ -224,7 +225,6 @@ struct Look {
     /// Whose it is, and its token's number.
     of: Option<(GroupId, u64)>,
     fault: Option<TokenFault>,
-    is_late: bool,
     honours_former: bool,
 }
 
@@ -234,7 +234,6 @@ impl Look {
         Self {
             of: Some((membership.group(), membership.token.wish().serial)),
             fault: enrolled.standing().and_then(Result::err),
-            is_late: enrolled.is_late(),
             honours_former: membership.badge(enrolled.now).former.is_some(),
         }
     }
@@ -246,20 +245,13 @@ impl Look {
         self.of.is_some() && self.of == before.of && (begins || self.honours_former != before.honours_former)
     }
 
-    /// Says in the log what is new (GROUP-5).
+    /// Says in the log what is new. That a token grows old the brain says, which knows why (GROUP-5).
     fn say_after(self, before: Self, enrolled: &Enrolled) {
         let Some(membership) = enrolled.membership.as_ref().filter(|_| self != before) else { return };
         let (group, until_unix_s) = (membership.group(), membership.token.wish().not_after);
         match self.fault {
             Some(fault) => {
                 tracing::warn!(%group, until_unix_s, "this node is no member of its group now: {fault}")
-            }
-            None if self.is_late => {
-                let spent_percent = membership.spent_percent(enrolled.now);
-                tracing::warn!(
-                    %group, until_unix_s, spent_percent,
-                    "this node's token should have been renewed by now: ask whoever runs the group for a newer one"
-                );
             }
             None => tracing::info!(%group, until_unix_s, "member of a group"),
         }

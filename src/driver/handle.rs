@@ -461,6 +461,17 @@ impl Handle {
         &self.enrolment
     }
 
+    /// Why this node's token was not renewed though it is time, as far as is known (GROUP-5).
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub async fn renewal_fault(&self) -> Result<Option<String>, Gone> {
+        self.read(|engine| engine.renewal_fault().map(|fault| fault.to_string())).await
+    }
+
     /// Keeps trying a peer at this address, as if it had been configured.
     pub fn add_peer(&self, address: PeerAddress) {
         self.swarm.add_static(address);

@@ -409,6 +409,16 @@ impl Driver {
                 let done = if *is_partial { Done::InPart } else { Done::Wholly };
                 self.completed(*job, &Ok(done));
             }
+            Event::TokenOld { until_unix_s, is_over: false, reason } => {
+                tracing::warn!(until_unix_s, reason, "this node's token should have been renewed by now");
+            }
+            Event::TokenOld { until_unix_s, is_over: true, reason } => {
+                tracing::warn!(
+                    until_unix_s,
+                    reason,
+                    "this node's token is over: it is a stranger from now on"
+                );
+            }
             Event::FileTransferred { job, file } => tracing::debug!(%job, file = file.index, "file is whole"),
             Event::FileRanges { job, file, ranges } => {
                 tracing::trace!(%job, file, count = ranges.len(), "ranges are there");

@@ -20,6 +20,7 @@ use super::inquiry::Inquiries;
 use super::io::{Effect, EffectId, LeaseId, Now, ServeId};
 use super::peers::Peers;
 use super::queue::QueueConfig;
+use super::renew::Renewal;
 use super::serve::Serving;
 use super::yielding::Yielding;
 use crate::job::{Effective, FileId, JobId, PeerFlags, ServeRates};
@@ -102,6 +103,7 @@ pub(super) struct Core {
     pub(super) yielding: Yielding,
     pub(super) members: Members,
     pub(super) handing: Handing,
+    pub(super) renewal: Renewal,
     pub(super) attests: Attests,
     pub(super) queues: Queues,
     pub(super) inquiries: Inquiries,
@@ -130,6 +132,7 @@ impl Core {
             yielding: Yielding::default(),
             members: Members::default(),
             handing: Handing::default(),
+            renewal: Renewal::default(),
             attests: Attests::default(),
             queues: Queues::default(),
             totals: Totals::default(),

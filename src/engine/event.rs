@@ -294,6 +294,15 @@ pub enum Event {
         /// Whether files that were not whole were given up.
         is_partial: bool,
     },
+    /// Three quarters of the life of this node's token are over and it was not renewed, or all of it (GROUP-5).
+    TokenOld {
+        /// Until when it counts, or counted, seconds since 1970.
+        until_unix_s: u64,
+        /// Whether it counts no more: the node is a stranger.
+        is_over: bool,
+        /// Why there is no newer one, for people.
+        reason: String,
+    },
     /// A command on a job could not be carried out.
     CommandRefused {
         /// Which job.

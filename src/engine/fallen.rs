@@ -127,7 +127,7 @@ impl Core {
 
     /// Whether all of these vouched, and nobody's word of them counts any more.
     pub(super) fn are_gone(&self, vouched: &[Voucher]) -> bool {
-        let denied = self.config.group.as_ref().map(|group| &group.denied);
+        let denied = self.config.group.as_ref().map(|group| group.denied());
         let is_gone = |one: &Voucher| {
             let holder = HolderId(one.holder);
             self.attests.fallen.has(holder)

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use peer_proto::digest::Digest;
-use peer_proto::group::{Badge, DenyList, GroupId, HolderId, Roles, Token, TokenFault, TokenRules};
+use peer_proto::group::{
+    Badge, DenyList, GroupId, HolderId, Membership, Roles, Token, TokenFault, TokenRules,
+};
 use peer_proto::home::HomeKey;
 use peer_proto::peer::PeerId;
 use peer_proto::sign::Signer;
@@ -31,6 +33,8 @@ pub struct GroupConfig {
     pub epoch: u32,
     /// Who is no member any more, if anybody ever was forgotten.
     pub denied: Option<DenyList>,
+    /// What this node hands on of its membership if it is an enroller.
+    pub enroller: Option<Arc<Membership>>,
 }
 
 impl GroupConfig {
@@ -58,10 +62,38 @@ impl GroupConfig {
     }
 }
 
-/// Peers with a session that showed a token, until when it counts, and whose it is.
+/// Peers with a session that showed a token that counted then.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    until: BTreeMap<PeerId, (u64, HolderId)>,
+    tokens: BTreeMap<PeerId, Token>,
+    /// Those whose token the group's key signed and that may give others theirs.
+    enrollers: BTreeSet<PeerId>,
+}
+
+impl Members {
+    /// What a peer showed.
+    pub(super) fn token(&self, peer: PeerId) -> Option<&Token> {
+        self.tokens.get(&peer)
+    }
+
+    pub(super) const fn enrollers(&self) -> &BTreeSet<PeerId> {
+        &self.enrollers
+    }
+
+    /// `true` if it showed none before.
+    fn insert(&mut self, peer: PeerId, token: &Token) -> bool {
+        if token.wish().roles.has(Roles::ENROL) && !token.is_delegated() {
+            self.enrollers.insert(peer);
+        } else {
+            self.enrollers.remove(&peer);
+        }
+        self.tokens.insert(peer, token.clone()).is_none()
+    }
+
+    fn remove(&mut self, peer: PeerId) {
+        self.tokens.remove(&peer);
+        self.enrollers.remove(&peer);
+    }
 }
 
 impl Engine {
@@ -87,6 +119,7 @@ impl Engine {
             self.leave_peer(peer);
         }
         self.core.show_badge();
+        self.core.renewal_begins_anew();
         self.core.weigh_attestations_anew();
         self.with_all(Heed::Soon, JobFile::forget_denied);
     }
@@ -98,8 +131,8 @@ impl Core {
     fn outsiders(&self, before: &GroupConfig, after: &GroupConfig) -> Vec<PeerId> {
         let is_new_epoch = before.badge.secret != after.badge.secret;
         let is_denied = |peer: &PeerId| {
-            let shown = self.members.until.get(peer);
-            shown.is_some_and(|(_, holder)| after.denied().contains(holder))
+            let shown = self.members.tokens.get(peer);
+            shown.is_some_and(|token| after.denies(token))
         };
         let peers = self.peers.iter();
         peers
@@ -144,15 +177,14 @@ impl Core {
         let may_ask = token.wish().roles.has(Roles::FETCH);
         match group.admits(peer, token, now) {
             Ok(()) if may_ask => {
-                let wish = token.wish();
-                let before = self.members.until.insert(peer, (wish.not_after, wish.holder));
-                if before.is_none() {
+                if self.members.insert(peer, token) {
                     self.tell_all_against(peer);
                     self.tell_newest(peer);
+                    self.renew_at(peer);
                 }
             }
             // What it is not, or not any more, it is treated as: a stranger (GROUP-5).
-            Ok(()) | Err(_) => drop(self.members.until.remove(&peer)),
+            Ok(()) | Err(_) => self.members.remove(peer),
         }
     }
 
@@ -164,12 +196,12 @@ impl Core {
 
     /// Whether a peer with a session is a member, and so is this node.
     pub(super) fn is_member(&self, peer: PeerId) -> bool {
-        let until = self.members.until.get(&peer);
-        until.is_some_and(|(until, _)| *until >= self.wall_s()) && self.belongs()
+        let token = self.members.tokens.get(&peer);
+        token.is_some_and(|token| token.wish().not_after >= self.wall_s()) && self.belongs()
     }
 
     pub(super) fn forget_token(&mut self, peer: PeerId) {
-        self.members.until.remove(&peer);
+        self.members.remove(peer);
     }
 
     /// The key of a file's ranks and homes: of the group, if this node is in one (HOME-2).

@@ -3,9 +3,9 @@
 //! Knows: who has a newer one, who is asked for it and until when. Does not know: where it is kept, what follows from it
 //! (`group`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use peer_proto::group::{DenyList, Offer};
+use peer_proto::group::{DenyList, GrantFault, Offer};
 use peer_proto::limits::REPLY_TIMEOUT;
 use peer_proto::peer::PeerId;
 use peer_proto::session::HandedOn;
@@ -19,7 +19,9 @@ use super::io::Effect;
 /// Deny lists that others have.
 #[derive(Debug, Default)]
 pub(super) struct Handing {
-    /// Members with a session, and the newest they told of.
+    /// Members with a session, and the epoch they told of.
+    epochs: BTreeMap<PeerId, u32>,
+    /// Those who may have a newer deny list.
     told: BTreeMap<PeerId, Newest>,
     /// Who is asked for a list, and until when it may take.
     asked: Option<(PeerId, Instant)>,
@@ -27,6 +29,22 @@ pub(super) struct Handing {
 
 impl Handing {
     pub(super) fn forget_peer(&mut self, peer: PeerId) {
+        self.epochs.remove(&peer);
+        self.pass_over(peer);
+    }
+
+    /// The epoch that a member told of.
+    pub(super) fn epoch_of(&self, peer: PeerId) -> u32 {
+        self.epochs.get(&peer).copied().unwrap_or(0)
+    }
+
+    /// The newest that any of these told of.
+    pub(super) fn newest_epoch(&self, among: &BTreeSet<PeerId>) -> u32 {
+        among.iter().map(|peer| self.epoch_of(*peer)).max().unwrap_or(0)
+    }
+
+    /// Its deny list is not asked for again, unless it tells of another.
+    fn pass_over(&mut self, peer: PeerId) {
         self.told.remove(&peer);
         self.asked.take_if(|(asked, _)| *asked == peer);
     }
@@ -66,13 +84,16 @@ impl Core {
 
     /// What a member has to say of what the group signed; nobody else is heard.
     pub(super) fn handed_on(&mut self, id: PeerId, said: HandedOn) {
-        if !self.is_member(id) {
-            return;
-        }
         match said {
+            HandedOn::EnrolAsked { number, ticket: Some(_) } => self.refuse_ticket(id, number),
+            HandedOn::Enrolled { number, given } => self.enrolled(id, number, given),
+            _ if !self.is_member(id) => {}
+            HandedOn::EnrolAsked { number, ticket: None } => self.renewal_asked(id, number),
             HandedOn::Newest(newest) => {
+                self.handing.epochs.insert(id, newest.epoch);
                 self.handing.told.insert(id, newest);
                 self.ask_for_denied();
+                self.renew();
             }
             HandedOn::DenyWanted(of) => {
                 let list = self.config.group.as_ref().and_then(|group| group.denied.as_ref());
@@ -83,6 +104,14 @@ impl Core {
             }
             HandedOn::Denied(list) => self.denied_shown(id, list),
         }
+    }
+
+    /// A ticket is nothing that this node knows.
+    fn refuse_ticket(&mut self, id: PeerId, number: u32) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.session.show_enrolled(number, Err(GrantFault::NoTicket));
+        }
+        self.pump(id);
     }
 
     /// Asks whoever told of the newest list for it, if it is newer than the one here and nobody is asked.
@@ -104,7 +133,7 @@ impl Core {
 
     /// A list came, from whoever was asked or from one who was too late.
     fn denied_shown(&mut self, id: PeerId, list: Option<DenyList>) {
-        self.handing.forget_peer(id);
+        self.handing.pass_over(id);
         let Some(group) = &self.config.group else { return };
         match list {
             Some(list) if !list.is_signed(&group.key) => {

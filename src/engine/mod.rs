@@ -42,6 +42,7 @@ pub mod plan;
 pub mod planner;
 pub mod queue;
 mod recall;
+pub mod renew;
 mod repair;
 mod rivals;
 mod scene;
@@ -193,6 +194,7 @@ impl Engine {
         self.core.now = now;
         self.core.wake_sessions();
         self.core.hurry_denied();
+        self.core.renew();
         let time = self.core.time();
         let due = self.files.iter().filter(|(_, file)| file.wakes_at() <= time).map(|(id, _)| *id);
         self.core.dirty.extend(due);
@@ -213,6 +215,7 @@ impl Engine {
         let core = self.core.peers.wake().min(self.core.have_wake()).min(self.core.flood_wake());
         let core =
             core.min(self.core.yield_wake()).min(self.core.inquiries.wake()).min(self.core.handing_wake());
+        let core = core.min(self.core.renewal_wake());
         let at = if Mutant::NeverRests.lives() { self.core.time() } else { jobs.min(core) };
         Output::WaitUntil(at)
     }
@@ -289,6 +292,12 @@ impl Engine {
     #[must_use]
     pub const fn flags(&self) -> PeerFlags {
         self.core.flags
+    }
+
+    /// Why this node's token was not renewed though it is time, as far as is known.
+    #[must_use]
+    pub fn renewal_fault(&self) -> Option<renew::RenewalFault> {
+        self.core.renewal_fault()
     }
 
     /// What the computer prefers; it holds where no policy says otherwise (PEER-4).

@@ -250,6 +250,7 @@ impl Core {
         self.forget_queue(id);
         self.attests.forget_peer(id);
         self.handing.forget_peer(id);
+        self.renewal.forget_peer(id);
         let peer = self.peers.table.remove(&id)?;
         for serve in peer.serving.values() {
             self.effect(Effect::StopServe { id: *serve });

@@ -241,7 +241,7 @@ impl Core {
         if self.attests.voids.has(said.stream_id(), said.holder) {
             return Err(AttestFault::Void);
         }
-        let (key, epoch, denied, now) = (&group.key, group.epoch, &group.denied, self.wall_s());
+        let (key, epoch, denied, now) = (&group.key, group.epoch, group.denied(), self.wall_s());
         batch.check(&AttestRules { group: key, now, epoch, denied })
     }
 

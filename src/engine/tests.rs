@@ -24,6 +24,7 @@ mod plan;
 mod raised;
 mod recall;
 mod regroup;
+mod renewing;
 mod repair;
 mod rivals;
 mod saves;

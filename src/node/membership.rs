@@ -23,7 +23,14 @@ pub(super) fn counts(
     match config(held, signer, now) {
         Ok(config) => Ok(Some(config)),
         // Its jobs go on by the rules of strangers (GROUP-5).
-        Err(TokenFault::Over | TokenFault::NotYet | TokenFault::Epoch | TokenFault::Denied) => Ok(None),
+        Err(
+            TokenFault::Over
+            | TokenFault::NotYet
+            | TokenFault::Epoch
+            | TokenFault::Denied
+            | TokenFault::EnrollerDenied
+            | TokenFault::NoEnroller,
+        ) => Ok(None),
         Err(fault) => Err(NodeError::Group(fault)),
     }
 }

@@ -68,6 +68,7 @@ impl Roster {
             badge: Arc::new(Badge { token, secret, former: None }),
             epoch: EPOCH,
             denied: None,
+            enroller: None,
         })
     }
 

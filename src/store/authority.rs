@@ -348,6 +348,7 @@ impl Authority {
             former,
             token: Token::grant(&self.signer, &wish),
             denied: if self.kept.deny_version == 0 { None } else { Some(self.deny_list()?) },
+            seal: None,
         };
         let granted = Granted {
             holder: holder.to_string(),
@@ -360,7 +361,8 @@ impl Authority {
             forgotten: false,
         };
         self.kept.members.insert(peer, granted);
-        Ok(invitation_text(&membership, &self.signer))
+        // What was sealed has a line.
+        Ok(invitation_text(&membership.sealed(&self.signer)).unwrap_or_default())
     }
 
     /// The same again for somebody who was given a token.
@@ -449,15 +451,10 @@ impl Authority {
         Some(Former { secret, until })
     }
 
-    /// Nobody can guess it and, if the list of members is lost, it is the same again.
+    /// If the list of members is lost, it is the same again; an enroller gives a node that comes with a ticket the same.
     fn holder_of(&self, peer: PeerId) -> HolderId {
         let known = self.kept.members.get(&peer).and_then(|granted| HolderId::from_hex(&granted.holder));
-        known.unwrap_or_else(|| {
-            let key = blake3::derive_key("nearbits holder 1", self.kept.key.as_bytes());
-            let hash = blake3::keyed_hash(&key, peer.public_key());
-            let (first, _) = hash.as_bytes().split_at(16);
-            HolderId::from_hex(&hex(first)).unwrap_or(HolderId([0; 16]))
-        })
+        known.unwrap_or_else(|| HolderId::of(self.id(), peer))
     }
 
     fn holder_named(&self, who: &str) -> Result<HolderId, AuthorityError> {

@@ -193,7 +193,7 @@ fn group_5_half_of_a_life_makes_a_token_due() {
 fn group_6_who_is_forgotten_by_any_name_is_no_member_any_more_and_gets_no_token() {
     let mut lab = Lab::new();
     let members: Vec<Membership> = (1..=4).map(|number| lab.invited(number, NOW)).collect();
-    let invitation = invitation_text(&members[2], &lab.authority.signer);
+    let invitation = invitation_text(&members[2]).unwrap();
     let names = [
         peer(1).to_string(),
         members[1].token.wish().holder.to_string(),

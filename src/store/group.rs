@@ -39,6 +39,9 @@ struct Written {
     token: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     denied: Option<String>,
+    /// Without it this node cannot hand the epoch on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seal: Option<String>,
 }
 
 impl<F: Files> GroupStore<F> {
@@ -112,6 +115,10 @@ fn parse(bytes: &[u8]) -> Option<Membership> {
         }
         None => None,
     };
+    let seal = match &written.seal {
+        Some(text) => Some(bytes_from_hex(text)?.try_into().ok()?),
+        None => None,
+    };
     Some(Membership {
         key: group_key,
         epoch: written.epoch,
@@ -119,6 +126,7 @@ fn parse(bytes: &[u8]) -> Option<Membership> {
         former,
         token: Token::parse(bytes_from_hex(&written.token)?.into()).ok()?,
         denied,
+        seal,
     })
 }
 
@@ -132,6 +140,7 @@ fn written(group: &Membership) -> Written {
         former_until: former.map(|former| former.until).filter(|until| *until < u64::MAX),
         token: hex(group.token.bytes()),
         denied: group.denied.as_ref().map(|list| hex(list.bytes())),
+        seal: group.seal.map(|seal| hex(&seal)),
     }
 }
 
@@ -203,8 +212,10 @@ mod tests {
             former: Some(Former { secret: EpochSecret([6; 32]), until: 9 }),
             token: token(),
             denied: DenyList::sign(&signer(), 5, (0..4_096).map(holder).collect()),
+            seal: None,
         };
-        for group in [Membership { former: None, denied: None, ..whole.clone() }, whole] {
+        let sealed = whole.clone().sealed(&signer());
+        for group in [Membership { former: None, denied: None, ..whole.clone() }, whole, sealed] {
             store.save(&group).unwrap();
             assert_eq!(store.load().unwrap(), Some(group));
         }

@@ -262,7 +262,7 @@ async fn group_1_and_group_3_what_cannot_be_granted_is_refused_in_one_line() {
     for (what, says) in [
         ("nothing", "neither an invitation nor a file"),
         ("ids", "line 1"),
-        ("nearbits-invitation-1:00", "cut short"),
+        ("nearbits-invitation-2:00", "cut short"),
     ] {
         let ran = run(home.path(), &["group", "join", what, "--state-dir", &state]).await;
         assert!(ran.error_line(2).contains(says), "{ran:?}");

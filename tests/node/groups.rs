@@ -8,7 +8,8 @@ use std::path::Path;
 use futures::future::join_all;
 use nearbits::node::{Authority, EnrolmentError, Node, NodeConfig};
 use peer_proto::digest::hex;
-use peer_proto::group::{HolderId, Roles, Token, Wish};
+use peer_proto::group::offer::invitation_text;
+use peer_proto::group::{EpochSecret, GroupId, HolderId, Membership, Roles, Token, Wish};
 use peer_proto::peer::PeerId;
 use peer_proto::sign::Signer;
 
@@ -213,19 +214,20 @@ async fn group_6_a_node_that_was_denied_starts_as_a_stranger() {
     assert!(matches!(enrolled.standing(), Some(Err(_))), "{enrolled:?}");
 }
 
-/// Waits until a node keeps a deny list of so many holders.
-async fn denies(node: &LabNode, count: usize) {
+/// Waits until this is so of what a node keeps of its membership.
+async fn keeps(node: &LabNode, what: &str, is_so: impl Fn(&Membership) -> bool) {
     let looked = tokio::time::timeout(PATIENCE, async {
-        loop {
-            let enrolled = node.handle.group().enrolled().await;
-            let list = enrolled.membership.and_then(|membership| membership.denied);
-            if list.is_some_and(|list| list.holders().len() == count) {
-                return;
-            }
+        while !node.handle.group().enrolled().await.membership.as_ref().is_some_and(&is_so) {
             tokio::task::yield_now().await;
         }
     });
-    looked.await.unwrap_or_else(|_| panic!("in vain waited for a deny list of {count}"));
+    looked.await.unwrap_or_else(|_| panic!("in vain waited for {what}"));
+}
+
+/// Waits until a node keeps a deny list of so many holders.
+async fn denies(node: &LabNode, count: usize) {
+    let is_so = |kept: &Membership| kept.denied.as_ref().is_some_and(|list| list.holders().len() == count);
+    keeps(node, "a deny list", is_so).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -253,4 +255,71 @@ async fn group_6_a_deny_list_reaches_members_who_were_not_handed_it_and_counts_t
     denies(&late, 1).await;
     let again = LabNode::start_in(late.shut_down().await, &[]).await;
     denies(&again, 1).await;
+}
+
+/// Makes a node a member whose token began to count so many days ago and does so for as many more.
+async fn make_member(node: &LabNode, roles: Roles, since: u64, left: u64) {
+    let (peer, now) = (node.handle.peer_id(), now(&node.folder));
+    let wish = Wish {
+        holder: HolderId::of(GroupId::of(&group().public_key()), peer),
+        peer,
+        roles: Roles::FETCH.and(Roles::SERVE).and(roles),
+        not_before: now - since * DAY,
+        not_after: now + left * DAY,
+        epoch: 1,
+        serial: 1,
+    };
+    let membership = Membership {
+        key: group().public_key(),
+        epoch: 1,
+        secret: EpochSecret([7; 32]),
+        former: None,
+        token: Token::grant(&group(), &wish),
+        denied: None,
+        seal: None,
+    };
+    let line = invitation_text(&membership.sealed(&group())).expect("sealed");
+    node.handle.group().take(&line, false).await.unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn group_5_a_member_renews_its_token_at_an_enroller_and_counts_with_it_for_everybody() {
+    let enroller = LabNode::start(&[]).await;
+    let node = LabNode::start(&[&enroller]).await;
+    let third = LabNode::start(&[&node]).await;
+    make_member(&node, Roles(0), 16, 4).await;
+    make_member(&third, Roles(0), 1, 20).await;
+    takes_for(&third, &node, true).await;
+    make_member(&enroller, Roles::ENROL, 1, 25).await;
+    let end = now(&node.folder) + 24 * DAY;
+    keeps(&node, "a newer token", |kept| kept.token.is_delegated() && kept.token.wish().not_after > end)
+        .await;
+    takes_for(&third, &node, true).await;
+    // What came is kept, and counts after a restart.
+    let again = LabNode::start_in(node.shut_down().await, &[&third]).await;
+    let enrolled = again.handle.group().enrolled().await;
+    assert_eq!(enrolled.standing(), Some(Ok(())));
+    assert!(enrolled.membership.is_some_and(|kept| kept.token.is_delegated()));
+    takes_for(&third, &again, true).await;
+    takes_for(&again, &third, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn group_7_a_new_epoch_reaches_members_through_an_enroller_that_was_handed_it() {
+    let enroller = LabNode::start(&[]).await;
+    let node = LabNode::start(&[&enroller]).await;
+    let made = tempfile::tempdir().expect("a folder");
+    let now = now(&enroller.folder);
+    let mut authority = Authority::create(&made.path().join("g.group"), "g", now).expect("made");
+    let roles = Roles::FETCH.and(Roles::SERVE).and(Roles::ENROL);
+    let line = authority.grant(enroller.handle.peer_id(), roles, None, now).expect("granted");
+    enroller.handle.group().take(&line, false).await.unwrap_or_else(|error| panic!("{error}"));
+    invite(&mut authority, &node).await;
+    takes_for(&node, &enroller, true).await;
+    authority.rotate(now).expect("random bytes");
+    let line = authority.renew(enroller.handle.peer_id(), now).expect("granted");
+    enroller.handle.group().take(&line, false).await.unwrap_or_else(|error| panic!("{error}"));
+    keeps(&node, "the next epoch", |kept| kept.epoch == 2).await;
+    takes_for(&node, &enroller, true).await;
+    takes_for(&enroller, &node, true).await;
 }

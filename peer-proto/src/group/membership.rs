@@ -10,8 +10,8 @@ use super::{Badge, DenyList, EpochSecret, GroupId, Token, TokenFault, TokenRules
 use crate::peer::PeerId;
 use crate::sign::{SIGNATURE_LEN, Signer, is_signed};
 
-const LABEL: &str = "nearbits epoch 1";
-const FORMAT: u8 = 1;
+const LABEL: &str = "nearbits epoch 2";
+const FORMAT: u8 = 2;
 /// Format, key, epoch, secret, until when the one before is honoured, that one.
 const HEAD_LEN: usize = 1 + 32 + 4 + 32 + 8 + 32;
 
@@ -39,6 +39,8 @@ pub struct Membership {
     pub token: Token,
     /// Who is no member any more, if anybody ever was forgotten.
     pub denied: Option<DenyList>,
+    /// The group's signature of its key and of what is said of its epochs. Without it this node cannot hand the epoch on.
+    pub seal: Option<[u8; SIGNATURE_LEN]>,
 }
 
 impl Membership {
@@ -78,54 +80,64 @@ impl Membership {
         spent.saturating_mul(100).checked_div(life).unwrap_or(100)
     }
 
-    /// The invitation by which it reaches its node, signed by the group: secrets too are this group's and nobody else's.
+    /// The same as the group signs it: secrets too are this group's and nobody else's.
     #[must_use]
-    pub fn invitation(&self, group: &Signer) -> Bytes {
-        let mut out = Vec::with_capacity(HEAD_LEN + self.token.bytes().len() + SIGNATURE_LEN + 6);
-        out.put_u8(FORMAT);
-        out.put_slice(&self.key);
-        out.put_u32(self.epoch);
-        out.put_slice(&self.secret.0);
-        out.put_u64(self.former.as_ref().map_or(0, |former| former.until));
-        out.put_slice(&self.former.as_ref().map_or([0; 32], |former| former.secret.0));
+    pub fn sealed(self, group: &Signer) -> Self {
+        Self { seal: Some(group.sign(LABEL, &self.epochs())), ..self }
+    }
+
+    /// The invitation by which it reaches its node; `None` without a seal. It consists of what the group signed, each part by
+    /// itself: the epochs, the token, the deny list.
+    #[must_use]
+    pub fn invitation(&self) -> Option<Bytes> {
+        let mut out = self.epochs();
+        out.put_slice(&self.seal?);
         for part in [Some(self.token.bytes()), self.denied.as_ref().map(DenyList::bytes)] {
             let part = part.map(Bytes::as_ref).unwrap_or_default();
             // Both are far shorter than 4 GiB.
             out.put_u32(u32::try_from(part.len()).unwrap_or(u32::MAX));
             out.put_slice(part);
         }
-        let signature = group.sign(LABEL, &out);
-        out.put_slice(&signature);
-        out.into()
+        Some(out.into())
     }
 
-    /// Reads an invitation. What it says of the group is the group's word then; whether its token counts, and whether
-    /// anybody wants this group, is not looked at.
+    /// Reads an invitation. What it says of epochs and of who is denied is the group's word then; whether its token counts,
+    /// and whether anybody wants this group, is not looked at.
     #[must_use]
     pub fn invited(bytes: &Bytes) -> Option<Self> {
-        let (body, signature) = bytes.split_last_chunk::<SIGNATURE_LEN>()?;
-        if body.len() < HEAD_LEN || body[0] != FORMAT {
-            return None;
-        }
-        let mut rest = bytes.slice(1..body.len());
+        let (head, _) = bytes.split_at_checked(HEAD_LEN)?;
+        let mut rest = bytes.slice(1..);
         let key = array(&mut rest)?;
         let epoch = rest.get_u32();
         let secret = EpochSecret(array(&mut rest)?);
         let until = rest.get_u64();
         let former = EpochSecret(array(&mut rest)?);
+        let seal: [u8; SIGNATURE_LEN] = array(&mut rest)?;
         let token = Token::parse(part(&mut rest)?).ok()?;
         let denied = match part(&mut rest)? {
             none if none.is_empty() => None,
             list => Some(DenyList::parse(list).filter(|list| list.is_signed(&key))?),
         };
         let former = (until > 0).then_some(Former { secret: former, until });
-        let is_whole = rest.is_empty() && is_signed(&key, LABEL, body, signature);
-        is_whole.then_some(Self { key, epoch, secret, former, token, denied })
+        let is_whole = head[0] == FORMAT && rest.is_empty() && is_signed(&key, LABEL, head, &seal);
+        is_whole.then_some(Self { key, epoch, secret, former, token, denied, seal: Some(seal) })
+    }
+
+    /// What the seal is a signature of.
+    fn epochs(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HEAD_LEN);
+        out.put_u8(FORMAT);
+        out.put_slice(&self.key);
+        out.put_u32(self.epoch);
+        out.put_slice(&self.secret.0);
+        out.put_u64(self.former.as_ref().map_or(0, |former| former.until));
+        out.put_slice(&self.former.as_ref().map_or([0; 32], |former| former.secret.0));
+        out
     }
 }
 
-fn array(rest: &mut Bytes) -> Option<[u8; 32]> {
-    (rest.len() >= 32).then(|| rest.split_to(32)).and_then(|bytes| bytes.as_ref().try_into().ok())
+fn array<const N: usize>(rest: &mut Bytes) -> Option<[u8; N]> {
+    (rest.len() >= N).then(|| rest.split_to(N)).and_then(|bytes| bytes.as_ref().try_into().ok())
 }
 
 /// A length and so many bytes.
@@ -168,25 +180,31 @@ pub(super) mod tests {
             former: Some(Former { secret: EpochSecret([3; 32]), until: NOW + DAY }),
             token: Token::grant(group, &wish),
             denied: DenyList::sign(group, 2, [HolderId([8; 16])].into()),
+            seal: None,
         }
+        .sealed(group)
     }
 
     #[test]
     fn group_4_an_invitation_is_read_as_it_was_made() {
         let whole = membership(&group(), 1);
-        let fresh = Membership { former: None, denied: None, ..whole.clone() };
+        let fresh = Membership { former: None, denied: None, ..whole.clone() }.sealed(&group());
         for membership in [whole, fresh] {
-            assert_eq!(Membership::invited(&membership.invitation(&group())), Some(membership));
+            assert_eq!(Membership::invited(&membership.invitation().unwrap()), Some(membership));
         }
+        let unsealed = Membership { seal: None, ..membership(&group(), 1) };
+        assert_eq!(unsealed.invitation(), None);
     }
 
     #[test]
     fn group_4_every_flipped_bit_makes_an_invitation_worthless() {
-        let bytes = membership(&group(), 1).invitation(&group());
+        let bytes = membership(&group(), 1).invitation().unwrap();
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.to_vec();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Membership::invited(&flipped.into()), None, "bit {bit}");
+            let counts =
+                Membership::invited(&flipped.into()).is_some_and(|read| read.check(peer(), NOW).is_ok());
+            assert!(!counts, "bit {bit}");
         }
         for end in 0..bytes.len() {
             assert_eq!(Membership::invited(&bytes.slice(..end)), None, "{end} bytes");
@@ -195,10 +213,10 @@ pub(super) mod tests {
 
     #[test]
     fn group_8_an_invitation_that_another_key_signed_is_none() {
-        let bytes = membership(&group(), 1).invitation(&Signer::of(&[8; 32]));
+        let bytes = membership(&group(), 1).sealed(&Signer::of(&[8; 32])).invitation().unwrap();
         assert_eq!(Membership::invited(&bytes), None);
         let foreign = DenyList::sign(&Signer::of(&[8; 32]), 2, [HolderId([8; 16])].into());
-        let bytes = Membership { denied: foreign, ..membership(&group(), 1) }.invitation(&group());
+        let bytes = Membership { denied: foreign, ..membership(&group(), 1) }.invitation().unwrap();
         assert_eq!(Membership::invited(&bytes), None, "another group's deny list");
     }
 

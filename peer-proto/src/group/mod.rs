@@ -1,12 +1,13 @@
 //! Groups: people's trust in nodes, as tokens that a group's key signed.
 //!
 //! Knows: who is a member and until when ([`token`]), how two members find out that they are both members without
-//! telling anybody else ([`badge`]), who is no member any more ([`deny`]), what makes one node a member ([`membership`]) and
-//! what becomes of it when a new invitation or deny list is handed in ([`offer`]), which statements of an author were seen
+//! telling anybody else ([`badge`]), who is no member any more ([`deny`]), what makes one node a member ([`membership`]), what
+//! a member that enrols others may give ([`enrol`]), what becomes of it when a new invitation or deny list is handed in ([`offer`]), which statements of an author were seen
 //! already ([`seen`]). Does not know: how invitations travel, or what members say ([`wire::record`](crate::wire::record)).
 
 pub mod badge;
 pub mod deny;
+pub mod enrol;
 pub mod membership;
 pub mod offer;
 pub mod seen;
@@ -16,6 +17,7 @@ use std::fmt;
 
 pub use badge::{Badge, EpochSecret, filler};
 pub use deny::DenyList;
+pub use enrol::{Asker, GrantFault};
 pub use membership::{Former, Membership};
 pub use offer::{Offer, OfferFault, OfferRules, Taken};
 pub use seen::Seen;

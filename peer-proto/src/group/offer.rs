@@ -6,9 +6,8 @@ use super::{DenyList, GroupId, Membership, TokenFault};
 use crate::digest::{bytes_from_hex, hex};
 use crate::limits::OFFER_TEXT_MAX;
 use crate::peer::PeerId;
-use crate::sign::Signer;
 
-const INVITATION: &str = "nearbits-invitation-1:";
+const INVITATION: &str = "nearbits-invitation-2:";
 const DENIED: &str = "nearbits-denied-1:";
 
 /// What is handed in.
@@ -118,10 +117,10 @@ pub fn denied_text(list: &DenyList) -> String {
     format!("{DENIED}{}", hex(list.bytes()))
 }
 
-/// The line by which an invitation is handed out.
+/// The line by which an invitation is handed out; `None` if the group did not seal it.
 #[must_use]
-pub fn invitation_text(membership: &Membership, group: &Signer) -> String {
-    format!("{INVITATION}{}", hex(&membership.invitation(group)))
+pub fn invitation_text(membership: &Membership) -> Option<String> {
+    Some(format!("{INVITATION}{}", hex(&membership.invitation()?)))
 }
 
 impl Offer {
@@ -231,6 +230,7 @@ mod tests {
     use super::*;
     use crate::group::membership::tests::{DAY, NOW, group, membership, peer};
     use crate::group::{EpochSecret, HolderId, Roles, Token, Wish};
+    use crate::sign::Signer;
 
     const RULES: fn() -> OfferRules = || OfferRules { me: peer(), now: NOW, may_replace: false };
 
@@ -239,7 +239,7 @@ mod tests {
     }
 
     fn text(membership: &Membership) -> String {
-        invitation_text(membership, &group())
+        invitation_text(&membership.clone().sealed(&group())).unwrap()
     }
 
     fn take(text: &str, held: Option<&Membership>) -> Result<(Membership, Taken), OfferFault> {
@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn group_8_another_group_is_joined_only_by_whoever_says_so() {
         let held = membership(&group(), 5);
-        let line = invitation_text(&membership(&other(), 1), &other());
+        let line = invitation_text(&membership(&other(), 1)).unwrap();
         let fault = take(&line, Some(&held)).unwrap_err();
         assert!(matches!(fault, OfferFault::OtherGroup { .. }), "{fault}");
         let rules = OfferRules { may_replace: true, ..RULES() };

@@ -1,6 +1,7 @@
 //! Tokens: what makes a node a member (GROUP-1, 3).
 //!
-//! Knows: their bytes, and every condition under which one counts, with time as a value. Does not know: the clock, who
+//! The group's key signs tokens; so does an *enroller*, a member whose own token the group's key signed with that role: such a
+//! token travels with its enroller's behind it, and counts while that one does. Knows: their bytes, and every condition under which one counts, with time as a value. Does not know: the clock, who
 //! is denied (both are handed in), enrolment.
 
 use std::collections::BTreeSet;
@@ -10,20 +11,35 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::GroupId;
 use crate::digest::{bytes_from_hex, hex};
-use crate::limits::{TOKEN_LEN_MAX, TOKEN_LIFE_ATTEST_S, TOKEN_LIFE_MAX_S};
+use crate::limits::{TOKEN_LIFE_ATTEST_S, TOKEN_LIFE_MAX_S};
 use crate::peer::PeerId;
 use crate::sign::{SIGNATURE_LEN, Signer, is_signed};
 
 const LABEL: &str = "nearbits token 1";
+/// For tokens that an enroller gave.
+const DELEGATED_LABEL: &str = "nearbits token 2";
 const FORMAT: u8 = 1;
+const DELEGATED: u8 = 2;
 /// Format, group, holder, peer, roles, not before, not after, epoch, serial.
 const BODY_LEN: usize = 1 + 16 + 16 + 32 + 2 + 8 + 8 + 4 + 8;
+const LEN: usize = BODY_LEN + SIGNATURE_LEN;
 
 /// Whom a token was given to: kept over renewals and changes of the peer id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct HolderId(pub [u8; 16]);
 
 impl HolderId {
+    /// Whom tokens of a group for this node are given to, whoever gives them: so who was denied is denied however he comes
+    /// back with the same identity.
+    #[must_use]
+    pub fn of(group: GroupId, peer: PeerId) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("nearbits holder 2");
+        hasher.update(&group.0).update(peer.public_key());
+        let mut id = [0; 16];
+        hasher.finalize_xof().fill(&mut id);
+        Self(id)
+    }
+
     /// The holder that people write with these 32 hexadecimal digits.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
@@ -86,6 +102,12 @@ impl Roles {
         Self(self.0 | other.0)
     }
 
+    /// These without those.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether all of these are among them.
     #[must_use]
     pub const fn has(self, other: Self) -> bool {
@@ -139,9 +161,18 @@ pub enum TokenFault {
     /// Its holder is no member any more.
     #[error("a token of somebody who is denied")]
     Denied,
-    /// Not signed by the group's key.
+    /// Not signed by the group's key, nor by the enroller it names.
     #[error("a token that the group's key did not sign")]
     Unsigned,
+    /// Given by somebody whose own token does not count now, or does not make him an enroller.
+    #[error("a token whose enroller is none now")]
+    NoEnroller,
+    /// Given by an enroller who is no member any more.
+    #[error("a token whose enroller is denied")]
+    EnrollerDenied,
+    /// Gives roles that its enroller may not give, or lives longer than its enroller's.
+    #[error("a token that gives more than its enroller has")]
+    BeyondEnroller,
 }
 
 /// What a token must agree with.
@@ -165,6 +196,8 @@ pub struct Token {
     bytes: Bytes,
     group: GroupId,
     wish: Wish,
+    /// Who gave it, if the group's key did not.
+    enroller: Option<Box<Token>>,
 }
 
 impl Token {
@@ -172,19 +205,29 @@ impl Token {
     #[must_use]
     pub fn grant(group: &Signer, wish: &Wish) -> Self {
         let id = GroupId::of(&group.public_key());
-        let mut out = BytesMut::with_capacity(BODY_LEN + SIGNATURE_LEN);
-        out.put_u8(FORMAT);
-        out.put_slice(&id.0);
-        out.put_slice(&wish.holder.0);
-        out.put_slice(wish.peer.public_key());
-        out.put_u16(wish.roles.0);
-        out.put_u64(wish.not_before);
-        out.put_u64(wish.not_after);
-        out.put_u32(wish.epoch);
-        out.put_u64(wish.serial);
+        let mut out = packed(FORMAT, id, wish);
         let signature = group.sign(LABEL, &out);
         out.put_slice(&signature);
-        Self { bytes: out.freeze(), group: id, wish: *wish }
+        Self { bytes: out.freeze(), group: id, wish: *wish, enroller: None }
+    }
+
+    /// Makes a token as an enroller: `own` is the token of the node whose key signs, and goes along. Whether it counts is seen
+    /// when it is checked. `None` if that one was given by an enroller itself.
+    #[must_use]
+    pub fn delegate(own: &Self, signer: &Signer, wish: &Wish) -> Option<Self> {
+        if own.is_delegated() {
+            return None;
+        }
+        let mut out = packed(DELEGATED, own.group, wish);
+        let signature = signer.sign(DELEGATED_LABEL, &out);
+        out.put_slice(&signature);
+        out.put_slice(&own.bytes);
+        Some(Self {
+            bytes: out.freeze(),
+            group: own.group,
+            wish: *wish,
+            enroller: Some(Box::new(own.clone())),
+        })
     }
 
     /// Reads a token; nothing of it is believed yet.
@@ -192,8 +235,22 @@ impl Token {
     /// # Errors
     /// [`TokenFault::Malformed`].
     pub fn parse(bytes: Bytes) -> Result<Self, TokenFault> {
-        let (group, wish) = read(&bytes).ok_or(TokenFault::Malformed)?;
-        Ok(Self { group, wish, bytes })
+        let (format, group, wish) = read(&bytes).ok_or(TokenFault::Malformed)?;
+        let enroller = match (format, bytes.len()) {
+            (FORMAT, LEN) => None,
+            (DELEGATED, both) if both == 2 * LEN => match Self::parse(bytes.slice(LEN..))? {
+                own if !own.is_delegated() => Some(Box::new(own)),
+                _ => return Err(TokenFault::Malformed),
+            },
+            _ => return Err(TokenFault::Malformed),
+        };
+        Ok(Self { bytes, group, wish, enroller })
+    }
+
+    /// Whether an enroller gave it: nodes before version 6 of the protocol cannot read it.
+    #[must_use]
+    pub const fn is_delegated(&self) -> bool {
+        self.enroller.is_some()
     }
 
     /// As it travels.
@@ -235,15 +292,54 @@ impl Token {
                 return Err(fault);
             }
         }
-        let Some((body, signature)) = self.bytes.split_last_chunk::<SIGNATURE_LEN>() else {
-            return Err(TokenFault::Malformed);
-        };
-        if is_signed(rules.group, LABEL, body, signature) { Ok(()) } else { Err(TokenFault::Unsigned) }
+        match &self.enroller {
+            None if self.is_signed(rules.group, LABEL) => Ok(()),
+            Some(own) => self.check_enroller(own, rules),
+            None => Err(TokenFault::Unsigned),
+        }
+    }
+
+    /// Whether its enroller may have given it, and did.
+    fn check_enroller(&self, own: &Self, rules: &TokenRules<'_>) -> Result<(), TokenFault> {
+        let (mine, theirs) = (&self.wish, &own.wish);
+        let may_give = theirs.roles.without(Roles::ENROL);
+        if !may_give.has(mine.roles) || mine.not_after > theirs.not_after {
+            return Err(TokenFault::BeyondEnroller);
+        }
+        match own.check(&TokenRules { peer: theirs.peer, ..*rules }) {
+            Ok(()) if theirs.roles.has(Roles::ENROL) => {}
+            Err(TokenFault::Denied) => return Err(TokenFault::EnrollerDenied),
+            Ok(()) | Err(_) => return Err(TokenFault::NoEnroller),
+        }
+        let is_signed = self.is_signed(theirs.peer.public_key(), DELEGATED_LABEL);
+        if is_signed { Ok(()) } else { Err(TokenFault::Unsigned) }
+    }
+
+    fn is_signed(&self, key: &[u8; 32], label: &'static str) -> bool {
+        let signed = self.bytes.split_at_checked(BODY_LEN);
+        signed
+            .and_then(|(body, rest)| Some((body, rest.first_chunk()?)))
+            .is_some_and(|(body, signature)| is_signed(key, label, body, signature))
     }
 }
 
-fn read(bytes: &[u8]) -> Option<(GroupId, Wish)> {
-    if bytes.len() != BODY_LEN + SIGNATURE_LEN || bytes.len() > TOKEN_LEN_MAX {
+fn packed(format: u8, group: GroupId, wish: &Wish) -> BytesMut {
+    let mut out = BytesMut::with_capacity(2 * LEN);
+    out.put_u8(format);
+    out.put_slice(&group.0);
+    out.put_slice(&wish.holder.0);
+    out.put_slice(wish.peer.public_key());
+    out.put_u16(wish.roles.0);
+    out.put_u64(wish.not_before);
+    out.put_u64(wish.not_after);
+    out.put_u32(wish.epoch);
+    out.put_u64(wish.serial);
+    out
+}
+
+/// What the first token in these bytes says, whatever follows it.
+fn read(bytes: &[u8]) -> Option<(u8, GroupId, Wish)> {
+    if bytes.len() < LEN {
         return None;
     }
     let (format, rest) = bytes.split_first()?;
@@ -264,145 +360,9 @@ fn read(bytes: &[u8]) -> Option<(GroupId, Wish)> {
         epoch: u32::from_be_bytes(*epoch),
         serial: u64::from_be_bytes(*serial),
     };
-    (*format == FORMAT).then_some((GroupId(*group), wish))
+    Some((*format, GroupId(*group), wish))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: u64 = 1_800_000_000;
-    const DAY: u64 = 24 * 60 * 60;
-
-    fn group() -> Signer {
-        Signer::of(&[9; 32])
-    }
-
-    fn peer() -> PeerId {
-        Signer::of(&[1; 32]).peer()
-    }
-
-    fn wish() -> Wish {
-        Wish {
-            holder: HolderId([7; 16]),
-            peer: peer(),
-            roles: Roles::FETCH.and(Roles::SERVE),
-            not_before: NOW - DAY,
-            not_after: NOW + 20 * DAY,
-            epoch: 4,
-            serial: 11,
-        }
-    }
-
-    /// What becomes of a token under the rules as they are, or with one thing changed.
-    fn checked(wish: &Wish, change: impl FnOnce(&mut TokenRules<'_>)) -> Result<(), TokenFault> {
-        let (key, nobody) = (group().public_key(), BTreeSet::new());
-        let mut rules = TokenRules { group: &key, peer: peer(), now: NOW, epoch: 4, denied: &nobody };
-        change(&mut rules);
-        Token::parse(Token::grant(&group(), wish).bytes().clone()).unwrap().check(&rules)
-    }
-
-    #[test]
-    fn group_1_a_token_makes_its_node_a_member() {
-        assert_eq!(checked(&wish(), |_| {}), Ok(()));
-        let last = Wish { epoch: 3, ..wish() };
-        assert_eq!(checked(&last, |_| {}), Ok(()), "the epoch before");
-    }
-
-    #[test]
-    fn group_1_a_token_copied_to_another_node_is_worth_nothing() {
-        let other = Signer::of(&[2; 32]).peer();
-        assert_eq!(checked(&wish(), |rules| rules.peer = other), Err(TokenFault::OtherPeer));
-    }
-
-    #[test]
-    fn group_1_a_token_counts_in_its_time_only_and_for_no_longer_than_tokens_live() {
-        assert_eq!(checked(&wish(), |rules| rules.now = NOW - DAY), Ok(()));
-        assert_eq!(checked(&wish(), |rules| rules.now = NOW - DAY - 1), Err(TokenFault::NotYet));
-        assert_eq!(checked(&wish(), |rules| rules.now = NOW + 20 * DAY), Ok(()));
-        assert_eq!(checked(&wish(), |rules| rules.now = NOW + 20 * DAY + 1), Err(TokenFault::Over));
-        let backwards = Wish { not_before: NOW + DAY, not_after: NOW, ..wish() };
-        assert_eq!(checked(&backwards, |_| {}), Err(TokenFault::Over));
-        for (roles, days, outcome) in [
-            (Roles::FETCH, 30, Ok(())),
-            (Roles::FETCH, 31, Err(TokenFault::TooLong)),
-            (Roles::ATTEST, 7, Ok(())),
-            (Roles::ATTEST, 8, Err(TokenFault::TooLong)),
-        ] {
-            let wish = Wish { roles, not_before: NOW, not_after: NOW + days * DAY, ..wish() };
-            assert_eq!(checked(&wish, |_| {}), outcome, "{roles:?} for {days} days");
-        }
-    }
-
-    #[test]
-    fn group_1_a_token_of_an_older_or_a_coming_epoch_is_refused() {
-        for (epoch, outcome) in
-            [(2, Err(TokenFault::Epoch)), (3, Ok(())), (4, Ok(())), (5, Err(TokenFault::Epoch))]
-        {
-            assert_eq!(checked(&Wish { epoch, ..wish() }, |_| {}), outcome, "{epoch}");
-        }
-        let first = Wish { epoch: u32::MAX, ..wish() };
-        assert_eq!(checked(&first, |rules| rules.epoch = 0), Err(TokenFault::Epoch));
-    }
-
-    #[test]
-    fn group_1_a_denied_holder_is_no_member() {
-        let denied = BTreeSet::from([HolderId([7; 16])]);
-        let key = group().public_key();
-        let rules = TokenRules { group: &key, peer: peer(), now: NOW, epoch: 4, denied: &denied };
-        assert_eq!(Token::grant(&group(), &wish()).check(&rules), Err(TokenFault::Denied));
-    }
-
-    #[test]
-    fn group_1_group_8_another_groups_key_signs_nothing_here() {
-        let (other, nobody) = (Signer::of(&[8; 32]).public_key(), BTreeSet::new());
-        let rules = TokenRules { group: &other, peer: peer(), now: NOW, epoch: 4, denied: &nobody };
-        assert_eq!(Token::grant(&group(), &wish()).check(&rules), Err(TokenFault::OtherGroup));
-        // One that names this group and is signed by somebody else.
-        let mut bytes = Token::grant(&group(), &wish()).bytes().to_vec();
-        let forged = Signer::of(&[8; 32]).sign(LABEL, &bytes[..BODY_LEN]);
-        bytes[BODY_LEN..].copy_from_slice(&forged);
-        let key = group().public_key();
-        let rules = TokenRules { group: &key, ..rules };
-        assert_eq!(Token::parse(bytes.into()).unwrap().check(&rules), Err(TokenFault::Unsigned));
-    }
-
-    #[test]
-    fn group_1_every_flipped_bit_makes_a_token_worthless() {
-        let token = Token::grant(&group(), &wish());
-        let (key, nobody) = (group().public_key(), BTreeSet::new());
-        let rules = TokenRules { group: &key, peer: peer(), now: NOW, epoch: 4, denied: &nobody };
-        for bit in 0..token.bytes().len() * 8 {
-            let mut flipped = token.bytes().to_vec();
-            flipped[bit / 8] ^= 1 << (bit % 8);
-            let outcome = Token::parse(flipped.into()).and_then(|token| token.check(&rules));
-            assert!(outcome.is_err(), "bit {bit}");
-        }
-    }
-
-    #[test]
-    fn group_3_unknown_roles_are_ignored_and_grant_nothing() {
-        let wish = Wish { roles: Roles(0x8001), ..wish() };
-        assert_eq!(checked(&wish, |_| {}), Ok(()));
-        assert!(wish.roles.has(Roles::FETCH) && !wish.roles.has(Roles::SERVE));
-    }
-
-    #[test]
-    fn a_token_has_golden_bytes_and_nothing_else_is_one() {
-        let bytes = Token::grant(&group(), &wish()).bytes().clone();
-        let golden = format!(
-            "01ea2b00e7a073937789b65a15cd023c44{}{}0003{:016x}{:016x}00000004000000000000000b",
-            "07".repeat(16),
-            "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c",
-            NOW - DAY,
-            NOW + 20 * DAY
-        );
-        assert_eq!(Some(&bytes[..BODY_LEN]), bytes_from_hex(&golden).as_deref());
-        assert!(bytes.len() <= TOKEN_LEN_MAX);
-        for end in 0..bytes.len() {
-            assert_eq!(Token::parse(bytes.slice(..end)), Err(TokenFault::Malformed));
-        }
-        let long = [&bytes[..], &[0]].concat();
-        assert_eq!(Token::parse(long.into()), Err(TokenFault::Malformed));
-    }
-}
+#[path = "token_tests.rs"]
+mod tests;

@@ -53,6 +53,9 @@ pub enum ProtocolError {
     /// The pages that were asked for are no deny list.
     #[error("bytes that are no deny list")]
     NoDenyList,
+    /// An enroller's answer that is no invitation.
+    #[error("bytes that are no invitation")]
+    NoInvitation,
     /// A request that was never made.
     #[error("request {} was never made", .request.0)]
     UnknownRequest {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::content::{ByteRange, ContentId, Hash};
 use crate::digest::{Algorithm, Digest};
-use crate::group::{Badge, DenyList, EpochSecret, GroupId, HolderId, Roles, Token, Wish};
+use crate::group::{Badge, DenyList, EpochSecret, GrantFault, GroupId, HolderId, Roles, Token, Wish};
 use crate::home::swarm_id;
 use crate::limits::{
     CONTENTS_PER_PEER_MAX, LIST_PARTS_IN_FLIGHT_MAX, LISTS_WAITING_MAX, OPEN_REQUESTS_PER_PEER_MAX,
@@ -19,12 +19,12 @@ use crate::sign::Signer;
 use crate::time::Instant;
 use crate::wire::codec::{decode_body, decode_header, encode};
 use crate::wire::{
-    Answer, Cancel, DenyPage, DenyWant, Find, Found, Frame, Have, HavePage, HaveSet, Hello, Interest, Leave,
-    ListPart, ListRefuse, ListValues, ListWant, Newest, NumberedAnswer, PageBits, PieceClaim, Question,
-    Record, RecordHead, Refuse, RefuseReason, Said, SegmentClaim, Versions, Want,
+    Answer, Cancel, DenyPage, DenyWant, Enrol, Enrolled, Find, Found, Frame, Have, HavePage, HaveSet, Hello,
+    Interest, Leave, ListPart, ListRefuse, ListValues, ListWant, Newest, NumberedAnswer, PageBits,
+    PieceClaim, Question, Record, RecordHead, Refuse, RefuseReason, Said, SegmentClaim, Versions, Want,
 };
 
-use super::{HandedOn, Output, RequestId, Session, SessionConfig, SessionEvent};
+use super::{HandedOn, Output, RequestId, Session, SessionConfig, SessionEvent, TicketSecret};
 
 /// Plays the bytes as a script of frames, commands and time. Whatever it says: no panic, every frame that leaves can
 /// be written, everything kept stays within its bound, and the outputs of one step come to an end.
@@ -156,6 +156,7 @@ fn among_members(session: &mut Session, script: &mut Script<'_>, content: Conten
     let said = Said::Pieces { first: u32::from(script.byte()), values };
     let record = Record::sign(&Signer::of(&[1; 32]), head, said);
     session.show_records(record.map_or_else(Vec::new, |record| vec![record; 80]));
+    session.ask_enroller(script.byte().is_multiple_of(2).then_some(TicketSecret([7; 32])));
     session.want_denied(Newest { epoch: 1, denied: 7, denied_len: 90 + u32::from(script.byte()) * 256 });
 }
 
@@ -166,6 +167,9 @@ fn reply(session: &mut Session, event: &SessionEvent, choice: u8, now: Instant) 
             let values = part.values_in(*content).ok().filter(|_| !choice.is_multiple_of(3));
             let values = values.map(|count| (0..count).map(|_| Hash([choice; 32])).collect());
             session.send_list(*content, *part, values);
+        }
+        SessionEvent::HandedOn(HandedOn::EnrolAsked { number, .. }) => {
+            session.show_enrolled(*number, Err(GrantFault::UsedUp));
         }
         SessionEvent::HandedOn(HandedOn::DenyWanted(of)) => {
             let holders = (0..=u16::from(choice) * 16).map(|number| {
@@ -267,6 +271,10 @@ impl Script<'_> {
             Frame::ListWant(ListWant { content, part }) => {
                 Frame::ListRefuse(ListRefuse { content: *content, part: *part })
             }
+            Frame::Enrol(Enrol { number, .. }) => {
+                let given = if right { Err(GrantFault::Busy) } else { Ok(vec![7; 90].into()) };
+                Frame::Enrolled(Enrolled { number: *number, given })
+            }
             Frame::DenyWant(of) => {
                 let len = if right { 32 * 1024 } else { usize::from(self.byte()) };
                 Frame::DenyPage(DenyPage { of: *of, bytes: Bytes::from(vec![7; len]) })
@@ -296,7 +304,7 @@ impl Script<'_> {
         let number = self.ascending();
         let request = RequestId(u64::from(number));
         let right = self.byte().is_multiple_of(2);
-        let frame = match self.byte() % 12 {
+        let frame = match self.byte() % 13 {
             0 => {
                 let count = usize::from(self.byte() % 36);
                 let questions = vec![Question { id: [self.byte(); 32], proof: [0; 32] }; count];
@@ -329,6 +337,7 @@ impl Script<'_> {
             }),
             7 => Frame::Leave(Leave { swarm: content }),
             8 => Frame::Token(badge().token),
+            11 => Frame::Enrol(Enrol { number, ticket: right.then_some([7; 32]) }),
             9 => Frame::DenyWant(DenyWant { version: 7, page: u32::from(self.byte() % 3) }),
             10 => Frame::Newest(Newest { epoch: number, denied: 7, denied_len: 90 }),
             _ => Frame::Cancel(Cancel { request: RequestId(u64::from(self.next)) }),

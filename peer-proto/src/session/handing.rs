@@ -5,9 +5,10 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::enrolling::TicketSecret;
 use super::pace::Pace;
 use super::{ProtocolError, Session, SessionEvent};
-use crate::group::DenyList;
+use crate::group::{DenyList, GrantFault, Membership};
 use crate::limits::{DENY_PAGE_LEN, DENY_PAGES_PER_SECOND_MAX};
 use crate::time::Instant;
 use crate::wire::{DenyPage, DenyWant, Frame, Newest, Versions};
@@ -22,6 +23,20 @@ pub enum HandedOn {
     /// The deny list that was asked for, its pages put together: nothing of it is believed yet. `None` if the peer has another
     /// by now.
     Denied(Option<DenyList>),
+    /// The peer asks this node for a token. Answer with [`Session::show_enrolled`].
+    EnrolAsked {
+        /// The question's name for the answer.
+        number: u32,
+        /// The secret of a ticket; a member that renews its token has none.
+        ticket: Option<TicketSecret>,
+    },
+    /// The answer to a question of ours: a membership whose epochs its group signed, the rest to be checked, or why there is none.
+    Enrolled {
+        /// The question's name.
+        number: u32,
+        /// What the enroller gave.
+        given: Result<Box<Membership>, GrantFault>,
+    },
 }
 
 /// A deny list on its way here.

@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
+use super::enrolling::Enrolling;
 use super::handing::Handing;
 use super::pace::Pace;
 use super::{ProtocolError, Session, SessionConfig, SessionEvent, State};
 use crate::attest::Attestation;
 use crate::batch::Batch;
 use crate::evidence::Against;
-use crate::group::Badge;
+use crate::group::{Badge, Token};
 use crate::limits::{
     ATTESTATIONS_ASKED_PER_SECOND_MAX, ATTESTATIONS_PER_FRAME_MAX, BATCHES_PER_FRAME_MAX,
     RECORDS_PER_FRAME_MAX,
@@ -33,12 +34,19 @@ pub(super) struct Kin {
     heard: u32,
     pace: Pace,
     pub(super) handing: Handing,
+    pub(super) enrolling: Enrolling,
 }
 
 impl Kin {
     pub(super) fn new(now: Instant) -> Self {
         let burst = ATTESTATIONS_ASKED_PER_SECOND_MAX;
-        Self { asked: 0, heard: 0, pace: Pace::new(burst, burst, now), handing: Handing::new(now) }
+        Self {
+            asked: 0,
+            heard: 0,
+            pace: Pace::new(burst, burst, now),
+            handing: Handing::new(now),
+            enrolling: Enrolling::new(now),
+        }
     }
 }
 
@@ -70,9 +78,15 @@ impl Session {
     pub(super) fn show_token(&mut self) {
         if self.is_kin()
             && let Some(badge) = &self.config.badge
+            && self.reads(&badge.token)
         {
             self.out.frame(Frame::Token(badge.token.clone()));
         }
+    }
+
+    /// Whether the peer can read a token: those of enrollers came with version 6, and older nodes would close over one.
+    fn reads(&self, token: &Token) -> bool {
+        !token.is_delegated() || self.hands_on()
     }
 
     /// Shows another token of our group from now on; to kin also in this session.
@@ -88,6 +102,9 @@ impl Session {
         }
         let (mut packed, mut len) = (Vec::new(), 0);
         for record in records {
+            if record.said().token().is_some_and(|token| !self.reads(token)) {
+                continue;
+            }
             let more = record.bytes().len() + 2;
             if len + more > PACKED_MAX || packed.len() == RECORDS_PER_FRAME_MAX {
                 self.out.frame(Frame::Records(std::mem::take(&mut packed)));
@@ -116,6 +133,7 @@ impl Session {
     /// Answers [`SessionEvent::AttestWanted`] with the first eight of these.
     pub fn show_attestations(&mut self, number: u32, mut list: Vec<Attestation>) {
         if self.is_kin() {
+            list.retain(|one| self.reads(one.token()));
             list.truncate(ATTESTATIONS_PER_FRAME_MAX);
             self.out.frame(Frame::Attestations(Attestations { number, list }));
         }
@@ -182,8 +200,7 @@ impl Session {
                 self.out.event(SessionEvent::BatchesShown(list));
             }
             Frame::Against(against) => self.out.event(SessionEvent::AgainstShown(against)),
-            Frame::Newest(_) | Frame::DenyWant(_) | Frame::DenyPage(_) => self.handed(frame, now)?,
-            _ => {}
+            other => self.handed(other, now)?,
         }
         Ok(())
     }

@@ -9,6 +9,7 @@
 //! Blocks do not pass here: the transport routes them by request, behind a [`BlockGate`](crate::wire::BlockGate).
 //! Everything a session keeps is bounded, whatever the peer sends ([`crate::limits`]).
 
+mod enrolling;
 mod error;
 mod event;
 #[doc(hidden)]
@@ -42,6 +43,7 @@ use crate::wire::{
 };
 
 pub use crate::wire::{Answer, RefuseReason};
+pub use enrolling::TicketSecret;
 pub use error::{ListFault, ProtocolError};
 pub use event::SessionEvent;
 pub use handing::HandedOn;
@@ -427,19 +429,13 @@ impl Session {
             Frame::Leave(leave) => out.event(SessionEvent::Withdrew { swarm: leave.swarm }),
             Frame::PieceClaim(claim) => out.event(SessionEvent::PiecesClaimed(claim)),
             Frame::SegmentClaim(claim) => out.event(SessionEvent::SegmentClaimed(claim)),
-            Frame::Token(_)
-            | Frame::Records(_)
-            | Frame::AttestWant(_)
-            | Frame::Attestations(_)
-            | Frame::Against(_)
-            | Frame::Batches(_)
-            | Frame::Newest(_)
-            | Frame::DenyWant(_)
-            | Frame::DenyPage(_) => self.kin_said(frame, now)?,
+            Frame::Enrol(ask) => self.enrol_asked(&ask, now)?,
+            Frame::Enrolled(answer) => self.enrolled(&answer)?,
             Frame::Goodbye(goodbye) => {
                 out.event(SessionEvent::Left { words: goodbye.words });
                 self.end();
             }
+            kin => self.kin_said(kin, now)?,
         }
         Ok(())
     }

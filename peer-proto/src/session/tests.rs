@@ -1,5 +1,6 @@
 //! The dialogue, driven by hand: two sessions and the frames between them.
 
+mod enrolling;
 mod groups;
 mod handing;
 mod hello;

@@ -22,7 +22,7 @@ use super::frame::{
     Cancel, Frame, FrameKind, Goodbye, Have, Hello, ListRefuse, ListValues, ListWant, Refuse, RefuseReason,
     Want,
 };
-use super::kin::{DenyPage, DenyWant, Newest};
+use super::kin::{DenyPage, DenyWant, Enrol, Enrolled, Newest};
 use super::lookup::{Find, Found, Question};
 use super::proto;
 use super::record::NotARecord;
@@ -186,6 +186,11 @@ pub fn encode(frame: &Frame) -> Result<Bytes, EncodeError> {
         }
         Frame::DenyWant(want) => write(frame, &pack_deny(*want, Bytes::new())),
         Frame::DenyPage(page) => write(frame, &pack_deny(page.of, page.bytes.clone())),
+        Frame::Enrol(Enrol { number, ticket }) => {
+            let ticket = ticket.map_or_else(Bytes::new, |secret| Bytes::copy_from_slice(&secret));
+            write(frame, &proto::Enrol { number: *number, ticket })
+        }
+        Frame::Enrolled(answer) => write(frame, &proto::pack_given(answer.number, &answer.given)),
     }
 }
 
@@ -265,21 +270,42 @@ pub fn decode_body(header: FrameHeader, body: Bytes) -> Result<Frame, DecodeErro
             Frame::Batches(Batches { number: body.number, list: proto::batches(&body.packed)? })
         }
         FrameKind::Against => Frame::Against(proto::against(&parse(header.kind, body)?)?),
-        FrameKind::Newest => {
-            let proto::Newest { epoch, denied, denied_len } = parse(header.kind, body)?;
-            Frame::Newest(Newest { epoch, denied, denied_len })
-        }
-        FrameKind::DenyWant => {
-            let proto::DenyPage { version, page, .. } = parse(header.kind, body)?;
-            Frame::DenyWant(DenyWant { version, page })
-        }
-        FrameKind::DenyPage => {
-            let proto::DenyPage { version, page, bytes } = parse(header.kind, body)?;
-            Frame::DenyPage(DenyPage { of: DenyWant { version, page }, bytes })
-        }
+        FrameKind::Newest
+        | FrameKind::DenyWant
+        | FrameKind::DenyPage
+        | FrameKind::Enrol
+        | FrameKind::Enrolled => handed_on(header.kind, body)?,
     };
     frame.check()?;
     Ok(frame)
+}
+
+/// What members hand on, and enrollers give: kinds from 0x30 on.
+fn handed_on(kind: FrameKind, body: Bytes) -> Result<Frame, DecodeError> {
+    Ok(match kind {
+        FrameKind::Newest => {
+            let proto::Newest { epoch, denied, denied_len } = parse(kind, body)?;
+            Frame::Newest(Newest { epoch, denied, denied_len })
+        }
+        FrameKind::DenyWant => {
+            let proto::DenyPage { version, page, .. } = parse(kind, body)?;
+            Frame::DenyWant(DenyWant { version, page })
+        }
+        FrameKind::Enrol => {
+            let proto::Enrol { number, ticket } = parse(kind, body)?;
+            let has_one = !ticket.is_empty();
+            let ticket = has_one.then(|| proto::exactly("ticket", &ticket)).transpose()?;
+            Frame::Enrol(Enrol { number, ticket })
+        }
+        FrameKind::DenyPage => {
+            let proto::DenyPage { version, page, bytes } = parse(kind, body)?;
+            Frame::DenyPage(DenyPage { of: DenyWant { version, page }, bytes })
+        }
+        _ => {
+            let answer: proto::Enrolled = parse(kind, body)?;
+            Frame::Enrolled(Enrolled { number: answer.number, given: proto::given(answer)? })
+        }
+    })
 }
 
 fn parse<M: Message + Default>(kind: FrameKind, body: Bytes) -> Result<M, DecodeError> {

@@ -4,8 +4,8 @@
 
 use crate::content::TooLong;
 use crate::limits::{
-    ATTESTATIONS_PER_FRAME_MAX, BATCHES_PER_FRAME_MAX, GOODBYE_WORDS_MAX, HAVE_PAGES_MAX, IDS_PER_FIND_MAX,
-    RANGES_PER_WANT_MAX, RECORDS_PER_FRAME_MAX, VALUES_PER_CLAIM_MAX, VALUES_PER_WANT_MAX,
+    ATTESTATIONS_PER_FRAME_MAX, BATCHES_PER_FRAME_MAX, GOODBYE_WORDS_MAX, GRANT_LEN_MAX, HAVE_PAGES_MAX,
+    IDS_PER_FIND_MAX, RANGES_PER_WANT_MAX, RECORDS_PER_FRAME_MAX, VALUES_PER_CLAIM_MAX, VALUES_PER_WANT_MAX,
 };
 
 /// A rule of shape that a frame breaks.
@@ -120,6 +120,9 @@ pub enum FrameFault {
     /// Longer than the longest, or a version without bytes, or bytes without a version.
     #[error("no deny list has this length or this page")]
     DenyList,
+    /// Neither an invitation nor a reason.
+    #[error("an answer with neither an invitation of at most {GRANT_LEN_MAX} bytes nor a reason")]
+    Grant,
     /// Between 1 ms and 60 s.
     #[error("the time to ask again is not between 1 ms and 60 s")]
     RetryTime,

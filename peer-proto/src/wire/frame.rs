@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::attest::{AttestWant, Attestations, Batches};
 use super::fault::FrameFault;
-use super::kin::{DenyPage, DenyWant, Newest};
+use super::kin::{DenyPage, DenyWant, Enrol, Enrolled, Newest};
 use super::lookup::{Find, Found};
 use super::record::Record;
 use super::swarm::{Interest, Leave, PieceClaim, SegmentClaim};
@@ -73,6 +73,10 @@ pub enum Frame {
     DenyWant(DenyWant),
     /// A page of a deny list.
     DenyPage(DenyPage),
+    /// Asks an enroller for a token.
+    Enrol(Enrol),
+    /// Gives one, or says why not.
+    Enrolled(Enrolled),
 }
 
 /// What kind a frame is. The tags are numbers we chose, never enum positions.
@@ -126,11 +130,15 @@ pub enum FrameKind {
     DenyWant,
     /// [`Frame::DenyPage`]
     DenyPage,
+    /// [`Frame::Enrol`]
+    Enrol,
+    /// [`Frame::Enrolled`]
+    Enrolled,
 }
 
 impl FrameKind {
     /// Every kind this version knows, by ascending tag.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::Hello,
         Self::Find,
         Self::Found,
@@ -155,6 +163,8 @@ impl FrameKind {
         Self::Newest,
         Self::DenyWant,
         Self::DenyPage,
+        Self::Enrol,
+        Self::Enrolled,
     ];
 
     /// The first byte of the frame.
@@ -185,6 +195,8 @@ impl FrameKind {
             Self::Newest => 0x30,
             Self::DenyWant => 0x31,
             Self::DenyPage => 0x32,
+            Self::Enrol => 0x33,
+            Self::Enrolled => 0x34,
         }
     }
 
@@ -219,7 +231,9 @@ impl FrameKind {
             | Self::Records
             | Self::AttestWant
             | Self::Newest
-            | Self::DenyWant => CONTROL_FRAME_MAX,
+            | Self::DenyWant
+            | Self::Enrol
+            | Self::Enrolled => CONTROL_FRAME_MAX,
         }
     }
 }
@@ -253,6 +267,8 @@ impl Frame {
             Self::Newest(_) => FrameKind::Newest,
             Self::DenyWant(_) => FrameKind::DenyWant,
             Self::DenyPage(_) => FrameKind::DenyPage,
+            Self::Enrol(_) => FrameKind::Enrol,
+            Self::Enrolled(_) => FrameKind::Enrolled,
         }
     }
 
@@ -288,6 +304,8 @@ impl Frame {
             Self::Newest(newest) => newest.check(),
             Self::DenyWant(want) => want.check(),
             Self::DenyPage(page) => page.check(),
+            Self::Enrol(_) => Ok(()),
+            Self::Enrolled(answer) => answer.check(),
         }
     }
 }

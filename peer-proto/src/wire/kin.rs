@@ -1,12 +1,14 @@
-//! The frames in which members hand on what their group's key signed: who is no member any more.
+//! The frames in which members hand on what their group's key signed, who is no member any more, and in which an enroller gives
+//! tokens.
 //!
-//! Knows: what each may hold. Does not know: deny lists themselves ([`group`](crate::group)), who is told.
+//! Knows: what each may hold. Does not know: deny lists and tokens themselves ([`group`](crate::group)), who is told.
 
 use bytes::Bytes;
 
 use super::fault::FrameFault;
+use crate::group::GrantFault;
 use crate::group::deny::DENY_LIST_LEN_MAX;
-use crate::limits::{DENY_PAGE_LEN, DENY_PAGES_MAX};
+use crate::limits::{DENY_PAGE_LEN, DENY_PAGES_MAX, GRANT_LEN_MAX};
 
 /// The newest that the sender has of what the group's key signed for all members.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -56,5 +58,39 @@ pub struct DenyPage {
 impl DenyPage {
     pub(super) fn check(&self) -> Result<(), FrameFault> {
         if self.bytes.len() > DENY_PAGE_LEN { Err(FrameFault::DenyList) } else { self.of.check() }
+    }
+}
+
+/// Asks an enroller for a token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Enrol {
+    /// Chosen by the sender, higher than any before: the answer carries it.
+    pub number: u32,
+    /// The secret of a ticket, from a node that is no member yet; a member renews its own token.
+    pub ticket: Option<[u8; 32]>,
+}
+
+impl std::fmt::Debug for Enrol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { number, ticket } = self;
+        write!(f, "Enrol {{ number: {number}, by a ticket: {} }}", ticket.is_some())
+    }
+}
+
+/// The answer to an [`Enrol`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Enrolled {
+    /// Number of the question.
+    pub number: u32,
+    /// An invitation without a deny list: nothing of it is believed yet. Or why there is none.
+    pub given: Result<Bytes, GrantFault>,
+}
+
+impl Enrolled {
+    pub(super) fn check(&self) -> Result<(), FrameFault> {
+        match &self.given {
+            Ok(bytes) if bytes.is_empty() || bytes.len() > GRANT_LEN_MAX => Err(FrameFault::Grant),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 }

@@ -30,7 +30,7 @@ pub use frame::{
     PageBits, Refuse, RefuseReason, Want,
 };
 pub use have::HaveSet;
-pub use kin::{DenyPage, DenyWant, Newest};
+pub use kin::{DenyPage, DenyWant, Enrol, Enrolled, Newest};
 pub use lookup::{Answer, Find, Found, NumberedAnswer, Question};
 pub use record::{Record, RecordHead, Said};
 pub use swarm::{Interest, Leave, PieceClaim, SegmentClaim};

@@ -9,6 +9,7 @@ use crate::attest::{AttestFault, Attestation};
 use crate::batch::Batch;
 use crate::content::{ByteRange, ContentId, Hash};
 use crate::evidence::{self, Contradiction};
+use crate::group::GrantFault;
 use crate::limits::{ATTESTATIONS_PER_FRAME_MAX, BATCHES_PER_FRAME_MAX, RECORDS_PER_FRAME_MAX};
 use crate::void::Void;
 
@@ -201,6 +202,47 @@ pub(super) struct DenyPage {
     pub(super) page: u32,
     #[prost(bytes = "bytes", tag = "3")]
     pub(super) bytes: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Enrol {
+    #[prost(uint32, tag = "1")]
+    pub(super) number: u32,
+    /// 32 bytes, or absent.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) ticket: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Enrolled {
+    #[prost(uint32, tag = "1")]
+    pub(super) number: u32,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) invitation: Bytes,
+    /// Why there is none.
+    #[prost(uint32, tag = "3")]
+    pub(super) fault: u32,
+}
+
+pub(super) fn pack_given(number: u32, given: &Result<Bytes, GrantFault>) -> Enrolled {
+    let code = |fault: &GrantFault| GrantFault::ALL.iter().find(|(known, _)| known == fault);
+    match given {
+        Ok(bytes) => Enrolled { number, invitation: bytes.clone(), fault: 0 },
+        Err(fault) => {
+            let fault = code(fault).map_or(0, |(_, code)| *code);
+            Enrolled { number, invitation: Bytes::new(), fault }
+        }
+    }
+}
+
+pub(super) fn given(body: Enrolled) -> Result<Result<Bytes, GrantFault>, DecodeError> {
+    let fault = GrantFault::ALL.iter().find(|(_, code)| *code == body.fault);
+    match (body.fault, fault) {
+        (0, _) => Ok(Ok(body.invitation)),
+        (_, Some((fault, _))) if body.invitation.is_empty() => Ok(Err(*fault)),
+        (_, Some(_)) => Err(FrameFault::Grant.into()),
+        (value, None) => Err(DecodeError::UnknownValue { field: "fault", value }),
+    }
 }
 
 /// Exactly `N` bytes.

@@ -14,7 +14,7 @@ use crate::attest::{AttestFault, Attestation};
 use crate::content::{ByteRange, ContentId, Hash};
 use crate::digest::bytes_from_hex;
 use crate::evidence::{Against, Contradiction};
-use crate::group::{GroupId, HolderId};
+use crate::group::{GrantFault, GroupId, HolderId};
 use crate::limits::{BLOCK_LEN_MAX, FILE_LEN_MAX, PIECE_LEN_MIN, RETRY_MAX};
 use crate::session::RequestId;
 use crate::sign::Signer;
@@ -241,9 +241,37 @@ fn group_6_a_deny_list_has_three_pages_of_32_kib_at_most_and_a_version_if_it_has
 }
 
 #[test]
+fn group_5_an_answer_of_an_enroller_is_an_invitation_or_one_of_the_reasons_there_are() {
+    let answer = |given| Frame::Enrolled(Enrolled { number: 6, given });
+    assert_eq!(answer(Ok(Bytes::new())).check(), Err(FrameFault::Grant));
+    assert_eq!(answer(Ok(vec![7; 1_025].into())).check(), Err(FrameFault::Grant));
+    let longest = answer(Ok(vec![7; 1_024].into()));
+    assert_eq!(decode(&encode(&longest).unwrap()), Ok(longest));
+    for (number, (fault, code)) in (1..).zip(GrantFault::ALL) {
+        assert_eq!(code, number);
+        assert_eq!(decode(&encode(&answer(Err(fault))).unwrap()), Ok(answer(Err(fault))));
+    }
+    let made = |invitation: &'static [u8], fault| {
+        let body = super::proto::Enrolled { number: 6, invitation: Bytes::from_static(invitation), fault };
+        decode(&framed(FrameKind::Enrolled, &prost::Message::encode_to_vec(&body)))
+    };
+    assert_eq!(made(&[], 10), Err(DecodeError::UnknownValue { field: "fault", value: 10 }));
+    assert_eq!(made(&[7], 1), Err(DecodeError::Fault(FrameFault::Grant)), "one or the other");
+    assert_eq!(made(&[], 0), Err(DecodeError::Fault(FrameFault::Grant)), "one of the two");
+    let ticket = |len: usize| {
+        let body = super::proto::Enrol { number: 6, ticket: vec![7; len].into() };
+        decode(&framed(FrameKind::Enrol, &prost::Message::encode_to_vec(&body)))
+    };
+    assert_eq!(ticket(0), Ok(Frame::Enrol(Enrol { number: 6, ticket: None })));
+    assert!(ticket(31).is_err() && ticket(33).is_err());
+    let shown = format!("{:?}", Frame::Enrol(Enrol { number: 6, ticket: Some([0x77; 32]) }));
+    assert!(!shown.contains("119"), "a ticket's secret is in no log: {shown}");
+}
+
+#[test]
 fn tags_are_distinct_and_leave_room_for_what_comes() {
     assert!(FrameKind::ALL.is_sorted_by(|one, next| one.tag() < next.tag()));
-    for tag in (0x2a..=0x2f).chain([0x00, 0x0a, 0x12, 0x33, 0xff]) {
+    for tag in (0x2a..=0x2f).chain([0x00, 0x0a, 0x12, 0x35, 0xff]) {
         assert_eq!(decode_header(&[tag, 0, 0, 0]), Err(DecodeError::UnknownKind { tag }), "WIRE-2");
     }
 }

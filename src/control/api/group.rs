@@ -50,6 +50,9 @@ pub struct GroupState {
     pub spent_percent: u64,
     /// Whether a newer one should be here by now: from 75 hundredths on.
     pub is_late: bool,
+    /// Why there is no newer one though half of its life is over, as far as the node knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<String>,
     /// The token's number: a newer one has a higher one.
     pub serial: u64,
     /// The group's epoch, as this node knows it.
@@ -98,6 +101,24 @@ impl From<Taken> for GroupTakenAs {
     }
 }
 
+impl GroupShown {
+    /// What people have to be told of it, if there is anything: that the node is no member now, or that its token should have
+    /// been renewed, and why it was not.
+    #[must_use]
+    pub fn complaint(&self) -> Option<String> {
+        let group = self.group.as_ref()?;
+        let why = group.renewal.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+        match &group.reason {
+            Some(reason) => Some(format!("no member now, but a stranger: it has {reason}{why}")),
+            None if group.is_late => {
+                let spent = group.spent_percent;
+                Some(format!("{spent} % of its token's life are over, and it was not renewed{why}"))
+            }
+            None => None,
+        }
+    }
+}
+
 impl From<Enrolled> for GroupShown {
     fn from(enrolled: Enrolled) -> Self {
         let group = enrolled.membership.as_ref().map(|membership| state(membership, &enrolled));
@@ -119,6 +140,7 @@ fn state(membership: &Membership, enrolled: &Enrolled) -> GroupState {
         not_after_unix_s: wish.not_after,
         spent_percent: membership.spent_percent(enrolled.now),
         is_late: enrolled.is_late(),
+        renewal: None,
         serial: wish.serial,
         epoch: membership.epoch,
         denied_version: denied.map(DenyList::version),

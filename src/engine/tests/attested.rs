@@ -68,6 +68,7 @@ pub(super) fn node(truth: &Arc<HashList>, roles: Roles, policy: &Policy, flags: 
         badge: badge(&wish(1, roles)),
         epoch: 1,
         denied: None,
+        enroller: None,
     };
     let policy = policy.over(&Policy::default());
     let config = EngineConfig { me: key(1).peer(), group: Some(group), policy, ..config(flags) };
@@ -312,6 +313,7 @@ pub(super) fn member_config() -> EngineConfig {
         badge: badge(&wish(1, MEMBER)),
         epoch: 1,
         denied: None,
+        enroller: None,
     };
     EngineConfig { me: key(1).peer(), group: Some(group), ..config(PeerFlags::BOTH) }
 }

@@ -59,6 +59,7 @@ pub(super) fn membership() -> GroupConfig {
         badge: badge(&wish(peer_id(1))),
         epoch: 1,
         denied: None,
+        enroller: None,
     }
 }
 

@@ -128,6 +128,36 @@ fn wire_1_a_member_of_version_2_is_greeted_as_a_stranger() {
 }
 
 #[test]
+fn wire_1_a_token_that_an_enroller_gave_is_not_shown_to_versions_that_cannot_read_it() {
+    let own = badge(me(), 1, None);
+    let signer = Signer::of(&[3; 32]);
+    let delegated = Token::delegate(&own.token, &signer, own.token.wish()).unwrap();
+    let own = Arc::new(Badge { token: delegated.clone(), ..(*own).clone() });
+    let interest = Record::sign(
+        &Signer::of(&[1; 32]),
+        RecordHead { group: delegated.group(), author: me(), number: 1, swarm: content(1) },
+        Said::Interest { fetches: true, token: delegated },
+    );
+    for (max, shown) in [(5, 0), (6, 2)] {
+        let (mut mine, _) = session(me(), you(), 1, Some(Arc::clone(&own)));
+        let (_, hello) = session(you(), me(), 2, Some(badge(you(), 1, None)));
+        let Frame::Hello(hello) = hello else { panic!("a Hello") };
+        let theirs = Hello { versions: Versions { min: 1, max }, ..hello };
+        mine.handle_frame(Frame::Hello(theirs), Instant::ZERO).unwrap();
+        mine.show_records(vec![interest.clone().unwrap()]);
+        let mut frames = 0;
+        loop {
+            match mine.poll_output() {
+                Output::Transmit(_) => frames += 1,
+                Output::Event(_) => {}
+                Output::WaitUntil(_) => break,
+            }
+        }
+        assert_eq!(frames, shown, "version {max}");
+    }
+}
+
+#[test]
 fn records_leave_in_frames_that_fit_and_are_told_as_they_came() {
     let (mut mine, my_hello) = session(me(), you(), 1, Some(badge(me(), 1, None)));
     let (mut yours, your_hello) = session(you(), me(), 2, Some(badge(you(), 1, None)));

@@ -5,7 +5,7 @@ use crate::session::{ProtocolError, RequestError, SessionEvent};
 use crate::time::Instant;
 use crate::wire::{Frame, FrameKind, Goodbye, Hello, Versions};
 
-fn hello_of(min: u32, max: u32) -> Frame {
+pub(super) fn hello_of(min: u32, max: u32) -> Frame {
     Frame::Hello(Hello { versions: Versions { min, max }, nonce: [1; 16], tags: [2; 128] })
 }
 

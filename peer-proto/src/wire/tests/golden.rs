@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::attest::{Attestation, Attested};
 use crate::evidence::{Against, Contradiction};
-use crate::group::{GroupId, HolderId, Roles, Token, Wish};
+use crate::group::{GrantFault, GroupId, HolderId, Roles, Token, Wish};
 use crate::sign::Signer;
 use crate::version::Version;
 
@@ -207,6 +207,11 @@ fn golden_version_6() -> Vec<(Frame, String)> {
         (Frame::Newest(Newest { epoch: 5, denied: 7, denied_len: 89 }), "30000006080510071859".into()),
         (Frame::DenyWant(of), "3100000708848688081002".into()),
         (Frame::DenyPage(page), "3200000c088486880810021a03777777".into()),
+        (
+            Frame::Enrol(Enrol { number: 5, ticket: Some([0x33; 32]) }),
+            format!("3300002408051220{}", "33".repeat(32)),
+        ),
+        (Frame::Enrolled(Enrolled { number: 5, given: Err(GrantFault::UsedUp) }), "3400000408051807".into()),
     ]
 }
 

@@ -67,6 +67,8 @@ fn the_page_states_every_limit_as_it_is() {
         ("DENY_PAGE_LEN", count(limits::DENY_PAGE_LEN)),
         ("DENY_PAGES_MAX", figure(limits::DENY_PAGES_MAX.into())),
         ("DENY_PAGES_PER_SECOND_MAX", figure(limits::DENY_PAGES_PER_SECOND_MAX.into())),
+        ("GRANT_LEN_MAX", count(limits::GRANT_LEN_MAX)),
+        ("GRANTS_ASKED_PER_SECOND_MAX", figure(limits::GRANTS_ASKED_PER_SECOND_MAX.into())),
         ("RECORD_LEN_MAX", count(limits::RECORD_LEN_MAX)),
         ("RECORDS_PER_FRAME_MAX", count(limits::RECORDS_PER_FRAME_MAX)),
         ("RETRY_MAX", time(limits::RETRY_MAX)),

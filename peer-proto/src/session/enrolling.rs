@@ -1,0 +1,102 @@
+//! How a node asks an enroller for a token, and is answered (GROUP-4, 5).
+//!
+//! Knows: numbers, the pace of questions, who may ask without a ticket. Does not know: what is given to whom (`group::enrol`),
+//! tickets.
+
+use bytes::Bytes;
+
+use super::pace::Pace;
+use super::{HandedOn, ProtocolError, Session, SessionEvent};
+use crate::group::{GrantFault, Membership};
+use crate::limits::GRANTS_ASKED_PER_SECOND_MAX;
+use crate::time::Instant;
+use crate::wire::{Enrol, Enrolled, Frame, Versions};
+
+/// What whoever has a ticket knows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TicketSecret(pub [u8; 32]);
+
+impl std::fmt::Debug for TicketSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TicketSecret")
+    }
+}
+
+/// Both sides of it.
+#[derive(Debug)]
+pub(super) struct Enrolling {
+    /// The number of our last question.
+    asked: u32,
+    /// Whether that one is not answered yet.
+    is_open: bool,
+    /// The number of the peer's last question.
+    heard: u32,
+    pace: Pace,
+}
+
+impl Enrolling {
+    pub(super) fn new(now: Instant) -> Self {
+        let burst = GRANTS_ASKED_PER_SECOND_MAX;
+        Self { asked: 0, is_open: false, heard: 0, pace: Pace::new(burst, burst, now) }
+    }
+}
+
+impl Session {
+    /// Asks the peer for a token: by a ticket, or as a member that renews its own. The number of the question, which one
+    /// [`HandedOn::Enrolled`] answers at most: silence is an answer too. `None` if the peer cannot be asked.
+    pub fn ask_enroller(&mut self, ticket: Option<TicketSecret>) -> Option<u32> {
+        let speaks = self.version().is_some_and(|version| version >= Versions::HANDS_ON);
+        if !speaks || (ticket.is_none() && !self.is_kin()) {
+            return None;
+        }
+        let enrolling = &mut self.kin.enrolling;
+        enrolling.asked = enrolling.asked.checked_add(1)?;
+        enrolling.is_open = true;
+        let number = enrolling.asked;
+        self.out.frame(Frame::Enrol(Enrol { number, ticket: ticket.map(|secret| secret.0) }));
+        Some(number)
+    }
+
+    /// Answers [`HandedOn::EnrolAsked`].
+    pub fn show_enrolled(&mut self, number: u32, given: Result<Bytes, GrantFault>) {
+        if self.version().is_some() {
+            self.out.frame(Frame::Enrolled(Enrolled { number, given }));
+        }
+    }
+
+    pub(super) fn enrol_asked(&mut self, ask: &Enrol, now: Instant) -> Result<(), ProtocolError> {
+        let enrolling = &mut self.kin.enrolling;
+        if ask.number <= enrolling.heard {
+            return Err(ProtocolError::NumberGoesBack { number: u64::from(ask.number) });
+        }
+        enrolling.heard = ask.number;
+        let may_ask = enrolling.pace.take(now);
+        if ask.ticket.is_none() && !self.is_kin() {
+            // What only members say is not listened to.
+            return Ok(());
+        }
+        if may_ask {
+            let (number, ticket) = (ask.number, ask.ticket.map(TicketSecret));
+            self.out.event(SessionEvent::HandedOn(HandedOn::EnrolAsked { number, ticket }));
+        } else {
+            self.show_enrolled(ask.number, Err(GrantFault::Busy));
+        }
+        Ok(())
+    }
+
+    pub(super) fn enrolled(&mut self, answer: &Enrolled) -> Result<(), ProtocolError> {
+        let (enrolling, number) = (&mut self.kin.enrolling, answer.number);
+        if number == 0 || number > enrolling.asked {
+            return Err(ProtocolError::UnaskedAnswer { number });
+        }
+        if number < enrolling.asked || !std::mem::take(&mut enrolling.is_open) {
+            return Ok(());
+        }
+        let given = match &answer.given {
+            Ok(bytes) => Ok(Membership::invited(bytes).map(Box::new).ok_or(ProtocolError::NoInvitation)?),
+            Err(fault) => Err(*fault),
+        };
+        self.out.event(SessionEvent::HandedOn(HandedOn::Enrolled { number, given }));
+        Ok(())
+    }
+}

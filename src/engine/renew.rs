@@ -1,0 +1,272 @@
+//! A member that has its token renewed by an enroller, and an enroller that renews others' (GROUP-5, 7).
+//!
+//! Knows: when a token is due, whom to ask, in which order, how long to wait after all failed. Does not know: what an enroller may
+//! give (`peer_proto::group::enrol`), where a token is kept.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use peer_proto::group::{GrantFault, Membership, Offer, Roles, Token, TokenFault};
+use peer_proto::limits::REPLY_TIMEOUT;
+use peer_proto::peer::PeerId;
+use peer_proto::time::Instant;
+
+use super::core::Core;
+use super::event::Event;
+use super::io::Effect;
+
+/// After all enrollers were asked in vain, ...
+pub const RENEW_AGAIN: Duration = Duration::from_secs(60);
+/// ... doubling up to this.
+pub const RENEW_AGAIN_MAX: Duration = Duration::from_secs(60 * 60);
+/// Hundredths of a life after which a token is renewed, and after which people are told that it was not: at the end once more.
+const DUE_PERCENT: u64 = 50;
+const TOLD_PERCENTS: [u64; 2] = [75, 100];
+/// A wait for a moment of the wall clock is looked at this often, because that clock may be set.
+const LOOK_AGAIN: Duration = Duration::from_secs(60 * 60);
+
+/// Why a token was not renewed so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RenewalFault {
+    /// Nobody to ask.
+    NobodyThere,
+    /// It has to come from the group's owner.
+    OwnersOnly,
+    /// No answer in time.
+    Silent(PeerId),
+    /// It said no.
+    Refused(PeerId, GrantFault),
+    /// What it gave does not count here.
+    Worthless(PeerId, TokenFault),
+    /// What it gave is somebody else's, or less than what is there.
+    Other(PeerId),
+}
+
+impl fmt::Display for RenewalFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NobodyThere => f.write_str("no enroller of the group is connected"),
+            Self::OwnersOnly => f.write_str("an enroller's own token comes from whoever runs the group"),
+            Self::Silent(peer) => write!(f, "{peer} did not answer"),
+            Self::Refused(peer, fault) => write!(f, "{peer}: {fault}"),
+            Self::Worthless(peer, fault) => write!(f, "what {peer} gave does not count: it is {fault}"),
+            Self::Other(peer) => write!(f, "what {peer} gave is another token than was asked for"),
+        }
+    }
+}
+
+/// How far it is.
+#[derive(Debug, Default)]
+pub(super) struct Renewal {
+    /// Who is asked, under which number, and until when it may take.
+    asked: Option<(PeerId, u32, Instant)>,
+    /// Who was asked in vain since the last wait.
+    tried: BTreeSet<PeerId>,
+    /// Nobody is asked before this moment.
+    rests_until: Instant,
+    /// Waits in a row.
+    rounds: u32,
+    last: Option<RenewalFault>,
+    /// For how many of the two moments people were told.
+    told: usize,
+}
+
+impl Renewal {
+    pub(super) fn forget_peer(&mut self, peer: PeerId) {
+        if self.asked.take_if(|(asked, ..)| *asked == peer).is_some() {
+            self.last = Some(RenewalFault::Silent(peer));
+        }
+        self.tried.remove(&peer);
+    }
+}
+
+impl Core {
+    /// Why this node's token was not renewed when it should have been, if that is so.
+    pub(super) fn renewal_fault(&self) -> Option<RenewalFault> {
+        self.renewal.last.filter(|_| self.is_due())
+    }
+
+    /// When there is something to do about this node's token.
+    pub(super) fn renewal_wake(&self) -> Instant {
+        let Some(group) = &self.config.group else { return Instant::NEVER };
+        let token = &group.badge.token;
+        let told = TOLD_PERCENTS.get(self.renewal.told);
+        let told = told.map_or(Instant::NEVER, |percent| self.instant_of(moment(token, *percent)));
+        let due = match &self.renewal.asked {
+            Some((_, _, until)) => *until,
+            None if !self.belongs() || token.wish().roles.has(Roles::ENROL) => Instant::NEVER,
+            None if !self.is_due() => self.instant_of(moment(token, DUE_PERCENT)),
+            None if self.next_enroller().is_some() || !self.renewal.tried.is_empty() => {
+                self.renewal.rests_until.max(self.time())
+            }
+            // Whoever comes is asked when it comes.
+            None => Instant::NEVER,
+        };
+        told.min(due)
+    }
+
+    /// The moment at which the wall clock shows so many seconds since 1970, or a look at it before.
+    fn instant_of(&self, wall_s: u64) -> Instant {
+        let left = Duration::from_secs(wall_s.saturating_sub(self.wall_s()));
+        self.time().after(left.min(LOOK_AGAIN))
+    }
+
+    /// Whether this node's token wants to be renewed: half of its life is over, or there is a newer epoch.
+    fn is_due(&self) -> bool {
+        let Some(group) = &self.config.group else { return false };
+        let is_old = self.wall_s() >= moment(&group.badge.token, DUE_PERCENT);
+        is_old || self.handing.newest_epoch(self.members.enrollers()) > group.epoch
+    }
+
+    /// An enroller that was not asked yet: one of those who know the newest epoch.
+    fn next_enroller(&self) -> Option<PeerId> {
+        let left = self.members.enrollers().iter().filter(|peer| !self.renewal.tried.contains(peer));
+        left.copied().max_by_key(|peer| self.handing.epoch_of(*peer))
+    }
+
+    /// Asks for a newer token, if it is time and somebody is there; tells people if it is late.
+    pub(super) fn renew(&mut self) {
+        self.tell_age();
+        let now = self.time();
+        if let Some((late, ..)) = self.renewal.asked.take_if(|(_, _, until)| *until <= now) {
+            self.renewal_failed(late, RenewalFault::Silent(late));
+        }
+        let is_enroller =
+            self.config.group.as_ref().is_some_and(|group| group.badge.token.wish().roles.has(Roles::ENROL));
+        if is_enroller || !self.belongs() || !self.is_due() {
+            return;
+        }
+        while self.renewal.asked.is_none() && self.renewal.rests_until <= now {
+            let Some(peer) = self.next_enroller() else { return self.rest() };
+            let session = self.peers.get_mut(peer).map(|peer| &mut peer.session);
+            match session.and_then(|session| session.ask_enroller(None)) {
+                Some(number) => {
+                    self.renewal.asked = Some((peer, number, now.after(REPLY_TIMEOUT)));
+                    self.pump(peer);
+                }
+                None => self.renewal_failed(peer, RenewalFault::Silent(peer)),
+            }
+        }
+    }
+
+    /// An enroller is there that was not: it is asked at once if it is time.
+    pub(super) fn renew_at(&mut self, peer: PeerId) {
+        if self.members.enrollers().contains(&peer) {
+            self.renewal.rests_until = Instant::ZERO;
+            self.renew();
+        }
+    }
+
+    /// Everybody there was asked.
+    fn rest(&mut self) {
+        let renewal = &mut self.renewal;
+        if renewal.tried.is_empty() {
+            renewal.last.get_or_insert(RenewalFault::NobodyThere);
+            return;
+        }
+        renewal.tried.clear();
+        let wait = RENEW_AGAIN.saturating_mul(1 << renewal.rounds.min(6)).min(RENEW_AGAIN_MAX);
+        renewal.rounds = renewal.rounds.saturating_add(1);
+        renewal.rests_until = self.now.monotonic.after(wait);
+    }
+
+    fn renewal_failed(&mut self, peer: PeerId, fault: RenewalFault) {
+        self.renewal.tried.insert(peer);
+        self.renewal.last = Some(fault);
+    }
+
+    /// What an enroller gave, or why it gave nothing.
+    pub(super) fn enrolled(&mut self, peer: PeerId, number: u32, given: Result<Box<Membership>, GrantFault>) {
+        let is_asked = |(asked, wanted, _): &mut (PeerId, u32, Instant)| (*asked, *wanted) == (peer, number);
+        if self.renewal.asked.take_if(is_asked).is_none() {
+            return;
+        }
+        match given
+            .map_err(|fault| RenewalFault::Refused(peer, fault))
+            .and_then(|given| self.judged(peer, given))
+        {
+            Ok(given) => {
+                // Should it not be kept, it is asked for again after a while.
+                self.renewal.tried.insert(peer);
+                self.rest();
+                self.effect(Effect::TakeOffer(Box::new(Offer::Invitation(given))));
+            }
+            Err(fault) => self.renewal_failed(peer, fault),
+        }
+        self.renew();
+    }
+
+    /// Whether it is this node's token, for longer or in a newer epoch, and no other.
+    fn judged(&self, peer: PeerId, given: Box<Membership>) -> Result<Box<Membership>, RenewalFault> {
+        let Some(group) = &self.config.group else { return Err(RenewalFault::Other(peer)) };
+        let (before, after) = (group.badge.token.wish(), given.token.wish());
+        let is_same = given.key == group.key
+            && (before.holder, before.roles, before.peer) == (after.holder, after.roles, after.peer);
+        let gains = given.epoch > group.epoch || after.not_after > before.not_after;
+        if !is_same || !gains || given.epoch < group.epoch || after.serial <= before.serial {
+            return Err(RenewalFault::Other(peer));
+        }
+        let denied = group.denied.clone();
+        let with_denied = Membership { denied, ..(*given).clone() };
+        with_denied
+            .check(self.config.me, self.wall_s())
+            .map_err(|fault| RenewalFault::Worthless(peer, fault))?;
+        Ok(given)
+    }
+
+    /// A member asks for a newer token.
+    pub(super) fn renewal_asked(&mut self, id: PeerId, number: u32) {
+        let now = self.wall_s();
+        let Some(group) = &self.config.group else { return };
+        let Some(token) = self.members.token(id) else { return };
+        let own = group.enroller.as_deref().ok_or(GrantFault::NoEnroller);
+        let given = own.and_then(|own| own.renew(&group.signer, token, now));
+        let given = given.and_then(|given| given.invitation().ok_or(GrantFault::NoEnroller));
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.session.show_enrolled(number, given);
+        }
+        self.pump(id);
+    }
+
+    /// This node's membership is another one, or it has none now.
+    pub(super) fn renewal_begins_anew(&mut self) {
+        let (asked, rests_until) = (self.renewal.asked.take(), self.renewal.rests_until);
+        let group = self.config.group.as_ref();
+        let is_newer = group.is_some_and(|group| self.wall_s() < moment(&group.badge.token, DUE_PERCENT));
+        // A newer deny list changes nothing of who was asked and how long to wait.
+        self.renewal = match is_newer {
+            true => Renewal::default(),
+            false => Renewal { asked, rests_until, ..std::mem::take(&mut self.renewal) },
+        };
+        self.renew();
+    }
+
+    /// Tells people, once at three quarters of a life and once at its end, that no newer token came (GROUP-5).
+    fn tell_age(&mut self) {
+        let Some(group) = &self.config.group else { return };
+        let token = &group.badge.token;
+        let is_past = |percent: &&u64| self.wall_s() >= moment(token, **percent);
+        let past = TOLD_PERCENTS.iter().take_while(is_past).count();
+        if past <= self.renewal.told {
+            return;
+        }
+        self.renewal.told = past;
+        let is_enroller = token.wish().roles.has(Roles::ENROL);
+        let usual = if is_enroller { RenewalFault::OwnersOnly } else { RenewalFault::NobodyThere };
+        let event = Event::TokenOld {
+            until_unix_s: token.wish().not_after,
+            is_over: past == TOLD_PERCENTS.len(),
+            reason: self.renewal.last.unwrap_or(usual).to_string(),
+        };
+        self.effect(Effect::Tell(event));
+    }
+}
+
+/// Seconds since 1970 at which so many hundredths of a token's life are over; after the end, that is when it counts no more.
+fn moment(token: &Token, percent: u64) -> u64 {
+    let wish = token.wish();
+    let life = wish.not_after.saturating_sub(wish.not_before);
+    let past = wish.not_before.saturating_add(life.saturating_mul(percent) / 100);
+    if percent == 100 { past.saturating_add(1) } else { past }
+}
