@@ -99,6 +99,10 @@ pub const DENY_PAGE_LEN: usize = 32 * 1024;
 pub const DENY_PAGES_MAX: u32 = 3;
 /// Pages of deny lists that one peer is sent in a second.
 pub const DENY_PAGES_PER_SECOND_MAX: u32 = 6;
+/// Addresses in a ticket ...
+pub const TICKET_ADDRESSES_MAX: usize = 8;
+/// ... and bytes of each as text.
+pub const TICKET_ADDRESS_LEN_MAX: usize = 128;
 /// Bytes of an invitation between nodes, which brings no deny list.
 pub const GRANT_LEN_MAX: usize = 1_024;
 /// Tokens that one peer may ask for in a second.

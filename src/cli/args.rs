@@ -14,7 +14,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::control::api::{Ask, TrustFloor};
 
 pub(super) use attested::{AttestationCommand, VoidArgs};
-pub(super) use group::{AuthorityArgs, CreateArgs, DenyArgs, GroupCommand, JoinArgs, RotateArgs, TokenArgs};
+pub(super) use group::{
+    AuthorityArgs, CreateArgs, DenyArgs, GroupCommand, JoinArgs, RotateArgs, TicketArgs, TokenArgs,
+};
 pub(super) use job::{
     AddArgs, FileCommand, ForgetArgs, JobCommand, Limit, ListArgs, OneFile, OneJob, PositionArgs, Ranges,
     RequestArgs, SetArgs, SettingArgs, SomeJobs, ValidateArgs, WaitArgs, WatchArgs, WhyArgs,

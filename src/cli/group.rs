@@ -4,13 +4,14 @@
 //! what makes members (`authority`), what is taken and what is not.
 
 mod authority;
+mod ticket;
 
 pub(super) use authority::refused as unusable;
 
 use std::io::Read;
 use std::path::Path;
 
-use peer_proto::group::Offer;
+use peer_proto::group::{Offer, Ticket};
 use peer_proto::peer::PeerId;
 
 use super::args::{AskArgs, GroupCommand, JoinArgs, PlaceArgs};
@@ -31,6 +32,7 @@ pub(super) async fn run(command: GroupCommand) -> Result<Exit, Stop> {
         GroupCommand::Token(args) => authority::token(&args),
         GroupCommand::Forget(args) => authority::forget(&args),
         GroupCommand::Rotate(args) => authority::rotate(&args),
+        GroupCommand::Ticket(args) => ticket::make(&args).await,
         GroupCommand::Join(args) => join(&args).await,
         GroupCommand::Show(args) => match &args.file {
             Some(file) => authority::show(file, args.ask.json),
@@ -131,6 +133,9 @@ async fn join(args: &JoinArgs) -> Result<Exit, Stop> {
     let desk = Desk::reach(&args.ask.place).await?;
     let before = desk.group().await?;
     let text = offered(&args.offer, &before.peer_id)?;
+    if Ticket::is_meant(&text) {
+        return ticket::join(desk, text, args).await;
+    }
     let me: PeerId = before.peer_id.parse().map_err(|_| Stop::usage("the node says no id"))?;
     let mut last = None;
     for line in for_me(&text, me)? {

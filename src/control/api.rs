@@ -42,7 +42,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 pub use self::attested::TakeBack;
-pub use self::group::{GroupOffer, GroupShown, GroupState, GroupTaken, GroupTakenAs};
+pub use self::group::{
+    GroupOffer, GroupShown, GroupState, GroupTaken, GroupTakenAs, TicketMade, TicketOrder,
+};
 pub use self::peer::{AddPeer, PeerKnownBy, PeerRow, PeersAsked, PeersForgotten};
 pub use crate::engine::event::{
     AttestationView, BytesBySource, Event, Failure, FilePhase, FileRanges, FileView, JobView, SourceShare,

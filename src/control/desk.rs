@@ -3,20 +3,21 @@
 //! Knows: how the driver's handle answers what callers ask. Does not know: HTTP.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
-use peer_proto::group::OfferFault;
+use peer_proto::group::{OfferFault, Roles, Ticket};
 use tokio::sync::broadcast;
 
 use super::api::{
     AttestationView, CacheChange, CacheState, Caller, Code, DamagedJob, Decision, Event, Failure, FileRanges,
     FileView, FlagsShown, GroupOffer, GroupShown, GroupTaken, JobId, JobSpec, JobView, KeepAs, Kind,
     PeerFlags, PeerKnownBy, PeerRow, PolicyShown, Problem, ProblemKind, RecordId, RecordRow, RecordVerified,
-    RecordsRemoved, Scope, SeenRow, Status, TakeBack, Totals, Verb,
+    RecordsRemoved, Scope, SeenRow, Status, TakeBack, TicketMade, TicketOrder, Totals, Verb,
 };
 use super::server::Desk;
 use crate::driver::{
     Cleared, Damaged, Done, EnrolmentError, Gone, Handle, JobCommand, KeeperError, KnownBy, KnownPeer,
-    PeerView, PolicyState, RequestError, Shown,
+    PeerView, PolicyState, RequestError, Shown, TicketError, TicketWish,
 };
 use crate::telemetry;
 
@@ -197,6 +198,15 @@ impl From<EnrolmentError> for Problem {
             EnrolmentError::Offer(OfferFault::Unknown | OfferFault::Damaged) => ProblemKind::Usage,
             EnrolmentError::Offer(OfferFault::OtherPeer { .. } | OfferFault::Token(_)) => ProblemKind::Denied,
             EnrolmentError::Offer(_) => ProblemKind::Conflict,
+            EnrolmentError::Ticket(error) => match error {
+                TicketError::Unreached(_) | TicketError::Full | TicketError::Replaced => ProblemKind::Busy,
+                TicketError::Fault(_) | TicketError::Over => ProblemKind::Denied,
+                TicketError::OtherGroup | TicketError::NoEnroller(_) => ProblemKind::Denied,
+                TicketError::NoRandomness => ProblemKind::Fatal,
+                TicketError::Roles | TicketError::Uses | TicketError::Life | TicketError::NoAddress => {
+                    ProblemKind::Usage
+                }
+            },
             EnrolmentError::NoGroup => ProblemKind::NotFound,
             EnrolmentError::Folder(_) => ProblemKind::Fatal,
             EnrolmentError::Gone => ProblemKind::Busy,
@@ -349,8 +359,27 @@ impl Desk for NodeDesk {
     }
 
     async fn offer_group(&self, offer: GroupOffer) -> Result<GroupTaken, Problem> {
-        let taken = self.handle.group().take(&offer.text, offer.replace).await?;
+        let taken = match Ticket::is_meant(&offer.text) {
+            true => self.handle.join_by_ticket(&offer.text, offer.replace).await?,
+            false => self.handle.group().take(&offer.text, offer.replace).await?,
+        };
         Ok(GroupTaken { taken: taken.into(), shown: self.group().await? })
+    }
+
+    async fn make_ticket(&self, order: TicketOrder) -> Result<TicketMade, Problem> {
+        let usage = |words: String| Problem::new(ProblemKind::Usage, words);
+        let role = |name: &String| Roles::named(name).ok_or_else(|| usage(format!("{name:?} is no role")));
+        let roles = order.roles.iter().map(role).collect::<Result<Vec<Roles>, Problem>>()?;
+        let roles = roles.into_iter().fold(Roles(0), Roles::and);
+        let no_address = |text: &String| usage(format!("{text:?} is no address: ip:port, as 192.0.2.7:7411"));
+        let parsed = |text: &String| text.parse().map_err(|_| no_address(text));
+        let mut addresses = order.addresses.iter().map(parsed).collect::<Result<Vec<SocketAddr>, _>>()?;
+        if addresses.is_empty() {
+            addresses = self.handle.reachable_at();
+        }
+        let wish = TicketWish { uses: order.uses, life_s: order.life_s, roles, addresses };
+        let (ticket, until_unix_s) = self.handle.group().make_ticket(&wish).await?;
+        Ok(TicketMade { ticket, until_unix_s, uses: order.uses })
     }
 
     async fn leave_group(&self) -> Result<(), Problem> {

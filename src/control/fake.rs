@@ -12,7 +12,7 @@ use super::api::{
     AttestationView, CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView, FlagsShown,
     GroupOffer, GroupShown, GroupTaken, JobId, JobSpec, JobState, JobView, Kind, PeerFlags, PeerRow,
     PolicyShown, Priority, Problem, ProblemKind, RecordId, RecordRow, RecordVerified, RecordsRemoved, Status,
-    TakeBack, Totals,
+    TakeBack, TicketMade, TicketOrder, Totals,
 };
 use super::client::Client;
 use super::events::Events;
@@ -171,6 +171,10 @@ impl Desk for Fake {
 
     async fn offer_group(&self, offer: GroupOffer) -> Result<GroupTaken, Problem> {
         Err(Problem::new(ProblemKind::Usage, format!("{} bytes are no offer", offer.text.len())))
+    }
+
+    async fn make_ticket(&self, _: TicketOrder) -> Result<TicketMade, Problem> {
+        Err(Problem::new(ProblemKind::NotFound, "this node is in no group"))
     }
 
     async fn leave_group(&self) -> Result<(), Problem> {

@@ -6,9 +6,12 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use peer_proto::limits::OFFER_TEXT_MAX;
 
-use super::api::{GroupOffer, GroupShown, GroupTaken, Problem};
+use super::api::{GroupOffer, GroupShown, GroupTaken, Problem, TicketMade, TicketOrder};
 use super::server::Desk;
 use super::verbs::{Answer, AnyDoor, By, administrators_only, read};
+
+/// Bytes of an order for a ticket.
+const ORDER_LEN_MAX: usize = 4_096;
 
 /// Bytes of a request that brings a deny list.
 const OFFER_LEN_MAX: usize = OFFER_TEXT_MAX + 1_024;
@@ -59,4 +62,23 @@ pub(super) async fn leave<D: Desk>(State(door): AnyDoor<D>, Extension(by): By) -
     administrators_only(by)?;
     door.desk.leave_group().await?;
     Ok(Json(door.desk.group().await?))
+}
+
+#[utoipa::path(
+    post,
+    path = "/v1/group/tickets",
+    tag = "group",
+    request_body = TicketOrder,
+    responses(
+        (status = 200, description = "A ticket; what is needed to redeem it is durable", body = TicketMade),
+        (status = "default", description = "Refused, and why", body = Problem),
+    ),
+)]
+pub(super) async fn ticket<D: Desk>(
+    State(door): AnyDoor<D>,
+    Extension(by): By,
+    body: axum::body::Body,
+) -> Answer<TicketMade> {
+    administrators_only(by)?;
+    Ok(Json(door.desk.make_ticket(read(body, ORDER_LEN_MAX).await?).await?))
 }

@@ -49,6 +49,7 @@ use super::{attested, cached, group, peers, ranges, verbs};
         group::leave,
         attested::attestations,
         attested::take_back,
+        group::ticket,
         verbs::flags,
         verbs::set_flags,
         document,

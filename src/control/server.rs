@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::api::{
     AttestationView, CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView, FlagsShown,
     GroupOffer, GroupShown, GroupTaken, JobId, JobSpec, JobView, PeerFlags, PeerRow, PolicyShown, Problem,
-    RecordId, RecordRow, RecordVerified, RecordsRemoved, Status, TakeBack,
+    RecordId, RecordRow, RecordVerified, RecordsRemoved, Status, TakeBack, TicketMade, TicketOrder,
 };
 use super::events::Events;
 use super::socket::{ControlSocket, UNMAPPED_UID};
@@ -102,8 +102,10 @@ pub trait Desk: Clone + Send + Sync + 'static {
     fn limit_cache(&self, change: CacheChange) -> impl Future<Output = Result<(), Problem>> + Send;
     /// Which group it is in.
     fn group(&self) -> impl Future<Output = Result<GroupShown, Problem>> + Send;
-    /// Takes an invitation or a deny list; durable when it returns.
+    /// Takes an invitation, a deny list or a ticket; durable when it returns.
     fn offer_group(&self, offer: GroupOffer) -> impl Future<Output = Result<GroupTaken, Problem>> + Send;
+    /// Makes a ticket, as an enroller; what is needed to redeem it is durable when it returns.
+    fn make_ticket(&self, order: TicketOrder) -> impl Future<Output = Result<TicketMade, Problem>> + Send;
     /// Leaves its group; durable when it returns.
     fn leave_group(&self) -> impl Future<Output = Result<(), Problem>> + Send;
     /// What attestors of its group signed.

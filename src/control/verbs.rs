@@ -58,6 +58,7 @@ pub(super) fn router<D: Desk>(door: Arc<Door<D>>) -> Router {
         .route("/v1/attestations", get(attested::attestations::<D>))
         .route("/v1/attestations/void", post(attested::take_back::<D>))
         .route("/v1/group", get(group::group::<D>).post(group::offer::<D>).delete(group::leave::<D>))
+        .route("/v1/group/tickets", post(group::ticket::<D>))
         .route("/v1/flags", get(flags::<D>).put(set_flags::<D>))
         .fallback(|| async { refusal(ProblemKind::NotFound, "there is no such path") })
         .method_not_allowed_fallback(|| async {

@@ -12,11 +12,12 @@ use peer_proto::sign::Signer;
 use tokio::sync::{Mutex, Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::tickets::TicketError;
 use crate::clock;
 use crate::disk::RealFiles;
 use crate::engine::GroupConfig;
 use crate::engine::io::Input;
-use crate::store::{FolderError, GroupStore};
+use crate::store::{FolderError, GroupStore, StateFolder, TicketStore};
 
 /// How often the clock is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -29,6 +30,9 @@ pub enum EnrolmentError {
     /// What was handed in is not taken.
     #[error(transparent)]
     Offer(#[from] OfferFault),
+    /// No ticket was made, or none redeemed.
+    #[error(transparent)]
+    Ticket(#[from] TicketError),
     /// There is none to give up.
     #[error("this node is in no group")]
     NoGroup,
@@ -83,7 +87,7 @@ pub(crate) fn config(membership: &Membership, signer: &Signer, now: u64) -> Resu
 }
 
 /// Seconds since 1970.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     u64::try_from(clock::wall_unix_ms() / 1_000).unwrap_or(0)
 }
 
@@ -91,9 +95,11 @@ fn now() -> u64 {
 #[derive(Clone, Debug)]
 pub struct Enrolment {
     store: GroupStore<RealFiles>,
-    signer: Signer,
+    /// One ticket at a time.
+    pub(super) tickets: Arc<Mutex<TicketStore<RealFiles>>>,
+    pub(super) signer: Signer,
     /// One change at a time.
-    held: Arc<Mutex<Option<Membership>>>,
+    pub(super) held: Arc<Mutex<Option<Membership>>>,
     /// Wakes whoever watches.
     changed: Arc<Notify>,
     /// The brain, if one runs.
@@ -101,14 +107,15 @@ pub struct Enrolment {
 }
 
 impl Enrolment {
-    /// The membership of the node with this key, as `store` has it now. What changes is told to the brain, if one runs.
+    /// The membership of the node with this key, as its state folder has it now. What changes is told to the brain, if one runs.
     pub(crate) fn new(
-        store: GroupStore<RealFiles>,
+        folder: &StateFolder,
         signer: Signer,
         held: Option<Membership>,
         tell: Option<mpsc::Sender<Input>>,
     ) -> Self {
-        Self { store, signer, held: Arc::new(Mutex::new(held)), changed: Arc::default(), tell }
+        let (store, tickets) = (folder.group(), Arc::new(Mutex::new(folder.tickets())));
+        Self { store, tickets, signer, held: Arc::new(Mutex::new(held)), changed: Arc::default(), tell }
     }
 
     /// The node's identity.

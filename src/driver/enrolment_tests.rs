@@ -48,8 +48,10 @@ impl Lab {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (tell, heard) = mpsc::channel(8);
-        let store = StateFolder::open(folder.path()).unwrap().group();
-        Self { enrolment: Enrolment::new(store, node(), None, Some(tell)), heard, folder }
+        let state = StateFolder::open(folder.path()).unwrap();
+        let enrolment = Enrolment::new(&state, node(), None, Some(tell));
+        drop(state);
+        Self { enrolment, heard, folder }
     }
 
     /// What the brain is told, if it is told anything.

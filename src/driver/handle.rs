@@ -553,7 +553,7 @@ impl Handle {
         answer.await.map_err(|_| Gone)
     }
 
-    async fn ask(&self, request: Request) -> Result<(), Gone> {
+    pub(super) async fn ask(&self, request: Request) -> Result<(), Gone> {
         self.requests.send(request).await.map_err(|_| Gone)
     }
 }

@@ -7,12 +7,14 @@ pub(crate) mod enrolment;
 mod handle;
 mod keeper;
 mod spans;
+pub(crate) mod tickets;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use peer_proto::group::Offer;
+use peer_proto::group::{Membership, Offer, TicketSecret};
+use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -22,12 +24,15 @@ pub use self::enrolment::{Enrolled, Enrolment, EnrolmentError};
 pub use self::handle::{Done, Gone, Handle, PolicyState, RequestError};
 pub use self::keeper::{Cleared, Keeper, KeeperError, Shown};
 use self::spans::Spans;
+pub use self::tickets::{TicketError, TicketWish};
 use crate::clock::Clock;
 use crate::disk::{Files, RealFiles};
 use crate::engine::Engine;
 use crate::engine::event::Event;
 pub use crate::engine::io::JobCommand;
-use crate::engine::io::{Effect, EffectId, Input, LocalFault, Output, StoredJob};
+use crate::engine::io::{
+    Effect, EffectId, Input, LocalFault, Output, StoredJob, TicketFact, TicketFault, TicketWork,
+};
 pub use crate::engine::{PeerView, Totals};
 use crate::job::{Caller, Code, Effective, JobId, JobSpec, PeerFlags, Rates};
 pub use crate::store::Damaged;
@@ -44,6 +49,9 @@ const EVENTS_BEHIND_MAX: usize = 1_024;
 /// Where the outcome of a command goes.
 type CommandReply = oneshot::Sender<Result<Done, RequestError>>;
 
+/// Where what a ticket brought goes.
+type RedeemReply = oneshot::Sender<Result<Box<Membership>, TicketFault>>;
+
 /// What a handle asks of the driver.
 pub(crate) enum Request {
     /// A new job; answered once it is durable.
@@ -56,6 +64,8 @@ pub(crate) enum Request {
     },
     /// A command on a job.
     Command { job: JobId, command: JobCommand, by: Caller, reply: CommandReply },
+    /// A ticket is to be redeemed at its enroller.
+    Redeem { enroller: PeerId, secret: TicketSecret, reply: RedeemReply },
     /// Other flags of the computer.
     SetFlags { flags: PeerFlags, reply: oneshot::Sender<Result<(), RequestError>> },
     /// What the administrator allows now.
@@ -119,6 +129,8 @@ pub struct Driver {
     submitters: BTreeMap<JobId, oneshot::Sender<Result<JobId, RequestError>>>,
     completing: BTreeMap<JobId, Vec<CommandReply>>,
     commanded: Option<Commanded>,
+    /// Who waits for a ticket to be redeemed.
+    redeeming: Option<RedeemReply>,
     persisting: Arc<Turns<JobId>>,
     keeping_flags: Turns<()>,
     keeping_attestations: Turns<()>,
@@ -151,6 +163,7 @@ impl Driver {
             submitters: BTreeMap::new(),
             completing: BTreeMap::new(),
             commanded: None,
+            redeeming: None,
             persisting: Arc::default(),
             keeping_flags: Turns::default(),
             keeping_attestations: Turns::default(),
@@ -248,6 +261,11 @@ impl Driver {
             Request::SetFlags { flags, reply } => {
                 self.hear(Input::FlagsChanged(flags));
                 self.keep_flags(flags, reply);
+            }
+            Request::Redeem { enroller, secret, reply } => {
+                self.redeeming = Some(reply);
+                let until = self.parts.clock.monotonic().after(tickets::REDEEM_WITHIN);
+                self.hear(Input::Ticket(TicketFact::Redeem { enroller, secret, until }));
             }
             Request::SetPolicy(policy) => self.hear(Input::PolicyChanged(policy)),
             Request::Tell(fact) => self.hear(*fact),
@@ -354,6 +372,7 @@ impl Driver {
                 self.parts.swarm.disconnect(peer, until.since(self.parts.clock.monotonic()));
             }
             Effect::TakeOffer(offer) => self.take_offer(*offer),
+            Effect::Ticket(work) => self.ticket(work),
             Effect::KeepAttestation(one) => self.keep_attestation(move |store| store.keep(&one)),
             Effect::DropAttestation(id) => self.keep_attestation(move |store| store.drop_one(id)),
             Effect::KeepVoid(void) => {
@@ -497,6 +516,24 @@ impl Driver {
     fn take_offer(&self, offer: Offer) {
         let enrolment = self.parts.enrolment.clone();
         self.tasks.spawn(enrolment.take_handed(offer));
+    }
+
+    fn ticket(&mut self, work: TicketWork) {
+        match work {
+            TicketWork::Spend { peer, number, secret } => {
+                let (enrolment, tell) = (self.parts.enrolment.clone(), self.parts.tell.clone());
+                self.tasks.spawn(async move {
+                    let given = enrolment.redeem(peer, secret).await;
+                    drop(tell.send(Input::Ticket(TicketFact::Spent { peer, number, given })).await);
+                });
+            }
+            TicketWork::Answered(given) => {
+                if let Some(reply) = self.redeeming.take() {
+                    // Whoever asked may have gone.
+                    drop(reply.send(given));
+                }
+            }
+        }
     }
 
     /// Changes what is kept of attestations, in the order of the changes.

@@ -22,6 +22,7 @@ use super::peers::Peers;
 use super::queue::QueueConfig;
 use super::renew::Renewal;
 use super::serve::Serving;
+use super::ticket::Redeeming;
 use super::yielding::Yielding;
 use crate::job::{Effective, FileId, JobId, PeerFlags, ServeRates};
 use crate::record::{RecordId, RecordSummary};
@@ -104,6 +105,7 @@ pub(super) struct Core {
     pub(super) members: Members,
     pub(super) handing: Handing,
     pub(super) renewal: Renewal,
+    pub(super) redeeming: Redeeming,
     pub(super) attests: Attests,
     pub(super) queues: Queues,
     pub(super) inquiries: Inquiries,
@@ -133,6 +135,7 @@ impl Core {
             members: Members::default(),
             handing: Handing::default(),
             renewal: Renewal::default(),
+            redeeming: Redeeming::default(),
             attests: Attests::default(),
             queues: Queues::default(),
             totals: Totals::default(),

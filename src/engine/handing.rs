@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use peer_proto::group::{DenyList, GrantFault, Offer};
+use peer_proto::group::{DenyList, Offer};
 use peer_proto::limits::REPLY_TIMEOUT;
 use peer_proto::peer::PeerId;
 use peer_proto::session::HandedOn;
@@ -85,8 +85,12 @@ impl Core {
     /// What a member has to say of what the group signed; nobody else is heard.
     pub(super) fn handed_on(&mut self, id: PeerId, said: HandedOn) {
         match said {
-            HandedOn::EnrolAsked { number, ticket: Some(_) } => self.refuse_ticket(id, number),
-            HandedOn::Enrolled { number, given } => self.enrolled(id, number, given),
+            HandedOn::EnrolAsked { number, ticket: Some(secret) } => self.ticket_shown(id, number, secret),
+            HandedOn::Enrolled { number, given } => {
+                if !self.ticket_answered(id, number, &given) {
+                    self.enrolled(id, number, given);
+                }
+            }
             _ if !self.is_member(id) => {}
             HandedOn::EnrolAsked { number, ticket: None } => self.renewal_asked(id, number),
             HandedOn::Newest(newest) => {
@@ -104,14 +108,6 @@ impl Core {
             }
             HandedOn::Denied(list) => self.denied_shown(id, list),
         }
-    }
-
-    /// A ticket is nothing that this node knows.
-    fn refuse_ticket(&mut self, id: PeerId, number: u32) {
-        if let Some(peer) = self.peers.get_mut(id) {
-            peer.session.show_enrolled(number, Err(GrantFault::NoTicket));
-        }
-        self.pump(id);
     }
 
     /// Asks whoever told of the newest list for it, if it is newer than the one here and nobody is asked.

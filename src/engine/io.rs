@@ -9,6 +9,7 @@ mod kept;
 mod lease;
 mod probe;
 mod serve;
+mod ticket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub use self::kept::KeptFile;
 pub use self::lease::{Accept, Lease, LeaseSource, Span};
 pub use self::probe::{Footing, Probe};
 pub use self::serve::{SMALL_REQUEST, Serve, ServeFrom, ServeOutcome, ServePace, Yields};
+pub use self::ticket::{TicketFact, TicketFault, TicketWork};
 use super::group::GroupConfig;
 pub use super::stored::{FilePhase, StoredFile, StoredJob, Times, Validation};
 use crate::job::{Caller, Effective, FileId, JobId, JobSpec, PeerFlags, Rates, Remote, Wish};
@@ -248,6 +250,8 @@ pub enum Input {
         /// The values of that part; `None` if the record is gone.
         values: Option<Vec<Hash>>,
     },
+    /// About tickets.
+    Ticket(TicketFact),
     /// An attestation that was kept when this node ran last.
     AttestationFound(Attestation),
     /// An attestor whose word was found false when this node ran last.
@@ -481,6 +485,8 @@ pub enum Effect {
     /// Keep what the group's key signed and a member handed on, as if its owner had handed it in: [`Input::GroupChanged`]
     /// follows if it is news. Not answered.
     TakeOffer(Box<Offer>),
+    /// About tickets.
+    Ticket(TicketWork),
     /// Keep an attestation that counts, for the next run and for members that ask. Not answered.
     KeepAttestation(Attestation),
     /// It is of no use any more. Not answered.

@@ -56,6 +56,7 @@ pub mod stream;
 pub mod streamed;
 mod sums;
 mod swarm;
+mod ticket;
 mod trouble;
 mod trust;
 mod views;
@@ -179,6 +180,7 @@ impl Engine {
             Input::BadFrame { peer, message } => self.core.back_off(peer, &message),
             Input::RecordHeld(record) => self.core.record_held(record),
             Input::RecordGone(record) => self.core.record_gone(record),
+            Input::Ticket(fact) => self.core.ticket_fact(fact),
             Input::AttestationFound(one) => self.core.attestation_found(one),
             Input::DistrustFound { holder, proof } => self.core.distrust_found(holder, proof),
             Input::TakeBack { statements, reason } => self.core.take_back_all(&statements, &reason),

@@ -251,6 +251,7 @@ impl Core {
         self.attests.forget_peer(id);
         self.handing.forget_peer(id);
         self.renewal.forget_peer(id);
+        self.redeeming.forget_peer(id);
         let peer = self.peers.table.remove(&id)?;
         for serve in peer.serving.values() {
             self.effect(Effect::StopServe { id: *serve });

@@ -24,6 +24,7 @@ impl Engine {
                 if let Some(peer) = self.core.peers.get_mut(peer) {
                     peer.ready = true;
                 }
+                self.core.show_ticket(peer);
                 self.with_all(Heed::Soon, |file, _| file.ask_at = Instant::ZERO);
             }
             SessionEvent::Found { key, answer } => {

@@ -33,6 +33,7 @@ mod sources;
 mod streams;
 mod sums;
 mod taken_back;
+mod tickets;
 mod timers;
 mod trust;
 mod turns;

@@ -50,9 +50,9 @@ impl StoppedNode {
     /// [`NodeError::Folder`], with [`FolderError::Locked`](super::FolderError::Locked) if a node runs there.
     pub fn open(state_dir: &Path) -> Result<Self, NodeError> {
         let folder = StateFolder::open(state_dir)?;
-        let (store, signer) = (folder.group(), Signer::of(folder.identity_seed()));
-        let held = store.load()?;
-        Ok(Self { enrolment: Enrolment::new(store, signer, held, None), _folder: folder })
+        let signer = Signer::of(folder.identity_seed());
+        let held = folder.group().load()?;
+        Ok(Self { enrolment: Enrolment::new(&folder, signer, held, None), _folder: folder })
     }
 
     /// Which group it is in, to be joined and left.

@@ -29,7 +29,7 @@ pub use crate::control::server::ControlServer;
 use crate::disk::RealFiles;
 pub use crate::driver::{
     Cleared, Done, Enrolled, Enrolment, EnrolmentError, Gone, Handle, Keeper, KeeperError, PeerView,
-    PolicyState, RequestError, Shown, Totals,
+    PolicyState, RequestError, Shown, TicketError, TicketWish, Totals,
 };
 pub use crate::engine::event::{BytesBySource, Event, Failure, FileView, JobView, SourceShare};
 pub use crate::engine::explain::Decision;

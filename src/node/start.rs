@@ -248,7 +248,7 @@ fn read(state_dir: &Path, policy_file: &Path, tell: mpsc::Sender<Input>) -> Resu
     };
     Ok(Known {
         flags: folder.flags(),
-        enrolment: Enrolment::new(folder.group(), signer, held, Some(tell)),
+        enrolment: Enrolment::new(&folder, signer, held, Some(tell)),
         group,
         folder,
         cache,

@@ -80,6 +80,7 @@ impl Node {
             Effect::SetRates { .. }
             | Effect::SetServePace(_)
             | Effect::TakeOffer(_)
+            | Effect::Ticket(_)
             | Effect::KeepAttestation(_)
             | Effect::DropAttestation(_)
             | Effect::KeepVoid(_)

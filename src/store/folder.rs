@@ -164,6 +164,12 @@ impl StateFolder {
         super::GroupStore::new(RealFiles, self.path.clone())
     }
 
+    /// The tickets this node made as an enroller.
+    #[must_use]
+    pub fn tickets(&self) -> super::TicketStore<RealFiles> {
+        super::TicketStore::new(RealFiles, self.path.clone())
+    }
+
     /// Where the cache keeps its records.
     #[must_use]
     pub fn cache_path(&self) -> PathBuf {

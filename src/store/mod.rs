@@ -11,6 +11,7 @@ pub mod group;
 pub mod index;
 pub mod jobs;
 pub mod setting;
+pub mod tickets;
 
 pub use attests::{AttestStore, KnownAttestations};
 pub use authority::{Authority, AuthorityError};
@@ -20,3 +21,4 @@ pub use group::GroupStore;
 pub use index::Index;
 pub use jobs::{JobStore, JobStoreError};
 pub use setting::{FlagStore, LimitStore};
+pub use tickets::TicketStore;

@@ -268,3 +268,46 @@ async fn group_1_and_group_3_what_cannot_be_granted_is_refused_in_one_line() {
         assert!(ran.error_line(2).contains(says), "{ran:?}");
     }
 }
+
+#[tokio::test]
+async fn group_4_a_branch_of_three_is_enrolled_by_a_ticket_that_is_used_up_then() {
+    let home = Home::new();
+    made(&home).await;
+    let daemon = Daemon::start(&home, &[]).await;
+    let enroller = Machine { home: &home, name: "state" };
+    let token = ["group", "token", "--group", "branch.group", "--roles", "fetch,serve,enrol"];
+    let id = enroller.id().await;
+    let line = owner(&home, &[&token[..], &[&id]].concat()).await;
+    let ran = enroller.say(&["group", "ticket"]).await;
+    assert!(ran.error_line(7).contains("in no group"), "{ran:?}");
+    assert_eq!(enroller.say(&["group", "join", line.trim()]).await.code, 0);
+    let ran = enroller.say(&["group", "ticket", "--uses", "2", "--for", "30m"]).await;
+    assert!(ran.code == 0 && ran.err.contains("makes 2 machines a member"), "{ran:?}");
+    let ticket = ran.out.trim().to_owned();
+    assert!(ticket.starts_with("nearbits-ticket-1:") && !ticket.contains('\n'), "{ticket}");
+    // Their nodes do not run: each redeems it by one of its own, for a moment.
+    for name in ["one", "two"] {
+        let machine = Machine { home: &home, name };
+        let ran = machine.say(&["group", "join", &ticket]).await;
+        assert!(ran.code == 0 && ran.out.starts_with("member of group"), "{ran:?}");
+        let shown = machine.shown().await;
+        assert_eq!(shown["group"]["is_member"], true, "{shown}");
+        assert_eq!(shown["group"]["roles"], serde_json::json!(["fetch", "serve"]));
+        let ran = machine.say(&["group", "join", &ticket]).await;
+        assert!(ran.code == 0 && ran.out.starts_with("nothing new"), "{ran:?}");
+    }
+    let three = Machine { home: &home, name: "three" };
+    let ran = three.say(&["group", "join", &ticket]).await;
+    assert!(ran.error_line(6).contains("used up: ask for another"), "{ran:?}");
+    for (args, code, says) in [
+        (["--roles", "fetch,attest"], 2, "a ticket gives fetch and serve"),
+        (["--uses", "1001"], 2, "1 to 1000 machines"),
+        (["--for", "25h"], 2, "24 hours at most"),
+        (["--address", "here"], 2, "no address"),
+    ] {
+        let ran = enroller.say(&[&["group", "ticket"], &args[..]].concat()).await;
+        assert!(ran.error_line(code).contains(says), "{ran:?}");
+    }
+    daemon.kill().await;
+    assert_eq!(mode(&home.join("state/tickets.json")), 0o600);
+}

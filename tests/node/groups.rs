@@ -144,7 +144,7 @@ async fn group_1_a_node_does_not_start_with_another_nodes_token() {
 }
 
 /// Waits until a node takes another for a member, or for a stranger with a session.
-async fn takes_for(node: &LabNode, other: &LabNode, is_member: bool) {
+pub(crate) async fn takes_for(node: &LabNode, other: &LabNode, is_member: bool) {
     let peer = other.handle.peer_id();
     let looked = tokio::time::timeout(PATIENCE, async {
         loop {
@@ -215,7 +215,7 @@ async fn group_6_a_node_that_was_denied_starts_as_a_stranger() {
 }
 
 /// Waits until this is so of what a node keeps of its membership.
-async fn keeps(node: &LabNode, what: &str, is_so: impl Fn(&Membership) -> bool) {
+pub(crate) async fn keeps(node: &LabNode, what: &str, is_so: impl Fn(&Membership) -> bool) {
     let looked = tokio::time::timeout(PATIENCE, async {
         while !node.handle.group().enrolled().await.membership.as_ref().is_some_and(&is_so) {
             tokio::task::yield_now().await;
@@ -306,14 +306,9 @@ async fn group_5_a_member_renews_its_token_at_an_enroller_and_counts_with_it_for
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn group_7_a_new_epoch_reaches_members_through_an_enroller_that_was_handed_it() {
-    let enroller = LabNode::start(&[]).await;
+    let (enroller, mut authority, _made) = made_enroller(Roles::ENROL).await;
     let node = LabNode::start(&[&enroller]).await;
-    let made = tempfile::tempdir().expect("a folder");
     let now = now(&enroller.folder);
-    let mut authority = Authority::create(&made.path().join("g.group"), "g", now).expect("made");
-    let roles = Roles::FETCH.and(Roles::SERVE).and(Roles::ENROL);
-    let line = authority.grant(enroller.handle.peer_id(), roles, None, now).expect("granted");
-    enroller.handle.group().take(&line, false).await.unwrap_or_else(|error| panic!("{error}"));
     invite(&mut authority, &node).await;
     takes_for(&node, &enroller, true).await;
     authority.rotate(now).expect("random bytes");
@@ -322,4 +317,16 @@ async fn group_7_a_new_epoch_reaches_members_through_an_enroller_that_was_handed
     keeps(&node, "the next epoch", |kept| kept.epoch == 2).await;
     takes_for(&node, &enroller, true).await;
     takes_for(&enroller, &node, true).await;
+}
+
+/// A node that may enrol others, with its group's authority.
+pub(crate) async fn made_enroller(roles: Roles) -> (LabNode, Authority, tempfile::TempDir) {
+    let node = LabNode::start(&[]).await;
+    let made = tempfile::tempdir().expect("a folder");
+    let now = now(&node.folder);
+    let mut authority = Authority::create(&made.path().join("g.group"), "g", now).expect("made");
+    let roles = Roles::FETCH.and(Roles::SERVE).and(roles);
+    let line = authority.grant(node.handle.peer_id(), roles, None, now).expect("granted");
+    node.handle.group().take(&line, false).await.unwrap_or_else(|error| panic!("{error}"));
+    (node, authority, made)
 }

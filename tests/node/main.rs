@@ -39,6 +39,7 @@ mod ranges;
 mod recall;
 mod serving;
 mod silence;
+mod tickets;
 mod together;
 mod unplugged;
 mod wiretap;

@@ -33,7 +33,7 @@ pub enum GrantFault {
     #[error("the enroller is asked too often: try again in a minute")]
     Busy,
     /// No ticket, or none of its own.
-    #[error("the enroller does not know this ticket: it was taken back, or is long over")]
+    #[error("the enroller does not know this ticket: it is another group's, or was over long ago")]
     NoTicket,
     /// Used as often as it may be.
     #[error("this ticket is used up: ask for another")]

@@ -2,7 +2,7 @@
 //!
 //! Knows: who is a member and until when ([`token`]), how two members find out that they are both members without
 //! telling anybody else ([`badge`]), who is no member any more ([`deny`]), what makes one node a member ([`membership`]), what
-//! a member that enrols others may give ([`enrol`]), what becomes of it when a new invitation or deny list is handed in ([`offer`]), which statements of an author were seen
+//! a member that enrols others may give ([`enrol`]) and for which secret ([`ticket`]), what becomes of it when a new invitation or deny list is handed in ([`offer`]), which statements of an author were seen
 //! already ([`seen`]). Does not know: how invitations travel, or what members say ([`wire::record`](crate::wire::record)).
 
 pub mod badge;
@@ -11,6 +11,7 @@ pub mod enrol;
 pub mod membership;
 pub mod offer;
 pub mod seen;
+pub mod ticket;
 pub mod token;
 
 use std::fmt;
@@ -21,6 +22,7 @@ pub use enrol::{Asker, GrantFault};
 pub use membership::{Former, Membership};
 pub use offer::{Offer, OfferFault, OfferRules, Taken};
 pub use seen::Seen;
+pub use ticket::{Ticket, TicketSecret};
 pub use token::{HolderId, Roles, Token, TokenFault, TokenRules, Wish};
 
 /// Which group: it follows from the group's public key.

@@ -7,20 +7,10 @@ use bytes::Bytes;
 
 use super::pace::Pace;
 use super::{HandedOn, ProtocolError, Session, SessionEvent};
-use crate::group::{GrantFault, Membership};
+use crate::group::{GrantFault, Membership, TicketSecret};
 use crate::limits::GRANTS_ASKED_PER_SECOND_MAX;
 use crate::time::Instant;
 use crate::wire::{Enrol, Enrolled, Frame, Versions};
-
-/// What whoever has a ticket knows.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct TicketSecret(pub [u8; 32]);
-
-impl std::fmt::Debug for TicketSecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TicketSecret")
-    }
-}
 
 /// Both sides of it.
 #[derive(Debug)]

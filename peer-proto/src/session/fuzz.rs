@@ -8,7 +8,9 @@ use bytes::Bytes;
 
 use crate::content::{ByteRange, ContentId, Hash};
 use crate::digest::{Algorithm, Digest};
-use crate::group::{Badge, DenyList, EpochSecret, GrantFault, GroupId, HolderId, Roles, Token, Wish};
+use crate::group::{
+    Badge, DenyList, EpochSecret, GrantFault, GroupId, HolderId, Roles, TicketSecret, Token, Wish,
+};
 use crate::home::swarm_id;
 use crate::limits::{
     CONTENTS_PER_PEER_MAX, LIST_PARTS_IN_FLIGHT_MAX, LISTS_WAITING_MAX, OPEN_REQUESTS_PER_PEER_MAX,
@@ -24,7 +26,7 @@ use crate::wire::{
     PieceClaim, Question, Record, RecordHead, Refuse, RefuseReason, Said, SegmentClaim, Versions, Want,
 };
 
-use super::{HandedOn, Output, RequestId, Session, SessionConfig, SessionEvent, TicketSecret};
+use super::{HandedOn, Output, RequestId, Session, SessionConfig, SessionEvent};
 
 /// Plays the bytes as a script of frames, commands and time. Whatever it says: no panic, every frame that leaves can
 /// be written, everything kept stays within its bound, and the outputs of one step come to an end.

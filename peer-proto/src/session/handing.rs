@@ -5,10 +5,9 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::enrolling::TicketSecret;
 use super::pace::Pace;
 use super::{ProtocolError, Session, SessionEvent};
-use crate::group::{DenyList, GrantFault, Membership};
+use crate::group::{DenyList, GrantFault, Membership, TicketSecret};
 use crate::limits::{DENY_PAGE_LEN, DENY_PAGES_PER_SECOND_MAX};
 use crate::time::Instant;
 use crate::wire::{DenyPage, DenyWant, Frame, Newest, Versions};

@@ -43,7 +43,6 @@ use crate::wire::{
 };
 
 pub use crate::wire::{Answer, RefuseReason};
-pub use enrolling::TicketSecret;
 pub use error::{ListFault, ProtocolError};
 pub use event::SessionEvent;
 pub use handing::HandedOn;

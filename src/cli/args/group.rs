@@ -14,6 +14,8 @@ pub(in crate::cli) enum GroupCommand {
     Create(CreateArgs),
     /// Make nodes members: one line each, an invitation, for `group join` on that node. Needs no running node.
     Token(TokenArgs),
+    /// Make a ticket, on an enroller: a secret of one line, by which whoever has it makes his machine a member.
+    Ticket(TicketArgs),
     /// Make this node a member, or a member for longer; also takes deny lists.
     #[command(visible_alias = "update")]
     Join(JoinArgs),
@@ -80,8 +82,38 @@ pub(in crate::cli) struct TokenArgs {
 }
 
 #[derive(Args, Debug)]
+pub(in crate::cli) struct TicketArgs {
+    /// How many machines it may make members: 1 to 1000.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(in crate::cli) uses: u16,
+    /// How long it can be redeemed, as 30m or 24h: 24 hours at most.
+    #[arg(long = "for", value_name = "TIME", default_value = "24h", value_parser = parse_life)]
+    pub(in crate::cli) life_s: u64,
+    /// What it gives: fetch, or fetch,serve.
+    #[arg(long, value_name = "ROLES", default_value = "fetch,serve")]
+    pub(in crate::cli) roles: String,
+    /// Where those who have it reach this node, ip:port; may be repeated [default: where it listens].
+    #[arg(long, value_name = "ADDRESS")]
+    pub(in crate::cli) address: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) ask: AskArgs,
+}
+
+/// Minutes or hours, in seconds.
+fn parse_life(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no time such as 30m or 24h");
+    let (digits, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    match unit {
+        "m" => number.checked_mul(60).ok_or_else(wrong),
+        "h" => number.checked_mul(60 * 60).ok_or_else(wrong),
+        _ => Err(wrong()),
+    }
+}
+
+#[derive(Args, Debug)]
 pub(in crate::cli) struct JoinArgs {
-    /// An invitation or a deny list; or a file of such lines, from which this node takes what is for it; or a folder with
+    /// An invitation, a deny list or a ticket; or a file of such lines, from which this node takes what is for it; or a folder with
     /// a PEER-ID.invitation for it; or - for standard input.
     #[arg(value_name = "TEXT|FILE|FOLDER")]
     pub(in crate::cli) offer: String,
@@ -120,4 +152,18 @@ pub(in crate::cli) struct RotateArgs {
     /// Somebody else may have the key: draw another one. It is another group then, and members join it with --replace.
     #[arg(long)]
     pub(in crate::cli) abandon: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_lives_minutes_or_hours() {
+        assert_eq!(parse_life("30m"), Ok(1_800));
+        assert_eq!(parse_life("24h"), Ok(86_400));
+        for text in ["", "h", "24", "24 h", "1d", "-1h", "99999999999999999h", "5é"] {
+            assert!(parse_life(text).is_err(), "{text}");
+        }
+    }
 }

@@ -12,11 +12,52 @@ use crate::driver::Enrolled;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GroupOffer {
-    /// An invitation or a deny list: a line of text.
+    /// An invitation, a deny list or a ticket: a line of text.
     pub text: String,
     /// Whether the node may leave another group for this one.
     #[serde(default)]
     pub replace: bool,
+}
+
+/// What a ticket should be.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TicketOrder {
+    /// How many machines it may make members, 1 to 1 000. Default 1.
+    #[serde(default = "once")]
+    pub uses: u16,
+    /// Seconds it lives, 60 to 86 400. Default 86 400.
+    #[serde(default = "a_day")]
+    pub life_s: u64,
+    /// What it gives: `fetch`, or `fetch` and `serve`. Default both.
+    #[serde(default = "usual_roles")]
+    pub roles: Vec<String>,
+    /// Where those who have it reach the node, each `ip:port`; at most 8. Default where it listens.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+}
+
+const fn once() -> u16 {
+    1
+}
+
+const fn a_day() -> u64 {
+    24 * 60 * 60
+}
+
+fn usual_roles() -> Vec<String> {
+    ["fetch", "serve"].map(str::to_owned).to_vec()
+}
+
+/// A ticket that was made.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TicketMade {
+    /// Its line of text: a secret, for `POST /v1/group` on the machines it is for.
+    pub ticket: String,
+    /// Until when it can be redeemed, seconds since 1970.
+    pub until_unix_s: u64,
+    /// How many machines it may make members.
+    pub uses: u16,
 }
 
 /// Which group this node is in.

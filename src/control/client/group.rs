@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hyper::Method;
 
 use super::{Client, ClientError};
-use crate::control::api::{GroupOffer, GroupShown, GroupTaken};
+use crate::control::api::{GroupOffer, GroupShown, GroupTaken, TicketMade, TicketOrder};
 
 impl Client {
     /// Which group it is in.
@@ -20,7 +20,7 @@ impl Client {
         self.read("/v1/group").await
     }
 
-    /// Hands in an invitation or a deny list.
+    /// Hands in an invitation, a deny list or a ticket, which may take half a minute.
     ///
     /// # Errors
     /// See [`ClientError`]; nothing has changed if it is refused.
@@ -29,6 +29,17 @@ impl Client {
     /// It may or may not have been taken.
     pub async fn offer_group(&self, offer: &GroupOffer) -> Result<GroupTaken, ClientError> {
         self.write(Method::POST, "/v1/group", offer).await
+    }
+
+    /// Has a ticket made by an enroller.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// It may or may not have been made; nobody has it then.
+    pub async fn make_ticket(&self, order: &TicketOrder) -> Result<TicketMade, ClientError> {
+        self.write(Method::POST, "/v1/group/tickets", order).await
     }
 
     /// Leaves the group.

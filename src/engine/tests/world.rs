@@ -77,6 +77,8 @@ pub(super) struct World {
     pub(super) attested: Vec<Attestation>,
     /// What takes back what attestors signed, and is to be kept.
     pub(super) voids: Vec<Void>,
+    /// What is to be done about tickets.
+    pub(super) tickets: Vec<TicketWork>,
     /// What members handed on, to be kept.
     pub(super) offers: Vec<Offer>,
     /// Attestors that are not to be believed again, and why.
@@ -159,6 +161,7 @@ impl World {
             unanswered: Vec::new(),
             attested: Vec::new(),
             voids: Vec::new(),
+            tickets: Vec::new(),
             offers: Vec::new(),
             distrusted: Vec::new(),
             asked_link: Vec::new(),

@@ -3,8 +3,8 @@
 use super::groups::{carried, members};
 use super::hello::hello_of;
 use super::pair::*;
-use crate::group::{EpochSecret, GrantFault, HolderId, Membership, Roles, Token, Wish};
-use crate::session::{HandedOn, ProtocolError, Session, SessionEvent, TicketSecret};
+use crate::group::{EpochSecret, GrantFault, HolderId, Membership, Roles, TicketSecret, Token, Wish};
+use crate::session::{HandedOn, ProtocolError, Session, SessionEvent};
 use crate::sign::Signer;
 use crate::time::Instant;
 use crate::wire::{Enrol, Enrolled, Frame};

@@ -69,6 +69,8 @@ fn the_page_states_every_limit_as_it_is() {
         ("DENY_PAGES_PER_SECOND_MAX", figure(limits::DENY_PAGES_PER_SECOND_MAX.into())),
         ("GRANT_LEN_MAX", count(limits::GRANT_LEN_MAX)),
         ("GRANTS_ASKED_PER_SECOND_MAX", figure(limits::GRANTS_ASKED_PER_SECOND_MAX.into())),
+        ("TICKET_ADDRESSES_MAX", count(limits::TICKET_ADDRESSES_MAX)),
+        ("TICKET_ADDRESS_LEN_MAX", count(limits::TICKET_ADDRESS_LEN_MAX)),
         ("RECORD_LEN_MAX", count(limits::RECORD_LEN_MAX)),
         ("RECORDS_PER_FRAME_MAX", count(limits::RECORDS_PER_FRAME_MAX)),
         ("RETRY_MAX", time(limits::RETRY_MAX)),

@@ -104,6 +104,7 @@ impl World {
                 self.kept_scope = Some(kept.scope);
                 self.kept_vouched = kept.vouched;
             }
+            Effect::Ticket(work) => self.tickets.push(work),
             Effect::TakeOffer(offer) => self.offers.push(*offer),
             Effect::KeepAttestation(one) => self.attested.push(one),
             Effect::DropAttestation(id) => self.attested.retain(|one| one.id() != id),
