@@ -50,9 +50,9 @@ impl GroupConfig {
         self.denied.as_ref().map_or(&NOBODY, DenyList::holders)
     }
 
-    /// Whether a token's holder is no member any more.
+    /// Whether a token's holder is no member any more, or whoever gave it to him.
     pub(super) fn denies(&self, token: &Token) -> bool {
-        self.denied().contains(&token.wish().holder)
+        token.is_of(self.denied())
     }
 
     /// Whether a token makes a node a member that may ask, at a moment in seconds since 1970 (GROUP-1, 3).

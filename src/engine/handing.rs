@@ -57,7 +57,8 @@ impl Handing {
 impl GroupConfig {
     /// What this node has of what the group signed for all.
     pub(super) fn newest(&self) -> Newest {
-        let list = self.denied.as_ref();
+        // None has version 0, which says that there is none.
+        let list = self.denied.as_ref().filter(|list| list.version() > 0);
         Newest {
             epoch: self.epoch,
             denied: list.map_or(0, DenyList::version),

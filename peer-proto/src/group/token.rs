@@ -253,6 +253,13 @@ impl Token {
         self.enroller.is_some()
     }
 
+    /// Whether it or its enroller's belongs to one of these.
+    #[must_use]
+    pub fn is_of(&self, holders: &BTreeSet<HolderId>) -> bool {
+        let enroller = self.enroller.as_deref().map(|own| own.wish.holder);
+        holders.contains(&self.wish.holder) || enroller.is_some_and(|holder| holders.contains(&holder))
+    }
+
     /// As it travels.
     #[must_use]
     pub const fn bytes(&self) -> &Bytes {

@@ -2,11 +2,16 @@
 //!
 //! Knows: paths. Does not know: the socket.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use hyper::Method;
 
 use super::{Client, ClientError};
 use crate::control::api::{GroupOffer, GroupShown, GroupTaken, TicketMade, TicketOrder};
+
+/// A ticket's enroller is looked for 30 s long.
+const OFFER_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Client {
     /// Which group it is in.
@@ -28,7 +33,8 @@ impl Client {
     /// # Cancel safety
     /// It may or may not have been taken.
     pub async fn offer_group(&self, offer: &GroupOffer) -> Result<GroupTaken, ClientError> {
-        self.write(Method::POST, "/v1/group", offer).await
+        let body = serde_json::to_vec(offer).map_err(|source| self.unreadable(source))?;
+        self.whole_within(OFFER_TIMEOUT, Method::POST, "/v1/group", body.into()).await
     }
 
     /// Has a ticket made by an enroller.

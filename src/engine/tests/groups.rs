@@ -93,12 +93,18 @@ fn world_that_finds(len: u64, count: usize) -> World {
     world
 }
 
-/// A neighbour with this token.
+/// A neighbour that the group's key gave this token.
 pub(super) fn neighbour(world: &mut World, wish: &Wish) -> PeerId {
-    let id = wish.peer;
+    neighbour_with(world, Token::grant(&group(), wish))
+}
+
+/// A neighbour with this token.
+pub(super) fn neighbour_with(world: &mut World, token: Token) -> PeerId {
+    let id = token.wish().peer;
+    let badge = Badge { token, secret: EpochSecret([7; 32]), former: None };
     let truth = Arc::clone(&world.truth);
     let model = PeerModel {
-        session: Session::new(session_config(id, Some(badge(wish))), world.now().monotonic),
+        session: Session::new(session_config(id, Some(Arc::new(badge))), world.now().monotonic),
         list: Arc::clone(&truth),
         sends: truth,
         have: PieceSet::new(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use peer_proto::group::{Badge, DenyList, EpochSecret, HolderId, Token, Wish};
+use peer_proto::group::{Badge, DenyList, EpochSecret, HolderId, Roles, Token, Wish};
 use peer_proto::peer::PeerId;
 use peer_proto::sign::Signer;
 use peer_proto::wire::{Frame, Said};
@@ -105,6 +105,23 @@ fn group_6_who_is_denied_loses_his_session_and_is_heard_through_nobody() {
     assert_eq!(heard.iter().filter(|author| **author == key(8).peer()).count(), 1, "what it said before");
     assert_eq!(heard.iter().filter(|author| **author == key(9).peer()).count(), 2);
     assert!(!told(&mut world, third).into_keys().any(|(author, _)| author == key(8).peer()));
+}
+
+#[test]
+fn group_6_who_was_made_a_member_by_an_enroller_that_is_denied_loses_his_session_too() {
+    let mut world = world();
+    let roles = Roles::FETCH.and(Roles::SERVE).and(Roles::ENROL);
+    let own = Wish { holder: HolderId([3; 16]), roles, ..wish(key(3).peer()) };
+    let own = Token::grant(&group(), &own);
+    let given = Wish { holder: HolderId([2; 16]), ..wish(key(2).peer()) };
+    let given = Token::delegate(&own, &key(3), &given).expect("an enroller");
+    let one = neighbour_with(&mut world, given);
+    let other = holder(&mut world, 4);
+    assert!(world.engine.core.is_member(one) && world.engine.core.is_member(other));
+    let denied = DenyList::sign(&group(), 1, [HolderId([3; 16])].into());
+    change(&mut world, Some(GroupConfig { denied, ..membership() }));
+    assert_eq!(world.disconnected, [one]);
+    assert!(!world.engine.core.is_member(one) && world.engine.core.is_member(other));
 }
 
 #[test]
