@@ -60,11 +60,7 @@ impl Node {
             Effect::Restand { file, first, count, standing } => {
                 self.restand(file, first.0..first.0.saturating_add(count), standing);
             }
-            Effect::Probe { id, .. } => {
-                let number = self.number();
-                self.probes.insert(number, id);
-                self.out.push_back(HostOutput::Ask { origin: OriginId(0), number });
-            }
+            Effect::Probe { id, .. } => self.ask_origin(id),
             Effect::StartLease(lease) => self.start_lease(lease),
             Effect::TrimLease { lease, end } => self.trim_lease(lease, end),
             Effect::StopLease { lease } => self.stop_lease(lease),
@@ -121,6 +117,12 @@ impl Node {
             }
             None => self.broke(format!("a frame that cannot be sent: {frame:?}")),
         }
+    }
+
+    fn ask_origin(&mut self, id: EffectId) {
+        let number = self.number();
+        self.probes.insert(number, id);
+        self.out.push_back(HostOutput::Ask { origin: OriginId(0), number });
     }
 
     fn recall_list(&mut self, id: EffectId, record: RecordId) {
