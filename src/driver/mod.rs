@@ -16,6 +16,7 @@ use std::sync::Arc;
 use peer_proto::group::{Membership, Offer, TicketSecret};
 use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
+use peer_proto::void::Void;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -375,18 +376,7 @@ impl Driver {
             Effect::Ticket(work) => self.ticket(work),
             Effect::KeepAttestation(one) => self.keep_attestation(move |store| store.keep(&one)),
             Effect::DropAttestation(id) => self.keep_attestation(move |store| store.drop_one(id)),
-            Effect::KeepVoid(void) => {
-                let said = void.said();
-                let (holder, statement) = (said.holder.to_string(), said.statement.to_string());
-                let reason = said.reason.as_str();
-                tracing::warn!(
-                    holder,
-                    statement,
-                    reason,
-                    "something an attestor of the group signed is taken back"
-                );
-                self.keep_attestation(move |store| store.keep_void(&void));
-            }
+            Effect::KeepVoid(void) => self.keep_void(void),
             Effect::DropVoid(id) => self.keep_attestation(move |store| store.drop_void(id)),
             Effect::Distrust { holder, evidence, why } => {
                 let holder_id = holder.to_string();
@@ -399,6 +389,14 @@ impl Driver {
             Effect::StopServe { id } => transfer.stop_serve(id),
             Effect::Tell(event) => self.tell(event),
         }
+    }
+
+    fn keep_void(&mut self, void: Void) {
+        let said = void.said();
+        let (holder, statement) = (said.holder.to_string(), said.statement.to_string());
+        let reason = said.reason.as_str();
+        tracing::warn!(holder, statement, reason, "something an attestor of the group signed is taken back");
+        self.keep_attestation(move |store| store.keep_void(&void));
     }
 
     fn tell(&mut self, mut event: Event) {

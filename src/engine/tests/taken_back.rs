@@ -5,7 +5,7 @@ use std::time::Duration;
 use peer_proto::attest::{Attestation, Attested};
 use peer_proto::content::Hash;
 use peer_proto::evidence::Against;
-use peer_proto::group::{GroupId, HolderId, Roles, Token};
+use peer_proto::group::{DenyList, GroupId, HolderId, Roles, Token};
 use peer_proto::peer::PeerId;
 use peer_proto::verify::HashList;
 use peer_proto::void::{Void, Voided};
@@ -139,9 +139,9 @@ fn attest_9_and_group_6_the_cache_lets_go_of_what_was_taken_back_or_comes_from_w
         assert_eq!(dropped(&world), usize::from(number == 3), "taken back by {number}");
         let mut world = node(&truth, MEMBER, &Policy::default(), PeerFlags::BOTH);
         world.tell(Input::RecordHeld(record(&truth, &[3])));
-        let mut group = member_config().group.expect("a member");
-        group.denied.insert(HolderId([number; 16]));
-        world.tell(Input::GroupChanged(Some(Box::new(group))));
+        let mut config = member_config().group.expect("a member");
+        config.denied = DenyList::sign(&group(), 1, [HolderId([number; 16])].into());
+        world.tell(Input::GroupChanged(Some(Box::new(config))));
         assert_eq!(dropped(&world), usize::from(number == 3), "{number} is denied");
     }
 }
