@@ -28,6 +28,9 @@ async fn start(seed: u8, peer: Option<&Swarm>) -> (Swarm, mpsc::Receiver<SwarmEv
     let config = SwarmConfig {
         identity_seed: [seed; 32],
         listen: vec!["127.0.0.1:0".parse().expect("an address")],
+        rendezvous: Vec::new(),
+        tunnels: nearbits::swarm::Tunnels::default(),
+        remembered: Vec::new(),
         mdns: false,
         ask_link: false,
         static_peers: peer

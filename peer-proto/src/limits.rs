@@ -145,3 +145,7 @@ pub const IDS_PER_QUESTION_MAX: usize = 16;
 pub const LINK_QUESTIONS_PER_SECOND_MAX: usize = 5;
 /// Whoever has what is asked for calls the asker at a moment of chance within this: not all at once.
 pub const CALL_DELAY_MAX: Duration = Duration::from_millis(50);
+/// Peers that one frame of a rendezvous names: 50 bytes each, 256 fit the 16 KiB of a control frame.
+pub const PEERS_NAMED_MAX: usize = 256;
+/// Registrations of one peer that are looked at in a row; after those one a second.
+pub const REGISTRATIONS_AT_ONCE_MAX: u32 = 4;

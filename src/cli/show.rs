@@ -81,6 +81,8 @@ const fn known_by(by: PeerKnownBy) -> &'static str {
     match by {
         PeerKnownBy::Configured => "configuration",
         PeerKnownBy::Announced => "announcement",
+        PeerKnownBy::Named => "rendezvous",
+        PeerKnownBy::Remembered => "earlier run",
     }
 }
 

@@ -8,12 +8,13 @@ pub mod policy;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use peer_proto::subnet::Subnet;
 use serde::{Deserialize, Serialize};
 
 use crate::job::{PeerFlags, Policy, Rates, ServeRates, TrustFloor};
-use crate::node::QueueConfig;
+use crate::node::{QueueConfig, SiteConfig};
 use crate::record::CacheWish;
-use crate::swarm::parse_listen;
+use crate::swarm::{Tunnels, parse_listen};
 
 /// Everything a configuration file may say. What it does not say stays at its default; what the command line says
 /// wins.
@@ -72,11 +73,53 @@ pub struct PeersConfig {
     pub ask_link: Option<bool>,
     /// Peers to keep trying, each `ip:port`, `[v6%scope]:port` or a multiaddress. Default none.
     pub static_peers: Vec<String>,
+    /// What this node does for others beside serving them. Default nothing.
+    pub roles: Vec<Role>,
+    /// Peers with the role of a rendezvous, which name others of the site: written as static peers, and kept trying like
+    /// those. Default none.
+    pub rendezvous: Vec<String>,
+    /// Addresses of the site's machines, as in `10.1.0.0/16`, where a rendezvous is used. Default every private address.
+    pub site_nets: Vec<Subnet>,
+    /// Whether peers are met over VPNs and other tunnels (tun, tap, WireGuard, PPP, GRE). Default false: static peers and
+    /// rendezvous only.
+    pub vpn: bool,
+}
+
+/// What a node does for others beside serving them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// It names those who register with it to each other.
+    Rendezvous,
+}
+
+impl PeersConfig {
+    /// Whether peers are met over tunnels.
+    #[must_use]
+    pub const fn tunnels(&self) -> Tunnels {
+        if self.vpn { Tunnels::Use } else { Tunnels::Shun }
+    }
+
+    /// What is of this node's site beyond its links.
+    #[must_use]
+    pub fn site(&self) -> SiteConfig {
+        let is_rendezvous = self.roles.contains(&Role::Rendezvous);
+        SiteConfig { is_rendezvous, subnets: self.site_nets.clone() }
+    }
 }
 
 impl Default for PeersConfig {
     fn default() -> Self {
-        Self { listen: Vec::new(), mdns: true, ask_link: None, static_peers: Vec::new() }
+        Self {
+            listen: Vec::new(),
+            mdns: true,
+            ask_link: None,
+            static_peers: Vec::new(),
+            roles: Vec::new(),
+            rendezvous: Vec::new(),
+            site_nets: Vec::new(),
+            vpn: false,
+        }
     }
 }
 
@@ -327,6 +370,17 @@ mod tests {
     }
 
     #[test]
+    fn a_role_that_is_none_and_a_subnet_that_is_none_are_refused_with_their_line() {
+        for (text, word) in [
+            ("[peers]\nroles = [\"relay\"]\n", "`rendezvous`"),
+            ("[peers]\nsite-nets = [\"10.1.0.0\"]\n", "10.1.0.0/16"),
+        ] {
+            let (line, message) = Config::parse(text).unwrap_err();
+            assert!(line == 2 && message.contains(word), "{line} {message}");
+        }
+    }
+
+    #[test]
     fn an_address_that_is_none_is_refused_with_its_line() {
         let (line, message) = Config::parse("\n[peers]\nlisten = [\"nowhere\"]\n").unwrap_err();
         assert_eq!(line, 3);
@@ -341,6 +395,9 @@ mod tests {
         assert_eq!(config.flags, Some(PeerFlags::BOTH));
         assert!(config.state_dir.is_some() && config.control.is_some() && config.origin.extra_ca.is_some());
         assert_eq!(config.peers.static_peers.len(), 2);
+        assert_eq!((config.peers.rendezvous.len(), config.peers.site_nets.len()), (1, 2));
+        assert!(config.peers.site().is_rendezvous);
+        assert_eq!((config.peers.tunnels(), PeersConfig::default().tunnels()), (Tunnels::Use, Tunnels::Shun));
         assert_eq!(config.jobs.queue(), QueueConfig::default());
         assert_eq!(config.preference().inactivity_days, Some(30));
         assert_eq!(config.preference().min_trust, Some(TrustFloor::AttestedTwice));

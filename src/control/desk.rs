@@ -117,6 +117,8 @@ impl From<KnownBy> for PeerKnownBy {
         match by {
             KnownBy::Configured => Self::Configured,
             KnownBy::Announced => Self::Announced,
+            KnownBy::Named => Self::Named,
+            KnownBy::Remembered => Self::Remembered,
         }
     }
 }

@@ -17,11 +17,11 @@ use crate::disk::RealFiles;
 use crate::disk::paths;
 use crate::engine::event::{AttestationView, Event, Failure, FileRanges, FileView, JobView};
 use crate::engine::explain::Decision;
-use crate::engine::io::{Input, JobCommand};
+use crate::engine::io::{Input, JobCommand, KeptBan};
 use crate::engine::{Engine, PeerView, Totals};
 use crate::job::{Caller, Code, Effective, FileSpec, JobId, JobSpec, JobState, PeerFlags, PolicyRow};
 use crate::store::Damaged;
-use crate::swarm::{KnownPeer, PeerAddress, Swarm};
+use crate::swarm::{KnownPeer, PeerAddress, RememberedPeer, Swarm};
 
 /// A handle to a running node. Cheap to clone; the node goes on when all of them are dropped.
 #[derive(Clone)]
@@ -494,6 +494,22 @@ impl Handle {
     #[must_use]
     pub fn forget_peers(&self) -> usize {
         self.swarm.forget_peers()
+    }
+
+    /// Neighbours to be kept for the next run.
+    pub(crate) fn remembered_peers(&self) -> Vec<RememberedPeer> {
+        self.swarm.remembered()
+    }
+
+    /// Who is refused, and who was: to be kept for the next run.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub(crate) async fn bans(&self) -> Result<Vec<KeptBan>, Gone> {
+        self.read(Engine::bans).await
     }
 
     /// What happens from now on. A reader that falls behind loses the oldest events and is told how many.

@@ -216,7 +216,7 @@ impl Driver {
 
     fn hear_swarm(&mut self, event: SwarmEvent) {
         let fact = match event {
-            SwarmEvent::Connected { peer, address, near } => {
+            SwarmEvent::Connected { peer, address, near, rendezvous } => {
                 let mut nonce = [0; 16];
                 if let Err(error) = getrandom::fill(&mut nonce) {
                     tracing::error!(%error, "the system gives no random numbers: a peer is not talked to");
@@ -224,7 +224,11 @@ impl Driver {
                 }
                 self.spans.connected(peer, &address);
                 self.spans.session(peer).in_scope(|| tracing::info!(near, "peer connected"));
-                Input::PeerConnected { peer, address, near, nonce }
+                self.hear(Input::PeerConnected { peer, address, near, nonce });
+                if !rendezvous {
+                    return;
+                }
+                Input::RendezvousMet { peer }
             }
             SwarmEvent::Lost { peer } => {
                 self.spans.session(peer).in_scope(|| tracing::info!("peer lost"));
@@ -242,9 +246,9 @@ impl Driver {
                 self.spans.session(peer).in_scope(|| tracing::warn!(message, "peer broke the protocol"));
                 Input::BadFrame { peer, message }
             }
-            SwarmEvent::Listening { address } => {
+            SwarmEvent::Listening { address, at } => {
                 tracing::info!(address, "listening for peers");
-                return;
+                Input::Listening { at }
             }
             SwarmEvent::Asked { from, question } => Input::LinkAsked { from, question },
             SwarmEvent::Discovered { .. } => return,
@@ -374,6 +378,7 @@ impl Driver {
             }
             Effect::TakeOffer(offer) => self.take_offer(*offer),
             Effect::Ticket(work) => self.ticket(work),
+            Effect::Meet { peer, address } => self.parts.swarm.meet(peer, address),
             Effect::KeepAttestation(one) => self.keep_attestation(move |store| store.keep(&one)),
             Effect::DropAttestation(id) => self.keep_attestation(move |store| store.drop_one(id)),
             Effect::KeepVoid(void) => self.keep_void(void),

@@ -18,6 +18,7 @@ use super::group::{GroupConfig, Members};
 use super::handing::Handing;
 use super::inquiry::Inquiries;
 use super::io::{Effect, EffectId, LeaseId, Now, ServeId};
+use super::meet::{Meeting, SiteConfig};
 use super::peers::Peers;
 use super::queue::QueueConfig;
 use super::renew::Renewal;
@@ -44,8 +45,13 @@ pub struct EngineConfig {
     /// Whether peers may turn up (static ones are configured, or discovery is on): then the origin waits for the
     /// head start even if nobody is connected yet.
     pub expects_peers: bool,
+    /// Machines of its links that an earlier run met; zero if none are known. Fewer than [`SMALL_SITE`](super::fetch::SMALL_SITE)
+    /// of them are no crowd that the origin has to wait for.
+    pub neighbours_known: usize,
     /// What makes this node a member of a group, if it is one.
     pub group: Option<GroupConfig>,
+    /// What is of this node's site beyond its links.
+    pub site: SiteConfig,
     /// How jobs share the node.
     pub queue: QueueConfig,
     /// How fast the user wants peers to be served, at most.
@@ -106,6 +112,7 @@ pub(super) struct Core {
     pub(super) handing: Handing,
     pub(super) renewal: Renewal,
     pub(super) redeeming: Redeeming,
+    pub(super) meeting: Meeting,
     pub(super) attests: Attests,
     pub(super) queues: Queues,
     pub(super) inquiries: Inquiries,
@@ -136,6 +143,7 @@ impl Core {
             handing: Handing::default(),
             renewal: Renewal::default(),
             redeeming: Redeeming::default(),
+            meeting: Meeting::default(),
             attests: Attests::default(),
             queues: Queues::default(),
             totals: Totals::default(),

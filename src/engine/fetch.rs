@@ -1,7 +1,6 @@
 //! Getting a file's bytes: the origin's version, when to start again, when all is here, when nothing helps.
 //!
-//! Knows: the order probe, version, plan, seal, and what a job waits for. Does not know: which range goes where
-//! (`plan`).
+//! Knows: the order probe, version, plan, seal, and what a job waits for. Does not know: which range goes where.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +25,8 @@ use crate::job::Priority;
 
 /// Origin bytes wait this long after our interest went out.
 pub const HEAD_START: Duration = Duration::from_millis(200);
+/// Where an earlier run met fewer machines, and some, it does not: they are no crowd that starts in one moment.
+pub const SMALL_SITE: usize = 32;
 /// Questions that are open hold the origin back this long at most.
 pub const ANSWER_WAIT: Duration = Duration::from_millis(500);
 /// While peers may turn up and nobody is connected yet, the origin waits this long.
@@ -578,6 +579,7 @@ impl JobFile {
             (true, _, _) => began.after(NOBODY_WAIT),
             (false, true, _) => began.after(HEAD_START_MAX),
             (false, false, true) => asked_at.after(ANSWER_WAIT),
+            (false, false, false) if (1..SMALL_SITE).contains(&core.config.neighbours_known) => asked_at,
             (false, false, false) => asked_at.after(HEAD_START),
         };
         let until = until.max(have_until).min(began.after(HEAD_START_MAX));

@@ -3,6 +3,7 @@
 //! Every effect that is answered carries an id, and every id gets exactly one answer. Late answers are harmless.
 //! Bytes never pass here: the brain sees ranges, ids, values of 32 bytes, and reports.
 
+mod ban;
 mod command;
 mod fault;
 mod kept;
@@ -29,6 +30,7 @@ use peer_proto::version::Version;
 use peer_proto::void::Void;
 use peer_proto::wire::{Frame, ListPart};
 
+pub use self::ban::KeptBan;
 pub use self::command::JobCommand;
 pub use self::fault::{LeaseFault, LocalFault, LocalFaultKind, OriginFault, SealFault, Severity};
 pub use self::kept::KeptFile;
@@ -205,6 +207,18 @@ pub enum Input {
         near: bool,
         /// 16 fresh random bytes: our session nonce in this session.
         nonce: [u8; 16],
+    },
+    /// A peer that just connected is a rendezvous of the configuration.
+    RendezvousMet {
+        /// Who.
+        peer: PeerId,
+    },
+    /// A peer is refused, as an earlier run says.
+    BanFound(KeptBan),
+    /// This node listens for peers.
+    Listening {
+        /// Where.
+        at: SocketAddr,
     },
     /// The last connection to a peer is gone.
     PeerLost {
@@ -487,6 +501,13 @@ pub enum Effect {
     TakeOffer(Box<Offer>),
     /// About tickets.
     Ticket(TicketWork),
+    /// Try a peer of the site, as if it had announced itself. Not answered.
+    Meet {
+        /// Who should be there.
+        peer: PeerId,
+        /// Where.
+        address: SocketAddr,
+    },
     /// Keep an attestation that counts, for the next run and for members that ask. Not answered.
     KeepAttestation(Attestation),
     /// It is of no use any more. Not answered.

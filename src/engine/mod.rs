@@ -29,6 +29,7 @@ mod jobs;
 pub mod lease;
 mod look;
 pub mod lookup;
+mod meet;
 mod members;
 pub(crate) mod mutant;
 mod offered;
@@ -78,13 +79,14 @@ use peer_proto::void::Void;
 
 pub use self::core::{EngineConfig, Totals};
 pub use group::GroupConfig;
+pub use meet::SiteConfig;
 pub use peers::PeerView;
 
 use self::core::{Asker, Core};
 use event::{AttestationView, FileRanges, FileView, JobView};
 use explain::Decision;
 use file::{JobFile, Stage};
-use io::{EffectId, Input, Now, Output, StoredJob};
+use io::{EffectId, Input, KeptBan, Now, Output, StoredJob};
 use job::Job;
 use look::Heed;
 use mutant::Mutant;
@@ -174,6 +176,9 @@ impl Engine {
                 self.leave_peer(peer);
                 self.core.peer_connected(peer, address, near, nonce);
             }
+            Input::BanFound(ban) => self.core.ban_found(ban),
+            Input::RendezvousMet { peer } => self.core.rendezvous_met(peer),
+            Input::Listening { at } => self.core.listens(at),
             Input::PeerLost { peer } => self.peer_lost(peer),
             Input::LinkAsked { from, question } => self.shelf().link_asked(from, &question),
             Input::FrameReceived { peer, frame } => self.core.frame(peer, frame),
@@ -197,6 +202,7 @@ impl Engine {
         self.core.wake_sessions();
         self.core.hurry_denied();
         self.core.renew();
+        self.core.renew_registrations();
         let time = self.core.time();
         let due = self.files.iter().filter(|(_, file)| file.wakes_at() <= time).map(|(id, _)| *id);
         self.core.dirty.extend(due);
@@ -218,6 +224,7 @@ impl Engine {
         let core =
             core.min(self.core.yield_wake()).min(self.core.inquiries.wake()).min(self.core.handing_wake());
         let core = core.min(self.core.renewal_wake());
+        let core = core.min(self.core.meeting.wake());
         let at = if Mutant::NeverRests.lives() { self.core.time() } else { jobs.min(core) };
         Output::WaitUntil(at)
     }
@@ -288,6 +295,12 @@ impl Engine {
     /// Why it would not.
     pub fn check_void(&self, void: &Void) -> Result<(), AttestFault> {
         self.core.check_void(void)
+    }
+
+    /// Who is refused, and who was: to be kept for the next run.
+    #[must_use]
+    pub fn bans(&self) -> Vec<KeptBan> {
+        self.core.peers.kept_bans(self.core.time())
     }
 
     /// The computer's permissions that hold, whoever said so (PEER-5).

@@ -15,7 +15,7 @@ use peer_proto::wire::Frame;
 use serde::{Deserialize, Serialize};
 
 use super::core::Core;
-use super::io::{Effect, LeaseId, ServeId};
+use super::io::{Effect, KeptBan, LeaseId, ServeId};
 use super::lookup::{ASK_AGAIN, ASK_AGAIN_MAX};
 use super::piece_set::PieceSet;
 use crate::job::FileId;
@@ -38,7 +38,7 @@ pub struct PeerView {
     pub peer: PeerId,
     /// Its address, as last seen; empty if it was never connected.
     pub address: String,
-    /// Whether the address is on-link, loopback or configured.
+    /// Whether the address is on-link, loopback or configured, or a rendezvous of the configuration named it.
     pub near: bool,
     /// Whether it is connected now and said hello.
     pub connected: bool,
@@ -73,6 +73,8 @@ pub(super) struct Peer {
     pub(super) near: bool,
     pub(super) session: Session,
     pub(super) ready: bool,
+    /// Whether it wanted to join in and was not near.
+    pub(super) turned_away: bool,
     /// Our questions that are open, by key.
     pub(super) asks: BTreeMap<u32, FileId>,
     pub(super) next_key: u32,
@@ -139,6 +141,18 @@ impl Peers {
     /// Until when a peer is refused, if it is.
     pub(super) fn banned_until(&self, peer: PeerId, now: Instant) -> Option<Instant> {
         self.bans.get(&peer).map(|ban| ban.until).filter(|until| *until > now)
+    }
+
+    /// All that is known of bans.
+    pub(super) fn kept_bans(&self, now: Instant) -> Vec<KeptBan> {
+        let kept = self.bans.iter().map(|(peer, ban)| KeptBan {
+            peer: *peer,
+            address: ban.address.clone(),
+            strikes: ban.strikes,
+            lied: ban.lied,
+            left_s: ban.until.since(now).as_secs(),
+        });
+        kept.collect()
     }
 
     /// How many peers are banned for a lie now.
@@ -224,10 +238,11 @@ impl Core {
         let badge = self.config.group.as_ref().map(|group| Arc::clone(&group.badge));
         let config = SessionConfig { me: self.config.me, peer: id, my_nonce: nonce, filler, badge };
         let peer = Peer {
+            near: near || self.meeting.counts(id, &address, now),
             address,
-            near,
             session: Session::new(config, now),
             ready: false,
+            turned_away: false,
             asks: BTreeMap::new(),
             next_key: 1,
             asked: BTreeMap::new(),
@@ -252,6 +267,7 @@ impl Core {
         self.handing.forget_peer(id);
         self.renewal.forget_peer(id);
         self.redeeming.forget_peer(id);
+        self.meeting.forget(id);
         let peer = self.peers.table.remove(&id)?;
         for serve in peer.serving.values() {
             self.effect(Effect::StopServe { id: *serve });
@@ -309,6 +325,17 @@ impl Core {
         self.refuse_peer(id, reason, false);
     }
 
+    /// An earlier run refused a peer. It is told when it comes.
+    pub(super) fn ban_found(&mut self, found: KeptBan) {
+        let now = self.time();
+        if self.peers.bans.len() < BANS_MAX {
+            let KeptBan { peer, address, strikes, lied, left_s } = found;
+            let until = now.after(Duration::from_secs(left_s).min(BAN_MAX));
+            self.peers.bans.insert(peer, Ban { until, strikes, lied, address });
+            self.totals.banned_peers = self.peers.banned_count(now);
+        }
+    }
+
     fn refuse_peer(&mut self, id: PeerId, reason: &str, lied: bool) {
         let now = self.time();
         if self.peers.banned_until(id, now).is_some() && self.peers.get(id).is_none() {
@@ -325,7 +352,12 @@ impl Core {
             self.peers.bans.insert(id, Ban { until, strikes, lied, address });
         }
         self.totals.banned_peers = self.peers.banned_count(now);
-        self.effect(Effect::Disconnect { peer: id, until, reason: reason.into() });
+        self.part_with(id, until, reason.into());
+    }
+
+    /// Ends a session; the peer may come back from a moment on.
+    pub(super) fn part_with(&mut self, id: PeerId, until: Instant, reason: String) {
+        self.effect(Effect::Disconnect { peer: id, until, reason });
         self.events.push_back((id, SessionEvent::Left { words: String::new() }));
     }
 

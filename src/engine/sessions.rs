@@ -20,13 +20,7 @@ use crate::job::FileId;
 impl Engine {
     pub(super) fn session_event(&mut self, peer: PeerId, event: SessionEvent) {
         match event {
-            SessionEvent::Ready => {
-                if let Some(peer) = self.core.peers.get_mut(peer) {
-                    peer.ready = true;
-                }
-                self.core.show_ticket(peer);
-                self.with_all(Heed::Soon, |file, _| file.ask_at = Instant::ZERO);
-            }
+            SessionEvent::Ready => self.peer_is_ready(peer),
             SessionEvent::Found { key, answer } => {
                 let asked = self.core.peers.get_mut(peer).and_then(|peer| peer.asks.remove(&key));
                 self.with_file(asked, |file, core| file.answered_by(peer, answer, core));
@@ -55,6 +49,9 @@ impl Engine {
                 self.shelf().wanted(peer, request, content, ranges, values);
             }
             SessionEvent::Interested { id, proof, len, fetches } => {
+                if let Some(peer) = self.core.peers.get_mut(peer) {
+                    peer.turned_away |= !peer.near;
+                }
                 let job = self.shelf().swarm_of(peer, id, &proof);
                 self.with_file(job, |file, core| file.member_joined(peer, len, fetches, core));
             }
@@ -75,6 +72,8 @@ impl Engine {
             }
             SessionEvent::AgainstShown(against) => self.core.against_shown(peer, against),
             SessionEvent::HandedOn(said) => self.core.handed_on(peer, said),
+            SessionEvent::Registered { port } => self.core.registered(peer, port),
+            SessionEvent::PeersNamed(named) => self.core.peers_named(peer, &named),
             SessionEvent::Cancelled { request } => self.core.cancelled(peer, request),
             SessionEvent::Left { .. } => self.leave_peer(peer),
             SessionEvent::Failed(error) => self.core.back_off(peer, &error.to_string()),
@@ -121,6 +120,15 @@ impl Engine {
             }
             about.into_iter().for_each(|file| self.with_file(Some(file), |_, _| Heed::Soon));
         }
+    }
+
+    fn peer_is_ready(&mut self, peer: PeerId) {
+        if let Some(peer) = self.core.peers.get_mut(peer) {
+            peer.ready = true;
+        }
+        self.core.show_ticket(peer);
+        self.core.register(peer);
+        self.with_all(Heed::Soon, |file, _| file.ask_at = Instant::ZERO);
     }
 
     /// A neighbour that is a member passes on what members say.

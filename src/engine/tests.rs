@@ -17,6 +17,7 @@ mod jobs;
 mod keeping;
 mod kept;
 mod lists;
+mod meet;
 mod members;
 mod models;
 mod ondemand;

@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::config::policy::POLICY_FILE;
+use crate::engine::SiteConfig;
 use crate::engine::queue::QueueConfig;
 use crate::job::{PeerFlags, Policy, Rates, ServeRates};
 use crate::origin::OriginConfig;
 use crate::record::CacheWish;
-use crate::swarm::PeerAddress;
+use crate::swarm::{PeerAddress, Tunnels};
 
 /// For whose sake a node runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -36,6 +37,12 @@ pub struct NodeConfig {
     pub ask_link: Option<bool>,
     /// Peers it keeps trying.
     pub static_peers: Vec<PeerAddress>,
+    /// Peers that name others of the site to it, where no announcement comes from. It keeps trying them, too.
+    pub rendezvous: Vec<PeerAddress>,
+    /// Whether it meets peers over VPNs and other tunnels; those it keeps trying it meets anyway.
+    pub tunnels: Tunnels,
+    /// What is of its site beyond its links, and whether it is a rendezvous itself.
+    pub site: SiteConfig,
     /// The computer's flags; `None` takes those that were set last, or the kind's own: both for an embedded node,
     /// neither for a daemon.
     pub flags: Option<PeerFlags>,
@@ -77,6 +84,9 @@ impl NodeConfig {
             mdns: true,
             ask_link: None,
             static_peers: Vec::new(),
+            rendezvous: Vec::new(),
+            tunnels: Tunnels::default(),
+            site: SiteConfig::default(),
             flags: Some(PeerFlags::BOTH),
             origin: OriginConfig::default(),
             queue: QueueConfig::default(),

@@ -145,6 +145,9 @@ mod tests {
             mdns: false,
             ask_link: false,
             static_peers: Vec::new(),
+            rendezvous: Vec::new(),
+            tunnels: crate::swarm::Tunnels::default(),
+            remembered: Vec::new(),
         };
         let (swarm, _) = Swarm::start(alone, mpsc::channel(1).0, stop.clone()).expect("a swarm");
         let (facts, told) = mpsc::channel(16);

@@ -8,6 +8,7 @@ mod door;
 mod error;
 mod idle;
 mod membership;
+mod neighbours;
 mod network;
 mod policy;
 mod start;
@@ -31,6 +32,7 @@ pub use crate::driver::{
     Cleared, Done, Enrolled, Enrolment, EnrolmentError, Gone, Handle, Keeper, KeeperError, PeerView,
     PolicyState, RequestError, Shown, TicketError, TicketWish, Totals,
 };
+pub use crate::engine::SiteConfig;
 pub use crate::engine::event::{BytesBySource, Event, Failure, FileView, JobView, SourceShare};
 pub use crate::engine::explain::Decision;
 pub use crate::engine::io::JobCommand;
@@ -40,7 +42,7 @@ pub use crate::origin::{OriginConfig, UrlError, parse_url};
 pub use crate::store::FolderError;
 use crate::store::StateFolder;
 pub use crate::store::authority::{Authority, AuthorityError, Granted, parse_roles};
-pub use crate::swarm::{PeerAddress, parse_listen};
+pub use crate::swarm::{PeerAddress, Tunnels, parse_listen};
 use crate::transfer::Transfer;
 
 /// After the last answer to a peer it may come back for more within this time.
@@ -59,6 +61,7 @@ pub struct Node {
     /// What its doors tell of all jobs.
     events: Arc<Events>,
     cache: Cache<RealFiles>,
+    neighbours: neighbours::Keeping,
     /// Held for its lock.
     folder: StateFolder,
 }
@@ -114,6 +117,7 @@ impl Node {
     /// # Cancel safety
     /// Dropping it ends the node less tidily: pieces not yet in the journals are fetched again.
     pub async fn shutdown(self) {
+        self.neighbours.save().await;
         let Self { handle, transfer, stop, driver, swarm, tasks, cache, folder, .. } = self;
         stop.cancel();
         drop(handle);

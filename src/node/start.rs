@@ -5,13 +5,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use peer_proto::peer::PeerId;
 use peer_proto::sign::Signer;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::neighbours::{Keeping, Neighbours};
 use super::{Node, NodeConfig, NodeError, NodeKind, door, idle, membership, network, policy};
 use crate::cache::Cache;
 use crate::clock::{self, Clock};
@@ -42,6 +42,7 @@ struct Known {
     jobs: JobStore<RealFiles>,
     stored: Vec<StoredJob>,
     attested: KnownAttestations,
+    neighbours: Neighbours,
     damaged: Vec<Damaged>,
     flags: FlagStore<RealFiles>,
     enrolment: Enrolment,
@@ -59,19 +60,10 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
     let stop = CancellationToken::new();
     // Whoever drops this future half-way leaves nothing running.
     let guard = stop.clone().drop_guard();
-    let Met { swarm, task: swarm_task, events: swarm_events, early } =
-        meet(*known.folder.identity_seed(), &config, &stop).await?;
-    let engine = engine(&config, &mut known, swarm.peer_id(), clock)?;
+    let Met { swarm, task: swarm_task, events: swarm_events, early } = meet(&known, &config, &stop).await?;
+    let engine = engine(&config, &mut known, &swarm, clock)?;
     let found = facts_of(&mut known);
-    let transfer = Transfer::new(TransferParts {
-        origin,
-        swarm: swarm.clone(),
-        cache: known.cache.clone(),
-        files: RealFiles,
-        jobs: known.jobs.clone(),
-        facts: tell.clone(),
-        clock,
-    });
+    let transfer = hands(origin, swarm.clone(), &known, tell.clone(), clock);
     let keeper = keeper(&known, &transfer, config.cache, &stop);
     let network = network::run(tell.clone(), stop.clone());
     let (driver, handle) = Driver::new(DriverParts {
@@ -100,6 +92,8 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
     tasks.spawn(follower.run(stop.clone()));
     tasks.spawn(network);
     tasks.spawn(known.enrolment.watch(stop.clone()));
+    let neighbours = Keeping::new(known.folder.neighbours(), handle.clone(), clock, &known.neighbours);
+    tasks.spawn(neighbours.clone().run(stop.clone()));
     // A node that lives for one job leaves copying to whoever has the time.
     if config.kind == NodeKind::Daemon {
         tasks.spawn(idle::run(known.cache.clone(), keeper, transfer.clone(), stop.clone()));
@@ -118,8 +112,15 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         tasks,
         events,
         cache: known.cache,
+        neighbours,
         folder: known.folder,
     })
+}
+
+/// What moves bytes.
+fn hands(origin: Origin, swarm: Swarm, known: &Known, facts: mpsc::Sender<Input>, clock: Clock) -> Transfer {
+    let (cache, jobs) = (known.cache.clone(), known.jobs.clone());
+    Transfer::new(TransferParts { origin, swarm, cache, files: RealFiles, jobs, facts, clock })
 }
 
 /// What the state folder holds, and what the administrator says.
@@ -137,15 +138,20 @@ fn keeper(known: &Known, transfer: &Transfer, wish: CacheWish, stop: &Cancellati
 }
 
 /// The brain, which knows nothing yet but who it is and what it may.
-fn engine(config: &NodeConfig, known: &mut Known, me: PeerId, clock: Clock) -> Result<Engine, NodeError> {
+fn engine(config: &NodeConfig, known: &mut Known, swarm: &Swarm, clock: Clock) -> Result<Engine, NodeError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(NodeError::Random)?;
     let engine_config = EngineConfig {
-        me,
+        me: swarm.peer_id(),
         seed,
         flags: config.flags.or_else(|| known.flags.load()).unwrap_or(usual_flags(config.kind)),
         embedded: config.kind == NodeKind::Embedded,
-        expects_peers: config.mdns || config.asks_link() || !config.static_peers.is_empty(),
+        expects_peers: config.mdns
+            || config.asks_link()
+            || !config.static_peers.is_empty()
+            || !config.rendezvous.is_empty(),
+        neighbours_known: swarm.remembered_here(),
+        site: config.site.clone(),
         group: known.group.take(),
         queue: config.queue.bounded(),
         serving: config.serving,
@@ -162,10 +168,11 @@ fn facts_of(known: &mut Known) -> Vec<Input> {
     let said = attested.distrusted.into_iter().map(fallen);
     let said = said.chain(attested.voids.into_iter().map(Input::VoidFound));
     let said = said.chain(attested.held.into_iter().map(Input::AttestationFound));
+    let bans = known.neighbours.bans.clone().into_iter().map(Input::BanFound);
     let mut jobs = std::mem::take(&mut known.stored);
     jobs.sort_by_key(|job| job.times.modified_unix_ms);
     let jobs = jobs.into_iter().map(Box::new).map(Input::JobFound);
-    known.cache.records().into_iter().map(Input::RecordHeld).chain(said).chain(jobs).collect()
+    known.cache.records().into_iter().map(Input::RecordHeld).chain(said).chain(bans).chain(jobs).collect()
 }
 
 /// The computer's flags where nobody chose any: as in BITS for a machine, all for whoever embeds a node.
@@ -184,17 +191,16 @@ struct Met {
     early: Vec<SwarmEvent>,
 }
 
-async fn meet(
-    identity_seed: [u8; 32],
-    config: &NodeConfig,
-    stop: &CancellationToken,
-) -> Result<Met, NodeError> {
+async fn meet(known: &Known, config: &NodeConfig, stop: &CancellationToken) -> Result<Met, NodeError> {
     let config = SwarmConfig {
-        identity_seed,
+        identity_seed: *known.folder.identity_seed(),
         listen: config.listen.clone(),
         mdns: config.mdns,
         ask_link: config.asks_link(),
         static_peers: config.static_peers.clone(),
+        rendezvous: config.rendezvous.clone(),
+        tunnels: config.tunnels,
+        remembered: known.neighbours.peers.clone(),
     };
     let (tell, mut events) = mpsc::channel(SWARM_EVENTS_WAITING_MAX);
     let listen_count = config.listen.len();
@@ -240,6 +246,10 @@ fn read(state_dir: &Path, policy_file: &Path, tell: mpsc::Sender<Input>) -> Resu
     for note in &attested.notes {
         tracing::warn!("{note}");
     }
+    let (neighbours, note) = folder.neighbours::<Neighbours>().load_or_set_aside();
+    if let Some(note) = note {
+        tracing::warn!("{note}");
+    }
     let signer = Signer::of(folder.identity_seed());
     let held = folder.group().load()?;
     let group = match &held {
@@ -254,6 +264,7 @@ fn read(state_dir: &Path, policy_file: &Path, tell: mpsc::Sender<Input>) -> Resu
         cache,
         jobs,
         attested,
+        neighbours: neighbours.unwrap_or_default().aged(clock::wall_unix_ms()),
         stored: loaded.jobs,
         damaged: loaded.damaged,
         policy,

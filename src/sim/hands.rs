@@ -81,7 +81,8 @@ impl Node {
             | Effect::DropAttestation(_)
             | Effect::KeepVoid(_)
             | Effect::DropVoid(_)
-            | Effect::Distrust { .. } => {}
+            | Effect::Distrust { .. }
+            | Effect::Meet { .. } => {}
             Effect::DropPart { id, file, .. } => {
                 self.parts.remove(&file);
                 self.tell_later(SYNC_TIME, Input::PartDropped { id, outcome: Ok(()) });

@@ -20,7 +20,7 @@ use super::part::Part;
 use crate::engine::event::JobView;
 use crate::engine::io::{EffectId, Input, LeaseId, Now, ServeId, StoredJob};
 use crate::engine::queue::QueueConfig;
-use crate::engine::{Engine, EngineConfig};
+use crate::engine::{Engine, EngineConfig, SiteConfig};
 use crate::job::{Caller, FileId, JobId, JobSpec, JobState, PeerFlags, Policy, Priority, ServeRates};
 use crate::record::{Holding, RecordId, RecordSummary, Scope};
 
@@ -412,7 +412,9 @@ fn engine(host: HostId, spec: &NodeSpec, dice: &mut Dice, now: Instant) -> Engin
         flags: spec.flags,
         embedded: false,
         expects_peers: true,
+        neighbours_known: 0,
         group: spec.library.roster().and_then(|roster| roster.membership(host)),
+        site: SiteConfig::default(),
         queue: QueueConfig::default(),
         serving: ServeRates::default(),
         policy: Policy::default().over(&Policy::default()),

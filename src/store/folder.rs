@@ -8,6 +8,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use peer_proto::digest::bytes_from_hex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::disk::{Access, Existing, FileHandle, FileKind, Files, RealFiles};
 
@@ -15,6 +17,8 @@ const VERSION: &str = "nearbits state 1\n";
 const IDENTITY_TITLE: &str = "nearbits identity 1";
 /// Bytes of the small files of ours that we are willing to read.
 const SMALL_FILE_MAX: u64 = 4_096;
+/// The same of neighbours: 1 024 with eight addresses each, and as many bans, need 2 MiB.
+const NEIGHBOURS_LEN_MAX: u64 = 4 << 20;
 
 /// The open state folder. While it lives, no other process opens it.
 #[derive(Debug)]
@@ -156,6 +160,12 @@ impl StateFolder {
     #[must_use]
     pub fn cache_limits(&self) -> super::LimitStore<RealFiles> {
         super::LimitStore::new(RealFiles, self.path.clone(), "cache.json")
+    }
+
+    /// Whom this node met, and whom it refuses.
+    #[must_use]
+    pub fn neighbours<T: Serialize + DeserializeOwned>(&self) -> super::Setting<RealFiles, T> {
+        super::Setting::sized(RealFiles, self.path.clone(), "neighbours.json", NEIGHBOURS_LEN_MAX)
     }
 
     /// What makes this node a member of a group, if it is one.

@@ -1,4 +1,4 @@
-//! What an administrator set while the node ran: the computer's flags, the cache's limits.
+//! Small things a node writes down while it runs: the computer's flags, the cache's limits, its neighbours.
 //!
 //! Knows: the small file each is kept in, and how it is replaced in one step. Does not know: what they mean, who says
 //! otherwise.
@@ -9,13 +9,13 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::disk::Files;
+use crate::disk::{Existing, Files};
 use crate::job::PeerFlags;
 use crate::record::CacheWish;
 
 use super::jobs::{JobStoreError, replace};
 
-/// Bytes of the file that we are willing to read.
+/// Bytes of a file of few values that we are willing to read.
 const SETTING_LEN_MAX: u64 = 4_096;
 
 /// Keeps one setting below the state folder.
@@ -24,6 +24,7 @@ pub struct Setting<F: Files, T> {
     files: F,
     folder: PathBuf,
     name: &'static str,
+    len_max: u64,
     value: PhantomData<fn() -> T>,
 }
 
@@ -35,14 +36,39 @@ pub type LimitStore<F> = Setting<F, CacheWish>;
 impl<F: Files, T: Serialize + DeserializeOwned> Setting<F, T> {
     /// The setting kept under this name in `folder`, which exists.
     pub const fn new(files: F, folder: PathBuf, name: &'static str) -> Self {
-        Self { files, folder, name, value: PhantomData }
+        Self::sized(files, folder, name, SETTING_LEN_MAX)
+    }
+
+    /// The same for a file of at most so many bytes.
+    pub const fn sized(files: F, folder: PathBuf, name: &'static str, len_max: u64) -> Self {
+        Self { files, folder, name, len_max, value: PhantomData }
     }
 
     /// What was set last; `None` if nothing ever was, or it cannot be read.
     #[must_use]
     pub fn load(&self) -> Option<T> {
-        let bytes = self.files.read(&self.folder.join(self.name), SETTING_LEN_MAX).ok()?;
+        let bytes = self.files.read(&self.folder.join(self.name), self.len_max).ok()?;
         serde_json::from_slice(&bytes).ok()
+    }
+
+    /// The same; what is there and cannot be read is set aside as `<name>.damaged`, in place of an earlier one, and that is
+    /// said in a line for the log.
+    pub fn load_or_set_aside(&self) -> (Option<T>, Option<String>) {
+        let path = self.folder.join(self.name);
+        let reason = match self.files.read(&path, self.len_max) {
+            Ok(bytes) => match serde_json::from_slice(&bytes) {
+                Ok(value) => return (Some(value), None),
+                Err(error) => error.to_string(),
+            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return (None, None),
+            Err(error) => error.to_string(),
+        };
+        let aside = self.folder.join(format!("{}.damaged", self.name));
+        let outcome = match self.files.rename(&path, &aside, Existing::Replace) {
+            Ok(()) => format!("it was set aside as {}", aside.display()),
+            Err(error) => format!("it stays there: {error}"),
+        };
+        (None, Some(format!("{} cannot be read ({reason}); {outcome}", path.display())))
     }
 
     /// Keeps it: when this returns, it survives everything.
@@ -69,6 +95,25 @@ mod tests {
         for flags in [PeerFlags::BOTH, PeerFlags { client: true, server: false }] {
             store.save(&flags).expect("saved");
             assert_eq!(store.load(), Some(flags));
+        }
+    }
+
+    #[test]
+    fn what_is_damaged_is_set_aside_once_with_a_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Setting::<_, Vec<u32>>::sized(RealFiles, folder.path().to_owned(), "list.json", 20);
+        assert_eq!(store.load_or_set_aside(), (None, None), "nothing is there");
+        store.save(&vec![1, 2]).expect("saved");
+        assert_eq!(store.load_or_set_aside(), (Some(vec![1, 2]), None));
+        let too_long = "[".to_owned() + &" ".repeat(40) + "]";
+        for text in ["[1, 2", "{}", "\0", too_long.as_str()] {
+            std::fs::write(folder.path().join("list.json"), text).expect("written");
+            let (found, note) = store.load_or_set_aside();
+            assert_eq!(found, None);
+            let note = note.expect("it is said");
+            assert!(note.contains("list.json.damaged") && !note.contains('\n'), "{note}");
+            assert_eq!(std::fs::read_to_string(folder.path().join("list.json.damaged")).expect("kept"), text);
+            assert_eq!(store.load_or_set_aside(), (None, None), "once");
         }
     }
 }

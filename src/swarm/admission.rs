@@ -42,6 +42,8 @@ pub(super) enum Refused {
     HalfOpen,
     #[error("too many connections a second from this address")]
     Rate,
+    #[error("nobody is met over this tunnel")]
+    Tunnel,
     #[error("the peer is banned")]
     Banned,
     #[error("the peer is this node")]

@@ -71,6 +71,29 @@ impl Behaviour {
         }
     }
 
+    /// Whether a connection goes through a tunnel over which nobody is met.
+    fn is_shunned(&self, local: &Multiaddr, remote: IpAddr) -> bool {
+        let own = address::from_multiaddr(local).as_ref().map(SocketAddr::ip);
+        let links = locked(&self.shared.interfaces);
+        links.is_shunned(remote) || own.is_some_and(|own| links.is_shunned(own))
+    }
+
+    /// Somebody comes in, not through a tunnel unless he is configured.
+    fn enter_from(
+        &mut self,
+        id: ConnectionId,
+        peer: &PeerId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<Handler, Refused> {
+        let ip = address::from_multiaddr(remote).as_ref().map(SocketAddr::ip).ok_or(Refused::Foreign)?;
+        let standing = self.standing(identity::from_libp2p(peer), ip);
+        if standing == Standing::Stranger && self.is_shunned(local, ip) {
+            return Err(Refused::Tunnel);
+        }
+        self.enter(id, peer, remote)
+    }
+
     fn enter(&mut self, id: ConnectionId, peer: &PeerId, remote: &Multiaddr) -> Result<Handler, Refused> {
         let peer = identity::from_libp2p(peer).ok_or(Refused::Foreign)?;
         let ip = address::from_multiaddr(remote).as_ref().map(SocketAddr::ip).ok_or(Refused::Foreign)?;
@@ -105,10 +128,10 @@ impl NetworkBehaviour for Behaviour {
         &mut self,
         id: ConnectionId,
         peer: PeerId,
-        _: &Multiaddr,
+        local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<Handler, ConnectionDenied> {
-        self.enter(id, &peer, remote).map_err(ConnectionDenied::new)
+        self.enter_from(id, &peer, local, remote).map_err(ConnectionDenied::new)
     }
 
     fn handle_established_outbound_connection(

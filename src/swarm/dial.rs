@@ -74,13 +74,24 @@ struct Configured {
     address: PeerAddress,
     /// Who answered there, if the configuration does not say.
     learned: Option<PeerId>,
+    purpose: Purpose,
     attempts: Attempts,
+}
+
+/// What a peer is configured for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Purpose {
+    /// To be connected.
+    Peer,
+    /// To name others of the site, too.
+    Rendezvous,
 }
 
 /// An announced address.
 #[derive(Debug)]
 struct Reach {
     expires: Instant,
+    by: KnownBy,
     attempts: Attempts,
 }
 
@@ -114,13 +125,27 @@ impl PeerTable {
     }
 
     /// Adds a configured peer; false if it was there already or the table is full.
-    pub(super) fn configure(&mut self, address: PeerAddress, now: Instant) -> bool {
-        let known = self.configured.iter().any(|one| one.address == address);
-        if known || self.configured.len() >= STATIC_PEERS_MAX || address.peer() == Some(self.me) {
+    pub(super) fn configure(&mut self, address: PeerAddress, purpose: Purpose, now: Instant) -> bool {
+        if let Some(known) = self.configured.iter_mut().find(|one| one.address == address) {
+            if purpose == Purpose::Rendezvous {
+                known.purpose = purpose;
+            }
             return false;
         }
-        self.configured.push(Configured { address, learned: None, attempts: Attempts::due(now) });
+        if self.configured.len() >= STATIC_PEERS_MAX || address.peer() == Some(self.me) {
+            return false;
+        }
+        self.configured.push(Configured { address, learned: None, purpose, attempts: Attempts::due(now) });
         true
+    }
+
+    /// Whether the configuration names this peer as a rendezvous: by its id, or where no id is given by its address.
+    pub(super) fn is_rendezvous(&self, peer: PeerId, ip: IpAddr) -> bool {
+        let mut all = self.configured.iter().filter(|one| one.purpose == Purpose::Rendezvous);
+        all.any(|one| match one.address.peer() {
+            Some(named) => named == peer,
+            None => one.address.socket().ip() == ip,
+        })
     }
 
     /// Whether the configuration names this peer, or somebody at this IP address.
@@ -131,8 +156,14 @@ impl PeerTable {
         })
     }
 
-    /// Takes an announcement whose addresses were already found to be on-link.
-    pub(super) fn announce(&mut self, peer: PeerId, sockets: &[SocketAddr], now: Instant) -> Announced {
+    /// Takes a hint whose addresses were already found to be such as may be dialled.
+    pub(super) fn announce(
+        &mut self,
+        peer: PeerId,
+        sockets: &[SocketAddr],
+        by: KnownBy,
+        now: Instant,
+    ) -> Announced {
         if peer == self.me || sockets.is_empty() {
             return Announced::Ignored;
         }
@@ -148,10 +179,11 @@ impl PeerTable {
                 break;
             }
             let expires = now.after(ANNOUNCEMENT_TTL_MAX);
-            addresses
-                .entry(*socket)
-                .and_modify(|reach| reach.expires = expires)
-                .or_insert_with(|| Reach { expires, attempts: Attempts::due(now.after(polite)) });
+            addresses.entry(*socket).and_modify(|reach| reach.expires = expires).or_insert_with(|| Reach {
+                expires,
+                by,
+                attempts: Attempts::due(now.after(polite)),
+            });
         }
         if known { Announced::Known } else { Announced::New }
     }
@@ -161,9 +193,24 @@ impl PeerTable {
         peer != self.me && self.calls.add(peer, socket, now)
     }
 
-    /// The peer said goodbye on the link: its addresses are forgotten.
+    /// A peer is connected from this IP address: its sockets there stay known. Which they are.
+    pub(super) fn still_there(&mut self, peer: PeerId, ip: IpAddr, now: Instant) -> Vec<SocketAddr> {
+        let known = self.announced.get_mut(&peer).into_iter().flatten();
+        let there = known.filter(|(socket, _)| socket.ip() == ip).map(|(socket, reach)| {
+            reach.expires = reach.expires.max(now.after(ANNOUNCEMENT_TTL_MAX));
+            *socket
+        });
+        there.collect()
+    }
+
+    /// Somebody said goodbye on the link in the peer's name: what was announced there is forgotten.
     pub(super) fn withdraw(&mut self, peer: PeerId) {
-        self.announced.remove(&peer);
+        if let Some(known) = self.announced.get_mut(&peer) {
+            known.retain(|_, reach| reach.by != KnownBy::Announced);
+            if known.is_empty() {
+                self.announced.remove(&peer);
+            }
+        }
     }
 
     /// Drops what expired; then, if still full, the unreachable peer with most failures.
@@ -368,15 +415,15 @@ impl PeerTable {
         std::mem::take(&mut self.announced).len()
     }
 
-    /// Everyone known: id if known, addresses, how they came to be known.
-    pub(super) fn known(&self) -> impl Iterator<Item = (Option<PeerId>, SocketAddr, KnownBy)> {
+    /// Everyone known now: id if known, addresses, how they came to be known.
+    pub(super) fn known(&self, now: Instant) -> impl Iterator<Item = (Option<PeerId>, SocketAddr, KnownBy)> {
         let configured =
             self.configured.iter().map(|one| (one.peer(), one.address.socket(), KnownBy::Configured));
-        let announced = self
-            .announced
-            .iter()
-            .flat_map(|(peer, known)| known.keys().map(|socket| (Some(*peer), *socket, KnownBy::Announced)));
-        configured.chain(announced)
+        let hints = self.announced.iter().flat_map(move |(peer, known)| {
+            let valid = known.iter().filter(move |(_, reach)| reach.expires > now);
+            valid.map(|(socket, reach)| (Some(*peer), *socket, reach.by))
+        });
+        configured.chain(hints)
     }
 }
 

@@ -28,26 +28,27 @@ fn t11_the_table_holds_1024_peers_with_8_addresses_each() {
     let mut table = PeerTable::new(ME);
     for number in 0..3_000 {
         let sockets: Vec<_> = (1..=20).map(|port| on_lan(number, port)).collect();
-        table.announce(peer(number), &sockets, at(0));
+        table.announce(peer(number), &sockets, KnownBy::Announced, at(0));
     }
     assert_eq!(table.announced.len(), PEERS_MAX);
-    assert_eq!(table.known().count(), PEERS_MAX * ADDRESSES_PER_PEER_MAX);
+    assert_eq!(table.known(at(0)).count(), PEERS_MAX * ADDRESSES_PER_PEER_MAX);
 }
 
 #[test]
 fn t11_one_address_stands_for_32_peer_ids_at_most() {
     let mut table = PeerTable::new(ME);
-    let taken =
-        (0..500).filter(|n| table.announce(peer(*n), &[on_lan(1, 80)], at(0)) == Announced::New).count();
+    let taken = (0..500)
+        .filter(|n| table.announce(peer(*n), &[on_lan(1, 80)], KnownBy::Announced, at(0)) == Announced::New)
+        .count();
     assert_eq!(taken, PEERS_PER_IP_MAX);
-    assert_eq!(table.announce(peer(999), &[on_lan(2, 80)], at(0)), Announced::New);
+    assert_eq!(table.announce(peer(999), &[on_lan(2, 80)], KnownBy::Announced, at(0)), Announced::New);
 }
 
 #[test]
 fn t11_announced_strangers_are_dialled_one_per_beat() {
     let mut table = PeerTable::new(ME);
     for number in 0..100 {
-        table.announce(peer(number), &[on_lan(number, 80)], at(0));
+        table.announce(peer(number), &[on_lan(number, 80)], KnownBy::Announced, at(0));
     }
     let dialled: usize =
         (0..10).map(|beat| dials(&mut table, Instant::from_micros(beat * 100_000)).len()).sum();
@@ -58,8 +59,8 @@ fn t11_announced_strangers_are_dialled_one_per_beat() {
 fn t11_local_8_ten_dials_a_second_however_often_it_is_asked() {
     let mut table = PeerTable::new(ME);
     for number in 0..100 {
-        table.announce(peer(number), &[on_lan(number, 80)], at(0));
-        table.configure(PeerAddress::new(on_lan(1_000 + number, 80), None).unwrap(), at(0));
+        table.announce(peer(number), &[on_lan(number, 80)], KnownBy::Announced, at(0));
+        table.configure(PeerAddress::new(on_lan(1_000 + number, 80), None).unwrap(), Purpose::Peer, at(0));
     }
     // A flood of announcements and of configured addresses wakes the loop at any time.
     let dialled: usize =
@@ -70,7 +71,7 @@ fn t11_local_8_ten_dials_a_second_however_often_it_is_asked() {
 #[test]
 fn d32_an_announcement_is_forgotten_after_ten_minutes() {
     let mut table = PeerTable::new(ME);
-    table.announce(peer(1), &[on_lan(1, 80)], at(0));
+    table.announce(peer(1), &[on_lan(1, 80)], KnownBy::Announced, at(0));
     assert_eq!(dials(&mut table, at(601)), []);
     table.forget_expired(at(601));
     assert_eq!(table.announced.len(), 0);
@@ -80,12 +81,15 @@ fn d32_an_announcement_is_forgotten_after_ten_minutes() {
 fn a_full_table_gives_up_whom_it_cannot_reach_first() {
     let mut table = PeerTable::new(ME);
     for number in 0..1_024 {
-        table.announce(peer(number), &[on_lan(number, 80)], at(0));
+        table.announce(peer(number), &[on_lan(number, 80)], KnownBy::Announced, at(0));
     }
-    assert_eq!(table.announce(peer(5_000), &[on_lan(5_000, 80)], at(1)), Announced::Ignored);
+    assert_eq!(
+        table.announce(peer(5_000), &[on_lan(5_000, 80)], KnownBy::Announced, at(1)),
+        Announced::Ignored
+    );
     let dial = dials(&mut table, at(1)).pop().unwrap();
     table.failed(&dial, at(2));
-    assert_eq!(table.announce(peer(5_000), &[on_lan(5_000, 80)], at(3)), Announced::New);
+    assert_eq!(table.announce(peer(5_000), &[on_lan(5_000, 80)], KnownBy::Announced, at(3)), Announced::New);
     assert!(!table.announced.contains_key(&dial.peer.unwrap()));
 }
 
@@ -93,7 +97,7 @@ fn a_full_table_gives_up_whom_it_cannot_reach_first() {
 fn every_announced_peer_gets_its_turn() {
     let mut table = PeerTable::new(ME);
     for number in 0..20 {
-        table.announce(peer(number), &[on_lan(number, 80)], at(0));
+        table.announce(peer(number), &[on_lan(number, 80)], KnownBy::Announced, at(0));
     }
     let mut reached = BTreeSet::new();
     for second in 1..=20 {
@@ -108,7 +112,7 @@ fn every_announced_peer_gets_its_turn() {
 fn trust_9_failures_count_against_the_address_and_never_the_peer() {
     let mut table = PeerTable::new(ME);
     let (forged, real) = (on_lan(1, 80), on_lan(2, 80));
-    table.announce(peer(1), &[forged, real], at(0));
+    table.announce(peer(1), &[forged, real], KnownBy::Announced, at(0));
     let first = dials(&mut table, at(1)).pop().unwrap();
     assert_eq!(first.socket, forged);
     table.failed(&first, at(1));
@@ -121,8 +125,8 @@ fn trust_9_failures_count_against_the_address_and_never_the_peer() {
 fn a_configured_peer_is_dialled_for_ever_with_growing_pauses() {
     let mut table = PeerTable::new(ME);
     let address: PeerAddress = "10.0.0.1:80".parse().unwrap();
-    assert!(table.configure(address, at(0)));
-    assert!(!table.configure(address, at(0)), "twice");
+    assert!(table.configure(address, Purpose::Peer, at(0)));
+    assert!(!table.configure(address, Purpose::Peer, at(0)), "twice");
     let mut waits = Vec::new();
     let mut last = 0;
     for second in 0..200 {
@@ -139,7 +143,7 @@ fn a_configured_peer_is_dialled_for_ever_with_growing_pauses() {
 #[test]
 fn a_configured_peer_is_not_dialled_while_connected_and_is_again_once_lost() {
     let mut table = PeerTable::new(ME);
-    table.configure("10.0.0.1:80".parse().unwrap(), at(0));
+    table.configure("10.0.0.1:80".parse().unwrap(), Purpose::Peer, at(0));
     let dial = dials(&mut table, at(0)).pop().unwrap();
     table.reached(&dial, peer(1), at(1));
     let busy = BTreeSet::from([peer(1)]);
@@ -153,10 +157,10 @@ fn a_configured_peer_is_not_dialled_while_connected_and_is_again_once_lost() {
 fn of_two_that_discover_each_other_the_larger_id_waits() {
     let (small, large) = (PeerId::from_public_key([1; 32]), PeerId::from_public_key([2; 32]));
     let mut one = PeerTable::new(small);
-    one.announce(large, &[on_lan(1, 80)], at(0));
+    one.announce(large, &[on_lan(1, 80)], KnownBy::Announced, at(0));
     assert_eq!(dials(&mut one, at(0)).len(), 1);
     let mut other = PeerTable::new(large);
-    other.announce(small, &[on_lan(1, 80)], at(0));
+    other.announce(small, &[on_lan(1, 80)], KnownBy::Announced, at(0));
     let millis = |count| Instant::ZERO.after(Duration::from_millis(count));
     assert_eq!(dials(&mut other, millis(400)), []);
     assert_eq!(dials(&mut other, millis(500)).len(), 1);
@@ -165,7 +169,7 @@ fn of_two_that_discover_each_other_the_larger_id_waits() {
 #[test]
 fn a_banned_peer_is_not_dialled_until_its_ban_ends() {
     let mut table = PeerTable::new(ME);
-    table.announce(peer(1), &[on_lan(1, 80)], at(0));
+    table.announce(peer(1), &[on_lan(1, 80)], KnownBy::Announced, at(0));
     table.ban(peer(1), Duration::from_secs(60), at(0));
     table.ban(peer(1), Duration::from_secs(1), at(0));
     assert_eq!(dials(&mut table, at(59)), []);
@@ -198,16 +202,16 @@ fn bans_are_bounded_and_the_shortest_goes_first() {
 #[test]
 fn nobody_dials_himself() {
     let mut table = PeerTable::new(ME);
-    assert_eq!(table.announce(ME, &[on_lan(1, 80)], at(0)), Announced::Ignored);
+    assert_eq!(table.announce(ME, &[on_lan(1, 80)], KnownBy::Announced, at(0)), Announced::Ignored);
     let own = PeerAddress::new(on_lan(1, 80), Some(ME)).unwrap();
-    assert!(!table.configure(own, at(0)));
+    assert!(!table.configure(own, Purpose::Peer, at(0)));
 }
 
 #[test]
 fn t11_and_t9_who_asks_is_called_once_in_turns_with_the_announced_and_within_the_same_ten_a_second() {
     let mut table = PeerTable::new(ME);
     for number in 0..100 {
-        table.announce(peer(number), &[on_lan(number, 80)], at(0));
+        table.announce(peer(number), &[on_lan(number, 80)], KnownBy::Announced, at(0));
         table.call(peer(1_000 + number), on_lan(1_000 + number, 80), at(0));
     }
     let mut reasons = Vec::new();
@@ -247,8 +251,8 @@ fn t10_who_is_connected_or_banned_is_not_called() {
 #[test]
 fn peer_14_whoever_waits_for_his_next_try_is_tried_at_once_when_somebody_asks() {
     let mut table = PeerTable::new(ME);
-    table.announce(peer(1), &[on_lan(1, 80)], at(0));
-    assert!(table.configure(PeerAddress::new(on_lan(2, 80), None).unwrap(), at(0)));
+    table.announce(peer(1), &[on_lan(1, 80)], KnownBy::Announced, at(0));
+    assert!(table.configure(PeerAddress::new(on_lan(2, 80), None).unwrap(), Purpose::Peer, at(0)));
     let first: Vec<Dial> = [dials(&mut table, at(0)), dials(&mut table, at(0))].concat();
     assert_eq!(first.len(), 2);
     first.iter().for_each(|dial| table.failed(dial, at(1)));
@@ -263,11 +267,24 @@ fn peer_14_whoever_waits_for_his_next_try_is_tried_at_once_when_somebody_asks() 
 fn peer_23_a_cleared_table_keeps_configured_peers_and_bans() {
     let mut table = PeerTable::new(ME);
     for number in 1..=3 {
-        table.announce(peer(number), &[on_lan(number, 80)], at(0));
+        table.announce(peer(number), &[on_lan(number, 80)], KnownBy::Announced, at(0));
     }
-    assert!(table.configure(PeerAddress::new(on_lan(9, 80), None).unwrap(), at(0)));
+    assert!(table.configure(PeerAddress::new(on_lan(9, 80), None).unwrap(), Purpose::Peer, at(0)));
     table.ban(peer(1), Duration::from_secs(60), at(0));
     assert_eq!(table.clear(), 3);
-    assert_eq!(table.known().map(|(_, address, _)| address).collect::<Vec<_>>(), [on_lan(9, 80)]);
+    assert_eq!(table.known(at(0)).map(|(_, address, _)| address).collect::<Vec<_>>(), [on_lan(9, 80)]);
     assert!(table.is_banned(peer(1), at(1)));
+}
+
+#[test]
+fn whoever_is_connected_stays_known_and_a_goodbye_on_the_link_takes_announcements_only() {
+    let mut table = PeerTable::new(ME);
+    table.announce(peer(1), &[on_lan(1, 80), on_lan(2, 80)], KnownBy::Announced, at(0));
+    table.announce(peer(1), &[on_lan(3, 80)], KnownBy::Named, at(0));
+    assert_eq!(table.still_there(peer(1), on_lan(1, 9).ip(), at(599)), [on_lan(1, 80)]);
+    assert_eq!(table.still_there(peer(2), on_lan(1, 9).ip(), at(599)), []);
+    let known = |table: &PeerTable, now| table.known(now).map(|(_, address, _)| address).collect::<Vec<_>>();
+    assert_eq!(known(&table, at(600)), [on_lan(1, 80)], "the others were said ten minutes ago");
+    table.withdraw(peer(1));
+    assert_eq!(known(&table, at(0)), [on_lan(3, 80)]);
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mdns_sd::{
-    IfKind, Metrics, Receiver, ResolvedService, ScopedIp, ServiceDaemon, ServiceEvent, ServiceInfo,
-    TryRecvError,
+    IfKind, IfPredicate, Metrics, Receiver, ResolvedService, ScopedIp, ServiceDaemon, ServiceEvent,
+    ServiceInfo, TryRecvError,
 };
 use peer_proto::peer::PeerId;
 use tokio::sync::mpsc;
@@ -23,6 +23,7 @@ use super::limits::{
 use super::link::{Shared, locked};
 use super::listen::Advertised;
 use super::onlink::Links;
+use super::tunnel::{Tunnels, is_tunnel};
 use super::valve::{Census, Position, Valve};
 
 const SERVICE: &str = "_nearbits._tcp.local.";
@@ -60,7 +61,7 @@ pub(super) async fn run(
 ) {
     let mut pause = MDNS_PAUSE_FIRST;
     loop {
-        let wait = match Browse::open(&advert) {
+        let wait = match Browse::open(&advert, shared.tunnels) {
             Err(error) => {
                 warn!(%error, "no discovery on this machine's links for now");
                 RETRY
@@ -122,9 +123,13 @@ enum Look {
 }
 
 impl Browse {
-    fn open(advert: &Advert) -> mdns_sd::Result<Self> {
+    fn open(advert: &Advert, tunnels: Tunnels) -> mdns_sd::Result<Self> {
         let before = Census::take();
         let daemon = ServiceDaemon::new()?;
+        if tunnels == Tunnels::Shun {
+            let shunned = IfPredicate::new(|interface| is_tunnel(&interface.name));
+            daemon.disable_interface(IfKind::Predicate(shunned))?;
+        }
         let own = advert.service()?;
         let own_name = own.as_ref().map(|own| own.get_fullname().to_owned());
         if let Some(own) = own {

@@ -4,7 +4,7 @@
 //! know: how connections come about.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -16,6 +16,7 @@ use peer_proto::wire::{BlockHeader, EncodeError, Frame, codec};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::KnownBy;
 use super::blocks::{Block, Gone, Misplaced, Routes, Way};
 use super::buffers::Buffers;
 use super::dial::PeerTable;
@@ -26,6 +27,8 @@ use super::limits::{
 use super::onlink::Links;
 use super::outgoing::Outgoing;
 use super::question::Asking;
+use super::remember::Memory;
+use super::tunnel::Tunnels;
 
 /// What everyone sees. Locks are held for a few instructions, never two at once, never across a wait.
 #[derive(Debug)]
@@ -35,7 +38,9 @@ pub(super) struct Shared {
     pub(super) links: Mutex<BTreeMap<PeerId, Arc<Link>>>,
     pub(super) listening: Mutex<Vec<SocketAddr>>,
     pub(super) interfaces: Mutex<Links>,
+    pub(super) tunnels: Tunnels,
     pub(super) inquiry: Mutex<Inquiry>,
+    pub(super) memory: Mutex<Memory>,
     pub(super) common: Arc<Common>,
     /// Where questions to the link go; nobody takes them where they are switched off.
     pub(super) asking: mpsc::Sender<Asking>,
@@ -63,15 +68,17 @@ pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     /// The other end takes what the link is to be asked.
-    pub(super) fn new(me: PeerId) -> (Self, mpsc::Receiver<Asking>) {
+    pub(super) fn new(me: PeerId, tunnels: Tunnels) -> (Self, mpsc::Receiver<Asking>) {
         let (asking, to_ask) = mpsc::channel(QUESTIONS_QUEUED_MAX);
         let shared = Self {
             me,
             table: Mutex::new(PeerTable::new(me)),
             links: Mutex::default(),
             listening: Mutex::default(),
-            interfaces: Mutex::new(Links::read()),
+            interfaces: Mutex::new(Links::read(tunnels)),
+            tunnels,
             inquiry: Mutex::default(),
+            memory: Mutex::default(),
             common: Arc::default(),
             asking,
         };
@@ -85,6 +92,30 @@ impl Shared {
 
     pub(super) fn link(&self, peer: PeerId) -> Option<Arc<Link>> {
         locked(&self.links).get(&peer).cloned()
+    }
+
+    /// Takes note of who is connected: his address stays known, and on our links it is remembered.
+    pub(super) fn note_neighbours(&self) {
+        let now = self.now();
+        let met: Vec<(PeerId, IpAddr)> =
+            locked(&self.links).values().map(|link| (link.peer, link.ip)).collect();
+        let links = locked(&self.interfaces).clone();
+        for (peer, ip) in met {
+            let sockets = locked(&self.table).still_there(peer, ip, now);
+            let Some(link) = links.subnet_of(ip) else { continue };
+            let mut memory = locked(&self.memory);
+            sockets.into_iter().for_each(|socket| memory.met(peer, socket, link, now));
+        }
+    }
+
+    /// Tries those again who were met before on the links there are now.
+    pub(super) fn recall_neighbours(&self) {
+        let links = locked(&self.interfaces).clone();
+        let here = locked(&self.memory).on(&links.subnets());
+        for (peer, mut sockets) in here {
+            sockets.retain(|socket| links.takes_announced(*socket));
+            locked(&self.table).announce(peer, &sockets, KnownBy::Remembered, self.now());
+        }
     }
 
     /// Forgets a link unless a newer one took its place.
@@ -110,6 +141,7 @@ impl Common {
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) peer: PeerId,
+    pub(super) ip: IpAddr,
     /// Ends every task of this connection.
     pub(super) stop: CancellationToken,
     /// Set when the peer's loss was told: the next link to it waits for that.
@@ -161,11 +193,17 @@ pub enum SendError {
 }
 
 impl Link {
-    pub(super) fn new(peer: PeerId, stop: CancellationToken, common: Arc<Common>) -> (Arc<Self>, Queues) {
+    pub(super) fn new(
+        peer: PeerId,
+        ip: IpAddr,
+        stop: CancellationToken,
+        common: Arc<Common>,
+    ) -> (Arc<Self>, Queues) {
         let (control, control_queue) = mpsc::channel(CONTROL_QUEUE_FRAMES_MAX);
         let (lanes, lane_queues) = (0..LANES).map(|_| mpsc::channel(LANE_QUEUE_BLOCKS)).unzip();
         let link = Self {
             peer,
+            ip,
             stop,
             ended: CancellationToken::new(),
             control,

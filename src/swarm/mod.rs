@@ -27,11 +27,13 @@ mod muxer;
 mod onlink;
 mod outgoing;
 mod question;
+mod remember;
 mod run;
 mod scoped;
 mod streams;
 mod tls;
 mod transport;
+mod tunnel;
 mod valve;
 
 #[cfg(test)]
@@ -55,10 +57,14 @@ pub use blocks::{Block, BlockReceiver, BlockSender, Gone};
 pub use identity::peer_id_of;
 pub use link::SendError;
 pub use outgoing::OutgoingBuffer;
+pub use remember::RememberedPeer;
 pub use tls::TlsSetupError;
 pub use transport::TransportSetupError;
+pub use tunnel::Tunnels;
 
+use dial::Purpose;
 use link::{Shared, locked};
+use remember::Memory;
 
 /// What a swarm needs to start.
 #[derive(Clone, Debug)]
@@ -73,6 +79,12 @@ pub struct SwarmConfig {
     pub ask_link: bool,
     /// Peers to stay connected to; at most 256, further ones are ignored.
     pub static_peers: Vec<PeerAddress>,
+    /// Peers that name others of the site to this node. They count as static peers.
+    pub rendezvous: Vec<PeerAddress>,
+    /// Whether peers are met over VPNs and other tunnels. Configured ones always are.
+    pub tunnels: Tunnels,
+    /// Neighbours that an earlier run met.
+    pub remembered: Vec<RememberedPeer>,
 }
 
 /// Why a swarm could not start.
@@ -104,6 +116,8 @@ pub enum SwarmEvent {
         address: String,
         /// Whether that address is on one of our links, loopback, or was configured (LOOKUP-3).
         near: bool,
+        /// Whether the configuration has it as a rendezvous.
+        rendezvous: bool,
     },
     /// The connection is gone.
     Lost {
@@ -129,6 +143,8 @@ pub enum SwarmEvent {
     Listening {
         /// Where, with this node's id: fit for another node's `--peer`.
         address: String,
+        /// The same without the id.
+        at: SocketAddr,
     },
     /// Another node asks everybody on a link of ours. Nothing is proved but that it knows the digests of what it asks for.
     Asked {
@@ -166,6 +182,10 @@ pub enum KnownBy {
     Configured,
     /// It announced itself on a link.
     Announced,
+    /// A rendezvous named it.
+    Named,
+    /// It was met there before, on the same link.
+    Remembered,
 }
 
 /// The handle on a running swarm. Cheap to clone; the swarm ends with its `stop` token, not with its handles.
@@ -188,11 +208,15 @@ impl Swarm {
         stop: CancellationToken,
     ) -> Result<(Self, JoinHandle<()>), SwarmError> {
         let (keypair, me) = identity::from_seed(config.identity_seed);
-        let (shared, to_ask) = Shared::new(me);
+        let (shared, to_ask) = Shared::new(me, config.tunnels);
         let shared = Arc::new(shared);
         for address in &config.static_peers {
-            locked(&shared.table).configure(*address, shared.now());
+            locked(&shared.table).configure(*address, Purpose::Peer, shared.now());
         }
+        for address in &config.rendezvous {
+            locked(&shared.table).configure(*address, Purpose::Rendezvous, shared.now());
+        }
+        *locked(&shared.memory) = Memory::restore(config.remembered.clone(), shared.now());
         let run = run::Run::new(Arc::clone(&shared), &keypair, &config, to_ask, events, stop)?;
         Ok((Self { shared }, tokio::spawn(run.run())))
     }
@@ -245,8 +269,20 @@ impl Swarm {
 
     /// Adds a peer to stay connected to. Does nothing if it is known, or 256 are.
     pub fn add_static(&self, address: PeerAddress) {
-        locked(&self.shared.table).configure(address, self.shared.now());
+        locked(&self.shared.table).configure(address, Purpose::Peer, self.shared.now());
         self.shared.common.wake.notify_one();
+    }
+
+    /// Tries a peer that a rendezvous named, as if it had announced itself there; never at this machine's loopback, at a
+    /// metadata service, at what is no single machine, or through a tunnel that is shunned.
+    pub fn meet(&self, peer: PeerId, address: SocketAddr) {
+        let links = locked(&self.shared.interfaces).clone();
+        let is_shunned = links.is_shunned(address.ip()) || links.is_behind_shunned(address);
+        if onlink::takes_named(address) && !is_shunned {
+            let now = self.shared.now();
+            locked(&self.shared.table).announce(peer, &[address], KnownBy::Named, now);
+            self.shared.common.wake.notify_one();
+        }
     }
 
     /// Asks the links who is there, and tries at once whom it would try later (PEER-14). Returns without waiting for
@@ -257,6 +293,7 @@ impl Swarm {
         let begins = locked(&self.shared.inquiry).begin(now);
         if begins {
             locked(&self.shared.table).retry(now);
+            self.shared.recall_neighbours();
             self.shared.common.ask.notify_one();
             self.shared.common.wake.notify_one();
         }
@@ -268,7 +305,22 @@ impl Swarm {
     #[must_use]
     pub fn forget_peers(&self) -> usize {
         locked(&self.shared.inquiry).lift();
+        locked(&self.shared.memory).clear();
         locked(&self.shared.table).clear()
+    }
+
+    /// Neighbours to be kept for the next run: who proved his id at an address of one of our links, within seven days.
+    #[must_use]
+    pub fn remembered(&self) -> Vec<RememberedPeer> {
+        self.shared.note_neighbours();
+        locked(&self.shared.memory).all(self.shared.now())
+    }
+
+    /// How many neighbours that were met before may be on our links now.
+    #[must_use]
+    pub fn remembered_here(&self) -> usize {
+        let links = locked(&self.shared.interfaces).subnets();
+        locked(&self.shared.memory).on(&links).len()
     }
 
     /// Every peer known now, configured ones first; one entry per address.
@@ -276,7 +328,7 @@ impl Swarm {
     pub fn known_peers(&self) -> Vec<KnownPeer> {
         let connected: Vec<PeerId> = locked(&self.shared.links).keys().copied().collect();
         let table = locked(&self.shared.table);
-        let known = table.known().map(|(peer, address, by)| KnownPeer {
+        let known = table.known(self.shared.now()).map(|(peer, address, by)| KnownPeer {
             peer,
             address,
             by,

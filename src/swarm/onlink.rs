@@ -3,12 +3,18 @@
 //! Knows: the interfaces and their subnets, and which addresses an announcement may name (T11). Does not know:
 //! peers, sockets.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+
+use peer_proto::subnet::Subnet;
+
+use super::tunnel::{Tunnels, is_tunnel};
 
 /// The subnets this machine is attached to, as read at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Links {
     nets: Vec<Net>,
+    /// Those over which nobody is met.
+    shunned: Vec<Net>,
 }
 
 /// One interface address with its subnet.
@@ -24,25 +30,49 @@ pub(super) struct Net {
 
 impl Links {
     /// Reads the interfaces of this machine; none if they cannot be read.
-    pub(super) fn read() -> Self {
-        let nets = if_addrs::get_if_addrs()
-            .unwrap_or_default()
-            .into_iter()
-            .map(|interface| {
-                let (ip, prefix) = match interface.addr {
-                    if_addrs::IfAddr::V4(v4) => (IpAddr::V4(v4.ip), v4.prefixlen),
-                    if_addrs::IfAddr::V6(v6) => (IpAddr::V6(v6.ip), v6.prefixlen),
-                };
-                Net { ip, prefix, index: interface.index.unwrap_or(0) }
-            })
-            .collect();
-        Self::new(nets)
+    pub(super) fn read(tunnels: Tunnels) -> Self {
+        let (mut nets, mut shunned) = (Vec::new(), Vec::new());
+        for interface in if_addrs::get_if_addrs().unwrap_or_default() {
+            let (ip, prefix) = match interface.addr {
+                if_addrs::IfAddr::V4(v4) => (IpAddr::V4(v4.ip), v4.prefixlen),
+                if_addrs::IfAddr::V6(v6) => (IpAddr::V6(v6.ip), v6.prefixlen),
+            };
+            let net = Net { ip, prefix, index: interface.index.unwrap_or(0) };
+            if tunnels == Tunnels::Shun && is_tunnel(&interface.name) {
+                shunned.push(net);
+            } else {
+                nets.push(net);
+            }
+        }
+        Self { shunned, ..Self::new(nets) }
     }
 
     /// The links with these addresses; loopback does not count as a link.
     pub(super) fn new(mut nets: Vec<Net>) -> Self {
         nets.retain(|net| !net.ip.is_loopback());
-        Self { nets }
+        Self { nets, shunned: Vec::new() }
+    }
+
+    /// Whether an address is at the other end of a tunnel over which nobody is met, or this machine's own on one.
+    pub(super) fn is_shunned(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        // A link-local address says nothing without its interface.
+        let is_there = |net: &Net| net.ip == ip || (!is_link_local_v6(ip) && net.contains(ip));
+        self.shunned.iter().any(is_there) && !self.nets.iter().any(is_there)
+    }
+
+    /// Whether the way to an address begins with such a tunnel. No packet is sent to find out.
+    pub(super) fn is_behind_shunned(&self, socket: SocketAddr) -> bool {
+        if self.shunned.is_empty() {
+            return false;
+        }
+        let any: IpAddr =
+            if socket.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let own = UdpSocket::bind((any, 0)).and_then(|asking| {
+            asking.connect(socket)?;
+            asking.local_addr()
+        });
+        own.is_ok_and(|own| self.is_shunned(own.ip()))
     }
 
     /// The addresses and their subnets.
@@ -57,6 +87,17 @@ impl Links {
             return self.nets.iter().any(|net| is_link_local_v6(net.ip));
         }
         self.nets.iter().any(|net| net.contains(ip))
+    }
+
+    /// The subnets themselves, without those of link-local addresses, which are the same on every link.
+    pub(super) fn subnets(&self) -> Vec<Subnet> {
+        let routed = self.nets.iter().filter(|net| !is_link_local_v6(net.ip));
+        routed.filter_map(|net| Subnet::of(net.ip, net.prefix)).collect()
+    }
+
+    /// The subnet of ours that an address is in.
+    pub(super) fn subnet_of(&self, ip: IpAddr) -> Option<Subnet> {
+        self.subnets().into_iter().find(|subnet| subnet.contains(ip))
     }
 
     /// Whether an announcement may make us dial this address: on-link, a single machine, not this one's loopback,
@@ -115,18 +156,24 @@ impl Links {
 
 impl Net {
     fn contains(&self, ip: IpAddr) -> bool {
-        match (self.ip, ip) {
-            (IpAddr::V4(own), IpAddr::V4(other)) if (1..=32).contains(&self.prefix) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
-                u32::from(own) & mask == u32::from(other) & mask
-            }
-            (IpAddr::V6(own), IpAddr::V6(other)) if (1..=128).contains(&self.prefix) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
-                u128::from(own) & mask == u128::from(other) & mask
-            }
-            _ => false,
-        }
+        Subnet::of(self.ip, self.prefix).is_some_and(|subnet| subnet.contains(ip))
     }
+}
+
+/// Whether a rendezvous may make us dial this address, beyond being of the site: a single machine that a router leads to,
+/// and not a metadata service.
+pub(super) fn takes_named(socket: SocketAddr) -> bool {
+    let ip = socket.ip();
+    let is_local = match ip {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local(),
+    };
+    socket.port() != 0
+        && ip == ip.to_canonical()
+        && !is_local
+        && !ip.is_unspecified()
+        && !ip.is_multicast()
+        && !is_metadata(ip)
 }
 
 fn is_link_local_v6(ip: IpAddr) -> bool {
@@ -198,6 +245,56 @@ mod tests {
         let cloud = Links::new(vec![Net { ip: "169.254.1.1".parse().unwrap(), prefix: 16, index: 2 }]);
         assert!(cloud.takes_announced("169.254.3.3:80".parse().unwrap()));
         assert!(!cloud.takes_announced("169.254.169.254:80".parse().unwrap()), "metadata even if on-link");
+    }
+
+    #[test]
+    fn t11_a_rendezvous_makes_nobody_dial_loopback_multicast_metadata_or_a_link() {
+        for address in ["10.1.2.3:80", "[fd00::9]:80", "192.0.2.7:1"] {
+            assert!(takes_named(address.parse().unwrap()), "{address}");
+        }
+        for address in [
+            "127.0.0.1:80",
+            "[::1]:80",
+            "0.0.0.0:80",
+            "[::]:80",
+            "224.0.0.251:80",
+            "[ff02::fb]:80",
+            "255.255.255.255:80",
+            "169.254.169.254:80",
+            "100.100.100.200:80",
+            "[fd00:ec2::254]:80",
+            "[fe80::1%2]:80",
+            "[::ffff:10.1.2.3]:80",
+            "10.1.2.3:0",
+        ] {
+            assert!(!takes_named(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[test]
+    fn nobody_at_the_other_end_of_a_shunned_tunnel_is_met() {
+        let net = |ip: &str, prefix, index| Net { ip: ip.parse().unwrap(), prefix, index };
+        let tunnel = vec![net("10.8.0.2", 24, 9), net("192.168.7.99", 32, 9), net("fe80::99", 64, 9)];
+        let links = Links { shunned: tunnel, ..office() };
+        for (ip, shunned) in [
+            ("10.8.0.1", true),
+            ("10.8.0.2", true),
+            ("::ffff:10.8.0.1", true),
+            ("fe80::99", true),
+            ("192.168.7.21", false),
+            ("192.168.7.99", false),
+            ("fe80::21", false),
+            ("8.8.8.8", false),
+        ] {
+            assert_eq!(links.is_shunned(ip.parse().unwrap()), shunned, "{ip}");
+        }
+        assert!(!links.takes_announced("10.8.0.1:80".parse().unwrap()));
+        assert!(!links.is_on_link("10.8.0.1".parse().unwrap()));
+        assert_eq!(links.subnets(), office().subnets());
+        let own = vec![net("127.0.0.1", 8, 1)];
+        let loopback = Links { nets: Vec::new(), shunned: own };
+        assert!(loopback.is_behind_shunned("127.9.9.9:80".parse().unwrap()));
+        assert!(!office().is_behind_shunned("127.9.9.9:80".parse().unwrap()));
     }
 
     #[test]

@@ -31,7 +31,7 @@ use super::limits::{
 use super::link::{Link, Queued, Shared, locked};
 use super::onlink::Links;
 use super::question::{self, Asking};
-use super::{SwarmConfig, SwarmError, SwarmEvent, address, identity, listen, streams, transport};
+use super::{KnownBy, SwarmConfig, SwarmError, SwarmEvent, address, identity, listen, streams, transport};
 
 /// Events of the loop itself that wait for room; more are dropped, they are hints.
 const WAITING_EVENTS_MAX: usize = 64;
@@ -124,6 +124,7 @@ impl Run {
         beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let started = beat.tick().await;
         let stop = self.stop.clone();
+        self.shared.recall_neighbours();
         self.dial_due();
         loop {
             let shared = Arc::clone(&self.shared);
@@ -193,7 +194,7 @@ impl Run {
             locked(&self.shared.listening).push(socket);
             let address = address::with_peer(socket, self.shared.me);
             info!(%address, "listening");
-            self.tell(SwarmEvent::Listening { address });
+            self.tell(SwarmEvent::Listening { address, at: socket });
         }
         if listen::is_announced(socket, &self.listen) {
             self.meet_neighbours(socket.port());
@@ -336,13 +337,17 @@ impl Run {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let peer = connection.peer;
         let common = Arc::clone(&self.shared.common);
-        let (link, queues) = Link::new(peer, self.stop.child_token(), common);
+        let ip = connection.socket.ip().to_canonical();
+        let (link, queues) = Link::new(peer, ip, self.stop.child_token(), common);
         connection.control = Control::Open(Arc::clone(&link));
         connection.lane_queues = queues.lanes;
-        let ip = connection.socket.ip().to_canonical();
         let near = ip.is_loopback()
             || locked(&self.shared.interfaces).is_on_link(ip)
             || locked(&self.shared.table).is_configured(Some(peer), ip);
+        let links = locked(&self.shared.interfaces).clone();
+        // Whoever is behind a tunnel is not named to the site at the other end of it.
+        let rendezvous =
+            locked(&self.shared.table).is_rendezvous(peer, ip) && !links.is_behind_shunned(connection.socket);
         let before = locked(&self.shared.links).insert(peer, Arc::clone(&link));
         if let Some(before) = &before {
             before.stop.cancel();
@@ -356,7 +361,7 @@ impl Run {
         for other in others {
             self.swarm.close_connection(other);
         }
-        let connected = SwarmEvent::Connected { peer, address: ip.to_string(), near };
+        let connected = SwarmEvent::Connected { peer, address: ip.to_string(), near, rendezvous };
         let before = before.map(|before| before.ended.clone());
         let events = self.events.clone();
         self.tasks.spawn(async move {
@@ -389,7 +394,7 @@ impl Run {
         match announcement {
             Announcement::Here { peer, sockets } => {
                 let now = self.shared.now();
-                let announced = locked(&self.shared.table).announce(peer, &sockets, now);
+                let announced = locked(&self.shared.table).announce(peer, &sockets, KnownBy::Announced, now);
                 if let (Announced::New, Some(first)) = (announced, sockets.first()) {
                     self.tell(SwarmEvent::Discovered { peer, address: first.to_string() });
                     self.dial_due();
@@ -424,7 +429,12 @@ impl Run {
         let now = self.shared.now();
         if now.since(self.interfaces_read) >= INTERFACES_EVERY {
             self.interfaces_read = now;
-            *locked(&self.shared.interfaces) = Links::read();
+            let links = Links::read(self.shared.tunnels);
+            let before = std::mem::replace(&mut *locked(&self.shared.interfaces), links.clone());
+            if before != links {
+                self.shared.recall_neighbours();
+            }
+            self.shared.note_neighbours();
         }
         let idle: Vec<ConnectionId> = self
             .connections

@@ -14,7 +14,7 @@ use nearbits::disk::{DiskError, Existing};
 use nearbits::engine::event::{Event, JobView};
 use nearbits::engine::io::*;
 use nearbits::engine::queue::QueueConfig;
-use nearbits::engine::{Engine, EngineConfig};
+use nearbits::engine::{Engine, EngineConfig, SiteConfig};
 use nearbits::job::{Caller, FileId, JobId, JobSpec, PeerFlags, Policy, ServeRates};
 use nearbits::store::{Damaged, JobStore, folder};
 use peer_proto::content::{Geometry, PieceIndex};
@@ -71,7 +71,9 @@ impl Office {
             flags: PeerFlags::NONE,
             embedded: false,
             expects_peers: false,
+            neighbours_known: 0,
             group: None,
+            site: SiteConfig::default(),
             queue: QueueConfig { files_at_once: 2, ..QueueConfig::default() },
             serving: ServeRates::default(),
             policy: Policy::default().over(&Policy::default()),

@@ -111,6 +111,9 @@ impl Hostile {
         let config = SwarmConfig {
             identity_seed: [seed; 32],
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            rendezvous: Vec::new(),
+            tunnels: nearbits::swarm::Tunnels::default(),
+            remembered: Vec::new(),
             mdns: false,
             ask_link: false,
             static_peers: Vec::new(),

@@ -39,6 +39,7 @@ mod ranges;
 mod recall;
 mod serving;
 mod silence;
+mod subnets;
 mod tickets;
 mod together;
 mod unplugged;

@@ -27,6 +27,7 @@ static OFFICES: AtomicU32 = AtomicU32::new(0);
 pub(crate) struct Office {
     tag: String,
     machines: u8,
+    addresses: Addresses,
     folder: tempfile::TempDir,
 }
 
@@ -37,6 +38,8 @@ pub(crate) enum Addresses {
     Both,
     /// No others.
     LinkLocalOnly,
+    /// As `Both`, but the second half of the machines is on a switch and in a subnet of its own: the two are one hop apart.
+    TwoSubnets,
 }
 
 impl Office {
@@ -44,8 +47,8 @@ impl Office {
     /// insists on namespaces.
     pub(crate) fn open(machines: u8, addresses: Addresses) -> Option<Self> {
         let tag = format!("nb{}x{}", std::process::id(), OFFICES.fetch_add(1, Ordering::Relaxed));
-        let office = Self { tag, machines, folder: tempfile::tempdir().expect("a folder") };
-        match office.build(addresses) {
+        let office = Self { tag, machines, addresses, folder: tempfile::tempdir().expect("a folder") };
+        match office.build() {
             Ok(()) => Some(office),
             Err(reason) => {
                 drop(office);
@@ -55,15 +58,18 @@ impl Office {
         }
     }
 
-    fn build(&self, addresses: Addresses) -> Result<(), String> {
+    fn build(&self) -> Result<(), String> {
         for name in self.names() {
             ip(&format!("netns add {name}"))?;
             ip(&format!("-n {name} link set lo up"))?;
         }
         let (switch, origin) = (self.switch(), self.origin());
-        ip(&format!("-n {switch} link add br0 type bridge mcast_snooping 0"))?;
-        ip(&format!("-n {switch} addr add 10.99.0.254/24 dev br0"))?;
-        ip(&format!("-n {switch} link set br0 up"))?;
+        let links = if self.addresses == Addresses::TwoSubnets { 0..2 } else { 0..1 };
+        for link in links {
+            ip(&format!("-n {switch} link add br{link} type bridge mcast_snooping 0"))?;
+            ip(&format!("-n {switch} addr add {}/24 dev br{link}", Self::on_link(link, 254)))?;
+            ip(&format!("-n {switch} link set br{link} up"))?;
+        }
         ip(&format!("-n {switch} link add wan type veth peer name eth0 netns {origin}"))?;
         ip(&format!("-n {switch} addr add 10.98.0.1/24 dev wan"))?;
         ip(&format!("-n {switch} link set wan up"))?;
@@ -74,16 +80,31 @@ impl Office {
         for machine in 0..self.machines {
             let name = self.machine(machine);
             ip(&format!("-n {switch} link add p{machine} type veth peer name eth0 netns {name}"))?;
-            ip(&format!("-n {switch} link set p{machine} master br0 up"))?;
+            ip(&format!("-n {switch} link set p{machine} master br{} up", self.link(machine)))?;
             // An address that we choose needs no second of looking for others who have it.
             ip(&format!("-n {name} link set eth0 addrgenmode none up"))?;
             ip(&format!("-n {name} addr add {}/64 dev eth0 nodad", Self::link_local(machine)))?;
-            if addresses == Addresses::Both {
-                ip(&format!("-n {name} addr add 10.99.0.{}/24 dev eth0", machine + 1))?;
-                ip(&format!("-n {name} route add default via 10.99.0.254"))?;
+            if self.addresses != Addresses::LinkLocalOnly {
+                ip(&format!("-n {name} addr add {}/24 dev eth0", self.address(machine)))?;
+                ip(&format!("-n {name} route add default via {}", Self::on_link(self.link(machine), 254)))?;
             }
         }
         Ok(())
+    }
+
+    /// Which of the switches a machine is on.
+    fn link(&self, machine: u8) -> u8 {
+        u8::from(self.addresses == Addresses::TwoSubnets && machine >= self.machines / 2)
+    }
+
+    /// An IPv4 address of a switch's subnet.
+    fn on_link(link: u8, last: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 99, link, last)
+    }
+
+    /// The IPv4 address of a machine's `eth0`, if the office has any.
+    pub(crate) fn address(&self, machine: u8) -> Ipv4Addr {
+        Self::on_link(self.link(machine), machine + 1)
     }
 
     fn names(&self) -> impl Iterator<Item = String> {
@@ -248,6 +269,13 @@ impl Daemon {
     /// Kills it; its state stays.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.expect("our own child");
+    }
+
+    /// Lets it end in good order; its state stays.
+    pub(crate) async fn end(mut self) {
+        drop(self.child.stdin.take());
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        assert!(ended.expect("it ends in time").expect("our own child").success());
     }
 
     /// What it holds in memory.

@@ -55,7 +55,19 @@ pub(crate) async fn fetch(
     origin: &PlainOrigin,
     content: Content,
 ) -> JobView {
-    let job = submit(&daemon.client, spec(office, name, origin, blake3_of(content))).await;
+    fetch_by(office, daemon, name, origin, content, blake3_of(content)).await
+}
+
+/// The same with a digest of the caller's choice.
+pub(crate) async fn fetch_by(
+    office: &Office,
+    daemon: &Daemon,
+    name: &str,
+    origin: &PlainOrigin,
+    content: Content,
+    digest: Digest,
+) -> JobView {
+    let job = submit(&daemon.client, spec(office, name, origin, digest)).await;
     let view = follow(&daemon.client, job, |_| false).await;
     assert_eq!(view.state, JobState::Acknowledged, "{view:#?}\n{}", why(&daemon.client, job).await);
     assert_exact(&office.path(name), content);

@@ -43,6 +43,9 @@ impl Prober {
         let (events, inbox) = mpsc::channel(256);
         let stop = CancellationToken::new();
         let config = SwarmConfig {
+            rendezvous: Vec::new(),
+            tunnels: nearbits::swarm::Tunnels::default(),
+            remembered: Vec::new(),
             identity_seed: [33; 32],
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             mdns: false,
@@ -117,7 +120,7 @@ impl Prober {
     /// Where it listens, with its id.
     pub(crate) async fn address(&mut self) -> String {
         loop {
-            if let SwarmEvent::Listening { address } = self.event().await {
+            if let SwarmEvent::Listening { address, .. } = self.event().await {
                 return address;
             }
         }

@@ -74,6 +74,9 @@ pub enum ProtocolError {
     /// More parts of hash lists asked for at once than allowed (WIRE-3), or one of them twice.
     #[error("more than {LIST_PARTS_IN_FLIGHT_MAX} parts of hash lists asked for at once")]
     TooManyLists,
+    /// Peers named to somebody who did not register.
+    #[error("peers were named to a node that had not registered")]
+    NotRegistered,
     /// A frame against a rule of shape.
     #[error(transparent)]
     Fault(#[from] FrameFault),

@@ -11,7 +11,7 @@ use crate::evidence::Against;
 use crate::group::Token;
 use crate::lookup::LookupId;
 use crate::verify::HashList;
-use crate::wire::{ListPart, PieceClaim, Record, SegmentClaim};
+use crate::wire::{ListPart, NamedPeer, PieceClaim, Record, SegmentClaim};
 
 use super::{Answer, HandedOn, ListFault, ProtocolError, RefuseReason, RequestId};
 
@@ -69,7 +69,7 @@ pub enum SessionEvent {
         /// Which part; the list has it.
         part: ListPart,
     },
-    /// The peer asks for bytes. Serve the blocks and then [`Session::finish`](super::Session::finish), or [`super::Session::refuse`].
+    /// The peer asks for bytes. Serve the blocks and then [`Session::finish`](super::Session::finish), or [`Session::refuse`](super::Session::refuse).
     Wanted {
         /// The peer's name for the request.
         request: RequestId,
@@ -130,6 +130,14 @@ pub enum SessionEvent {
     AgainstShown(Against),
     /// About what our group signed.
     HandedOn(HandedOn),
+    /// The peer says where it listens, at the address it is seen at: it takes this node for a rendezvous. Answer with
+    /// [`Session::name_peers`](super::Session::name_peers), if this node is one.
+    Registered {
+        /// Its port.
+        port: u16,
+    },
+    /// Others, as the rendezvous we registered with says: hints.
+    PeersNamed(Vec<NamedPeer>),
     /// The peer closes the connection.
     Left {
         /// Its words: up to 200 bytes without control characters.

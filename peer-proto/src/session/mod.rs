@@ -17,6 +17,7 @@ pub mod fuzz;
 mod handing;
 mod kin;
 mod lists;
+mod meet;
 mod pace;
 mod provider;
 mod questions;
@@ -49,6 +50,7 @@ pub use handing::HandedOn;
 pub use requester::RequestError;
 
 use kin::Kin;
+use meet::Meeting;
 use provider::Provider;
 use questions::Binding;
 use requester::Requester;
@@ -92,6 +94,7 @@ pub struct Session {
     requester: Requester,
     provider: Provider,
     kin: Kin,
+    meeting: Meeting,
     timers: Timers,
     out: Outbox,
 }
@@ -119,6 +122,7 @@ impl Session {
             requester: Requester::new(now),
             provider: Provider::new(now),
             kin: Kin::new(now),
+            meeting: Meeting::new(now),
             timers: Timers::default(),
             out: Outbox::default(),
             config,
@@ -430,6 +434,8 @@ impl Session {
             Frame::SegmentClaim(claim) => out.event(SessionEvent::SegmentClaimed(claim)),
             Frame::Enrol(ask) => self.enrol_asked(&ask, now)?,
             Frame::Enrolled(answer) => self.enrolled(&answer)?,
+            Frame::Register(register) => self.registers(register, now),
+            Frame::Named(named) => self.named(named)?,
             Frame::Goodbye(goodbye) => {
                 out.event(SessionEvent::Left { words: goodbye.words });
                 self.end();

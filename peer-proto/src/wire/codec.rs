@@ -24,6 +24,7 @@ use super::frame::{
 };
 use super::kin::{DenyPage, DenyWant, Enrol, Enrolled, Newest};
 use super::lookup::{Find, Found, Question};
+use super::meet::Register;
 use super::proto;
 use super::record::NotARecord;
 use super::swarm::{Interest, Leave, PieceClaim, SegmentClaim};
@@ -191,6 +192,8 @@ pub fn encode(frame: &Frame) -> Result<Bytes, EncodeError> {
             write(frame, &proto::Enrol { number: *number, ticket })
         }
         Frame::Enrolled(answer) => write(frame, &proto::pack_given(answer.number, &answer.given)),
+        Frame::Register(register) => write(frame, &proto::Register { port: u32::from(register.port) }),
+        Frame::Named(named) => write(frame, &proto::Packed { packed: proto::pack_named(named) }),
     }
 }
 
@@ -275,9 +278,17 @@ pub fn decode_body(header: FrameHeader, body: Bytes) -> Result<Frame, DecodeErro
         | FrameKind::DenyPage
         | FrameKind::Enrol
         | FrameKind::Enrolled => handed_on(header.kind, body)?,
+        FrameKind::Register => Frame::Register(registered(&parse(header.kind, body)?)?),
+        FrameKind::Named => Frame::Named(proto::named(&parse::<proto::Packed>(header.kind, body)?.packed)?),
     };
     frame.check()?;
     Ok(frame)
+}
+
+fn registered(body: &proto::Register) -> Result<Register, DecodeError> {
+    let port = u16::try_from(body.port);
+    let port = port.map_err(|_| DecodeError::UnknownValue { field: "port", value: body.port })?;
+    Ok(Register { port })
 }
 
 /// What members hand on, and enrollers give: kinds from 0x30 on.

@@ -5,7 +5,8 @@
 use crate::content::TooLong;
 use crate::limits::{
     ATTESTATIONS_PER_FRAME_MAX, BATCHES_PER_FRAME_MAX, GOODBYE_WORDS_MAX, GRANT_LEN_MAX, HAVE_PAGES_MAX,
-    IDS_PER_FIND_MAX, RANGES_PER_WANT_MAX, RECORDS_PER_FRAME_MAX, VALUES_PER_CLAIM_MAX, VALUES_PER_WANT_MAX,
+    IDS_PER_FIND_MAX, PEERS_NAMED_MAX, RANGES_PER_WANT_MAX, RECORDS_PER_FRAME_MAX, VALUES_PER_CLAIM_MAX,
+    VALUES_PER_WANT_MAX,
 };
 
 /// A rule of shape that a frame breaks.
@@ -123,6 +124,15 @@ pub enum FrameFault {
     /// Neither an invitation nor a reason.
     #[error("an answer with neither an invitation of at most {GRANT_LEN_MAX} bytes nor a reason")]
     Grant,
+    /// Between 1 and 256.
+    #[error("{count} peers named in one frame: between 1 and {PEERS_NAMED_MAX} are allowed")]
+    NamedCount {
+        /// How many there were.
+        count: usize,
+    },
+    /// Nobody listens at port 0.
+    #[error("port 0 is no place to listen")]
+    Port,
     /// Between 1 ms and 60 s.
     #[error("the time to ask again is not between 1 ms and 60 s")]
     RetryTime,

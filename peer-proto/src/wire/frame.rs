@@ -9,6 +9,7 @@ use super::attest::{AttestWant, Attestations, Batches};
 use super::fault::FrameFault;
 use super::kin::{DenyPage, DenyWant, Enrol, Enrolled, Newest};
 use super::lookup::{Find, Found};
+use super::meet::{NamedPeer, Register, check_named};
 use super::record::Record;
 use super::swarm::{Interest, Leave, PieceClaim, SegmentClaim};
 use super::versions::Versions;
@@ -77,6 +78,10 @@ pub enum Frame {
     Enrol(Enrol),
     /// Gives one, or says why not.
     Enrolled(Enrolled),
+    /// Where the sender listens, for a rendezvous.
+    Register(Register),
+    /// What a rendezvous knows of others: 1 to 256.
+    Named(Vec<NamedPeer>),
 }
 
 /// What kind a frame is. The tags are numbers we chose, never enum positions.
@@ -134,11 +139,15 @@ pub enum FrameKind {
     Enrol,
     /// [`Frame::Enrolled`]
     Enrolled,
+    /// [`Frame::Register`]
+    Register,
+    /// [`Frame::Named`]
+    Named,
 }
 
 impl FrameKind {
     /// Every kind this version knows, by ascending tag.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::Hello,
         Self::Find,
         Self::Found,
@@ -165,6 +174,8 @@ impl FrameKind {
         Self::DenyPage,
         Self::Enrol,
         Self::Enrolled,
+        Self::Register,
+        Self::Named,
     ];
 
     /// The first byte of the frame.
@@ -197,6 +208,8 @@ impl FrameKind {
             Self::DenyPage => 0x32,
             Self::Enrol => 0x33,
             Self::Enrolled => 0x34,
+            Self::Register => 0x38,
+            Self::Named => 0x39,
         }
     }
 
@@ -233,7 +246,9 @@ impl FrameKind {
             | Self::Newest
             | Self::DenyWant
             | Self::Enrol
-            | Self::Enrolled => CONTROL_FRAME_MAX,
+            | Self::Enrolled
+            | Self::Register
+            | Self::Named => CONTROL_FRAME_MAX,
         }
     }
 }
@@ -269,6 +284,8 @@ impl Frame {
             Self::DenyPage(_) => FrameKind::DenyPage,
             Self::Enrol(_) => FrameKind::Enrol,
             Self::Enrolled(_) => FrameKind::Enrolled,
+            Self::Register(_) => FrameKind::Register,
+            Self::Named(_) => FrameKind::Named,
         }
     }
 
@@ -306,6 +323,8 @@ impl Frame {
             Self::DenyPage(page) => page.check(),
             Self::Enrol(_) => Ok(()),
             Self::Enrolled(answer) => answer.check(),
+            Self::Register(register) => register.check(),
+            Self::Named(named) => check_named(named),
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod fuzz;
 pub mod have;
 pub mod kin;
 pub mod lookup;
+pub mod meet;
 mod proto;
 pub mod record;
 pub mod swarm;
@@ -32,6 +33,7 @@ pub use frame::{
 pub use have::HaveSet;
 pub use kin::{DenyPage, DenyWant, Enrol, Enrolled, Newest};
 pub use lookup::{Answer, Find, Found, NumberedAnswer, Question};
+pub use meet::{NamedPeer, Register};
 pub use record::{Record, RecordHead, Said};
 pub use swarm::{Interest, Leave, PieceClaim, SegmentClaim};
 pub use versions::Versions;

@@ -3,6 +3,8 @@
 //! Knows: field numbers and byte layouts. Does not know: whether values make sense ([`frame`](super::frame) does).
 //! Every list travels as one `bytes` field, so that a small frame cannot decode into many objects (WIRE-2).
 
+use std::net::{IpAddr, SocketAddr};
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::attest::{AttestFault, Attestation};
@@ -10,13 +12,17 @@ use crate::batch::Batch;
 use crate::content::{ByteRange, ContentId, Hash};
 use crate::evidence::{self, Contradiction};
 use crate::group::GrantFault;
-use crate::limits::{ATTESTATIONS_PER_FRAME_MAX, BATCHES_PER_FRAME_MAX, RECORDS_PER_FRAME_MAX};
+use crate::limits::{
+    ATTESTATIONS_PER_FRAME_MAX, BATCHES_PER_FRAME_MAX, PEERS_NAMED_MAX, RECORDS_PER_FRAME_MAX,
+};
+use crate::peer::PeerId;
 use crate::void::Void;
 
 use super::codec::DecodeError;
 use super::fault::FrameFault;
 use super::frame::{HavePage, ListPart, PageBits};
 use super::lookup::{Answer, NumberedAnswer, Question};
+use super::meet::NamedPeer;
 use super::record::{NotARecord, Record};
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -243,6 +249,12 @@ pub(super) fn given(body: Enrolled) -> Result<Result<Bytes, GrantFault>, DecodeE
         (_, Some(_)) => Err(FrameFault::Grant.into()),
         (value, None) => Err(DecodeError::UnknownValue { field: "fault", value }),
     }
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Register {
+    #[prost(uint32, tag = "1")]
+    pub(super) port: u32,
 }
 
 /// Exactly `N` bytes.
@@ -516,4 +528,33 @@ fn sized(
         at += 2 + len;
     }
     Ok(parts)
+}
+
+pub(super) fn pack_named(named: &[NamedPeer]) -> Bytes {
+    let mut out = BytesMut::with_capacity(named.len() * 50);
+    for NamedPeer { peer, address } in named {
+        out.put_slice(peer.public_key());
+        let ip = match address.ip() {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+            IpAddr::V6(v6) => v6,
+        };
+        out.put_slice(&ip.octets());
+        out.put_u16(address.port());
+    }
+    out.freeze()
+}
+
+pub(super) fn named(bytes: &[u8]) -> Result<Vec<NamedPeer>, DecodeError> {
+    let units = units::<50>("named", bytes)?;
+    if units.len() > PEERS_NAMED_MAX {
+        return Err(FrameFault::NamedCount { count: units.len() }.into());
+    }
+    let peers = units.iter().filter_map(|unit| {
+        let (key, rest) = split::<32>(unit)?;
+        let (ip, port) = split::<16>(rest)?;
+        let ip = IpAddr::from(ip).to_canonical();
+        let port = u16::from_be_bytes(port.try_into().ok()?);
+        Some(NamedPeer { peer: PeerId::from_public_key(key), address: SocketAddr::new(ip, port) })
+    });
+    Ok(peers.collect())
 }

@@ -119,9 +119,32 @@ fn claims_speak_of_pieces_the_file_has() {
 }
 
 #[test]
+fn a_rendezvous_names_1_to_256_peers_at_once_and_nobody_listens_at_port_0() {
+    let named = |port| NamedPeer {
+        peer: crate::peer::PeerId::from_public_key([1; 32]),
+        address: ([10, 1, 2, 3], port).into(),
+    };
+    let most = Frame::Named(vec![named(u16::MAX); 256]);
+    assert_eq!(decode(&encode(&most).unwrap()), Ok(most), "it fits its cap");
+    for count in [0, 257] {
+        let packed = super::proto::pack_named(&vec![named(1); count]);
+        let body = prost::Message::encode_to_vec(&super::proto::Packed { packed });
+        let wrong = DecodeError::Fault(FrameFault::NamedCount { count });
+        assert_eq!(decode(&framed(FrameKind::Named, &body)), Err(wrong));
+    }
+    assert_eq!(Frame::Named(vec![named(1), named(0)]).check(), Err(FrameFault::Port));
+    assert_eq!(Frame::Register(Register { port: 0 }).check(), Err(FrameFault::Port));
+    let body = prost::Message::encode_to_vec(&super::proto::Register { port: 65_536 });
+    let wrong = DecodeError::UnknownValue { field: "port", value: 65_536 };
+    assert_eq!(decode(&framed(FrameKind::Register, &body)), Err(wrong));
+    let short = decode(&framed(FrameKind::Named, &[0x0a, 1, 0])).unwrap_err();
+    assert!(matches!(short, DecodeError::FieldLength { unit: 50, .. }), "{short}");
+}
+
+#[test]
 fn tags_are_distinct_and_leave_room_for_what_comes() {
     assert!(FrameKind::ALL.is_sorted_by(|one, next| one.tag() < next.tag()));
-    for tag in (0x2a..=0x2f).chain([0x00, 0x0a, 0x12, 0x35, 0xff]) {
+    for tag in (0x2a..=0x2f).chain(0x35..=0x37).chain([0x00, 0x0a, 0x12, 0x3a, 0xff]) {
         assert_eq!(decode_header(&[tag, 0, 0, 0]), Err(DecodeError::UnknownKind { tag }), "WIRE-2");
     }
 }

@@ -15,7 +15,7 @@ pub struct Versions {
 
 impl Versions {
     /// What this crate speaks.
-    pub const OURS: Self = Self { min: 1, max: 6 };
+    pub const OURS: Self = Self { min: 1, max: 7 };
     /// The first version with the frames of swarms.
     pub const SWARM: u32 = 2;
     /// The first version with the frames of groups.
@@ -26,6 +26,8 @@ impl Versions {
     pub const EVIDENCE: u32 = 5;
     /// The first version with the frames by which members hand on what their group signed.
     pub const HANDS_ON: u32 = 6;
+    /// The first version with the frames of a rendezvous.
+    pub const MEET: u32 = 7;
 
     /// The highest version both sides speak (WIRE-1).
     #[must_use]

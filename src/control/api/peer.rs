@@ -21,7 +21,7 @@ pub struct PeerRow {
     pub peer: String,
     /// Where.
     pub address: String,
-    /// Whether it is on this link, on this machine, or was configured.
+    /// Whether it is on this link, on this machine, was configured, or named by a rendezvous of the configuration.
     pub near: bool,
     /// Whether there is a connection now.
     pub connected: bool,
@@ -48,6 +48,10 @@ pub enum PeerKnownBy {
     Configured,
     /// It announced itself on a link.
     Announced,
+    /// A rendezvous named it.
+    Named,
+    /// An earlier run met it there, on the same link.
+    Remembered,
 }
 
 /// What came of asking the network for peers.

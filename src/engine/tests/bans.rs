@@ -158,3 +158,42 @@ fn what_a_peer_gave_is_counted_from_its_last_connection_on() {
     world.connect_again(peer, false);
     assert_eq!(shown(&world, peer).map(|view| (view.bytes_in, view.near)), Some((0, false)));
 }
+
+#[test]
+fn bans_and_what_was_held_against_a_peer_are_kept_for_the_next_run() {
+    let (mut world, peer) = world();
+    world.engine.core.ban(peer, "a lie");
+    at(&mut world.engine.core, BAN_FIRST - Duration::from_secs(100));
+    let kept = world.engine.bans();
+    assert_eq!(kept.len(), 1);
+    assert_eq!((kept[0].peer, kept[0].strikes, kept[0].lied, kept[0].left_s), (peer, 1, true, 100));
+
+    let (mut next, peer) = self::world();
+    kept.into_iter().for_each(|ban| next.tell(crate::engine::io::Input::BanFound(ban)));
+    let core = &mut next.engine.core;
+    assert_eq!(
+        core.peers.banned_until(peer, core.time()),
+        Some(Instant::ZERO.after(Duration::from_secs(100)))
+    );
+    assert_eq!((core.totals.banned_peers, core.peers.banned_count(core.time())), (1, 1));
+    at(core, Duration::from_secs(100));
+    assert_eq!(core.peers.banned_until(peer, core.time()), None);
+    core.ban(peer, "another lie");
+    let until = core.peers.banned_until(peer, core.time()).expect("it is refused");
+    assert_eq!(until.since(core.time()), 2 * BAN_FIRST, "it is its second");
+
+    let (mut full, _) = self::world();
+    for number in 0..BANS_MAX + 10 {
+        let ban = crate::engine::io::KeptBan {
+            peer: many(number),
+            address: String::new(),
+            strikes: 1,
+            lied: true,
+            left_s: u64::MAX,
+        };
+        full.tell(crate::engine::io::Input::BanFound(ban));
+    }
+    let core = &mut full.engine.core;
+    assert_eq!(core.totals.banned_peers, u64::from(BANS_MAX));
+    assert_eq!(core.peers.banned_until(many(0), core.time()), Some(Instant::ZERO.after(BAN_MAX)));
+}

@@ -16,10 +16,10 @@ use peer_proto::verify::HashList;
 use peer_proto::version::Version;
 use peer_proto::wire::{Frame, HaveSet, ListPart};
 
-use crate::engine::EngineConfig;
 use crate::engine::io::*;
 use crate::engine::piece_set::PieceSet;
 use crate::engine::queue::QueueConfig;
+use crate::engine::{EngineConfig, SiteConfig};
 use crate::job::{Caller, JobId, JobSpec, PeerFlags, Policy, ServeRates};
 
 pub(super) const STEP_MS: u64 = 10;
@@ -138,7 +138,9 @@ pub(super) fn config(flags: PeerFlags) -> EngineConfig {
         flags,
         embedded: false,
         expects_peers: false,
+        neighbours_known: 0,
         group: None,
+        site: SiteConfig::default(),
         queue: QueueConfig::default(),
         serving: ServeRates::default(),
         policy: Policy::default().over(&Policy::default()),

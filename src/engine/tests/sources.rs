@@ -465,6 +465,25 @@ fn the_origin_waits_for_peers_that_turn_up_one_after_the_other() {
 }
 
 #[test]
+fn where_few_neighbours_were_met_before_the_origin_does_not_wait_once_all_of_them_have_answered() {
+    let began = |neighbours_known| {
+        let truth = file(20 * MIB, 1);
+        let mut world = World::new(&truth);
+        let config = crate::engine::EngineConfig { neighbours_known, ..config(PeerFlags::BOTH) };
+        world.engine = crate::engine::Engine::new(config, world.now());
+        let peer = world.peer(2, &truth, sha256(), FAST);
+        world.model(peer).digest = None;
+        world.submit(spec(&[root_digest(&truth)]));
+        while world.view().bytes.origin == 0 {
+            world.run_for(10);
+        }
+        world.ms
+    };
+    let (unknown, few, many) = (began(0), began(5), began(32));
+    assert!(few + 150 <= unknown && unknown == many, "{unknown} ms, {few} ms, {many} ms");
+}
+
+#[test]
 fn peers_that_never_turn_up_cost_less_than_half_a_second() {
     let truth = file(20 * MIB, 1);
     let mut world = World::expecting_peers(&truth);

@@ -37,7 +37,7 @@ async fn a_connected_peer_is_near_on_loopback_and_has_an_address_without_port() 
     let second = Node::start(2, "127.0.0.1:0", &[first.address()]).await;
     let connected = first
         .until(|event| match event {
-            SwarmEvent::Connected { peer, address, near } => Some((peer, address, near)),
+            SwarmEvent::Connected { peer, address, near, .. } => Some((peer, address, near)),
             _ => None,
         })
         .await;

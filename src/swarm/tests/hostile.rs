@@ -28,7 +28,7 @@ impl Hostile {
     /// Connects to `node` under the identity of `seed`.
     fn connect(seed: u8, node: &Node) -> Self {
         let (keypair, me) = identity::from_seed([seed; 32]);
-        let behaviour = Behaviour::new(Arc::new(Shared::new(me).0));
+        let behaviour = Behaviour::new(Arc::new(Shared::new(me, Tunnels::default()).0));
         let config = libp2p::swarm::Config::with_tokio_executor();
         let stack = transport::build(&keypair).expect("a transport");
         let mut swarm = libp2p::Swarm::new(stack, behaviour, keypair.public().to_peer_id(), config);

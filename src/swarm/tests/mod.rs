@@ -107,6 +107,9 @@ fn config(seed: u8, listen: &str, peers: &[PeerAddress]) -> SwarmConfig {
     SwarmConfig {
         identity_seed: [seed; 32],
         listen: vec![listen.parse().expect("an address")],
+        rendezvous: Vec::new(),
+        tunnels: crate::swarm::Tunnels::default(),
+        remembered: Vec::new(),
         mdns: false,
         ask_link: false,
         static_peers: peers.to_vec(),

@@ -6,6 +6,7 @@ use super::*;
 use crate::attest::{Attestation, Attested};
 use crate::evidence::{Against, Contradiction};
 use crate::group::{GrantFault, GroupId, HolderId, Roles, Token, Wish};
+use crate::peer::PeerId;
 use crate::sign::Signer;
 use crate::version::Version;
 
@@ -215,10 +216,26 @@ fn golden_version_6() -> Vec<(Frame, String)> {
     ]
 }
 
+/// What a node says to its rendezvous, and what it hears there.
+fn golden_version_7() -> Vec<(Frame, String)> {
+    let named = |key, address: &str| NamedPeer {
+        peer: PeerId::from_public_key([key; 32]),
+        address: address.parse().unwrap(),
+    };
+    let list = vec![named(0x11, "10.1.2.3:7411"), named(0x22, "[fd00::9]:80")];
+    let (one, other) = ("11".repeat(32), "22".repeat(32));
+    let mapped = format!("{}ffff0a0102031cf3", "00".repeat(10));
+    let v6 = format!("fd00{}090050", "00".repeat(13));
+    vec![
+        (Frame::Register(Register { port: 7_411 }), "3800000308f339".to_owned()),
+        (Frame::Named(list), format!("390000660a64{one}{mapped}{other}{v6}")),
+    ]
+}
+
 /// Every kind of frame once, in the order of the tags.
 pub(super) fn golden_versions() -> Vec<(Frame, String)> {
-    let first = [golden_version_1(), golden_version_2(), golden_version_3()].concat();
-    [first, golden_version_4(), golden_version_5(), golden_version_6()].concat()
+    let first = [golden_version_1(), golden_version_2(), golden_version_3(), golden_version_4()].concat();
+    [first, golden_version_5(), golden_version_6(), golden_version_7()].concat()
 }
 
 /// What an attestor says of a URL with this path.

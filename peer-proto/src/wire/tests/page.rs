@@ -73,6 +73,8 @@ fn the_page_states_every_limit_as_it_is() {
         ("TICKET_ADDRESS_LEN_MAX", count(limits::TICKET_ADDRESS_LEN_MAX)),
         ("RECORD_LEN_MAX", count(limits::RECORD_LEN_MAX)),
         ("RECORDS_PER_FRAME_MAX", count(limits::RECORDS_PER_FRAME_MAX)),
+        ("PEERS_NAMED_MAX", count(limits::PEERS_NAMED_MAX)),
+        ("REGISTRATIONS_AT_ONCE_MAX", figure(limits::REGISTRATIONS_AT_ONCE_MAX.into())),
         ("RETRY_MAX", time(limits::RETRY_MAX)),
         ("GOODBYE_WORDS_MAX", count(limits::GOODBYE_WORDS_MAX)),
     ] {

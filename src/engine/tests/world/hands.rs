@@ -110,6 +110,7 @@ impl World {
             Effect::DropAttestation(id) => self.attested.retain(|one| one.id() != id),
             Effect::KeepVoid(void) => self.voids.push(void),
             Effect::DropVoid(id) => self.voids.retain(|void| void.id() != id),
+            Effect::Meet { .. } => {}
             Effect::Distrust { holder, why, .. } => self.distrusted.push((holder, why)),
             Effect::Send { peer, frame } => self.receive(peer, frame),
             Effect::Disconnect { peer, .. } => {
