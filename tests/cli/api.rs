@@ -311,8 +311,14 @@ async fn the_document_alone_is_enough_to_ask_everything_there_is() {
             }
             _ => api.follow(path, method, id).await,
         };
+        // Of a new node nothing was attested, and it is no enroller: it understands the question and says so.
+        let may_be = match path.as_str() {
+            "/v1/attestations/void" => [200, 404],
+            "/v1/group/tickets" => [200, 403],
+            _ => [200, 200],
+        };
         match followed {
-            Ok(answer) if answer.status == 200 => {}
+            Ok(answer) if may_be.contains(&answer.status) => {}
             Ok(answer) => wrong.push(format!("{method} {path}: {answer:?}")),
             Err(fault) => wrong.push(fault),
         }

@@ -231,14 +231,16 @@ async fn attest_7_members_take_a_file_while_their_attestor_reads_it_and_the_orig
         let checked = u64::try_from(why.matches("audit of what attestors vouch for").count()).expect("few");
         audits += checked;
         assert!(view.trust.starts_with("level 1 (attested)"), "{}", view.trust);
-        assert!(checked > 0 && view.bytes.origin < (checked + 2) * 65_536, "{:?}\n{why}", view.bytes);
+        // When the attestor ends, a member may fetch what it lacks at that moment itself: a tick of 200 ms at most.
+        let beyond = view.bytes.origin - checked * 65_536;
+        assert!(checked > 0 && beyond < MIB + MIB / 4, "{:?}\n{why}", view.bytes);
         assert!(why.contains("an attestor that reads the file says what they are"), "{why}");
     }
     let view = attestor.delivered(reads).await;
     assert_eq!((view.bytes.origin - view.bytes.discarded, view.bytes.peers), (payload.len, 0));
     assert!(attestor.why(reads).await.contains("attests it to its group"));
     if canaries == 0 {
-        let most = payload.len + (audits + 4) * 65_536 + MIB;
+        let most = payload.len + (audits + 4) * 65_536 + 3 * MIB;
         assert!(origin.sent() < most, "the origin sent {} of {}", origin.sent(), payload.len);
     }
 }
