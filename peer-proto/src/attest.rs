@@ -212,19 +212,9 @@ impl Attestation {
     }
 
     fn check_signer(&self, rules: &AttestRules<'_>) -> Result<(), AttestFault> {
-        let (said, wish) = (self.said(), self.0.token.wish());
-        if !wish.roles.has(Roles::ATTEST) {
-            return Err(AttestFault::NotAttestor);
-        }
-        if wish.holder != said.holder {
-            return Err(AttestFault::OtherHolder);
-        }
-        let (group, now, epoch, denied) = (rules.group, rules.now, rules.epoch, rules.denied);
-        self.0.token.check(&TokenRules { group, peer: said.peer, now, epoch, denied })?;
-        let signed = self.0.bytes[self.0.signed_at..].split_last_chunk::<SIGNATURE_LEN>();
-        let is_good =
-            signed.is_some_and(|(body, signature)| is_signed(said.peer.public_key(), LABEL, body, signature));
-        if is_good { Ok(()) } else { Err(AttestFault::Unsigned) }
+        let Signed { token, bytes, signed_at, .. } = &*self.0;
+        let (peer, holder) = (self.said().peer, self.said().holder);
+        check_attestor(token, (peer, holder), LABEL, &bytes[*signed_at..], rules)
     }
 
     /// Whether both speak of one version of one URL and name other bytes (ATTEST-8, 10).
@@ -289,6 +279,29 @@ pub(crate) fn text(bytes: &[u8]) -> Option<(Option<String>, &[u8])> {
 pub(crate) fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (number, rest) = bytes.split_first_chunk()?;
     Some((u64::from_be_bytes(*number), rest))
+}
+
+/// Whether this attestor of the group signed a statement under its label: the signature is behind it.
+pub(crate) fn check_attestor(
+    token: &Token,
+    (peer, holder): (PeerId, HolderId),
+    label: &'static str,
+    signed: &[u8],
+    rules: &AttestRules<'_>,
+) -> Result<(), AttestFault> {
+    let wish = token.wish();
+    if !wish.roles.has(Roles::ATTEST) {
+        return Err(AttestFault::NotAttestor);
+    }
+    if wish.holder != holder {
+        return Err(AttestFault::OtherHolder);
+    }
+    let (group, now, epoch, denied) = (rules.group, rules.now, rules.epoch, rules.denied);
+    token.check(&TokenRules { group, peer, now, epoch, denied })?;
+    let is_good = signed
+        .split_last_chunk::<SIGNATURE_LEN>()
+        .is_some_and(|(body, signature)| is_signed(peer.public_key(), label, body, signature));
+    if is_good { Ok(()) } else { Err(AttestFault::Unsigned) }
 }
 
 fn read(bytes: &Bytes) -> Option<Attestation> {

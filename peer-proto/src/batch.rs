@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::attest::{AttestFault, AttestRules, is_plain, number, put_text, text};
+use crate::attest::{AttestFault, AttestRules, check_attestor, is_plain, number, put_text, text};
 use crate::content::{Geometry, Hash};
-use crate::group::{GroupId, HolderId, Roles, Token, TokenRules, Wish};
+use crate::group::{GroupId, HolderId, Token, Wish};
 use crate::limits::{
     ATTESTATION_SKEW_S, BATCH_LEN_MAX, BATCH_LIFE_MAX_S, STREAM_PIECES_MAX, VALUES_PER_BATCH_MAX,
 };
 use crate::peer::PeerId;
-use crate::sign::{SIGNATURE_LEN, Signer, is_signed};
+use crate::sign::{SIGNATURE_LEN, Signer};
 use crate::version::Version;
 
 const LABEL: &str = "nearbits batch 1";
@@ -213,19 +213,9 @@ impl Batch {
     }
 
     fn check_signer(&self, rules: &AttestRules<'_>) -> Result<(), AttestFault> {
-        let (said, wish) = (self.said(), self.0.token.wish());
-        if !wish.roles.has(Roles::ATTEST) {
-            return Err(AttestFault::NotAttestor);
-        }
-        if wish.holder != said.holder {
-            return Err(AttestFault::OtherHolder);
-        }
-        let (group, now, epoch, denied) = (rules.group, rules.now, rules.epoch, rules.denied);
-        self.0.token.check(&TokenRules { group, peer: said.peer, now, epoch, denied })?;
-        let signed = self.0.bytes[self.0.signed_at..].split_last_chunk::<SIGNATURE_LEN>();
-        let is_good =
-            signed.is_some_and(|(body, signature)| is_signed(said.peer.public_key(), LABEL, body, signature));
-        if is_good { Ok(()) } else { Err(AttestFault::Unsigned) }
+        let Signed { token, bytes, signed_at, .. } = &*self.0;
+        let (peer, holder) = (self.said().peer, self.said().holder);
+        check_attestor(token, (peer, holder), LABEL, &bytes[*signed_at..], rules)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::attest::tests::{DAY, NOW, attestor, group, wish};
 use crate::digest::hex;
-use crate::group::{TokenFault, Wish};
+use crate::group::{Roles, TokenFault, Wish};
 use crate::limits::PIECE_LEN_MIN;
 
 pub(crate) fn said() -> Batched {
