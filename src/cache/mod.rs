@@ -212,12 +212,12 @@ impl<F: Files> Cache<F> {
         let borrowed =
             Borrowed { path: destination.to_owned(), device: stat.device, inode: stat.inode, len: stat.len };
         let mut records = lock(&shared.records);
-        let is_it = |meta: &Meta| {
+        let is_it = |meta: &&Meta| {
             meta.summary.content == content
                 && meta.summary.scope == keep.scope
                 && meta.summary.holding == Holding::Whole
         };
-        let meta = match records.values().find(|meta| is_it(meta)).cloned() {
+        let meta = match records.values().find(is_it).cloned() {
             Some(mut meta) => {
                 meta.learn(&keep, shared.next_use());
                 if meta.borrowed.is_some() {

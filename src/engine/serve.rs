@@ -470,7 +470,8 @@ impl Shelf<'_> {
             Some(record) => self.core.records.get(record)?,
             None => {
                 let content = serving.by_url.iter().find(|(known, _)| *known == swarm)?.1;
-                self.core.records.values().find(|record| record.content == content)?
+                let root = root_digest(content)?;
+                self.core.asked_for(lookup_id(&root)).find(|record| record.content == content)?
             }
         };
         let offer = self.core.record_offer(record)?;
