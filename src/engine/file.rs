@@ -465,7 +465,9 @@ impl JobFile {
 
     /// Makes the sources add up to what is on disk: a run that was killed wrote neither all of the one nor of the other.
     pub(super) fn note_found(&mut self) {
-        let (found, known) = (self.stored_bytes(), self.bytes.kept());
+        let in_pieces = || self.pieces.bytes_on_disk(self.geometry.as_ref());
+        let found = if self.blake3.is_some() { self.stored_bytes() } else { in_pieces() };
+        let known = self.bytes.kept();
         self.bytes.earlier += found.saturating_sub(known);
         self.bytes.discarded += known.saturating_sub(found);
         self.unsaved |= found != known;

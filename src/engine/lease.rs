@@ -469,6 +469,7 @@ impl JobFile {
             }
             Standing::Certain | Standing::Proved | Standing::Suspect => true,
         };
+        let stored = self.note_stored(id, run.first.0..end, core);
         if !is_believed {
             // Its author was refuted while this was on its way.
             let standing = Standing::Suspect;
@@ -481,13 +482,8 @@ impl JobFile {
             }
             return Heed::Now;
         }
-        let fresh = |piece: &u32| !self.pieces.held().contains(*piece) || purpose == Purpose::Repair;
-        let stored: u64 = (run.first.0..end).filter(fresh).map(|piece| self.piece_len(piece)).sum();
         let changed = self.pieces.store(run);
         self.changed = true;
-        if let Some(lease) = self.leases.get_mut(&id) {
-            lease.stored = lease.stored.saturating_add(stored);
-        }
         let source = giver.peer().and_then(|peer| Some((peer, self.sources.get_mut(&peer)?)));
         let heed = match source {
             Some((peer, source)) => {
@@ -509,6 +505,26 @@ impl JobFile {
         }
         self.stop_where_done(core);
         if purpose == Purpose::Length || self.is_whole() { Heed::Now } else { heed }
+    }
+
+    /// Counts what a lease adds. What it fetched once more, because it was in doubt or is compared, makes what was on disk
+    /// before count as thrown away. Returns the bytes it added.
+    fn note_stored(&mut self, id: LeaseId, pieces: std::ops::Range<u32>, core: &mut Core) -> u64 {
+        let Some(lease) = self.leases.get(&id) else { return 0 };
+        let is_repair = lease.purpose == Purpose::Repair;
+        let (mut stored, mut again) = (0, 0);
+        for piece in pieces.filter(|piece| is_repair || !self.pieces.held().contains(*piece)) {
+            stored += self.piece_len(piece);
+            if self.pieces.value(piece).is_some() {
+                again += self.piece_len(piece);
+            }
+        }
+        if let Some(lease) = self.leases.get_mut(&id) {
+            lease.stored = lease.stored.saturating_add(stored);
+        }
+        self.bytes.discarded += again;
+        core.totals.discarded_bytes += again;
+        stored
     }
 
     fn piece_len(&self, piece: u32) -> u64 {

@@ -127,14 +127,23 @@ impl Pieces {
 
     /// Bytes held.
     pub(super) fn bytes(&self, geometry: Option<&Geometry>) -> u64 {
-        let Some(geometry) = geometry else { return 0 };
-        let full = u64::from(self.held.count()).saturating_mul(geometry.piece_len());
-        let last = geometry.piece_count().checked_sub(1);
-        let short = last
-            .filter(|last| self.held.contains(*last))
-            .and_then(|last| Some(geometry.piece_len() - geometry.piece_range(PieceIndex(last))?.len()));
-        full - short.unwrap_or(0)
+        bytes_of(&self.held, geometry)
     }
+
+    /// Bytes on disk: those held, and those in doubt.
+    pub(super) fn bytes_on_disk(&self, geometry: Option<&Geometry>) -> u64 {
+        bytes_of(&self.held, geometry) + bytes_of(&self.suspect, geometry)
+    }
+}
+
+fn bytes_of(pieces: &PieceSet, geometry: Option<&Geometry>) -> u64 {
+    let Some(geometry) = geometry else { return 0 };
+    let full = u64::from(pieces.count()).saturating_mul(geometry.piece_len());
+    let last = geometry.piece_count().checked_sub(1);
+    let short = last
+        .filter(|last| pieces.contains(*last))
+        .and_then(|last| Some(geometry.piece_len() - geometry.piece_range(PieceIndex(last))?.len()));
+    full - short.unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -182,6 +182,8 @@ fn trust_a_floor_that_is_raised_in_the_middle_of_a_file_holds_for_the_rest_of_it
         let (peers, origin) = fetched(&mut world);
         assert!(peers <= before + MIB, "{floor}: {peers} of {before}");
         assert!(origin >= LEN, "{floor}: what rested on one attestor comes from the origin");
+        let bytes = world.view().bytes;
+        assert_eq!(bytes.kept(), LEN, "{floor}: what was fetched again counts as thrown away: {bytes:?}");
     }
     let mut world = halfway(said(3, &file(LEN, 1)));
     let before = world.view().bytes.peers;

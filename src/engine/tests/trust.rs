@@ -225,6 +225,12 @@ fn claim_10_one_false_piece_costs_the_origin_at_most_one_file_and_nothing_wrong_
         let view = world.view();
         assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
         assert!(view.bytes.origin <= 64 * MIB, "{:?}", view.bytes);
+        assert_eq!(
+            view.bytes.kept(),
+            64 * MIB,
+            "what was fetched again counts as thrown away: {:?}",
+            view.bytes
+        );
         assert_eq!(view.blake3, Some(truth.content().root.to_string()));
     }
 }
