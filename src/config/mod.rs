@@ -317,13 +317,40 @@ fn line_of(text: &str, key: &str) -> usize {
 fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, (usize, String)> {
     toml::from_str(text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        let message = error.message().replace('\n', " ");
+        let message = plainly(&error.message().replace('\n', " "));
         let message = match before.lines().last().and_then(|line| line.split_once('=')) {
             Some((key, _)) if !before.ends_with('\n') => format!("{}: {message}", key.trim()),
             _ => message,
         };
         (before.matches('\n').count() + 1, message)
     })
+}
+
+/// What the parser says of a value of the wrong kind, without its words for kinds.
+fn plainly(message: &str) -> String {
+    let said = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
+    let Some((found, wanted)) = said.and_then(|said| said.split_once(", expected ")) else {
+        return message.to_owned();
+    };
+    let found = match found.split_once(' ') {
+        Some(("string", text)) => text.to_owned(),
+        Some((_, value)) if value.starts_with('`') => value.trim_matches('`').to_owned(),
+        Some(_) | None => match found {
+            "map" => "a table".to_owned(),
+            "sequence" => "a list".to_owned(),
+            found => found.to_owned(),
+        },
+    };
+    let wanted = match wanted {
+        "a boolean" => "true or false",
+        "a sequence" => "a list in brackets",
+        "a map" => "a table",
+        "a string" => "a text in quotes",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number (not negative, not too large)",
+        wanted if wanted.starts_with("struct ") => "a table",
+        wanted => wanted,
+    };
+    format!("{found} stands where {wanted} is wanted")
 }
 
 #[cfg(test)]
@@ -342,11 +369,21 @@ mod tests {
     #[test]
     fn a_value_of_a_wrong_kind_is_refused_with_the_name_of_its_key_and_its_line() {
         let (line, message) = Config::parse("[peers]\nmdns = \"no\"\n").unwrap_err();
-        assert_eq!((line, message.as_str()), (2, "mdns: invalid type: string \"no\", expected a boolean"));
+        assert_eq!((line, message.as_str()), (2, "mdns: \"no\" stands where true or false is wanted"));
         let (line, message) = parse::<Policy>("jobs-per-user = 3\n jobs-per-machine = [3]\n").unwrap_err();
-        assert!(line == 2 && message.starts_with("jobs-per-machine: invalid type"), "{message}");
+        assert!(
+            line == 2
+                && message
+                    == "jobs-per-machine: a list stands where a whole number (not negative, not too large) is wanted",
+            "{message}"
+        );
         let (line, message) = parse::<Policy>("jobs-per-user = -1\n").unwrap_err();
-        assert!(line == 1 && message.starts_with("jobs-per-user: "), "{message}");
+        assert!(
+            line == 1 && message.starts_with("jobs-per-user: -1 stands where a whole number"),
+            "{message}"
+        );
+        let (line, message) = Config::parse("peers = 3\n").unwrap_err();
+        assert_eq!((line, message.as_str()), (1, "peers: 3 stands where a table is wanted"));
         let (line, message) = parse::<Policy>("jobs-per-user\n").unwrap_err();
         assert!(line == 1 && !message.starts_with("jobs-per-user: "), "{message}");
     }
