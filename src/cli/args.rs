@@ -18,8 +18,9 @@ pub(super) use group::{
     AuthorityArgs, CreateArgs, DenyArgs, GroupCommand, JoinArgs, RotateArgs, TicketArgs, TokenArgs,
 };
 pub(super) use job::{
-    AddArgs, FileCommand, ForgetArgs, JobCommand, Limit, ListArgs, OneFile, OneJob, PositionArgs, Ranges,
-    RequestArgs, SetArgs, SettingArgs, SomeJobs, ValidateArgs, WaitArgs, WatchArgs, WhyArgs,
+    AddArgs, CompleteArgs, FileCommand, ForgetArgs, JobCommand, Limit, ListArgs, OneFile, OneJob,
+    PositionArgs, Ranges, RequestArgs, SetArgs, SettingArgs, SomeJobs, ValidateArgs, WaitArgs, WatchArgs,
+    WhyArgs,
 };
 
 /// Fetches files from neighbours and from their origin, every byte proved.

@@ -30,7 +30,7 @@ pub(super) async fn run(command: JobCommand) -> Result<Exit, Stop> {
         JobCommand::Take(some) => verbs::run(&some, Verb::Take).await,
         JobCommand::Suspend(some) => verbs::run(&some, Verb::Suspend).await,
         JobCommand::Resume(some) => verbs::run(&some, Verb::Resume).await,
-        JobCommand::Complete(some) => verbs::run(&some, Verb::Complete).await,
+        JobCommand::Complete(args) => verbs::complete(&args).await,
         JobCommand::Cancel(some) => verbs::run(&some, Verb::Cancel).await,
         JobCommand::Forget(args) => verbs::forget(args).await,
         JobCommand::Wait(args) => wait::run(&args).await,

@@ -68,7 +68,14 @@ async fn job_12_a_completion_in_part_is_told_and_has_its_own_exit_code() {
     let origin = Origin::start(payload(50_000)).await;
     let id = home.add(&[&origin.url(), "good", &origin.missing_url(), "bad", "--name", "two"]).await;
     assert_eq!(home.say(&["job", "wait", &id]).await.code, 7);
-    let ran = home.say(&["job", "complete", &id, "--json"]).await;
+    let ran = home.say(&["job", "complete", &id]).await;
+    assert!(ran.error_line(3).contains("1 of 2 files are whole; --partial delivers those"), "{ran:?}");
+    assert_eq!(
+        home.say(&["job", "show", &id, "--json"]).await.json()["state"],
+        "error",
+        "it is left as it is"
+    );
+    let ran = home.say(&["job", "complete", &id, "--partial", "--json"]).await;
     assert_eq!(ran.code, 3, "{ran:?}");
     let done = &ran.json_lines()[0];
     assert_eq!((&done["partial"], &done["code"]), (&true.into(), &"BG_S_PARTIAL_COMPLETE".into()), "{done}");

@@ -35,8 +35,9 @@ pub(in crate::cli) enum JobCommand {
     Suspend(SomeJobs),
     /// Let jobs begin or go on, also after an error.
     Resume(SomeJobs),
-    /// Give the files their final names. Files that are not whole are given up: exit code 3.
-    Complete(SomeJobs),
+    /// Give the files their final names. A job of which not every file is whole is left as it is (exit code 3), unless
+    /// --partial says to give the others up.
+    Complete(CompleteArgs),
     /// Give jobs up; nothing is left of them.
     Cancel(SomeJobs),
     /// Show jobs no more that are over; what they delivered stays. The last 1024 of them are listed otherwise.
@@ -112,6 +113,18 @@ pub(in crate::cli) struct SomeJobs {
     /// The jobs: names, or first digits of ids.
     #[arg(value_name = "JOB", required = true)]
     pub(in crate::cli) jobs: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) ask: AskArgs,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct CompleteArgs {
+    /// The jobs: names, or first digits of ids.
+    #[arg(value_name = "JOB", required = true)]
+    pub(in crate::cli) jobs: Vec<String>,
+    /// Also where not every file is whole: those that are get their names, the others are given up. Exit code 3.
+    #[arg(long)]
+    pub(in crate::cli) partial: bool,
     #[command(flatten)]
     pub(in crate::cli) ask: AskArgs,
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::called;
 use super::find::find;
-use crate::cli::args::{ForgetArgs, SomeJobs};
+use crate::cli::args::{AskArgs, CompleteArgs, ForgetArgs, SomeJobs};
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::{reach, say, table};
 use crate::control::api::{Code, CommandDone, JobView, Verb};
@@ -22,14 +22,30 @@ struct Done<'a> {
     code: Option<Code>,
 }
 
-/// Commands every job in turn. What is refused of one does not keep the others; the first refusal is the exit code.
+/// Commands every job in turn.
 pub(super) async fn run(some: &SomeJobs, verb: Verb) -> Result<Exit, Stop> {
-    let client = reach::running(&some.ask.place).await?;
+    each(&some.jobs, &some.ask, verb, |_| Ok(())).await
+}
+
+/// Completes jobs: those of which not every file is whole only where that is said.
+pub(super) async fn complete(CompleteArgs { jobs, partial, ask }: &CompleteArgs) -> Result<Exit, Stop> {
+    each(jobs, ask, Verb::Complete, |view| if *partial { Ok(()) } else { is_whole(view) }).await
+}
+
+/// Commands every job in turn that may be. What is refused of one does not keep the others; the first refusal is the exit
+/// code.
+async fn each(
+    jobs: &[String],
+    ask: &AskArgs,
+    verb: Verb,
+    may: impl Fn(&JobView) -> Result<(), Stop>,
+) -> Result<Exit, Stop> {
+    let client = reach::running(&ask.place).await?;
     let mut exit = Exit::Done;
-    for text in &some.jobs {
-        let came_out = match command(&client, text, verb).await {
-            Ok(done) => told(&done, verb, some.ask.json)?,
-            Err(stop) if some.jobs.len() == 1 => return Err(stop),
+    for text in jobs {
+        let came_out = match command(&client, text, verb, &may).await {
+            Ok(done) => told(&done, verb, ask.json)?,
+            Err(stop) if jobs.len() == 1 => return Err(stop),
             Err(stop) => {
                 eprintln!("nearbits: {text}: {}", stop.line);
                 stop.exit
@@ -54,9 +70,37 @@ pub(super) async fn forget(ForgetArgs { mut jobs, over, ask }: ForgetArgs) -> Re
     run(&SomeJobs { jobs, ask }, Verb::Forget).await
 }
 
-async fn command(client: &Client, text: &str, verb: Verb) -> Result<CommandDone, Stop> {
-    let id = find(client, text).await?.id;
-    Ok(client.command(id, verb).await?)
+async fn command(
+    client: &Client,
+    text: &str,
+    verb: Verb,
+    may: impl Fn(&JobView) -> Result<(), Stop>,
+) -> Result<CommandDone, Stop> {
+    let view = find(client, text).await?;
+    may(&view)?;
+    Ok(client.command(view.id, verb).await?)
+}
+
+/// A job whose completion would give up files that somebody may still want. What is over the node refuses itself.
+fn is_whole(view: &JobView) -> Result<(), Stop> {
+    let JobView { files_total, files_transferred, state, .. } = view;
+    if state.is_final() || files_transferred == files_total {
+        return Ok(());
+    }
+    let how = match files_transferred {
+        0 => "no file of it is whole yet".to_owned(),
+        count => format!(
+            "{count} of {files_total} files are whole; --partial delivers those and gives up the others"
+        ),
+    };
+    Err(Stop::new(
+        Exit::Partial,
+        format!(
+            "{} is {}, and left as it is: {how}; `nearbits job wait` waits, `nearbits job cancel` gives it up",
+            called(view),
+            state.name()
+        ),
+    ))
 }
 
 fn told(done: &CommandDone, verb: Verb, is_json: bool) -> Result<Exit, Stop> {
