@@ -4,7 +4,7 @@
 
 use super::args::{AskArgs, CacheCommand};
 use super::exit::{Exit, Stop};
-use super::{amount, reach, say, table};
+use super::{amount, reach, say, table, words};
 use crate::control::api::{
     CacheChange, CacheLimits, CacheSize, CacheState, JobId, KeepAs, LimitError, Problem, ProblemKind,
     RecordId, RecordRow, RecordsRemoved,
@@ -14,19 +14,23 @@ use crate::control::client::{Client, ClientError};
 pub(super) async fn run(command: CacheCommand) -> Result<Exit, Stop> {
     match command {
         CacheCommand::List { url, ask } => {
-            let records = reach::running(&ask.place).await?.records(url.as_deref()).await?;
+            let client = reach::running(&ask.place).await?;
+            let records = client.records(url.as_deref()).await?;
             if ask.json {
                 return table::json(&records);
             }
             list(&records);
+            note_flags(&client, records.iter().any(|record| record.served)).await?;
             Ok(Exit::Done)
         }
         CacheCommand::Show { record, ask } => {
-            let shown = find(&reach::running(&ask.place).await?, &record).await?;
+            let client = reach::running(&ask.place).await?;
+            let shown = find(&client, &record).await?;
             if ask.json {
                 return table::json(&shown);
             }
             show(&shown);
+            note_flags(&client, shown.served).await?;
             Ok(Exit::Done)
         }
         CacheCommand::Delete { records, ask } => {
@@ -57,7 +61,7 @@ pub(super) async fn run(command: CacheCommand) -> Result<Exit, Stop> {
 }
 
 fn list(records: &[RecordRow]) {
-    let mut rows = table::new(&["record", "blake3", "held", "of", "kept as", "scope", "served", "url"]);
+    let mut rows = table::new(&["record", "blake3", "held", "of", "kept as", "scope", "for peers", "url"]);
     for record in records {
         rows.add_row([
             record.id.chars().take(8).collect(),
@@ -71,6 +75,20 @@ fn list(records: &[RecordRow]) {
         ]);
     }
     table::print(&rows, "the cache is empty");
+}
+
+/// Says that the computer's half of the permission is missing for what its records allow.
+async fn note_flags(client: &Client, is_for_peers: bool) -> Result<(), Stop> {
+    if is_for_peers {
+        let computer = client.flags().await?;
+        if !computer.holds().server {
+            let remedy = words::flags_remedy(computer);
+            say::note(format_args!(
+                "the computer's own flags forbid to give: peers get nothing of it: {remedy}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 const fn kept(kept: KeepAs) -> &'static str {
@@ -97,7 +115,7 @@ fn show(record: &RecordRow) {
         ("held", format!("{} of {}", amount::bytes(record.held), amount::bytes(record.len))),
         ("kept as", kept(record.kept).to_owned()),
         ("scope", record.scope.clone()),
-        ("served to peers", if record.served { "yes" } else { "no" }.to_owned()),
+        ("for peers", if record.served { "yes" } else { "no" }.to_owned()),
         ("last used", amount::moment(record.last_used_unix_s.saturating_mul(1_000))),
         ("seen at", seen.join("\n")),
     ];

@@ -17,6 +17,11 @@ pub(super) fn text(text: impl Display) {
     said(write!(out, "{text}").and_then(|()| out.flush()));
 }
 
+/// Says what is worth knowing and is no failure, where errors go: standard output may be read by a program.
+pub(super) fn note(text: impl Display) {
+    eprintln!("note: {text}");
+}
+
 fn said(outcome: std::io::Result<()>) {
     match outcome {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {

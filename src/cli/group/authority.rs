@@ -77,7 +77,7 @@ pub(super) fn token(args: &TokenArgs) -> Result<Exit, Stop> {
     let (epoch, since) = authority.epoch();
     if now().saturating_sub(since) > EPOCH_S {
         let file = args.authority.file.display();
-        note(&format!(
+        say::note(format_args!(
             "epoch {epoch} began {}, more than 90 days ago: `nearbits group rotate --group {file}` begins the next",
             moment(since)
         ));
@@ -105,7 +105,7 @@ fn printed(authority: &Authority, lines: &[(PeerId, String)], is_json: bool) -> 
         }
     }
     if lines.is_empty() && !is_json {
-        note("no token is due");
+        say::note("no token is due");
     }
     Ok(Exit::Done)
 }
@@ -157,7 +157,7 @@ pub(super) fn forget(args: &DenyArgs) -> Result<Exit, Stop> {
         Some(out) => say::line(format_args!("the deny list is in {}; new on it: {count}", out.display())),
         None => say::line(&line),
     }
-    note(
+    say::note(
         "hand it to a member that is connected to others, which tells them: `nearbits group join` takes it there; new \
          invitations bring it along",
     );
@@ -193,7 +193,7 @@ pub(super) fn rotate(args: &RotateArgs) -> Result<Exit, Stop> {
             "next: `nearbits group token --group {file} --all`, and `nearbits group join` on every machine within these days"
         ));
     }
-    note(&format!("copy {file} to where its copy is kept"));
+    say::note(format_args!("copy {file} to where its copy is kept"));
     Ok(Exit::Done)
 }
 
@@ -266,11 +266,6 @@ fn write(path: &Path, line: &str) -> Result<(), Stop> {
         std::fs::rename(&fresh, path)
     };
     written().map_err(|error| Stop::new(Exit::Fatal, format!("cannot write {}: {error}", path.display())))
-}
-
-/// What is said beside the output, which may go into a file.
-fn note(text: &str) {
-    eprintln!("nearbits: {text}");
 }
 
 /// Seconds since 1970.

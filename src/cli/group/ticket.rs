@@ -29,9 +29,9 @@ pub(super) async fn make(args: &TicketArgs) -> Result<Exit, Stop> {
         1 => "one machine".to_owned(),
         uses => format!("{uses} machines"),
     };
-    eprintln!(
-        "nearbits: a secret: whoever has this line makes {whom} a member until {until}, with `nearbits group join`"
-    );
+    say::note(format_args!(
+        "a secret: whoever has this line makes {whom} a member until {until}, with `nearbits group join`"
+    ));
     Ok(Exit::Done)
 }
 

@@ -72,10 +72,10 @@ async fn extend(args: &AddArgs, text: &str, add_files: Vec<FileSpec>) -> Result<
     let changed = client.change(id, &change).await.map_err(|error| refused(error, creates))?;
     if matches!(changed.state, JobState::Transferred | JobState::Error) {
         let short = short(&changed);
-        eprintln!(
-            "nearbits: the job is {}: `nearbits job resume {short}` fetches what was added",
+        say::note(format_args!(
+            "the job is {}: `nearbits job resume {short}` fetches what was added",
             changed.state.name()
-        );
+        ));
     }
     Ok(changed.id)
 }
@@ -141,9 +141,9 @@ fn warn_of_short_ranges(spec: &JobSpec) {
     let lens = spec.files.iter().flat_map(|file| &file.ranges).filter_map(|range| range.len);
     let shortest = lens.map(NonZeroU64::get).min().filter(|len| *len < RANGE_LEN_ADVISED);
     if let Some(len) = shortest.filter(|_| spec.flags.client) {
-        eprintln!(
-            "nearbits: a range has {len} bytes: neighbours are of little help with fewer than {RANGE_LEN_ADVISED}"
-        );
+        say::note(format_args!(
+            "a range has {len} bytes: neighbours are of little help with fewer than {RANGE_LEN_ADVISED}"
+        ));
     }
 }
 
@@ -153,12 +153,10 @@ fn warn_of_dynamic(spec: &JobSpec) {
         return;
     }
     if spec.priority != Priority::Foreground {
-        eprintln!(
-            "nearbits: a dynamic job runs at foreground priority only: `nearbits job set --priority foreground`"
-        );
+        say::note("a dynamic job runs at foreground priority only: `nearbits job set --priority foreground`");
     }
     if spec.rates != Rates::default() {
-        eprintln!("nearbits: no limit holds for a dynamic job: its origin sends as fast as it makes");
+        say::note("no limit holds for a dynamic job: its origin sends as fast as it makes");
     }
 }
 
@@ -170,7 +168,7 @@ async fn warn_of_flags(client: &Client, spec: &JobSpec) -> Result<(), Stop> {
     let computer = client.flags().await?;
     if spec.flags.and(computer.holds()) != spec.flags {
         let remedy = words::flags_remedy(computer);
-        eprintln!("nearbits: the job may use peers, but the computer's own flags forbid it: {remedy}");
+        say::note(format_args!("the job may use peers, but the computer's own flags forbid it: {remedy}"));
     }
     Ok(())
 }

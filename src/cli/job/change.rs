@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::cli::args::{Limit, SettingArgs};
 use crate::cli::exit::Stop;
+use crate::cli::say;
 use crate::cli::words::parse_headers;
 use crate::control::api::{Existing, Headers, JobChange, JobSpec, RETRY_DELAY_MIN_S, Rates};
 
@@ -16,7 +17,7 @@ const HEADER_FILE_LEN_MAX: u64 = 64 * 1024;
 pub(super) fn change(settings: &SettingArgs, rates: Rates) -> Result<JobChange, Stop> {
     let settings = settings.clone();
     if let Some(delay) = settings.retry_delay.filter(|delay| *delay < RETRY_DELAY_MIN_S) {
-        eprintln!("nearbits: --retry-delay {delay} is raised to {RETRY_DELAY_MIN_S}, the least there is");
+        say::note(format_args!("--retry-delay {delay} is raised to {RETRY_DELAY_MIN_S}, the least there is"));
     }
     Ok(JobChange {
         name: settings.name,

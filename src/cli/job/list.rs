@@ -6,7 +6,7 @@ use super::show::priority;
 use super::{reason_and_retry, short, state, stored};
 use crate::cli::args::ListArgs;
 use crate::cli::exit::{Exit, Stop};
-use crate::cli::{person, reach, table};
+use crate::cli::{person, reach, say, table};
 use crate::control::api::{JobId, JobView, ListJobs};
 
 /// Jobs that are over and have a row where all jobs are listed for people.
@@ -36,14 +36,14 @@ pub(super) async fn run(args: &ListArgs) -> Result<Exit, Stop> {
     }
     table::print(&rows, if is_some { "no job is like this" } else { "there are no jobs" });
     if hidden > 0 {
-        eprintln!("nearbits: {hidden} more are over: --json, --state and --name show them");
+        say::note(format_args!("{hidden} more are over: --json, --state and --name show them"));
     }
     let damaged = client.status().await?.damaged_jobs.len();
     if damaged > 0 {
         let count = if damaged == 1 { "1 job".to_owned() } else { format!("{damaged} jobs") };
-        eprintln!(
-            "nearbits: {count} could not be read: `nearbits status` says which, and where what was fetched is"
-        );
+        say::note(format_args!(
+            "{count} could not be read: `nearbits status` says which, and where what was fetched is"
+        ));
     }
     Ok(Exit::Done)
 }

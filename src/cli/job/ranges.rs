@@ -21,8 +21,8 @@ pub(super) async fn position(args: &PositionArgs) -> Result<Exit, Stop> {
     let (client, view) = job(&args.place).await?;
     let ranges = client.seek(view.id, args.place.index, args.offset).await?;
     if client.spec(view.id).await?.on_demand {
-        eprintln!(
-            "nearbits: in on-demand mode a position only says what comes first of what `nearbits file request` asks for"
+        say::note(
+            "in on-demand mode a position only says what comes first of what `nearbits file request` asks for",
         );
     }
     told(&client, &view, &args.place, &ranges).await

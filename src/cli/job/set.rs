@@ -46,7 +46,7 @@ pub(super) async fn run(args: SetArgs) -> Result<Exit, Stop> {
     let view = client.change(view.id, &wanted).await?;
     let misses = misses_prefix(&wanted, &before);
     if let Some(prefix) = misses {
-        eprintln!("nearbits: no URL of the job begins with {prefix:?}: none is changed");
+        say::note(format_args!("no URL of the job begins with {prefix:?}: none is changed"));
     }
     if args.ask.json {
         return show::print(&client, view.id, true).await;

@@ -84,7 +84,7 @@ async fn settled(client: &Client, job: &JobView) -> Result<(JobView, Exit), Stop
         let stands = matches!(view.state, JobState::Queued | JobState::TransientError);
         let reason = because(&view);
         if stands && !reason.is_empty() && reason != said {
-            eprintln!("nearbits: {}: {}{reason}", called(&view), state(&view));
+            say::note(format_args!("{}: {}{reason}", called(&view), state(&view)));
             said = reason;
         }
     }
