@@ -26,6 +26,11 @@ storm size="300x20x30":
 line:
     NEARBITS_LINE=1 cargo test --release --test node -- limits serving --nocapture --test-threads 1
 
+# Four machines that lose each other and the origin while they fetch, in turn and at random: `just parted 20` (runs, a minute
+# each). Needs namespaces.
+parted runs="20":
+    NEARBITS_PARTED={{ runs }} cargo test --release --test node p15 -- --nocapture
+
 # What a cache of many records costs: how soon a daemon with it answers, its memory, its index: `just records 100000`.
 records count="100000":
     NEARBITS_RECORDS={{ count }} cargo test --release --test cli records -- --nocapture

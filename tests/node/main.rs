@@ -31,6 +31,7 @@ mod origin_fetch;
 mod origin_heads;
 mod origin_jobs;
 mod origin_script;
+mod parted;
 mod permissions;
 mod plain_origin;
 mod prober;

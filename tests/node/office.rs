@@ -142,8 +142,30 @@ impl Office {
         let state = if is_in { "up" } else { "down" };
         ip(&format!("-n {name} link set eth0 {state}")).expect("our own interface");
         if is_in {
-            ip(&format!("-n {name} route add default via 10.99.0.254")).expect("the system forgot it");
+            ip(&format!("-n {name} route replace default via 10.99.0.254")).expect("the system forgot it");
         }
+    }
+
+    /// Loses what one machine sends to another, or lets it pass again: the sender believes the other to have a network card
+    /// that nobody has. What is sent to all arrives.
+    pub(crate) fn lose(&self, from: u8, to: u8, is_lost: bool) {
+        let name = self.machine(from);
+        for address in [self.address(to).to_string(), Self::link_local(to).to_string()] {
+            let step = if is_lost {
+                format!("neigh replace {address} lladdr 02:00:00:00:00:99 nud permanent dev eth0")
+            } else {
+                format!("neigh del {address} dev eth0")
+            };
+            // A cable that was out meanwhile made the system forget it.
+            let done = ip(&format!("-n {name} {step}"));
+            assert!(done.is_ok() || !is_lost, "{done:?}");
+        }
+    }
+
+    /// Takes the origin's cable out, or puts it back in.
+    pub(crate) fn plug_origin(&self, is_in: bool) {
+        let state = if is_in { "up" } else { "down" };
+        ip(&format!("-n {} link set wan {state}", self.switch())).expect("our own interface");
     }
 
     /// Unplugs a machine, and plugs it in again under another IPv4 address and no other.
