@@ -4,6 +4,7 @@
 //! what is said, or where keys are kept; a [`Signer`] is handed in.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 
@@ -63,6 +64,36 @@ pub fn is_signed(
     key.verify_strict(&signed(label, message), &Signature::from_bytes(signature)).is_ok()
 }
 
+/// Whether the signature on something that never changes is good, once somebody asked: clones share the answer, which costs
+/// as much as a thousand hashes. Says nothing of what is signed, so that two are always equal.
+#[derive(Clone, Default)]
+pub(crate) struct Verdict(Arc<OnceLock<bool>>);
+
+impl Verdict {
+    /// The answer there is, or the one that `check` gives now.
+    pub(crate) fn or(&self, check: impl FnOnce() -> bool) -> bool {
+        *self.0.get_or_init(check)
+    }
+}
+
+impl PartialEq for Verdict {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Verdict {}
+
+impl fmt::Debug for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0.get() {
+            Some(true) => "good",
+            Some(false) => "false",
+            None => "not looked at",
+        })
+    }
+}
+
 /// What is signed: the label, a zero, and the message's hash under a key derived from the label (ATTEST-1).
 fn signed(label: &'static str, message: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(label.len() + 33);
@@ -90,6 +121,15 @@ mod tests {
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert!(!is_signed(&key, "nearbits token 1", b"message", &flipped), "bit {bit}");
         }
+    }
+
+    #[test]
+    fn a_verdict_is_given_once_for_all_clones() {
+        let verdict = Verdict::default();
+        let clone = verdict.clone();
+        assert_eq!(format!("{clone:?}"), "not looked at");
+        assert!(!verdict.or(|| false) && !clone.or(|| panic!("it is known")));
+        assert_eq!((format!("{clone:?}").as_str(), clone == Verdict::default()), ("false", true));
     }
 
     #[test]

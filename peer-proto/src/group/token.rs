@@ -13,7 +13,7 @@ use super::GroupId;
 use crate::digest::{bytes_from_hex, hex};
 use crate::limits::{TOKEN_LIFE_ATTEST_S, TOKEN_LIFE_MAX_S};
 use crate::peer::PeerId;
-use crate::sign::{SIGNATURE_LEN, Signer, is_signed};
+use crate::sign::{SIGNATURE_LEN, Signer, Verdict, is_signed};
 
 const LABEL: &str = "nearbits token 1";
 /// For tokens that an enroller gave.
@@ -198,6 +198,8 @@ pub struct Token {
     wish: Wish,
     /// Who gave it, if the group's key did not.
     enroller: Option<Box<Token>>,
+    /// By the key of its own group, or of its own enroller.
+    is_signed: Verdict,
 }
 
 impl Token {
@@ -208,7 +210,7 @@ impl Token {
         let mut out = packed(FORMAT, id, wish);
         let signature = group.sign(LABEL, &out);
         out.put_slice(&signature);
-        Self { bytes: out.freeze(), group: id, wish: *wish, enroller: None }
+        Self { bytes: out.freeze(), group: id, wish: *wish, enroller: None, is_signed: Verdict::default() }
     }
 
     /// Makes a token as an enroller: `own` is the token of the node whose key signs, and goes along. Whether it counts is seen
@@ -227,6 +229,7 @@ impl Token {
             group: own.group,
             wish: *wish,
             enroller: Some(Box::new(own.clone())),
+            is_signed: Verdict::default(),
         })
     }
 
@@ -244,7 +247,7 @@ impl Token {
             },
             _ => return Err(TokenFault::Malformed),
         };
-        Ok(Self { bytes, group, wish, enroller })
+        Ok(Self { bytes, group, wish, enroller, is_signed: Verdict::default() })
     }
 
     /// Whether an enroller gave it: nodes before version 6 of the protocol cannot read it.
@@ -322,11 +325,13 @@ impl Token {
         if is_signed { Ok(()) } else { Err(TokenFault::Unsigned) }
     }
 
+    /// By the only key that may have signed it: the one its group's id is made of, or its enroller's.
     fn is_signed(&self, key: &[u8; 32], label: &'static str) -> bool {
-        let signed = self.bytes.split_at_checked(BODY_LEN);
-        signed
-            .and_then(|(body, rest)| Some((body, rest.first_chunk()?)))
-            .is_some_and(|(body, signature)| is_signed(key, label, body, signature))
+        let signed = || {
+            let (body, rest) = self.bytes.split_at_checked(BODY_LEN)?;
+            Some(is_signed(key, label, body, rest.first_chunk()?))
+        };
+        self.is_signed.or(|| signed().unwrap_or(false))
     }
 }
 

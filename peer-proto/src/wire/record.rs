@@ -13,7 +13,7 @@ use crate::content::{ContentId, Geometry, Hash};
 use crate::group::{GroupId, Token};
 use crate::limits::{RECORD_LEN_MAX, VALUES_PER_CLAIM_MAX};
 use crate::peer::PeerId;
-use crate::sign::{SIGNATURE_LEN, Signer, is_signed};
+use crate::sign::{SIGNATURE_LEN, Signer, Verdict, is_signed};
 
 const FORMAT: u8 = 1;
 /// Format, kind, group, author, number, swarm, length.
@@ -94,6 +94,7 @@ struct Signed {
     bytes: Bytes,
     head: RecordHead,
     said: Said,
+    is_signed: Verdict,
 }
 
 impl Record {
@@ -129,7 +130,7 @@ impl Record {
         }
         let signature = signer.sign(label(&said), &out);
         out.put_slice(&signature);
-        Some(Self(Arc::new(Signed { bytes: out.freeze(), head, said })))
+        Some(Self(Arc::new(Signed { bytes: out.freeze(), head, said, is_signed: Verdict::default() })))
     }
 
     /// Reads a record; nothing of it is believed yet.
@@ -138,7 +139,7 @@ impl Record {
     /// [`NotARecord`].
     pub fn parse(bytes: Bytes) -> Result<Self, NotARecord> {
         let (head, said) = read(&bytes).ok_or(NotARecord)?;
-        Ok(Self(Arc::new(Signed { bytes, head, said })))
+        Ok(Self(Arc::new(Signed { bytes, head, said, is_signed: Verdict::default() })))
     }
 
     /// As it travels.
@@ -162,9 +163,10 @@ impl Record {
     /// Whether its author signed it. Before that it is neither believed nor passed on.
     #[must_use]
     pub fn is_signed(&self) -> bool {
-        self.bytes().split_last_chunk::<SIGNATURE_LEN>().is_some_and(|(body, signature)| {
+        let check = |(body, signature): (&[u8], &[u8; SIGNATURE_LEN])| {
             is_signed(self.head().author.public_key(), label(self.said()), body, signature)
-        })
+        };
+        self.0.is_signed.or(|| self.bytes().split_last_chunk().is_some_and(check))
     }
 
     /// A segment claim as neighbours tell it to each other, if it is one.
