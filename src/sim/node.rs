@@ -20,6 +20,7 @@ use super::part::Part;
 use crate::engine::event::JobView;
 use crate::engine::io::{EffectId, Input, LeaseId, Now, ServeId, StoredJob};
 use crate::engine::queue::QueueConfig;
+use crate::engine::slots::{SERVES_MAX, SMALL_SERVES};
 use crate::engine::{Engine, EngineConfig, SiteConfig};
 use crate::job::{Caller, FileId, JobId, JobSpec, JobState, PeerFlags, Policy, Priority, ServeRates};
 use crate::record::{Holding, RecordId, RecordSummary, Scope};
@@ -244,9 +245,12 @@ impl Node {
         if started != answered + u64::try_from(self.leases.len()).unwrap_or(u64::MAX) {
             return Err(format!("node {name}: {started} leases, {answered} answered, some lost"));
         }
-        let open = self.awaited.len();
-        if self.connected.len() > SESSIONS_MAX + 1 || open > 8 * SESSIONS_MAX || self.serves.len() > 64 {
-            return Err(format!("node {name}: {open} requests at {} peers", self.connected.len()));
+        let (asked, served) = (self.awaited.len(), self.serves.len());
+        if self.connected.len() > SESSIONS_MAX + 1 || asked > 8 * SESSIONS_MAX {
+            return Err(format!("node {name}: {asked} requests at {} peers", self.connected.len()));
+        }
+        if served > SERVES_MAX + SMALL_SERVES {
+            return Err(format!("node {name}: {served} requests are served at a time"));
         }
         Ok(())
     }

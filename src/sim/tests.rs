@@ -42,6 +42,14 @@ fn a_late_comer_takes_the_file_from_whoever_holds_it() {
 }
 
 #[test]
+fn fifty_machines_take_the_file_from_one_holder_which_serves_as_many_at_a_time_as_it_may() {
+    let office = Scenario::branch_office(51, Wan::mbit(100));
+    let outcome = run(&swarm(office, 16 * MIB).holders(1).named(Some(Algorithm::Blake3)), 1);
+    assert_eq!(outcome.origin_bytes, 0);
+    assert!(outcome.last() < ms(3_000), "16 MiB at 1 Gbit/s are 0.13 s: {:?}", outcome.last());
+}
+
+#[test]
 fn arrivals_one_after_the_other_take_the_file_from_those_before_them() {
     let office = Scenario::branch_office(6, Wan::mbit(100)).staggered(Duration::from_secs(5));
     let outcome = run(&swarm(office, 32 * MIB).quiet_from(ms(30_000)), 1);
