@@ -79,6 +79,9 @@ pub(crate) struct Pipes {
     round: u32,
     lane_rounds: Vec<u32>,
     course_rounds: Vec<u32>,
+    sharing: u32,
+    /// In which sharing a course had its rate last.
+    frozen_in: Vec<u32>,
     /// Until which round a lane is taken to depend on too many courses.
     crowded_until: Vec<u32>,
     left: Vec<u64>,
@@ -97,6 +100,8 @@ impl Pipes {
             round: 0,
             lane_rounds: Vec::new(),
             course_rounds: Vec::new(),
+            sharing: 0,
+            frozen_in: Vec::new(),
             crowded_until: Vec::new(),
             left: Vec::new(),
             counts: Vec::new(),
@@ -135,6 +140,7 @@ impl Pipes {
         if self.courses.len() <= place(slot) {
             self.courses.resize_with(place(slot) + 1, Course::default);
             self.course_rounds.resize(place(slot) + 1, 0);
+            self.frozen_in.resize(place(slot) + 1, 0);
         }
         self.leave(slot, now);
         let Some(course) = self.courses.get_mut(place(slot)) else { return };
@@ -262,36 +268,54 @@ impl Pipes {
             }
         }
         let mut lanes = members.lanes.clone();
-        let mut open: Vec<u32> = members.courses.clone();
         let limit_of =
             |pipes: &Self, slot: u32| pipes.courses.get(place(slot)).map_or(0, |course| course.limit);
-        open.sort_by_key(|slot| (limit_of(self, *slot), *slot));
-        while !open.is_empty() {
+        let mut by_limit: Vec<(u64, u32)> =
+            members.courses.iter().map(|slot| (limit_of(self, *slot), *slot)).collect();
+        by_limit.sort_unstable();
+        self.sharing = self.sharing.wrapping_add(1);
+        let mut least_limited = by_limit.iter().copied().peekable();
+        let mut frozen: Vec<(u64, u32)> = Vec::new();
+        loop {
+            while least_limited.next_if(|(_, slot)| self.is_frozen(*slot)).is_some() {}
+            if least_limited.peek().is_none() {
+                return;
+            }
             lanes.retain(|lane| self.counts[place(*lane)] > 0);
             let share = |pipes: &Self, lane: u32| pipes.left[place(lane)] / pipes.counts[place(lane)].max(1);
             let narrowest = lanes.iter().map(|lane| (share(self, *lane), *lane)).min();
             let (level, lane) = narrowest.unwrap_or((u64::MAX, u32::MAX));
-            let limited = open.iter().take_while(|slot| limit_of(self, **slot) <= level).count();
-            if limited > 0 {
-                let rest = open.split_off(limited);
-                open.into_iter().for_each(|slot| self.freeze(slot, limit_of(self, slot), now));
-                open = rest;
+            let mut is_limited = false;
+            while let Some((limit, slot)) = least_limited.next_if(|(limit, _)| *limit <= level) {
+                if !self.is_frozen(slot) {
+                    self.freeze(slot, limit, now);
+                    is_limited = true;
+                }
+            }
+            if is_limited {
                 continue;
             }
-            let uses = |pipes: &Self, slot: &u32| {
-                pipes.courses.get(place(*slot)).is_none_or(|course| course.path.uses(lane) > 0)
-            };
-            let (frozen, rest): (Vec<u32>, Vec<u32>) = open.iter().partition(|slot| uses(self, slot));
+            let courses = self.lanes.get(place(lane)).map(|lane| lane.courses.as_slice()).unwrap_or_default();
+            let open = courses.iter().filter(|slot| !self.is_frozen(**slot));
+            frozen.clear();
+            frozen.extend(open.map(|slot| (limit_of(self, *slot), *slot)));
             if frozen.is_empty() {
                 return;
             }
-            frozen.into_iter().for_each(|slot| self.freeze(slot, level, now));
-            open = rest;
+            // A course that passes a lane twice is listed there twice.
+            frozen.sort_unstable();
+            frozen.dedup();
+            frozen.iter().for_each(|(_, slot)| self.freeze(*slot, level, now));
         }
+    }
+
+    fn is_frozen(&self, slot: u32) -> bool {
+        self.frozen_in.get(place(slot)) == Some(&self.sharing)
     }
 
     fn freeze(&mut self, slot: u32, rate: u64, now: Instant) {
         let Some(course) = self.courses.get(place(slot)) else { return };
+        self.frozen_in[place(slot)] = self.sharing;
         for lane in course.path.lanes() {
             self.left[place(*lane)] = self.left[place(*lane)].saturating_sub(rate);
             self.counts[place(*lane)] = self.counts[place(*lane)].saturating_sub(1);
