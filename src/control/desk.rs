@@ -299,7 +299,7 @@ impl Desk for NodeDesk {
     }
 
     async fn forget_peers(&self) -> Result<usize, Problem> {
-        Ok(self.handle.forget_peers())
+        Ok(self.handle.forget_peers().await?)
     }
 
     async fn discover_peers(&self) -> Result<bool, Problem> {

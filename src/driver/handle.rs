@@ -490,10 +490,18 @@ impl Handle {
         self.swarm.discover()
     }
 
-    /// Forgets every peer that was not configured, and how many they were; sessions and bans stay (PEER-23).
-    #[must_use]
-    pub fn forget_peers(&self) -> usize {
-        self.swarm.forget_peers()
+    /// Forgets every peer that was not configured, and how many they were; sessions and bans stay. What is wanted is asked
+    /// for on the link again (PEER-23).
+    ///
+    /// # Errors
+    /// [`Gone`]: they may be forgotten already.
+    ///
+    /// # Cancel safety
+    /// Dropping it may leave the link unasked.
+    pub async fn forget_peers(&self) -> Result<usize, Gone> {
+        let forgotten = self.swarm.forget_peers();
+        self.ask(Request::Tell(Box::new(Input::PeersForgotten))).await?;
+        Ok(forgotten)
     }
 
     /// Neighbours to be kept for the next run.

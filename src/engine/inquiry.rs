@@ -118,6 +118,13 @@ impl Inquiries {
         one.next = one.first.after(wait).max(now);
     }
 
+    /// What is still wanted is asked for again as if it never had been (PEER-23).
+    pub(super) fn lift(&mut self, now: Instant) {
+        for one in self.sought.values_mut() {
+            (one.first, one.times, one.next) = (now, 0, now);
+        }
+    }
+
     fn nonce(&mut self) -> [u8; 8] {
         self.chance.number().to_be_bytes()
     }

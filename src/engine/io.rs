@@ -102,6 +102,8 @@ pub enum Input {
     FlagsChanged(PeerFlags),
     /// The administrator's policy, read anew.
     PolicyChanged(Box<Effective>),
+    /// The administrator forgot all peers that are not configured (PEER-23).
+    PeersForgotten,
     /// What makes this node a member of a group is something else now; nothing does if there is none.
     GroupChanged(Option<Box<GroupConfig>>),
     /// The machine's network came up, or the last of it went.

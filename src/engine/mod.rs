@@ -141,6 +141,7 @@ impl Engine {
             Input::Command { job, command, by } => self.command(job, command, by),
             Input::PolicyChanged(policy) => self.policy_changed(*policy),
             Input::GroupChanged(group) => self.group_changed(group.map(|group| *group)),
+            Input::PeersForgotten => self.core.inquiries.lift(now.monotonic),
             Input::NetworkChanged { up } => self.network_changed(up),
             Input::FlagsChanged(flags) => self.flags_changed(flags),
             Input::JobPersisted { .. }

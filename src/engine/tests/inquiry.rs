@@ -56,6 +56,15 @@ fn peer_15_the_same_file_wanted_again_is_not_asked_for_again() {
 }
 
 #[test]
+fn peer_23_who_clears_the_peers_has_the_link_asked_again_at_once() {
+    let mut world = seeker(PeerFlags::BOTH, spec(&[sha256()]));
+    world.run_for(30_000);
+    world.tell(Input::PeersForgotten);
+    world.run_for(7_000);
+    assert_eq!(times(&world), [0, 1_000, 5_000, 25_000, 30_000, 31_000, 35_000]);
+}
+
+#[test]
 fn peer_25_whoever_was_found_is_asked_in_its_session_and_the_link_no_more() {
     let truth = file(64 * MIB, 1);
     let mut world = seeker(PeerFlags::BOTH, spec(&[root_digest(&truth)]));
