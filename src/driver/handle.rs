@@ -7,9 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use peer_proto::attest::AttestFault;
 use peer_proto::peer::PeerId;
-use peer_proto::void::Void;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{Enrolment, Keeper, Request};
@@ -341,33 +339,6 @@ impl Handle {
         self.read(Engine::attestations).await
     }
 
-    /// Takes back what this node's holder attested, by the ids of it; what is another one's stays.
-    ///
-    /// # Errors
-    /// [`Gone`].
-    ///
-    /// # Cancel safety
-    /// It may or may not have been taken back.
-    pub async fn take_back(&self, statements: Vec<String>, reason: String) -> Result<(), Gone> {
-        self.ask(Request::Tell(Box::new(Input::TakeBack { statements, reason }))).await
-    }
-
-    /// Hands in a void; whether it counts.
-    ///
-    /// # Errors
-    /// [`Gone`].
-    ///
-    /// # Cancel safety
-    /// It may or may not have been taken in.
-    pub async fn hand_in_void(&self, void: Void) -> Result<Result<(), AttestFault>, Gone> {
-        let looked_at = void.clone();
-        let outcome = self.read(move |engine| engine.check_void(&looked_at)).await?;
-        if outcome.is_ok() {
-            self.ask(Request::Tell(Box::new(Input::VoidMade(void)))).await?;
-        }
-        Ok(outcome)
-    }
-
     /// Bytes and bans since it started.
     ///
     /// # Errors
@@ -564,7 +535,7 @@ impl Handle {
         }
     }
 
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Engine) -> T + Send + 'static,
     ) -> Result<T, Gone> {

@@ -7,6 +7,7 @@ pub(crate) mod enrolment;
 mod handle;
 mod keeper;
 mod spans;
+mod statements;
 pub(crate) mod tickets;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub use self::enrolment::{Enrolled, Enrolment, EnrolmentError};
 pub use self::handle::{Done, Gone, Handle, PolicyState, RequestError};
 pub use self::keeper::{Cleared, Keeper, KeeperError, Shown};
 use self::spans::Spans;
+use self::statements::Statements;
 pub use self::tickets::{TicketError, TicketWish};
 use crate::clock::Clock;
 use crate::disk::{Files, RealFiles};
@@ -37,7 +39,7 @@ use crate::engine::io::{
 pub use crate::engine::{PeerView, Totals};
 use crate::job::{Caller, Code, Effective, JobId, JobSpec, PeerFlags, Rates};
 pub use crate::store::Damaged;
-use crate::store::{AttestStore, FlagStore, JobStore, JobStoreError};
+use crate::store::{AttestStore, FlagStore, JobStore};
 pub use crate::swarm::{KnownBy, KnownPeer};
 use crate::swarm::{Swarm, SwarmEvent};
 use crate::transfer::{Transfer, Turns};
@@ -71,6 +73,8 @@ pub(crate) enum Request {
     SetFlags { flags: PeerFlags, reply: oneshot::Sender<Result<(), RequestError>> },
     /// What the administrator allows now.
     SetPolicy(Box<Effective>),
+    /// Answered when what attestors said so far, and what was taken back, is on the disk; else with the reason.
+    SettleStatements(oneshot::Sender<Result<(), String>>),
     /// A fact that is not answered.
     Tell(Box<Input>),
     /// A look at the engine.
@@ -134,7 +138,7 @@ pub struct Driver {
     redeeming: Option<RedeemReply>,
     persisting: Arc<Turns<JobId>>,
     keeping_flags: Turns<()>,
-    keeping_attestations: Turns<()>,
+    statements: Statements,
     spans: Spans,
     tasks: TaskTracker,
 }
@@ -157,6 +161,7 @@ impl Driver {
             policy_file: parts.policy_file.clone(),
             policy_problem: Arc::default(),
         };
+        let statements = Statements::new(parts.attestations.clone());
         let driver = Self {
             parts,
             requests: waiting,
@@ -167,7 +172,7 @@ impl Driver {
             redeeming: None,
             persisting: Arc::default(),
             keeping_flags: Turns::default(),
-            keeping_attestations: Turns::default(),
+            statements,
             spans: Spans::default(),
             tasks: TaskTracker::new(),
         };
@@ -273,6 +278,7 @@ impl Driver {
                 self.hear(Input::Ticket(TicketFact::Redeem { enroller, secret, until }));
             }
             Request::SetPolicy(policy) => self.hear(Input::PolicyChanged(policy)),
+            Request::SettleStatements(reply) => self.statements.settle(&self.tasks, reply),
             Request::Tell(fact) => self.hear(*fact),
             Request::Read(question) => question(&self.parts.engine),
         }
@@ -379,14 +385,18 @@ impl Driver {
             Effect::TakeOffer(offer) => self.take_offer(*offer),
             Effect::Ticket(work) => self.ticket(work),
             Effect::Meet { peer, address } => self.parts.swarm.meet(peer, address),
-            Effect::KeepAttestation(one) => self.keep_attestation(move |store| store.keep(&one)),
-            Effect::DropAttestation(id) => self.keep_attestation(move |store| store.drop_one(id)),
+            Effect::KeepAttestation(one) => {
+                self.statements.change(&self.tasks, move |store| store.keep(&one))
+            }
+            Effect::DropAttestation(id) => {
+                self.statements.change(&self.tasks, move |store| store.drop_one(id))
+            }
             Effect::KeepVoid(void) => self.keep_void(void),
-            Effect::DropVoid(id) => self.keep_attestation(move |store| store.drop_void(id)),
+            Effect::DropVoid(id) => self.statements.change(&self.tasks, move |store| store.drop_void(id)),
             Effect::Distrust { holder, evidence, why } => {
                 let holder_id = holder.to_string();
                 tracing::error!(holder = holder_id, why, "an attestor of the group is not believed any more");
-                self.keep_attestation(move |store| store.distrust(holder, &evidence, &why));
+                self.statements.change(&self.tasks, move |store| store.distrust(holder, &evidence, &why));
             }
             Effect::ReadList { id, record, part } => transfer.read_list(id, record, part),
             Effect::Serve(serve) => transfer.serve(serve),
@@ -401,7 +411,7 @@ impl Driver {
         let (holder, statement) = (said.holder.to_string(), said.statement.to_string());
         let reason = said.reason.as_str();
         tracing::warn!(holder, statement, reason, "something an attestor of the group signed is taken back");
-        self.keep_attestation(move |store| store.keep_void(&void));
+        self.statements.change(&self.tasks, move |store| store.keep_void(&void));
     }
 
     fn tell(&mut self, mut event: Event) {
@@ -537,20 +547,6 @@ impl Driver {
                 }
             }
         }
-    }
-
-    /// Changes what is kept of attestations, in the order of the changes.
-    fn keep_attestation(
-        &self,
-        change: impl FnOnce(&AttestStore<RealFiles>) -> Result<(), JobStoreError> + Send + 'static,
-    ) {
-        let store = self.parts.attestations.clone();
-        let work = self.keeping_attestations.queue((), async move {
-            if let Ok(Err(error)) = tokio::task::spawn_blocking(move || change(&store)).await {
-                tracing::warn!(%error, "what attestors said holds until the node ends only");
-            }
-        });
-        self.tasks.spawn(work);
     }
 
     fn keep_flags(&self, flags: PeerFlags, reply: oneshot::Sender<Result<(), RequestError>>) {
