@@ -125,12 +125,16 @@ impl Caller {
         if self.is_administrator { Maker::Administrator } else { Maker::User }
     }
 
-    /// Whether he may see and change a job of this owner (SEC-1).
+    /// Whether he may see and change a job of this owner (SEC-1): an administrator everybody's but the system's, which takes
+    /// the system itself (SEC-5).
     #[must_use]
     pub const fn may_manage(&self, owner: u32) -> bool {
-        self.is_administrator || self.uid == owner
+        self.uid == owner || (self.is_administrator && owner != SYSTEM)
     }
 }
+
+/// The user whom the system itself runs as.
+const SYSTEM: u32 = 0;
 
 impl FileId {
     /// The first file of a job.

@@ -317,6 +317,24 @@ fn sec_1_d37_t23_another_users_verbs_are_refused_and_an_administrators_are_not()
 }
 
 #[test]
+fn sec_5_the_systems_jobs_are_managed_by_the_system_and_by_no_other_administrator() {
+    let deputy = Caller { uid: 1_002, is_administrator: true };
+    let mut desk = Desk::new();
+    desk.submit_as(job(1), wish(&["a"]), ROOT, false);
+    desk.submit_as(job(2), wish(&["b"]), ME, false);
+    for command in [JobCommand::Take, JobCommand::Resume, JobCommand::Cancel] {
+        desk.events.clear();
+        desk.command_as(job(1), command.clone(), deputy);
+        assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::AccessDenied), "{command:?}");
+    }
+    desk.command_as(job(2), JobCommand::Take, deputy);
+    assert_eq!((desk.view(job(1)).owner, desk.view(job(2)).owner), (ROOT.uid, deputy.uid));
+    desk.command_as(job(1), JobCommand::Resume, ROOT);
+    desk.run_for(3 * SECOND);
+    assert_eq!(desk.state(job(1)), JobState::Transferred);
+}
+
+#[test]
 fn sec_6_an_administrator_takes_a_job_over_without_its_secrets() {
     let mut desk = Desk::new();
     let secret = Header { name: "Authorization".into(), value: "Bearer x".into() };
