@@ -5,6 +5,7 @@
 //! homes, segment claims, who stalls (HOME-1..4). Does not know: leases, sessions, who is believed.
 
 mod order;
+mod patience;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -20,6 +21,8 @@ use super::chance::Chance;
 use super::grid::{Grid, UNIT_LEN};
 use super::pace::{Meter, per_second};
 use super::piece_set::PieceSet;
+
+pub use self::patience::Patience;
 
 /// Members that may fetch from the origin at a time: so many flows fill a line as well as a thousand.
 pub const FETCHERS: usize = 8;
@@ -105,6 +108,7 @@ pub struct Home {
     own_rate: u64,
     next_number: u32,
     idle_until: Instant,
+    patience: Patience,
     /// Members that claimed or should have fetched, and did not.
     failed: BTreeSet<PeerId>,
     fetchers: Vec<PeerId>,
@@ -128,6 +132,7 @@ impl Home {
             own_rate: 0,
             next_number: 1,
             idle_until: Instant::ZERO,
+            patience: Patience::Kept,
             failed: BTreeSet::new(),
             fetchers: Vec::new(),
             orders: BTreeMap::new(),
@@ -284,14 +289,6 @@ impl Home {
         self.own.as_ref()
     }
 
-    /// Whether this node may ask the origin: it is a fetcher, or most of those who should have fetched did not (HOME-4),
-    /// or nobody is one.
-    #[must_use]
-    pub fn may_fetch(&self) -> bool {
-        let impatient = self.failed.len() >= 3 && self.failed.len() * 2 > self.fetchers.len();
-        self.fetchers.contains(&self.me) || self.fetchers.is_empty() || impatient
-    }
-
     /// Ends claims that stall or are too old, and leaves out members that give nothing or far less than others. `open`
     /// are the pieces that nobody has.
     pub fn judge(&mut self, open: &PieceSet, now: Instant) {
@@ -391,16 +388,14 @@ impl Home {
         if let Some(segment) = self.own_segment(open) {
             return self.begin(segment, false, open, "origin once per site: this node is its home", now);
         }
-        if !self.fetchers.contains(&self.me)
+        if (!self.fetchers.contains(&self.me) || self.patience == Patience::Over)
             && let Some(segment) = self.any_segment(open, chance)
         {
-            return self.begin(
-                segment,
-                false,
-                open,
-                "origin once per site: those who should fetch it do not",
-                now,
-            );
+            let why = match self.patience {
+                Patience::Kept => "origin once per site: those who should fetch it do not",
+                Patience::Over => "origin once per site: what the others have comes too slowly",
+            };
+            return self.begin(segment, false, open, why, now);
         }
         if self.idle_until > now {
             return None;

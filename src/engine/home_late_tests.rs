@@ -394,3 +394,23 @@ fn a_home_wants_to_be_looked_at_when_somebody_comes_back_and_three_times_while_a
     assert_eq!(view.wake(at(35_900)), at(36_000), "the one that was too slow");
     assert_eq!(view.wake(at(36_000)), at(36_750));
 }
+
+#[test]
+fn home_4_whoever_gets_what_the_site_has_too_slowly_fetches_what_nobody_claims_until_it_comes() {
+    let me = (1..=20).find(|me| !home(*me, 20).may_fetch()).expect("twelve of twenty");
+    let mut view = home(me, 20);
+    let mut chance = Chance::new([3; 32]);
+    let claimed = view.grid.pieces_of(5);
+    let fetcher = view.fetchers()[0];
+    view.claimed(fetcher, &wide_claim(claimed.clone(), 1), at(0));
+    assert_eq!(view.next(&all(), at(0), &mut chance), None, "it leaves the origin to the fetchers");
+    view.set_patience(Patience::Over);
+    let mut open = all();
+    let first = view.next(&open, at(0), &mut chance).expect("it may").claim.expect("a new one").pieces;
+    assert!(!overlap(&first, &claimed), "{first:?}");
+    view.set_patience(Patience::Kept);
+    let rest = view.next(&open, at(0), &mut chance).expect("what it claimed");
+    assert_eq!((rest.pieces, rest.claim), (first.clone(), None));
+    open.remove(first);
+    assert_eq!(view.next(&open, at(0), &mut chance), None);
+}

@@ -78,6 +78,8 @@ pub(super) struct OpenLease {
     pub(super) moved: Instant,
     /// Others may have its pieces as well: it is late.
     pub(super) released: bool,
+    /// Others may have its pieces as well: its source failed last, and is only tried.
+    pub(super) beside: bool,
     /// It was told to end.
     pub(super) stopped: bool,
     /// It was cut: its request is longer than its range.
@@ -113,10 +115,16 @@ impl OpenLease {
             started: now,
             moved: now,
             released: false,
+            beside: false,
             stopped: false,
             trimmed: false,
             orphaned: None,
         }
+    }
+
+    /// Whether its pieces are left to it.
+    pub(super) const fn has_for_itself(&self) -> bool {
+        !self.released && !self.beside
     }
 
     /// The first piece that is not through yet, by the bytes received.
@@ -200,6 +208,7 @@ impl JobFile {
         let lease = OpenLease {
             request: Some(request),
             content: Some(content),
+            beside: purpose == Purpose::Gap && self.is_only_tried(peer),
             ..OpenLease::new(Giver::Peer(peer), pieces, purpose, now)
         };
         self.note_lease(id, lease);
@@ -253,6 +262,7 @@ impl JobFile {
             request: Some(request),
             content: Some(swarm),
             author,
+            beside: self.is_only_tried(peer),
             ..OpenLease::new(Giver::Peer(peer), pieces, Purpose::Gap, now)
         };
         self.note_lease(id, lease);
@@ -536,7 +546,7 @@ impl JobFile {
     fn stop_where_done(&mut self, core: &mut Core) {
         let held = self.pieces.held();
         let is_done = |lease: &OpenLease| {
-            lease.released
+            !lease.has_for_itself()
                 && !lease.stopped
                 && lease.purpose != Purpose::Repair
                 && lease.pieces.end != u32::MAX

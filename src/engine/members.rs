@@ -123,7 +123,8 @@ impl JobFile {
         let source = self.sources.get(&id)?;
         let now = core.time();
         let open = scene.load(id).open;
-        if open >= MEMBER_LEASES_MAX || (open >= 1 && source.proven == 0) {
+        let is_new = source.proven == 0 || source.breaker.failures() > 0;
+        if open >= MEMBER_LEASES_MAX || (open >= 1 && is_new) {
             return None;
         }
         let len = bytes_in(source.speed.recent(now), MEMBER_AHEAD).clamp(UNIT_LEN, LEASE_LEN_MIN);

@@ -26,6 +26,7 @@ mod inquiry;
 pub mod io;
 mod job;
 mod jobs;
+mod lag;
 pub mod lease;
 mod look;
 pub mod lookup;

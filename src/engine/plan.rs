@@ -12,14 +12,17 @@ use peer_proto::peer::PeerId;
 use super::core::Core;
 use super::fetch::{Reach, SMALL_FILE};
 use super::file::JobFile;
+use super::grid::UNIT_LEN;
+use super::home::Patience;
 use super::io::LeaseId;
+use super::lag::TRICKLES_FROM;
 use super::lease::{Giver, OpenLease, Purpose};
 use super::mutant::Mutant;
 use super::pace::{LaneChange, bytes_in};
 use super::piece_set::PieceSet;
 use super::planner::{OUTSTANDING, cut, lease_pieces, leases_max, orphans, pick, pieces_in};
 use super::scene::Scene;
-use super::swarm::{MEMBER_SILENCE, TRICKLES_FROM};
+use super::swarm::MEMBER_SILENCE;
 use super::why::Chosen;
 use crate::job::Priority;
 
@@ -63,9 +66,13 @@ impl JobFile {
         if self.waits_for_stream(core) {
             return;
         }
-        if self.fetches_together(core) && !self.lags(&geometry, core) {
-            self.plan_home(&geometry, core);
-            return;
+        if self.fetches_together(core) {
+            let late = self.lagging(&geometry, core);
+            let patience = if late.is_some() { Patience::Over } else { Patience::Kept };
+            let is_at_work = self.plan_home(patience, &geometry, core);
+            let Some(late) = late.filter(|_| !is_at_work) else { return };
+            // Others are at all that nobody has.
+            scene.gaps.intersect_with(&late);
         }
         if self.yield_to_peers(&geometry, &scene, core) {
             scene.gaps = self.scene(core).gaps;
@@ -285,7 +292,8 @@ impl JobFile {
         let load = scene.load(id);
         let outstanding = u64::from(load.left) * geometry.piece_len();
         let proven = source.proven > 0;
-        if load.open >= leases_max(geometry) || (load.open >= 1 && !proven) {
+        let is_tried = source.breaker.failures() > 0;
+        if load.open >= leases_max(geometry) || (load.open >= 1 && (!proven || is_tried)) {
             return None;
         }
         let rate = source.speed.recent(now).max(source.speed.usual());
@@ -294,6 +302,7 @@ impl JobFile {
         }
         let room =
             if self.audit_is_possible() { self.unaudited_room(source.content, geometry) } else { u32::MAX };
+        let room = if is_tried { room.min(pieces_in(geometry, UNIT_LEN)) } else { room };
         let count = lease_pieces(geometry, rate, proven, scene.gaps.count(), scene.crowd).min(room);
         if count == 0 {
             return None;

@@ -61,7 +61,7 @@ impl JobFile {
     pub(super) fn gaps(&self) -> PieceSet {
         let mut gaps = PieceSet::of(0..self.geometry.map_or(0, |cut| cut.piece_count()));
         gaps.subtract(self.pieces.held());
-        for lease in self.leases.values().filter(|lease| !lease.released) {
+        for lease in self.leases.values().filter(|lease| lease.has_for_itself()) {
             gaps.remove(lease.pieces.clone());
         }
         gaps

@@ -22,11 +22,11 @@ use super::fetch::{Reach, SMALL_FILE};
 use super::file::{JobFile, Stage};
 use super::flood::Circle;
 use super::grid::ahead;
-use super::home::Home;
+use super::home::{Home, Patience};
 use super::io::LeaseId;
 use super::lease::{Giver, OpenLease, PeerSource, Purpose};
 use super::look::Heed;
-use super::pace::{Breaker, Speed, bytes_in};
+use super::pace::{Breaker, Speed};
 use super::piece_set::PieceSet;
 use super::stated::Stated;
 use super::why::Chosen;
@@ -34,18 +34,8 @@ use crate::job::Priority;
 
 /// A member that owes bytes and gives none for so long is late: what it was asked for is asked elsewhere.
 pub(super) const MEMBER_SILENCE: Duration = Duration::from_millis(1_000);
-/// What a member has and does not give for so long counts as not there.
-const MEMBER_GONE: Duration = Duration::from_millis(2_500);
-/// What a source gives might as well not be there if it is less than so much of what the origin gives ...
-const TRICKLE_SHARE: u64 = 8;
-/// ... and less than this, in bytes per second: among many a member gives a small part of what the line does ...
-const TRICKLE_MAX: u64 = 256 * 1024;
-/// ... while it owes some for so long.
-pub(super) const TRICKLES_FROM: Duration = Duration::from_millis(1_500);
 /// Whoever is alone after this fetches like nobody else existed.
 const ALONE_AFTER: Duration = Duration::from_secs(1);
-/// What others have and this node lacks should be here within this.
-const LAG_MAX: Duration = Duration::from_secs(2);
 /// Progress is told so often: what is left of a request is known that late.
 const PROGRESS_TICK: Duration = Duration::from_millis(150);
 /// How often stalled claims are looked for.
@@ -364,14 +354,6 @@ impl JobFile {
             || self.claims.standing_hints().any(|hint| hint.author == author)
     }
 
-    /// Whether much is to be had in the site and comes slower than the origin would give it (CLAIM-13, HOME-4).
-    pub(super) fn lags(&mut self, geometry: &Geometry, core: &Core) -> bool {
-        let mut waiting = self.in_site(core);
-        waiting.subtract(self.pieces.held());
-        let soon = bytes_in(self.peers_speed.recent(core.time()), LAG_MAX);
-        u64::from(waiting.count()).saturating_mul(geometry.piece_len()) > soon && self.runs_beside(core)
-    }
-
     /// Another member that states the same value of a piece.
     pub(super) fn other_member(&self, piece: u32, value: Hash) -> Option<PeerId> {
         let (stated, author) = self.swarm.as_ref()?.stated.value(piece)?;
@@ -392,43 +374,12 @@ impl JobFile {
         differing.chain(audits).collect()
     }
 
-    /// Bytes per second that are too few to wait for, because the origin gives far more; zero if it gives none.
-    pub(super) fn trickle(&self, now: Instant) -> u64 {
-        if self.origin.is_usable(now) { (self.origin_rate() / TRICKLE_SHARE).min(TRICKLE_MAX) } else { 0 }
-    }
-
-    /// Pieces that some usable peer has, by what it says, and that may be taken: under a list, or by a value that
-    /// reached this node.
-    fn in_site(&self, core: &Core) -> PieceSet {
-        let now = core.time();
-        let trickle = self.trickle(now);
-        let (mut site, mut stated) = (PieceSet::new(), PieceSet::new());
-        for (id, source) in &self.sources {
-            let is_member = self.is_swarm(source.content);
-            let is_ours = is_member || self.claims.is_accepted(source.content);
-            // What comes from it at a trickle, or not at all, had better be fetched again.
-            let is_slow = source.speed.trickles(TRICKLES_FROM, trickle, now);
-            let is_gone = source.speed.is_silent(MEMBER_GONE, now) || source.breaker.failures() > 0;
-            if is_ours && !is_gone && !is_slow && core.peers.get(*id).is_some_and(|peer| peer.ready) {
-                let pieces = if is_member { &mut stated } else { &mut site };
-                pieces.union_with(&source.have);
-            }
-        }
-        let listed = self.claims.trusted.is_some()
-            || self.claims.active.is_some_and(|active| self.claims.is_accepted(active));
-        if let Some(swarm) = self.swarm.as_ref().filter(|_| !listed) {
-            stated.intersect_with(&swarm.stated.known());
-        }
-        site.union_with(&stated);
-        site
-    }
-
-    /// Asks the origin for what this node should fetch for all.
-    pub(super) fn plan_home(&mut self, geometry: &Geometry, core: &mut Core) {
+    /// Asks the origin for what this node should fetch for all. `false` if there is nothing it may ask for.
+    pub(super) fn plan_home(&mut self, patience: Patience, geometry: &Geometry, core: &mut Core) -> bool {
         let now = core.time();
         let usable = self.origin.is_usable(now) && self.claims.alone.is_none();
         if !usable || !self.head_start_is_over(core) {
-            return;
+            return true;
         }
         let mut wanted = PieceSet::of(0..geometry.piece_count());
         wanted.subtract(self.pieces.held());
@@ -437,13 +388,14 @@ impl JobFile {
         wanted.subtract(&site);
         self.cut_own_leases(geometry, &site, &wanted, core);
         let mut open = wanted;
-        for lease in self.leases.values().filter(|lease| !lease.released) {
+        for lease in self.leases.values().filter(|lease| lease.has_for_itself()) {
             open.remove(lease.pieces.clone());
         }
         let rate = self.origin.speed.recent(now);
         let round_trip = self.origin.probe.as_ref().map_or(Duration::ZERO, |probe| probe.round_trip);
         let soon = ahead(geometry, rate, round_trip + PROGRESS_TICK);
-        let Some(swarm) = &mut self.swarm else { return };
+        let Some(swarm) = &mut self.swarm else { return false };
+        swarm.home.set_patience(patience);
         swarm.home.set_own_rate(rate.max(self.origin.speed.usual()));
         if now.since(swarm.judged_at) >= JUDGE_EVERY {
             swarm.judged_at = now;
@@ -459,6 +411,7 @@ impl JobFile {
             let wake = swarm.home.wake(now);
             self.wake_at(wake);
         }
+        self.leases.values().any(is_for_all)
     }
 
     fn fetch_for_all(&mut self, open: &PieceSet, core: &mut Core) {

@@ -16,6 +16,7 @@ mod invalid;
 mod jobs;
 mod keeping;
 mod kept;
+mod lag;
 mod lists;
 mod meet;
 mod members;

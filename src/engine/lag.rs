@@ -1,0 +1,85 @@
+//! Whether what others have comes too slowly, and what of it might as well not be there.
+//!
+//! Knows: which sources give what they say, how fast all of them give, what the origin would (HOME-4, CLAIM-13). Does
+//! not know: what is asked of the origin then (`swarm`, `plan`).
+
+use std::time::Duration;
+
+use peer_proto::content::Geometry;
+use peer_proto::peer::PeerId;
+use peer_proto::time::Instant;
+
+use super::core::Core;
+use super::file::JobFile;
+use super::lease::PeerSource;
+use super::pace::bytes_in;
+use super::piece_set::PieceSet;
+
+/// What a member has and does not give for so long counts as not there.
+const MEMBER_GONE: Duration = Duration::from_millis(2_500);
+/// What a source gives might as well not be there if it is less than so much of what the origin gives ...
+const TRICKLE_SHARE: u64 = 8;
+/// ... and less than this, in bytes per second: among many a member gives a small part of what the line does ...
+const TRICKLE_MAX: u64 = 256 * 1024;
+/// ... while it owes some for so long ...
+pub(super) const TRICKLES_FROM: Duration = Duration::from_millis(1_500);
+/// ... or for so long if not one piece of it ever came.
+const NEVER_GAVE: Duration = Duration::from_millis(500);
+/// What others have and this node lacks should be here within this.
+const LAG_MAX: Duration = Duration::from_secs(2);
+/// Others are judged by what they give when they have owed something for so long.
+const JUDGED_FROM: Duration = Duration::from_millis(1_500);
+
+impl JobFile {
+    /// Bytes per second that are too few to wait for, because the origin gives far more; zero if it gives none.
+    pub(super) fn trickle(&self, now: Instant) -> u64 {
+        if self.origin.is_usable(now) { (self.origin_rate() / TRICKLE_SHARE).min(TRICKLE_MAX) } else { 0 }
+    }
+
+    /// Whether what a source says it has counts as there: not if it is silent, gives a trickle, or failed last.
+    fn gives(&self, source: &PeerSource, now: Instant) -> bool {
+        let patience = if source.proven == 0 { NEVER_GAVE } else { TRICKLES_FROM };
+        let is_slow = source.speed.trickles(patience, self.trickle(now), now);
+        !is_slow && !source.speed.is_silent(MEMBER_GONE, now) && source.breaker.failures() == 0
+    }
+
+    /// Whether a peer failed last: it is asked for little at a time, and others may be asked for the same.
+    pub(super) fn is_only_tried(&self, peer: PeerId) -> bool {
+        self.sources.get(&peer).is_some_and(|source| source.breaker.failures() > 0)
+    }
+
+    /// Pieces that some usable peer has, by what it says, and that may be taken: under a list, or by a value that
+    /// reached this node.
+    pub(super) fn in_site(&self, core: &Core) -> PieceSet {
+        let now = core.time();
+        let (mut site, mut stated) = (PieceSet::new(), PieceSet::new());
+        for (id, source) in &self.sources {
+            let is_member = self.is_swarm(source.content);
+            let is_ours = is_member || self.claims.is_accepted(source.content);
+            // What comes from it at a trickle, or not at all, had better be fetched again.
+            if is_ours && self.gives(source, now) && core.peers.get(*id).is_some_and(|peer| peer.ready) {
+                let pieces = if is_member { &mut stated } else { &mut site };
+                pieces.union_with(&source.have);
+            }
+        }
+        let listed = self.claims.trusted.is_some()
+            || self.claims.active.is_some_and(|active| self.claims.is_accepted(active));
+        if let Some(swarm) = self.swarm.as_ref().filter(|_| !listed) {
+            stated.intersect_with(&swarm.stated.known());
+        }
+        site.union_with(&stated);
+        site
+    }
+
+    /// What is to be had in the site and lacks here, if it is much and comes slower than the origin would give it
+    /// (CLAIM-13, HOME-4).
+    pub(super) fn lagging(&mut self, geometry: &Geometry, core: &Core) -> Option<PieceSet> {
+        let now = core.time();
+        let is_beside = self.runs_beside(core) && self.peers_speed.owing(now) >= JUDGED_FROM;
+        let mut waiting = self.in_site(core);
+        waiting.subtract(self.pieces.held());
+        let soon = bytes_in(self.peers_speed.recent(now), LAG_MAX);
+        let is_much = u64::from(waiting.count()).saturating_mul(geometry.piece_len()) > soon;
+        (is_beside && is_much).then_some(waiting)
+    }
+}

@@ -1,0 +1,58 @@
+//! Holders that say they have all and give nothing, or next to nothing, beside those who fetch the file too.
+
+use std::time::Duration;
+
+use peer_proto::peer::PeerId;
+
+use super::world::*;
+use crate::job::JobState;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const LEN: u64 = 64 * MIB;
+
+/// A node beside a member of its swarm that has nothing yet, and a holder that gives so many bytes a second.
+fn beside_a_holder(holder_rate: u64, origin_rate: u64) -> (World, PeerId) {
+    let truth = file(LEN, 1);
+    let mut world = World::new(&truth);
+    world.origin.pace = Pace::steady(origin_rate);
+    let member = world.peer(2, &truth, sha256(), 40_000_000);
+    world.model(member).digest = None;
+    let holder = world.peer(3, &truth, sha256(), holder_rate);
+    world.submit(spec(&[sha256()]));
+    world.run_for(50);
+    world.model(member).session.join(&sha256(), LEN, true);
+    world.pump_and_tell(member);
+    (world, holder)
+}
+
+/// How long it takes until something but the audit of the holder's list is asked of the origin, in milliseconds.
+fn waits(holder_rate: u64) -> u64 {
+    let (mut world, _) = beside_a_holder(holder_rate, 10_000_000);
+    let is_long = |world: &World| {
+        world.origin_spans.iter().any(|(start, end)| end.is_none_or(|end| end - start > 65_536))
+    };
+    (0..40).find(|_| (is_long(&world), world.run_for(50)).0).expect("within two seconds") * 50
+}
+
+#[test]
+fn home_4_a_holder_that_never_gave_a_piece_keeps_nobody_from_the_origin_for_longer_than_half_a_second() {
+    for rate in [0, 10_000] {
+        let waited = waits(rate);
+        assert!((400..1_000).contains(&waited), "{rate} bytes a second: {waited} ms");
+    }
+}
+
+#[test]
+fn a_holder_that_failed_is_only_tried_and_what_it_was_asked_for_comes_from_others_meanwhile() {
+    let (mut world, holder) = beside_a_holder(0, 10_000_000);
+    let ms = world.run(MINUTE);
+    assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
+    assert!(ms < 6_700 + 1_000, "{ms} ms of 6700 from the origin alone");
+    let name = holder.to_string();
+    let asked = world.engine.decisions(JOB).expect("known").into_iter().filter(|asked| asked.chosen == name);
+    let wanted: Vec<u64> = asked.filter_map(|asked| Some(asked.range?.len())).collect();
+    assert!(
+        wanted.len() > 1 && wanted.iter().skip(1).all(|len| *len <= 256 * 1_024),
+        "a unit at most: {wanted:?}"
+    );
+}
