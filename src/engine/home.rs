@@ -4,6 +4,7 @@
 //! it is told who is there, who claims and what came of it, and says what this node should fetch next. Knows: ranks,
 //! homes, segment claims, who stalls (HOME-1..4). Does not know: leases, sessions, who is believed.
 
+mod claimed;
 mod order;
 mod patience;
 
@@ -15,13 +16,13 @@ use peer_proto::content::Geometry;
 use peer_proto::home::HomeKey;
 use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
-use peer_proto::wire::SegmentClaim;
 
 use super::chance::Chance;
 use super::grid::{Grid, UNIT_LEN};
 use super::pace::{Meter, per_second};
 use super::piece_set::PieceSet;
 
+use self::claimed::Claim;
 pub use self::patience::Patience;
 
 /// Members that may fetch from the origin at a time: so many flows fill a line as well as a thousand.
@@ -56,18 +57,6 @@ struct Member {
     moved: Option<Instant>,
     meter: Meter,
     voided: u32,
-}
-
-/// What a member says it fetches.
-#[derive(Clone, Debug)]
-struct Claim {
-    number: u32,
-    pieces: Range<u32>,
-    from_back: bool,
-    /// Bytes per second its author told; zero if it told none.
-    rate: u64,
-    since: Instant,
-    moved: Instant,
 }
 
 /// What this node is at.
@@ -208,40 +197,6 @@ impl Home {
         }
     }
 
-    /// A member says what it fetches now; what it fetched before is over. A claim counts if its author may fetch and
-    /// it is of one segment: nobody keeps the others from the rest of the file by a word.
-    pub fn claimed(&mut self, peer: PeerId, claim: &SegmentClaim, now: Instant) {
-        let before = self.claims.get(&peer);
-        let is_old = before.is_some_and(|open| open.number >= claim.number);
-        let pieces = claim.pieces.clone();
-        let is_one = pieces.end <= self.grid.segment_of(pieces.start).end;
-        if is_old || !is_one || !self.may_claim(peer, now) {
-            return;
-        }
-        // Who claims one after the other and brings nothing has one claim, and that is as old as the first.
-        let idle = before.filter(|open| open.moved == open.since).map(|open| open.since);
-        let since = idle.unwrap_or(now);
-        if let Some(own) = &mut self.own
-            && !own.from_back
-            && !claim.from_back
-            && overlap(&own.pieces, &pieces)
-        {
-            // Both began at the front: the lighter one goes on from the back.
-            let segment = own.pieces.start / self.grid.segment();
-            own.from_back = self.key.weight(self.me, segment) < self.key.weight(peer, segment);
-        }
-        let (number, from_back) = (claim.number, claim.from_back);
-        let rate = u64::from(claim.rate_kib).saturating_mul(1_024);
-        self.claims.insert(peer, Claim { number, pieces, from_back, rate, since, moved: since });
-    }
-
-    /// Whether what a member says it fetches is left to it: not if it said that it cannot fetch, if two of its claims
-    /// brought nothing or one took far too long, or if it is a stranger where members of this node's group are.
-    fn may_claim(&self, peer: PeerId, now: Instant) -> bool {
-        let is_able = |member: &Member| member.fetches && member.barred_until <= now;
-        self.is_member(peer) && self.counts(peer) && self.members.get(&peer).is_some_and(is_able)
-    }
-
     /// A member stated pieces it read from the origin.
     pub fn progressed(&mut self, peer: PeerId, pieces: &Range<u32>, now: Instant) {
         let len = self.grid.len_of(pieces);
@@ -295,35 +250,6 @@ impl Home {
         self.void_claims(open, now);
         self.suspend_slow(open, now);
         self.rank(now);
-    }
-
-    fn void_claims(&mut self, open: &PieceSet, now: Instant) {
-        let mut void: Vec<(PeerId, bool)> = Vec::new();
-        self.claims
-            .retain(|_, claim| open.next_at(claim.pieces.start).is_some_and(|next| next < claim.pieces.end));
-        for (peer, claim) in &self.claims {
-            let rate = self.rate(*peer, now);
-            let unit = lasting(UNIT_LEN, rate);
-            let stalls = now.since(claim.moved) >= CLAIM_STALLS.max(unit * 4);
-            let expected = lasting(self.grid.len_of(&claim.pieces), rate);
-            let is_old = now.since(claim.since) >= CLAIM_AGE_MAX.max(expected * 8);
-            if (stalls || is_old) && !super::mutant::Mutant::ClaimsNeverEnd.lives() {
-                void.push((*peer, is_old));
-            }
-        }
-        for (peer, is_old) in void {
-            self.claims.remove(&peer);
-            self.failed.insert(peer);
-            if let Some(member) = self.members.get_mut(&peer) {
-                member.voided += 1;
-                if is_old || member.voided >= 2 {
-                    member.suspended_until = now.after(SUSPENDED_FOR);
-                    member.barred_until = member.suspended_until;
-                } else {
-                    member.suspended_until = Instant::NEVER;
-                }
-            }
-        }
     }
 
     fn suspend_slow(&mut self, open: &PieceSet, now: Instant) {
@@ -480,10 +406,6 @@ impl Home {
             open.next_at(claim.pieces.start).filter(|piece| *piece < claim.pieces.end)?
         };
         Some((self.grid.unit_of(at), lasting(UNIT_LEN, self.rate(*peer, now))))
-    }
-
-    fn is_claimed(&self, pieces: &Range<u32>) -> bool {
-        self.claims.values().any(|claim| overlap(&claim.pieces, pieces))
     }
 
     /// The first of the own segments with something to fetch that nobody else claims.

@@ -1,5 +1,7 @@
 //! What a node does about homes that are late: it helps, meets others in the middle, leaves out who is slow.
 
+use peer_proto::wire::SegmentClaim;
+
 use super::tests::{all, at, geometry, home, key, peer, wide_claim};
 use super::*;
 
@@ -413,4 +415,17 @@ fn home_4_whoever_gets_what_the_site_has_too_slowly_fetches_what_nobody_claims_u
     assert_eq!((rest.pieces, rest.claim), (first.clone(), None));
     open.remove(first);
     assert_eq!(view.next(&open, at(0), &mut chance), None);
+}
+
+#[test]
+fn home_3_what_a_member_claimed_before_is_left_to_it_for_a_second_while_it_is_on_its_way() {
+    let mut view = home(1, 3);
+    let [first, second] = [0, 1].map(|at| view.grid.pieces_of(view.orders[&peer(1)][at]));
+    assert_eq!(view.own_segment(&all()), Some(first.clone()));
+    view.claimed(peer(2), &wide_claim(first.clone(), 1), at(0));
+    view.claimed(peer(2), &wide_claim(last_segment_of(&view, 2), 2), at(10));
+    view.judge(&all(), at(1_009));
+    assert_eq!(view.own_segment(&all()), Some(second.clone()), "the last pieces of it are coming");
+    view.judge(&all(), at(1_010));
+    assert_eq!(view.own_segment(&all()), Some(first), "they are not");
 }

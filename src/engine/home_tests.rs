@@ -1,6 +1,7 @@
 //! Homes among several nodes, each with its own view, without an engine around them.
 
 use peer_proto::digest::{Algorithm, Digest};
+use peer_proto::wire::SegmentClaim;
 
 use super::*;
 

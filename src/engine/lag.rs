@@ -43,6 +43,12 @@ impl JobFile {
         !is_slow && !source.speed.is_silent(MEMBER_GONE, now) && source.breaker.failures() == 0
     }
 
+    /// Whether a list says what the pieces are, trusted or not.
+    pub(super) fn follows_list(&self) -> bool {
+        self.claims.trusted.is_some()
+            || self.claims.active.is_some_and(|active| self.claims.is_accepted(active))
+    }
+
     /// Whether a peer failed last: it is asked for little at a time, and others may be asked for the same.
     pub(super) fn is_only_tried(&self, peer: PeerId) -> bool {
         self.sources.get(&peer).is_some_and(|source| source.breaker.failures() > 0)
@@ -62,9 +68,7 @@ impl JobFile {
                 pieces.union_with(&source.have);
             }
         }
-        let listed = self.claims.trusted.is_some()
-            || self.claims.active.is_some_and(|active| self.claims.is_accepted(active));
-        if let Some(swarm) = self.swarm.as_ref().filter(|_| !listed) {
+        if let Some(swarm) = self.swarm.as_ref().filter(|_| !self.follows_list()) {
             stated.intersect_with(&swarm.stated.known());
         }
         site.union_with(&stated);

@@ -18,7 +18,7 @@ use super::io::LeaseId;
 use super::lag::TRICKLES_FROM;
 use super::lease::{Giver, OpenLease, Purpose};
 use super::mutant::Mutant;
-use super::pace::{LaneChange, bytes_in};
+use super::pace::{LaneChange, SILENCE, bytes_in};
 use super::piece_set::PieceSet;
 use super::planner::{OUTSTANDING, cut, lease_pieces, leases_max, orphans, pick, pieces_in};
 use super::scene::Scene;
@@ -110,8 +110,13 @@ impl JobFile {
                 dripping.push(*id);
             }
         }
-        let others = !self.scene(core).usable.is_empty() || self.fetches_together(core);
-        if self.origin.speed.is_late(now) && others {
+        let together = self.fetches_together(core);
+        // The more fetch together, the less the line gives each of them: its pace says nothing then.
+        let is_late = match together {
+            true => self.origin.speed.is_silent(SILENCE, now),
+            false => self.origin.speed.is_late(now) && !self.scene(core).usable.is_empty(),
+        };
+        if is_late {
             late.push(Giver::Origin);
         }
         for giver in late {
@@ -176,7 +181,10 @@ impl JobFile {
         if !self.origin.is_usable(now) || !self.origin.gives_ranges() || self.claims.alone.is_some() {
             return;
         }
-        let others = u32::try_from(self.sources.len().saturating_sub(1)).unwrap_or(u32::MAX / 2);
+        // In a group not all have sessions with each other.
+        let members = self.swarm.as_ref().map_or(0, |swarm| swarm.home.others().count());
+        let others = members.max(self.sources.len().saturating_sub(1));
+        let others = u32::try_from(others).unwrap_or(u32::MAX / 2);
         if self.claims.audit_is_due(now) {
             let gaps = self.gaps();
             self.claims.draw_audit(gaps, others, &mut core.chance, now);

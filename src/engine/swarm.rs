@@ -364,10 +364,14 @@ impl JobFile {
     pub(super) fn swarm_checks(&mut self, core: &mut Core) -> Vec<(u32, &'static str)> {
         let count = self.geometry.map_or(0, |cut| cut.piece_count());
         let trusted = self.claims.trusted.is_some();
+        // Before, it is not known yet how many share the file; and what a list says rests on nobody else's word.
+        let is_due = self.head_start_is_over(core) && !self.follows_list();
         let Some(swarm) = self.swarm.as_mut().filter(|swarm| !trusted && !swarm.by_url) else {
             return Vec::new();
         };
-        swarm.draw_audits(self.pieces.certain(), count, &mut core.chance);
+        if is_due {
+            swarm.draw_audits(self.pieces.certain(), count, &mut core.chance);
+        }
         let differing =
             swarm.stated.conflicts().map(|piece| (piece, "two members differ here; the origin decides"));
         let audits = swarm.audits.keys().map(|piece| (*piece, "audit of what a member states"));

@@ -272,6 +272,42 @@ fn claim_5_among_many_only_who_gives_more_than_a_quarter_of_the_file_is_checked_
 }
 
 #[test]
+fn claim_5_who_hears_of_the_others_one_by_one_checks_nobody_that_gives_little() {
+    let mut world = world_beside(&[2, 3, 4, 5, 6], 1_000_000);
+    let truth = Arc::clone(&world.truth);
+    for (at, number) in (0..).step_by(200).zip(2..7) {
+        join(&mut world, peer_id(number));
+        state(&mut world, peer_id(number), &truth, at..at + 200);
+        world.run_for(20);
+    }
+    world.run_for(3_000);
+    assert!(world.disk.len() > 900, "{}", world.disk.len());
+    assert_eq!(reasons(&world, "audit of what a member states"), 0);
+}
+
+#[test]
+fn claim_5_where_a_list_is_followed_it_is_checked_and_no_members_word() {
+    let mut world = world_with(&[2], 1_000_000);
+    let truth = Arc::clone(&world.truth);
+    world.peer(3, &truth, sha256(), FAST);
+    world.run_for(100);
+    state(&mut world, peer_id(2), &truth, 0..1_024);
+    world.run_for(1_000);
+    assert!(reasons(&world, "audit of an untrusted list") > 0);
+    assert_eq!(reasons(&world, "audit of what a member states"), 0);
+}
+
+#[test]
+fn home_4_an_origin_that_gives_less_to_each_because_there_are_more_is_not_asked_twice() {
+    let mut world = world_with(&[2], 12_000_000);
+    world.run_for(1_500);
+    world.origin.pace = Pace::steady(1_200_000);
+    world.run_for(4_000);
+    let bytes = world.view().bytes;
+    assert!(bytes.origin > 14 << 20 && bytes.discarded == 0, "{bytes:?}");
+}
+
+#[test]
 fn who_has_not_joined_states_nothing() {
     let mut world = world_beside(&[2], 100_000);
     let truth = Arc::clone(&world.truth);
