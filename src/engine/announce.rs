@@ -84,10 +84,10 @@ impl Core {
 }
 
 impl JobFile {
-    /// Tells a new member what this node fetches right now.
+    /// Tells a new member what this node fetches right now, and what it did before: the end of that may be to come.
     pub(super) fn tell_own_claim(&self, peer: PeerId, core: &mut Core) {
         let Some(swarm) = &self.swarm else { return };
-        if let Some(own) = swarm.home.own() {
+        for own in swarm.home.own_claims() {
             core.claim_segment(peer, told(swarm, own, self.origin.speed.usual()));
         }
     }

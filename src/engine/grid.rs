@@ -40,6 +40,12 @@ impl Grid {
         Self { count: geometry.piece_count(), piece_len, unit: pieces(UNIT_LEN), segment: pieces(segment) }
     }
 
+    /// Pieces of the file.
+    #[must_use]
+    pub const fn count(self) -> u32 {
+        self.count
+    }
+
     /// Pieces of a segment.
     #[must_use]
     pub const fn segment(self) -> u32 {

@@ -7,6 +7,7 @@
 mod claimed;
 mod order;
 mod patience;
+mod strands;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -94,10 +95,14 @@ pub struct Home {
     back_at: Instant,
     claims: BTreeMap<PeerId, Claim>,
     own: Option<OwnClaim>,
+    /// What it was at before; the last pieces of it may be on their way.
+    own_before: Option<OwnClaim>,
     own_rate: u64,
     next_number: u32,
     idle_until: Instant,
     patience: Patience,
+    /// Connections this node has with the origin.
+    connections: u32,
     /// Members that claimed or should have fetched, and did not.
     failed: BTreeSet<PeerId>,
     fetchers: Vec<PeerId>,
@@ -118,10 +123,12 @@ impl Home {
             back_at: Instant::NEVER,
             claims: BTreeMap::new(),
             own: None,
+            own_before: None,
             own_rate: 0,
             next_number: 1,
             idle_until: Instant::ZERO,
             patience: Patience::Kept,
+            connections: 1,
             failed: BTreeSet::new(),
             fetchers: Vec::new(),
             orders: BTreeMap::new(),
@@ -244,6 +251,11 @@ impl Home {
         self.own.as_ref()
     }
 
+    /// The claim before that one, and that one: what a new member is told.
+    pub fn own_claims(&self) -> impl Iterator<Item = &OwnClaim> {
+        self.own_before.iter().filter(|_| self.own.is_some()).chain(&self.own)
+    }
+
     /// Ends claims that stall or are too old, and leaves out members that give nothing or far less than others. `open`
     /// are the pieces that nobody has.
     pub fn judge(&mut self, open: &PieceSet, now: Instant) {
@@ -307,7 +319,7 @@ impl Home {
         if let Some(work) = self.go_on(open, now) {
             return Some(work);
         }
-        self.own = None;
+        self.own_before = self.own.take().or(self.own_before.take());
         if !self.may_fetch() {
             return None;
         }
@@ -379,7 +391,7 @@ impl Home {
             return None;
         }
         if !own.from_back {
-            let run = open.run_at(left.start, left.end - left.start)?;
+            let run = open.run_at(left.start, self.share_of(&left))?;
             return (run.start < left.end).then(|| run.start..run.end.min(left.end));
         }
         let last = open.last_in(left.clone())?;

@@ -429,3 +429,36 @@ fn home_3_what_a_member_claimed_before_is_left_to_it_for_a_second_while_it_is_on
     view.judge(&all(), at(1_010));
     assert_eq!(view.own_segment(&all()), Some(first), "they are not");
 }
+
+#[test]
+fn home_4_a_fetcher_with_two_connections_asks_for_its_segment_in_two_parts() {
+    let mut view = home(1, 2);
+    let mut chance = Chance::new([7; 32]);
+    let mut open = all();
+    view.set_connections(2);
+    let first = view.next(&open, at(0), &mut chance).expect("it is a home");
+    let segment = first.claim.expect("a new claim").pieces;
+    assert_eq!(first.pieces, segment.start..segment.start + SEGMENT / 2);
+    open.remove(first.pieces);
+    let second = view.next(&open, at(0), &mut chance).expect("the other half");
+    assert_eq!((second.pieces, second.claim), (segment.start + SEGMENT / 2..segment.end, None));
+    view.set_connections(3);
+    let mut open = all();
+    let third = view.next(&open, at(0), &mut chance).expect("a part of it");
+    assert_eq!(third.pieces.end - third.pieces.start, 2 * UNIT, "whole units");
+    open.remove(segment.clone());
+    let next = view.next(&open, at(0), &mut chance).expect("the next one").claim.expect("a new one");
+    let told: Vec<Range<u32>> = view.own_claims().map(|claim| claim.pieces.clone()).collect();
+    assert_eq!(told, [segment, next.pieces], "newcomers hear of what may be on its way");
+}
+
+#[test]
+fn home_4_the_sum_of_a_site_is_what_all_of_it_read_in_the_last_second() {
+    let mut view = home(1, 3);
+    assert_eq!(view.sum(at(0)), 0);
+    view.progressed(peer(2), &(0..4), at(100));
+    view.progressed(peer(3), &(16..20), at(900));
+    view.read(&(32..40), at(1_000));
+    assert_eq!(view.sum(at(1_100)), 16 * 65_536);
+    assert_eq!(view.sum(at(1_101)), 12 * 65_536);
+}

@@ -65,6 +65,7 @@ mod views;
 pub mod void;
 pub mod vouched;
 pub mod why;
+pub mod width;
 mod yielding;
 
 #[cfg(test)]

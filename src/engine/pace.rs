@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use peer_proto::time::Instant;
 
+use super::width::Width;
+
 /// Back-off after the first failure.
 pub const BACK_OFF_FIRST: Duration = Duration::from_secs(1);
 /// Back-off at most: whoever comes back is used again within 30 s (D50).
@@ -248,11 +250,13 @@ pub struct Lanes {
     before: Option<(u32, u64)>,
     changed: Option<Instant>,
     settled: bool,
+    /// How many there are while others fetch the same.
+    pub together: Width,
 }
 
 impl Default for Lanes {
     fn default() -> Self {
-        Self { count: 1, before: None, changed: None, settled: false }
+        Self { count: 1, before: None, changed: None, settled: false, together: Width::default() }
     }
 }
 
@@ -278,7 +282,8 @@ impl Lanes {
 
     /// The origin asked for less: one connection from now on.
     pub fn limit(&mut self) {
-        *self = Self { count: 1, before: None, changed: None, settled: true };
+        *self = Self { settled: true, ..Self::default() };
+        self.together.limit();
     }
 
     /// Looks at the rate of all origin connections together, measured while all of them were busy.

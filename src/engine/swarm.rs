@@ -4,6 +4,7 @@
 //! is taken from whom (`members`), the order of homes (`home`), what is kept of claims (`stated`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::Duration;
 
 use peer_proto::content::{ContentId, Geometry, Hash};
@@ -30,6 +31,7 @@ use super::pace::{Breaker, Speed};
 use super::piece_set::PieceSet;
 use super::stated::Stated;
 use super::why::Chosen;
+use super::width::WidthChange;
 use crate::job::Priority;
 
 /// A member that owes bytes and gives none for so long is late: what it was asked for is asked elsewhere.
@@ -40,6 +42,8 @@ const ALONE_AFTER: Duration = Duration::from_secs(1);
 const PROGRESS_TICK: Duration = Duration::from_millis(150);
 /// How often stalled claims are looked for.
 const JUDGE_EVERY: Duration = Duration::from_millis(250);
+/// Connections are tried while more than one piece in so many is to be fetched.
+const LAST_SHARE: u32 = 7;
 /// An author that gives more than one piece in so many of the file is audited once.
 const AUDITED_SHARE: u32 = 4;
 
@@ -313,6 +317,8 @@ impl JobFile {
     pub(super) fn tell_certain(&mut self, run: &PieceRun, core: &mut Core) {
         let may_serve = self.may_serve(core);
         let Some(swarm) = self.swarm.as_mut().filter(|swarm| !swarm.by_url) else { return };
+        let count = u32::try_from(run.values.len()).unwrap_or(u32::MAX);
+        swarm.home.read(&(run.first.0..run.first.0.saturating_add(count)), core.time());
         let mut wrong: BTreeSet<PeerId> = BTreeSet::new();
         for (piece, value) in (run.first.0..).zip(&run.values) {
             wrong.extend(swarm.stated.contradicting(piece, *value));
@@ -396,8 +402,6 @@ impl JobFile {
             open.remove(lease.pieces.clone());
         }
         let rate = self.origin.speed.recent(now);
-        let round_trip = self.origin.probe.as_ref().map_or(Duration::ZERO, |probe| probe.round_trip);
-        let soon = ahead(geometry, rate, round_trip + PROGRESS_TICK);
         let Some(swarm) = &mut self.swarm else { return false };
         swarm.home.set_patience(patience);
         swarm.home.set_own_rate(rate.max(self.origin.speed.usual()));
@@ -405,12 +409,8 @@ impl JobFile {
             swarm.judged_at = now;
             swarm.home.judge(&open, now);
         }
-        let at_work = |lease: &&OpenLease| is_for_all(lease) && lease.left(geometry.piece_len()) > soon;
-        let busy = self.leases.values().any(|lease| at_work(&lease));
-        let count = self.leases.values().filter(|lease| is_for_all(lease)).count();
-        if !busy && count < 2 {
-            self.fetch_for_all(&open, core);
-        }
+        self.look_at_width(&open, core);
+        self.ask_for_all(geometry, open, rate, core);
         if let Some(swarm) = &self.swarm {
             let wake = swarm.home.wake(now);
             self.wake_at(wake);
@@ -418,11 +418,51 @@ impl JobFile {
         self.leases.values().any(is_for_all)
     }
 
-    fn fetch_for_all(&mut self, open: &PieceSet, core: &mut Core) {
+    /// Sees whether more connections bring the site more.
+    fn look_at_width(&mut self, open: &PieceSet, core: &Core) {
+        let now = core.time();
+        let is_at_work = self.leases.values().any(is_for_all);
+        let Some(swarm) = self.swarm.as_mut().filter(|swarm| is_at_work && swarm.home.has_company()) else {
+            return;
+        };
+        // Nothing is tried for the last seventh.
+        let may_try = open.count().saturating_mul(LAST_SHARE) >= swarm.home.grid().count();
+        let width = &mut self.origin.lanes.together;
+        let change = width.look(|| swarm.home.sum(now), may_try, now);
+        swarm.home.set_connections(width.count());
+        let note = match change {
+            WidthChange::Same => return,
+            WidthChange::Tried(count) => format!("{count} connections are tried beside those of the others"),
+            WidthChange::Back(count) => {
+                format!("more connections bring no tenth more to all: back to {count}")
+            }
+        };
+        self.why.note(Chosen::Origin, note, String::new(), now);
+    }
+
+    /// Keeps this node's connections busy with what it should fetch for all.
+    fn ask_for_all(&mut self, geometry: &Geometry, mut open: PieceSet, rate: u64, core: &mut Core) {
+        let connections = self.origin.lanes.together.count();
+        let round_trip = self.origin.probe.as_ref().map_or(Duration::ZERO, |probe| probe.round_trip);
+        let soon = ahead(geometry, rate / u64::from(connections), round_trip + PROGRESS_TICK);
+        for _ in 0..connections {
+            let ours = self.leases.values().filter(|lease| is_for_all(lease));
+            let at_work = ours.clone().filter(|lease| lease.left(geometry.piece_len()) > soon).count();
+            let most = usize::try_from(connections).unwrap_or(1);
+            if at_work >= most || ours.count() > most {
+                return;
+            }
+            let Some(asked) = self.fetch_for_all(&open, core) else { return };
+            open.remove(asked);
+        }
+    }
+
+    /// Asks the origin for the next pieces; which.
+    fn fetch_for_all(&mut self, open: &PieceSet, core: &mut Core) -> Option<Range<u32>> {
         let now = core.time();
         let is_first = self.origin.speed.total() == 0;
-        let Some(swarm) = &mut self.swarm else { return };
-        let Some(work) = swarm.home.next(open, now, &mut core.chance) else { return };
+        let swarm = self.swarm.as_mut()?;
+        let work = swarm.home.next(open, now, &mut core.chance)?;
         let mut pieces = work.pieces;
         if !swarm.home.has_company() {
             // Nobody to leave anything to: all that follows, in one request.
@@ -437,7 +477,7 @@ impl JobFile {
             core.strangers_of(swarm).into_iter().for_each(|peer| core.claim_segment(peer, told.clone()));
             self.say_segment(claim, rate, core);
         }
-        self.lease_from_origin(Some(pieces), Purpose::Gap, work.why, core);
+        self.lease_from_origin(Some(pieces.clone()), Purpose::Gap, work.why, core).then_some(pieces)
     }
 
     /// Own requests end before what others have by now.
