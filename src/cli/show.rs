@@ -30,6 +30,11 @@ pub(super) async fn status(ask: &AskArgs) -> Result<Exit, Stop> {
     if let Some(complaint) = status.group {
         say::line(format!("\nits group: {complaint}"));
     }
+    for unheard in status.unheard_links {
+        let until = amount::moment(unheard.until_unix_ms);
+        say::line(format!("\nstrangers at {} are not listened to until {until}:", unheard.link));
+        say::line("  twice within a day what they swore to was not the file; members of the group are");
+    }
     for job in damaged {
         say::line(format!("\njob {} cannot be read: {}", job.id, job.reason));
         say::line(format!("  it was set aside as {}", job.path.display()));

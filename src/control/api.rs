@@ -82,9 +82,22 @@ pub struct Status {
     /// What is wrong with its membership of its group; left out if nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// Links whose strangers are not listened to; left out if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unheard_links: Vec<UnheardLink>,
     /// Jobs that could not be read when it started, and were set aside; left out if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub damaged_jobs: Vec<DamagedJob>,
+}
+
+/// A link on which twice within a day strangers swore to what a file was not. Lists and claims of strangers there are not
+/// used; members of the group, and files that a root names, are not affected.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct UnheardLink {
+    /// Its subnet, such as `10.1.2.0/24`.
+    pub link: String,
+    /// Until when, milliseconds since 1970.
+    pub until_unix_ms: i64,
 }
 
 /// A job that cannot be read.
@@ -531,6 +544,7 @@ mod tests {
             kind: Kind::Daemon,
             version: "0.1.0".into(),
             group: None,
+            unheard_links: Vec::new(),
             damaged_jobs: Vec::new(),
         };
         let json = serde_json::to_value(&status).expect("plain values");

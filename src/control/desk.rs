@@ -12,12 +12,12 @@ use super::api::{
     AttestationView, CacheChange, CacheState, Caller, Code, DamagedJob, Decision, Event, Failure, FileRanges,
     FileView, FlagsShown, GroupOffer, GroupShown, GroupTaken, JobId, JobSpec, JobView, KeepAs, Kind,
     PeerFlags, PeerKnownBy, PeerRow, PolicyShown, Problem, ProblemKind, RecordId, RecordRow, RecordVerified,
-    RecordsRemoved, Scope, SeenRow, Status, TakeBack, TicketMade, TicketOrder, Totals, Verb,
+    RecordsRemoved, Scope, SeenRow, Status, TakeBack, TicketMade, TicketOrder, Totals, UnheardLink, Verb,
 };
 use super::server::Desk;
 use crate::driver::{
-    Cleared, Damaged, Done, EnrolmentError, Gone, Handle, JobCommand, KeeperError, KnownBy, KnownPeer,
-    PeerView, PolicyState, RequestError, Shown, TicketError, TicketWish,
+    BlownLink, Cleared, Damaged, Done, EnrolmentError, Gone, Handle, JobCommand, KeeperError, KnownBy,
+    KnownPeer, PeerView, PolicyState, RequestError, Shown, TicketError, TicketWish,
 };
 use crate::telemetry;
 
@@ -222,6 +222,10 @@ fn damaged_job(damaged: Damaged) -> DamagedJob {
     DamagedJob { id: job, path, reason, parts }
 }
 
+fn unheard_link(blown: BlownLink) -> UnheardLink {
+    UnheardLink { link: blown.link.to_string(), until_unix_ms: blown.until_unix_ms }
+}
+
 impl Desk for NodeDesk {
     async fn status(&self) -> Result<Status, Problem> {
         let totals = self.handle.totals().await?;
@@ -240,6 +244,7 @@ impl Desk for NodeDesk {
             kind: self.kind,
             version: env!("CARGO_PKG_VERSION").into(),
             group: self.group().await?.complaint(),
+            unheard_links: self.handle.blown_links().await?.into_iter().map(unheard_link).collect(),
             damaged_jobs: self.handle.damaged_jobs().iter().cloned().map(damaged_job).collect(),
         })
     }

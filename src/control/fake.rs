@@ -62,6 +62,7 @@ impl Desk for Fake {
             kind: Kind::Embedded,
             version: "0".into(),
             group: None,
+            unheard_links: Vec::new(),
             damaged_jobs: Vec::new(),
         })
     }

@@ -9,6 +9,7 @@ mod keeper;
 mod spans;
 mod statements;
 pub(crate) mod tickets;
+mod unheard;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ use crate::clock::Clock;
 use crate::disk::{Files, RealFiles};
 use crate::engine::Engine;
 use crate::engine::event::Event;
+pub use crate::engine::fuse::BlownLink;
 pub use crate::engine::io::JobCommand;
 use crate::engine::io::{
     Effect, EffectId, Input, LocalFault, Output, StoredJob, TicketFact, TicketFault, TicketWork,
@@ -221,7 +223,7 @@ impl Driver {
 
     fn hear_swarm(&mut self, event: SwarmEvent) {
         let fact = match event {
-            SwarmEvent::Connected { peer, address, near, rendezvous } => {
+            SwarmEvent::Connected { peer, address, near, link, rendezvous } => {
                 let mut nonce = [0; 16];
                 if let Err(error) = getrandom::fill(&mut nonce) {
                     tracing::error!(%error, "the system gives no random numbers: a peer is not talked to");
@@ -229,7 +231,7 @@ impl Driver {
                 }
                 self.spans.connected(peer, &address);
                 self.spans.session(peer).in_scope(|| tracing::info!(near, "peer connected"));
-                self.hear(Input::PeerConnected { peer, address, near, nonce });
+                self.hear(Input::PeerConnected { peer, address, near, link, nonce });
                 if !rendezvous {
                     return;
                 }

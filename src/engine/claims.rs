@@ -17,6 +17,7 @@ use peer_proto::time::Instant;
 use peer_proto::verify::HashList;
 
 use super::chance::Chance;
+use super::fuse::Strangers;
 use super::piece_set::PieceSet;
 use super::planner::pieces_in;
 
@@ -80,6 +81,8 @@ pub(super) struct Claims {
     pub(super) conflicts: BTreeSet<u32>,
     /// Only this hint is followed and the origin is not asked (CLAIM-10, step 1).
     pub(super) alone: Option<ContentId>,
+    /// Whose word was taken, and where they are.
+    pub(super) strangers: Strangers,
 }
 
 impl Claims {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::attest::Attests;
 use super::chance::Chance;
 use super::flood::Queues;
+use super::fuse::Fuse;
 use super::group::{GroupConfig, Members};
 use super::handing::Handing;
 use super::inquiry::Inquiries;
@@ -106,6 +107,7 @@ pub(super) struct Core {
     pub(super) leases: BTreeMap<LeaseId, FileId>,
     pub(super) records: BTreeMap<RecordId, RecordSummary>,
     pub(super) peers: Peers,
+    pub(super) fuse: Fuse,
     pub(super) serving: Serving,
     pub(super) yielding: Yielding,
     pub(super) members: Members,
@@ -137,6 +139,7 @@ impl Core {
             leases: BTreeMap::new(),
             records: BTreeMap::new(),
             peers: Peers::default(),
+            fuse: Fuse::default(),
             serving: Serving::default(),
             yielding: Yielding::default(),
             members: Members::default(),

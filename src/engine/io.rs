@@ -24,13 +24,14 @@ use peer_proto::group::{HolderId, Offer};
 use peer_proto::peer::PeerId;
 use peer_proto::question::{Question, Wanted};
 pub use peer_proto::standing::{PieceRun, Standing};
+use peer_proto::subnet::Subnet;
 use peer_proto::time::Instant;
 use peer_proto::verify::HashList;
 use peer_proto::version::Version;
 use peer_proto::void::Void;
 use peer_proto::wire::{Frame, ListPart};
 
-pub use self::ban::KeptBan;
+pub use self::ban::{KeptBan, KeptFuse};
 pub use self::command::JobCommand;
 pub use self::fault::{LeaseFault, LocalFault, LocalFaultKind, OriginFault, SealFault, Severity};
 pub use self::kept::KeptFile;
@@ -207,6 +208,9 @@ pub enum Input {
         address: String,
         /// Whether its address is on-link, loopback, or was configured (LOOKUP-3).
         near: bool,
+        /// The subnet of ours that it is on, or one that stands for where it is: what strangers on it did counts against all
+        /// of them (CLAIM-12). `None` if nobody can say.
+        link: Option<Subnet>,
         /// 16 fresh random bytes: our session nonce in this session.
         nonce: [u8; 16],
     },
@@ -217,6 +221,8 @@ pub enum Input {
     },
     /// A peer is refused, as an earlier run says.
     BanFound(KeptBan),
+    /// What an earlier run held against strangers on a link.
+    FuseFound(KeptFuse),
     /// This node listens for peers.
     Listening {
         /// Where.

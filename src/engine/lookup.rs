@@ -133,6 +133,9 @@ impl JobFile {
         if !self.wants_peers(core) || !fits || full || core.peers.is_refuted(id, now) {
             return Heed::Soon;
         }
+        if !self.listens_to(id, core) {
+            return Heed::Soon;
+        }
         if let Some(hint) = self.claims.hint_mut(content) {
             hint.stated_by.insert(id);
         }
@@ -390,6 +393,7 @@ impl JobFile {
         let Some(stated_by) = self.claims.refute(content) else { return };
         for peer in stated_by {
             core.peers.refute(peer, now);
+            self.note_refuted(peer, core);
             let why =
                 "what it states of this file is not what the origin says; nothing more is taken from it";
             self.why.note(Chosen::Peer(peer), why, String::new(), now);

@@ -18,6 +18,7 @@ mod fallen;
 pub mod fetch;
 mod file;
 pub mod flood;
+pub mod fuse;
 pub mod grid;
 pub mod group;
 mod handing;
@@ -88,7 +89,8 @@ use self::core::{Asker, Core};
 use event::{AttestationView, FileRanges, FileView, JobView};
 use explain::Decision;
 use file::{JobFile, Stage};
-use io::{EffectId, Input, KeptBan, Now, Output, StoredJob};
+use fuse::BlownLink;
+use io::{EffectId, Input, KeptBan, KeptFuse, Now, Output, StoredJob};
 use job::Job;
 use look::Heed;
 use mutant::Mutant;
@@ -175,11 +177,13 @@ impl Engine {
                 self.with_lease(lease, |file, core| file.lease_ended(lease, received, len, outcome, core));
                 self.core.leases.remove(&lease);
             }
-            Input::PeerConnected { peer, address, near, nonce } => {
+            Input::PeerConnected { peer, address, near, link, nonce } => {
                 self.leave_peer(peer);
                 self.core.peer_connected(peer, address, near, nonce);
+                self.core.peers.get_mut(peer).into_iter().for_each(|peer| peer.link = link);
             }
             Input::BanFound(ban) => self.core.ban_found(ban),
+            Input::FuseFound(kept) => self.core.fuse.found(&kept, now.monotonic),
             Input::RendezvousMet { peer } => self.core.rendezvous_met(peer),
             Input::Listening { at } => self.core.listens(at),
             Input::PeerLost { peer } => self.peer_lost(peer),
@@ -304,6 +308,18 @@ impl Engine {
     #[must_use]
     pub fn bans(&self) -> Vec<KeptBan> {
         self.core.peers.kept_bans(self.core.time())
+    }
+
+    /// Links whose strangers are not listened to, and until when (CLAIM-12).
+    #[must_use]
+    pub fn blown_links(&self) -> Vec<BlownLink> {
+        self.core.blown_links()
+    }
+
+    /// What is held against strangers on links: to be kept for the next run.
+    #[must_use]
+    pub fn fuses(&self) -> Vec<KeptFuse> {
+        self.core.fuse.kept(self.core.time())
     }
 
     /// The computer's permissions that hold, whoever said so (PEER-5).

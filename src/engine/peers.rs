@@ -10,6 +10,7 @@ use peer_proto::content::{ByteRange, ContentId, Hash};
 use peer_proto::digest::Digest;
 use peer_proto::peer::PeerId;
 use peer_proto::session::{Output, RequestId, Session, SessionConfig, SessionEvent};
+use peer_proto::subnet::Subnet;
 use peer_proto::time::Instant;
 use peer_proto::wire::Frame;
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,8 @@ struct Ban {
 pub(super) struct Peer {
     pub(super) address: String,
     pub(super) near: bool,
+    /// The subnet it is on, if that is known.
+    pub(super) link: Option<Subnet>,
     pub(super) session: Session,
     pub(super) ready: bool,
     /// Whether it wanted to join in and was not near.
@@ -240,6 +243,7 @@ impl Core {
         let peer = Peer {
             near: near || self.meeting.counts(id, &address, now),
             address,
+            link: None,
             session: Session::new(config, now),
             ready: false,
             turned_away: false,

@@ -141,6 +141,7 @@ impl JobFile {
             let reason = "it said it checked the whole file, and the file is wrong";
             self.why.note(Chosen::Peer(only), format!("banned: {reason}"), String::new(), core.time());
             self.leave_peer(only, core);
+            self.note_refuted(only, core);
             core.ban(only, reason);
         }
     }

@@ -169,6 +169,7 @@ impl JobFile {
             });
         }
         let members_only = by_url || self.asks_members_only();
+        let by_words = self.rests_on_strangers();
         let Some(swarm) = &mut self.swarm else { return };
         let changed = swarm.fetches != fetches;
         if changed {
@@ -177,7 +178,9 @@ impl JobFile {
         }
         let mut told = false;
         let ready = core.peers.ready();
-        for id in ready.into_iter().filter(|id| !members_only || core.is_member(*id)).collect::<Vec<_>>() {
+        let may_be_told =
+            |id: &PeerId| (!members_only || core.is_member(*id)) && (!by_words || core.hears(*id));
+        for id in ready.into_iter().filter(may_be_told).collect::<Vec<_>>() {
             told |= core.join(id, swarm, changed);
         }
         if told {
@@ -198,7 +201,7 @@ impl JobFile {
     /// A peer that knows the digest wants the file too.
     pub(super) fn member_joined(&mut self, peer: PeerId, len: u64, fetches: bool, core: &mut Core) -> Heed {
         let now = core.time();
-        if !self.may_ask(peer, core) {
+        if !self.may_ask(peer, core) || !self.listens_to(peer, core) {
             return Heed::Later;
         }
         let Some(swarm) = self.swarm.as_mut().filter(|swarm| swarm.id.len == len) else { return Heed::Later };
@@ -345,6 +348,7 @@ impl JobFile {
         }
         swarm.audits.retain(|_, author| *author != peer);
         core.peers.refute(peer, now);
+        self.note_refuted(peer, core);
         let why =
             "what it states of this file is not what the origin says; nothing more is taken on its word";
         self.why.note(Chosen::Peer(peer), why, String::new(), now);

@@ -9,6 +9,7 @@ mod delivery;
 mod desk;
 mod fallen;
 mod flow;
+mod fuse;
 mod groups;
 mod handing;
 mod inquiry;

@@ -169,6 +169,7 @@ fn facts_of(known: &mut Known) -> Vec<Input> {
     let said = said.chain(attested.voids.into_iter().map(Input::VoidFound));
     let said = said.chain(attested.held.into_iter().map(Input::AttestationFound));
     let bans = known.neighbours.bans.clone().into_iter().map(Input::BanFound);
+    let bans = bans.chain(known.neighbours.fuses.clone().into_iter().map(Input::FuseFound));
     let mut jobs = std::mem::take(&mut known.stored);
     jobs.sort_by_key(|job| job.times.modified_unix_ms);
     let jobs = jobs.into_iter().map(Box::new).map(Input::JobFound);

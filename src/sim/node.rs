@@ -4,12 +4,14 @@
 //! know: what an effect does (`hands`), how bytes move (`moves`).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use peer_proto::digest::Algorithm;
 use peer_proto::peer::PeerId;
 use peer_proto::session::RequestId;
+use peer_proto::subnet::Subnet;
 use peer_proto::time::Instant;
 use simnet::{Answer, Crash, Dice, FlowEvent, FlowId, Host, HostId, HostOutput, Neighbour};
 
@@ -38,6 +40,8 @@ pub(super) const WALL_UNIX_S: u64 = 1_800_000_000;
 /// Sessions that a member of a group keeps at most, and dials: it hears of the others through these.
 const MEMBERS_MAX: usize = 16;
 const MEMBERS_DIALLED_MAX: usize = 10;
+/// Machines whose addresses share so many bits are on one link.
+const LINK_PREFIX: u8 = 16;
 /// As `get` has it: somebody waits.
 const RETRY_DELAY_S: u64 = 5;
 /// Facts a node may be told in one moment before it counts as running in circles.
@@ -509,9 +513,10 @@ impl Host for Node {
         let nonce = self.dice.bytes();
         self.tell(Input::PeerConnected {
             peer: self.spec.library.peer_of(peer.id),
-            address,
             near: peer.is_near,
+            link: address.parse().ok().and_then(|ip: IpAddr| Subnet::of(ip, LINK_PREFIX)),
             nonce,
+            address,
         });
     }
 

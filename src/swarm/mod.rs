@@ -47,6 +47,7 @@ use std::time::Duration;
 use peer_proto::peer::PeerId;
 use peer_proto::question::{Question, Wanted};
 use peer_proto::session::RequestId;
+use peer_proto::subnet::Subnet;
 use peer_proto::wire::Frame;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -116,6 +117,8 @@ pub enum SwarmEvent {
         address: String,
         /// Whether that address is on one of our links, loopback, or was configured (LOOKUP-3).
         near: bool,
+        /// The subnet of ours that it is on, or one that stands for where it is.
+        link: Option<Subnet>,
         /// Whether the configuration has it as a rendezvous.
         rendezvous: bool,
     },

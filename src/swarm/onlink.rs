@@ -9,6 +9,11 @@ use peer_proto::subnet::Subnet;
 
 use super::tunnel::{Tunnels, is_tunnel};
 
+/// 127.0.0.0/8.
+const LOOPBACK_PREFIX: u8 = 8;
+/// Leading bits of a subnet nothing is known of, by family.
+const SUBNET_PREFIX: (u8, u8) = (24, 64);
+
 /// The subnets this machine is attached to, as read at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Links {
@@ -98,6 +103,19 @@ impl Links {
     /// The subnet of ours that an address is in.
     pub(super) fn subnet_of(&self, ip: IpAddr) -> Option<Subnet> {
         self.subnets().into_iter().find(|subnet| subnet.contains(ip))
+    }
+
+    /// The subnet that stands for where a peer is: one of ours if it is on it. All of loopback is one, as are all link-local
+    /// addresses: they do not say which interface they are on. What is behind a router is taken by the usual size of a
+    /// subnet.
+    pub(super) fn link_of(&self, ip: IpAddr) -> Option<Subnet> {
+        let ip = ip.to_canonical();
+        let prefix = match ip {
+            IpAddr::V4(v4) if v4.is_loopback() => LOOPBACK_PREFIX,
+            IpAddr::V4(_) => SUBNET_PREFIX.0,
+            IpAddr::V6(_) => SUBNET_PREFIX.1,
+        };
+        self.subnet_of(ip).or_else(|| Subnet::of(ip, prefix))
     }
 
     /// Whether an announcement may make us dial this address: on-link, a single machine, not this one's loopback,
@@ -204,6 +222,25 @@ mod tests {
             net("2001:db8:7::20", 64, 2),
             net("fe80::20", 64, 2),
         ])
+    }
+
+    #[test]
+    fn claim_12_a_peer_is_on_the_link_whose_subnet_it_shares() {
+        let links = Links::new(vec![
+            Net { ip: "10.4.0.9".parse().unwrap(), prefix: 22, index: 2 },
+            Net { ip: "fe80::9".parse().unwrap(), prefix: 64, index: 2 },
+        ]);
+        for (ip, link) in [
+            ("10.4.3.200", "10.4.0.0/22"),
+            ("10.4.4.1", "10.4.4.0/24"),
+            ("::ffff:10.4.3.200", "10.4.0.0/22"),
+            ("127.8.9.1", "127.0.0.0/8"),
+            ("fe80::77:1", "fe80::/64"),
+            ("2001:db8:7::1", "2001:db8:7::/64"),
+        ] {
+            let found = links.link_of(ip.parse().unwrap()).map(|link| link.to_string());
+            assert_eq!(found.as_deref(), Some(link), "{ip}");
+        }
     }
 
     #[test]

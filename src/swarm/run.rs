@@ -345,6 +345,7 @@ impl Run {
             || locked(&self.shared.interfaces).is_on_link(ip)
             || locked(&self.shared.table).is_configured(Some(peer), ip);
         let links = locked(&self.shared.interfaces).clone();
+        let net = links.link_of(ip);
         // Whoever is behind a tunnel is not named to the site at the other end of it.
         let rendezvous =
             locked(&self.shared.table).is_rendezvous(peer, ip) && !links.is_behind_shunned(connection.socket);
@@ -361,7 +362,7 @@ impl Run {
         for other in others {
             self.swarm.close_connection(other);
         }
-        let connected = SwarmEvent::Connected { peer, address: ip.to_string(), near, rendezvous };
+        let connected = SwarmEvent::Connected { peer, address: ip.to_string(), near, link: net, rendezvous };
         let before = before.map(|before| before.ended.clone());
         let events = self.events.clone();
         self.tasks.spawn(async move {

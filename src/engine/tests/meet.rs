@@ -61,7 +61,7 @@ impl Hall {
         let now = self.now().monotonic;
         self.guests.insert(peer, Session::new(session_config(peer, None), now));
         let (address, nonce) = (address.to_owned(), [9; 16]);
-        self.tell(Input::PeerConnected { peer, address, near, nonce });
+        self.tell(Input::PeerConnected { peer, address, near, link: None, nonce });
     }
 
     fn register(&mut self, peer: PeerId, port: u16) {

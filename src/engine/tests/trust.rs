@@ -47,7 +47,13 @@ fn trust_8_a_ban_lasts_ten_minutes_and_doubles() {
     };
     assert!(banned_for(&world).is_some_and(|seconds| (590..=601).contains(&seconds)));
     let before = world.disconnected.len();
-    world.tell(Input::PeerConnected { peer: liar, address: "10.0.0.2".into(), near: true, nonce: [1; 16] });
+    world.tell(Input::PeerConnected {
+        peer: liar,
+        address: "10.0.0.2".into(),
+        near: true,
+        link: None,
+        nonce: [1; 16],
+    });
     assert_eq!(world.disconnected.len(), before + 1, "refused while it is banned");
 }
 

@@ -232,7 +232,8 @@ impl World {
 
     pub(super) fn connect(&mut self, id: PeerId, near: bool) {
         let address = format!("10.0.0.{}", id.public_key()[0]);
-        self.tell(Input::PeerConnected { peer: id, address, near, nonce: [9; 16] });
+        let link = "10.0.0.0/24".parse().ok();
+        self.tell(Input::PeerConnected { peer: id, address, near, link, nonce: [9; 16] });
         self.pump_peer(id);
     }
 
