@@ -1,7 +1,7 @@
 //! What untrusted peers state of a file: roots, hash lists, and what becomes of them.
 //!
 //! Knows: which list is trusted, which are hints, who stated them, audits and conflicts (CLAIM-1..8). What is stated of
-//! single pieces is kept by `stated`; the walk by authors and the fuse will live here. Does not know: leases, sessions.
+//! single pieces is kept by `stated`, who is not listened to at all by `fuse`. Does not know: leases, sessions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -20,9 +20,12 @@ use super::chance::Chance;
 use super::fuse::Strangers;
 use super::piece_set::PieceSet;
 use super::planner::pieces_in;
+use super::trial::Trial;
 
 /// Sealed lists kept for one content (CLAIM-2), and lengths tried for one root (TRUST-6).
 pub(super) const LISTS_MAX: usize = 4;
+/// Lists for one content in all, those that were refuted included.
+const LISTS_TRIED_MAX: usize = 8;
 /// Below this many pieces nothing is audited (CLAIM-8).
 pub(super) const AUDITED_FROM: u32 = 128;
 const AUDITS_MAX: u32 = 16;
@@ -52,7 +55,10 @@ pub(super) struct Audit {
     /// Pieces drawn, fetched or not.
     pub(super) pieces: Vec<u32>,
     /// When more are drawn: at first at once.
-    grows_at: Instant,
+    pub(super) grows_at: Instant,
+    /// How many of them agreed.
+    pub(super) answers: u32,
+    pub(super) trial: Trial,
 }
 
 /// A list that was asked for.
@@ -139,10 +145,14 @@ impl Claims {
         self.hints.iter_mut().find(|hint| hint.list.content() == content)
     }
 
-    /// Whether there is room to ask for one more list.
+    /// Whether there is room to ask for one more list. One that was refuted makes room, so that false ones do not keep a true
+    /// one out, but not for ever.
     pub(super) fn has_room(&self) -> bool {
-        let known = if self.root.is_some() { self.dropped.len() } else { self.hints.len() };
-        known + self.fetching.len() < LISTS_MAX
+        let coming = self.fetching.len();
+        if self.root.is_some() {
+            return self.dropped.len() + coming < LISTS_MAX;
+        }
+        self.standing_hints().count() + coming < LISTS_MAX && self.hints.len() + coming < LISTS_TRIED_MAX
     }
 
     /// Hints that are not refuted.
@@ -172,7 +182,11 @@ impl Claims {
             if stated != Some(value) {
                 refuted.push(hint.list.content());
             } else if hint.audit.pieces.contains(&piece) {
-                hint.cleared = true;
+                hint.audit.answers += 1;
+                hint.cleared |= match hint.audit.trial {
+                    Trial::Open(wanted) => hint.audit.answers >= wanted,
+                    Trial::Untried | Trial::Won => true,
+                };
             }
         }
         refuted
@@ -239,9 +253,11 @@ impl Claims {
         hint.cleared |= hint.audit.pieces.is_empty();
     }
 
-    /// How many pieces may still be taken under a hint before an audit of it is answered: 1 MiB of them, or one.
+    /// How many pieces may still be taken under a hint before an audit of it is answered: 1 MiB of them, or one; none while
+    /// it is on trial.
     pub(super) fn unaudited_room(&self, content: ContentId, taken: u32) -> u32 {
         match self.hint(content) {
+            Some(hint) if !hint.cleared && matches!(hint.audit.trial, Trial::Open(_)) => 0,
             Some(hint) if !hint.cleared => {
                 pieces_in(hint.list.geometry(), UNVERIFIED_BYTES_PER_PEER).saturating_sub(taken)
             }
@@ -442,6 +458,13 @@ mod tests {
         assert!(!known.has_room());
         known.drop_content(list(Some(3)).content());
         assert!(known.fetching.is_empty(), "what is dropped is not waited for");
+        let all: Vec<(Arc<HashList>, u8)> = (0..8).map(|piece| (list(Some(piece)), 1)).collect();
+        let (mut four, mut eight) = (claims(&all[..4]), claims(&all));
+        assert!(!four.has_room());
+        four.refute(all[1].0.content());
+        assert!(four.has_room(), "a refuted one makes room");
+        all.iter().for_each(|(list, _)| drop(eight.refute(list.content())));
+        assert!(!eight.has_room(), "eight in all");
     }
 
     #[test]

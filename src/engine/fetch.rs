@@ -405,14 +405,14 @@ impl JobFile {
         if self.rests_on_words_alone() && self.is_whole() {
             return self.wait_for_digests(core);
         }
-        if (self.is_whole() && !self.is_in_doubt()) || self.check_is_due() {
+        if (self.is_whole() && !self.is_in_doubt()) || self.check_is_due(core) {
             if !self.version_is_fresh(core) {
                 return;
             }
             if self.leases.is_empty() {
                 self.seal(core);
             } else {
-                self.stop_all(core);
+                self.wind_up(core);
             }
             return;
         }
@@ -487,9 +487,8 @@ impl JobFile {
         let Some(len) = self.len else { return };
         let digests = self.digests();
         let want_sha256 = (digests.is_empty() && self.may_serve(core)) || self.may_attest(core);
-        if let Some(repair) = &mut self.repair {
-            repair.changed = false;
-        }
+        let sum = self.certain_and_held();
+        self.repair.iter_mut().for_each(|repair| repair.begin_check(sum, core.time()));
         let file = self.file();
         let seal = |id| Effect::Seal { id, file, len, digests, want_sha256 };
         self.waiting = Some(core.ask(self.id, seal));
@@ -513,7 +512,7 @@ impl JobFile {
                 self.claims.trusted = Some(std::sync::Arc::clone(&sealed.list));
                 self.sealed = Some(sealed);
                 self.stage = Stage::Sealed;
-                self.forget_sources(core);
+                self.needs_nobody(core);
             }
             Err(SealFault::Mismatch { algorithm, found }) => {
                 self.is_whole_once = false;

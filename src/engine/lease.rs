@@ -493,6 +493,9 @@ impl JobFile {
             return Heed::Now;
         }
         let changed = self.pieces.store(run);
+        if let Some(repair) = &mut self.repair {
+            repair.changed |= !changed.is_empty();
+        }
         self.changed = true;
         let source = giver.peer().and_then(|peer| Some((peer, self.sources.get_mut(&peer)?)));
         let heed = match source {
@@ -505,7 +508,7 @@ impl JobFile {
             None => Heed::Soon,
         };
         if run.standing == Standing::Certain {
-            self.certain_arrived(run, &changed, core);
+            self.certain_arrived(run, core);
             self.compare_with_trusted(run, core);
             self.compare_with_stream(run, core);
             self.tell_certain(run, core);

@@ -258,6 +258,7 @@ impl JobFile {
         if agrees {
             self.claims.choose();
             self.claims.note_conflict(self.pieces.certain());
+            self.revive(&self.pieces.suspect().clone(), core);
         } else {
             self.refute(content, core);
         }
@@ -376,10 +377,7 @@ impl JobFile {
     }
 
     /// Pieces came from the origin: whatever contradicts them is refuted (CLAIM-3, 4).
-    pub(super) fn certain_arrived(&mut self, run: &PieceRun, changed: &[u32], core: &mut Core) {
-        if let Some(repair) = &mut self.repair {
-            repair.changed |= !changed.is_empty();
-        }
+    pub(super) fn certain_arrived(&mut self, run: &PieceRun, core: &mut Core) {
         for (piece, value) in (run.first.0..).zip(&run.values) {
             for content in self.claims.compare(piece, *value) {
                 self.refute(content, core);

@@ -44,7 +44,7 @@ impl JobFile {
             return;
         };
         // What is whole goes to be sealed: a check begun now would only be stopped, and begun again.
-        if self.check_is_due() || (self.is_whole() && !self.is_in_doubt()) {
+        if self.check_is_due(core) || (self.is_whole() && !self.is_in_doubt()) {
             return;
         }
         if self.plan_recall(core) {
@@ -185,7 +185,7 @@ impl JobFile {
         let members = self.swarm.as_ref().map_or(0, |swarm| swarm.home.others().count());
         let others = members.max(self.sources.len().saturating_sub(1));
         let others = u32::try_from(others).unwrap_or(u32::MAX / 2);
-        if self.claims.audit_is_due(now) {
+        if self.claims.audit_is_due(now) && !self.is_in_doubt() {
             let gaps = self.gaps();
             self.claims.draw_audit(gaps, others, &mut core.chance, now);
         }
@@ -208,16 +208,7 @@ impl JobFile {
                 self.lease_from_origin(Some(piece..piece + 1), Purpose::Check, why, core);
             }
         }
-        let lanes = usize::try_from(self.origin.lanes.count().max(2)).unwrap_or(2);
-        while self.walks() && self.leases.values().filter(|lease| !lease.stopped).count() < lanes {
-            let Some(pieces) = self.next_to_walk(core) else { break };
-            let why = "it rests on a peer's word and the file is wrong";
-            // The hands leave bytes of stored pieces alone; those of suspect ones give way to the origin's.
-            self.restand(pieces.clone(), super::io::Standing::Suspect, core);
-            if !self.lease_from_origin(Some(pieces), Purpose::Repair, why, core) {
-                break;
-            }
-        }
+        self.plan_walk(core);
     }
 
     /// A small file that somebody waits for does not wait for peers; but a peer that turns out to have it is asked beside

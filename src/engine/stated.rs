@@ -108,6 +108,49 @@ impl Stated {
         self.others.iter().filter_map(stand)
     }
 
+    /// The conflicts to be settled now (CLAIM-6): those that are being settled, then those whose authors stand in most of
+    /// them, one for each author: every answer removes one.
+    #[must_use]
+    pub fn to_settle(&self, is_open: impl Fn(u32) -> bool) -> Vec<u32> {
+        let mut counts: BTreeMap<u8, usize> = BTreeMap::new();
+        let mut all: Vec<(u32, [u8; 2])> = Vec::new();
+        for piece in self.conflicts() {
+            let first = self.values.get(place(piece)).map_or(NOBODY, |(author, _)| *author);
+            let other = self.others.get(&piece).map_or(NOBODY, |(author, _)| *author);
+            [first, other].into_iter().for_each(|author| *counts.entry(author).or_default() += 1);
+            all.push((piece, [first, other]));
+        }
+        let most = |both: &[u8; 2]| both.iter().filter_map(|author| counts.get(author)).max().copied();
+        all.sort_by_key(|(piece, both)| (!is_open(*piece), std::cmp::Reverse(most(both)), *piece));
+        let mut taken: Vec<u8> = Vec::new();
+        all.retain(|(_, both)| {
+            let is_free = both.iter().all(|author| !taken.contains(author));
+            taken.extend(both.iter().filter(|_| is_free));
+            is_free
+        });
+        all.into_iter().map(|(piece, _)| piece).collect()
+    }
+
+    /// Of these pieces those that the fewest standing authors stated: none, one, or more.
+    #[must_use]
+    pub fn least_stated(&self, among: &PieceSet) -> PieceSet {
+        let (mut once, mut more) = (PieceSet::new(), PieceSet::new());
+        for (_, pieces) in self.standing() {
+            let mut again = pieces.clone();
+            again.intersect_with(&once);
+            more.union_with(&again);
+            once.union_with(pieces);
+        }
+        for stated in [&once, &more] {
+            let mut least = among.clone();
+            least.subtract(stated);
+            if !least.is_empty() {
+                return least;
+            }
+        }
+        among.clone()
+    }
+
     /// Who stated another value than the one read from the origin (CLAIM-3).
     #[must_use]
     pub fn contradicting(&self, piece: u32, value: Hash) -> Vec<PeerId> {
@@ -183,6 +226,45 @@ mod tests {
         assert_eq!(stated.value(2), Some((hash(1), peer(2))), "the other one stated it too");
         assert_eq!(stated.value(0), None);
         assert_eq!(stated.known(), PieceSet::of(2..4));
+    }
+
+    #[test]
+    fn claim_6_of_each_author_one_conflict_is_settled_and_the_worst_authors_come_first() {
+        let mut stated = Stated::default();
+        stated.state(peer(1), 0, &[hash(1); 20]);
+        stated.state(peer(2), 20, &[hash(1); 20]);
+        stated.state(peer(3), 3, &[hash(9)]);
+        stated.state(peer(4), 10, &[hash(9); 3]);
+        stated.state(peer(5), 30, &[hash(9)]);
+        assert_eq!(
+            stated.to_settle(|_| false),
+            [3, 30],
+            "the first author stands in four, so does each beside him"
+        );
+        assert_eq!(stated.to_settle(|piece| piece == 11), [11, 30], "what is being settled goes on");
+        assert!(stated.refute(peer(1)));
+        assert_eq!(stated.to_settle(|_| false), [30]);
+        assert!(stated.refute(peer(5)));
+        assert!(stated.to_settle(|_| false).is_empty());
+    }
+
+    #[test]
+    fn claim_10_what_the_fewest_authors_stated_is_what_nobody_did_then_one_then_any() {
+        let mut stated = Stated::default();
+        stated.state(peer(1), 0, &[hash(1); 8]);
+        stated.state(peer(2), 4, &[hash(1); 8]);
+        assert_eq!(stated.least_stated(&PieceSet::of(0..16)), PieceSet::of(12..16));
+        let mut once = PieceSet::of(0..4);
+        once.insert(8..12);
+        assert_eq!(stated.least_stated(&PieceSet::of(0..12)), once);
+        assert_eq!(stated.least_stated(&PieceSet::of(4..8)), PieceSet::of(4..8));
+        assert!(stated.refute(peer(1)));
+        assert_eq!(
+            stated.least_stated(&PieceSet::of(0..12)),
+            PieceSet::of(0..4),
+            "a refuted one says nothing"
+        );
+        assert!(stated.least_stated(&PieceSet::new()).is_empty());
     }
 
     #[test]

@@ -302,7 +302,8 @@ impl JobFile {
         if pieces.clone().zip(&claim.values).any(differs) {
             self.refute_author(peer, core);
         } else {
-            self.claims.note_claimed(pieces, &claim.values, self.pieces.certain());
+            self.claims.note_claimed(pieces.clone(), &claim.values, self.pieces.certain());
+            self.revive(&PieceSet::of(pieces), core);
         }
         self.changed = true;
         Heed::PeerSoon(peer)
@@ -382,8 +383,13 @@ impl JobFile {
         if is_due {
             swarm.draw_audits(self.pieces.certain(), count, &mut core.chance);
         }
-        let differing =
-            swarm.stated.conflicts().map(|piece| (piece, "two members differ here; the origin decides"));
+        let is_open = |piece: u32| {
+            let checks =
+                self.leases.values().filter(|lease| lease.purpose == Purpose::Check && !lease.stopped);
+            checks.into_iter().any(|lease| lease.pieces.contains(&piece))
+        };
+        let differing = swarm.stated.to_settle(is_open).into_iter();
+        let differing = differing.map(|piece| (piece, "two members differ here; the origin decides"));
         let audits = swarm.audits.keys().map(|piece| (*piece, "audit of what a member states"));
         differing.chain(audits).collect()
     }

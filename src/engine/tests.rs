@@ -40,4 +40,5 @@ mod tickets;
 mod timers;
 mod trust;
 mod turns;
+mod walk;
 mod world;
