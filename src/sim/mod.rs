@@ -13,6 +13,8 @@ mod file;
 mod group_tests;
 mod hands;
 mod life;
+#[cfg(test)]
+mod lying_tests;
 mod machine;
 mod moves;
 #[cfg(test)]

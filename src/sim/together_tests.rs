@@ -141,12 +141,3 @@ fn more_strangers_than_have_sessions_with_each_other_all_finish() {
     let outcome = run(&office(90, 100), 1);
     assert!(outcome.origin_permille() <= 4_000, "{}", outcome.origin_bytes);
 }
-
-#[test]
-fn claim_6_one_false_piece_in_a_list_is_found_by_whoever_reads_it_and_costs_the_site_little() {
-    let mut wish = office(8, 100);
-    let states = wish.library().add_altered(&[700]);
-    let outcome = run(&wish.rogue(Malice::FalseList { states }), 1);
-    assert!(outcome.origin_permille() <= 3_000, "{}", outcome.origin_bytes);
-    assert!(outcome.last() < ms(4 * IDEAL_MS), "{:?}", outcome.last());
-}

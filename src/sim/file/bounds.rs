@@ -64,6 +64,7 @@ pub const BOUNDS: &[Bound] = &[
     bound("other", 0, MACHINES_MAX - 1, "as machines are counted"),
     bound("partition.office", 0, 999, "as offices are counted"),
     bound("fault.office", 0, 999, "as offices are counted"),
+    bound("false-pieces", 1, 16_384, "pieces"),
     bound("bytes-per-s", 1, 1_000_000_000, "bytes per second"),
 ];
 

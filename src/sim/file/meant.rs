@@ -83,13 +83,19 @@ impl SwarmFile {
         let count = Geometry::of(len).map_or(0, |cut| cut.piece_count());
         let nothing_true = swarm.library().add_altered(&(0..count).collect::<Vec<u32>>());
         let one_lie = swarm.library().add_altered(&[0]);
-        self.rogue.iter().fold(swarm, |swarm, rogue| {
-            swarm.rogue(match rogue {
+        let rogues = u32::try_from(self.rogue.len()).unwrap_or(u32::MAX);
+        (0..).zip(&self.rogue).fold(swarm, |mut swarm, (number, rogue)| {
+            let malice = match rogue {
                 RoguePart::FalseBytes => Malice::FalseBytes { sends: nothing_true },
-                RoguePart::FalseList => Malice::FalseList { states: one_lie },
+                RoguePart::FalseList { false_pieces: None } => Malice::FalseList { states: one_lie },
+                RoguePart::FalseList { false_pieces: Some(some) } => {
+                    let pieces = spread((*some).min(count), count, (number, rogues));
+                    Malice::FalseList { states: swarm.library().add_altered(&pieces) }
+                }
                 RoguePart::Silent => Malice::Silent,
                 RoguePart::Drips { bytes_per_s } => Malice::Drips { bytes_per_s: *bytes_per_s },
-            })
+            };
+            swarm.rogue(malice)
         })
     }
 
@@ -275,6 +281,14 @@ fn together<T>(what: &str) -> Result<T, FileFault> {
 fn below<T>(key: &str, count: usize, found: u32) -> Result<T, FileFault> {
     let last = count.saturating_sub(1);
     Err(FileFault::Key { key: key.into(), wants: format!("0 to {last} here, not {found}") })
+}
+
+/// So many pieces of a file of `count`, spread over it evenly: others for each of the machines, of which this is one.
+fn spread(some: u32, count: u32, (number, machines): (u32, u32)) -> Vec<u32> {
+    let (some, count) = (u64::from(some), u64::from(count));
+    let (number, machines) = (u64::from(number), u64::from(machines.max(1)));
+    let place = |at: u64| (at * 2 * machines + 2 * number + 1) * count / (2 * machines * some.max(1));
+    (0..some).filter_map(|at| u32::try_from(place(at)).ok()).collect()
 }
 
 const fn at(ms: u64) -> Instant {

@@ -140,7 +140,11 @@ pub enum What {
 #[expect(missing_docs, reason = "the names say it")]
 pub enum RoguePart {
     FalseBytes,
-    FalseList,
+    FalseList {
+        /// How many pieces of its list are false, others for each such machine; the first one of the file if left out.
+        #[serde(rename = "false-pieces")]
+        false_pieces: Option<u32>,
+    },
     Silent,
     Drips {
         /// How fast.

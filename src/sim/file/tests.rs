@@ -72,6 +72,10 @@ origin-connection-mbit = 5
 [[rogue]]
 kind = "drips"
 bytes-per-s = 1000
+
+[[rogue]]
+kind = "false-list"
+false-pieces = 3
 "#;
 
 fn parsed(text: &str) -> SwarmFile {
