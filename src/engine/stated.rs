@@ -22,6 +22,10 @@ struct Author {
     peer: PeerId,
     /// What it stated, refuted or not: none is asked for again.
     pieces: PieceSet,
+    /// Of these, those of which it stated the first value that is kept, and those of which it stated the other one. A third
+    /// value is not kept, and nobody is held to what he did not say.
+    first: PieceSet,
+    other: PieceSet,
     refuted: bool,
 }
 
@@ -49,10 +53,18 @@ impl Stated {
                 self.values.resize(place(piece) + 1, (NOBODY, Hash([0; 32])));
             }
             let (author, kept) = self.values[place(piece)];
+            let one = piece..piece.saturating_add(1);
             if self.is_refuted(author) {
                 self.values[place(piece)] = (number, *value);
-            } else if kept != *value && self.others.len() < CONFLICTS_MAX {
-                self.others.entry(piece).or_insert((number, *value));
+                self.authors[by].first.insert(one);
+            } else if kept == *value {
+                self.authors[by].first.insert(one);
+            } else {
+                let has_room = self.others.len() < CONFLICTS_MAX || self.others.contains_key(&piece);
+                let other = has_room.then(|| *self.others.entry(piece).or_insert((number, *value)));
+                if other.is_some_and(|(_, other)| other == *value) {
+                    self.authors[by].other.insert(one);
+                }
             }
         }
     }
@@ -62,7 +74,14 @@ impl Stated {
         let at = match known {
             Some(at) => at,
             None if self.authors.len() < AUTHORS_MAX => {
-                self.authors.push(Author { peer, pieces: PieceSet::new(), refuted: false });
+                let none = PieceSet::new;
+                self.authors.push(Author {
+                    peer,
+                    pieces: none(),
+                    first: none(),
+                    other: none(),
+                    refuted: false,
+                });
                 self.authors.len() - 1
             }
             None => return None,
@@ -94,7 +113,7 @@ impl Stated {
     pub fn known(&self) -> PieceSet {
         let mut known = PieceSet::new();
         for author in self.authors.iter().filter(|author| !author.refuted) {
-            known.union_with(&author.pieces);
+            known.union_with(&author.first);
         }
         known
     }
@@ -154,10 +173,15 @@ impl Stated {
     /// Who stated another value than the one read from the origin (CLAIM-3).
     #[must_use]
     pub fn contradicting(&self, piece: u32, value: Hash) -> Vec<PeerId> {
-        let first = self.values.get(place(piece)).copied();
-        let both = first.into_iter().chain(self.others.get(&piece).copied());
-        let wrong = both.filter(|(author, stated)| *stated != value && !self.is_refuted(*author));
-        wrong.filter_map(|(author, _)| Some(self.authors.get(place(u32::from(author)))?.peer)).collect()
+        let kept = self.values.get(place(piece)).map(|(_, kept)| *kept);
+        let other = self.others.get(&piece).map(|(_, other)| *other);
+        let is_wrong = |kept: Option<Hash>| kept.is_some_and(|kept| kept != value);
+        let said_it = |author: &&Author| {
+            let first = is_wrong(kept) && author.first.contains(piece);
+            first || (is_wrong(other) && author.other.contains(piece))
+        };
+        let standing = self.authors.iter().filter(|author| !author.refuted);
+        standing.filter(said_it).map(|author| author.peer).collect()
     }
 
     /// Believes an author no more (CLAIM-4); what another one stated stands in its place. `false` if it stated nothing.
@@ -166,25 +190,46 @@ impl Stated {
             return false;
         };
         self.authors[at].refuted = true;
-        let gone = u8::try_from(at).unwrap_or(NOBODY);
-        let pieces = self.authors[at].pieces.clone();
-        for piece in pieces.runs().flatten() {
-            let Some((author, value)) = self.values.get(place(piece)).copied() else { continue };
-            if author != gone {
-                continue;
-            }
-            if let Some(other) = self.others.remove(&piece).filter(|(other, _)| !self.is_refuted(*other)) {
-                self.values[place(piece)] = other;
-            } else {
-                // Whoever stated the same stands by it; it may still be that one who was refuted alone.
-                let same =
-                    self.authors.iter().position(|author| !author.refuted && author.pieces.contains(piece));
-                let same = same.and_then(|same| u8::try_from(same).ok()).unwrap_or(NOBODY);
-                self.values[place(piece)] = (same, value);
-            }
+        for piece in self.authors[at].first.clone().runs().flatten() {
+            self.replace_first(piece);
         }
-        self.others.retain(|_, (author, _)| *author != gone);
+        for piece in self.authors[at].other.clone().runs().flatten() {
+            self.replace_other(piece);
+        }
         true
+    }
+
+    /// Who stands and stated one of the two values of a piece.
+    fn who(&self, piece: u32, values: impl Fn(&Author) -> &PieceSet) -> Option<u8> {
+        let says = |author: &Author| !author.refuted && values(author).contains(piece);
+        self.authors.iter().position(says).and_then(|at| u8::try_from(at).ok())
+    }
+
+    /// The first value of a piece rests on another who stated it; if nobody did, the other value takes its place.
+    fn replace_first(&mut self, piece: u32) {
+        let Some((author, value)) = self.values.get(place(piece)).copied() else { return };
+        if !self.is_refuted(author) {
+            return;
+        }
+        if let Some(same) = self.who(piece, |author| &author.first) {
+            self.values[place(piece)] = (same, value);
+            return;
+        }
+        let other = self.who(piece, |author| &author.other).zip(self.others.remove(&piece));
+        self.values[place(piece)] = other.map_or((NOBODY, value), |(author, (_, value))| (author, value));
+        for author in self.authors.iter_mut().filter(|author| author.other.contains(piece)) {
+            author.other.remove(piece..piece + 1);
+            author.first.insert(piece..piece + 1);
+        }
+    }
+
+    /// The other value of a piece rests on another who stated it, or is forgotten: that makes room for the next.
+    fn replace_other(&mut self, piece: u32) {
+        if let Some(same) = self.who(piece, |author| &author.other) {
+            self.others.entry(piece).and_modify(|(author, _)| *author = same);
+        } else {
+            self.others.remove(&piece);
+        }
     }
 
     /// How many authors stand.
@@ -303,6 +348,49 @@ mod tests {
         assert_eq!(stated.conflicts().collect::<Vec<_>>(), [5]);
         assert_eq!(stated.contradicting(5, hash(1)), [peer(3)]);
         assert_eq!((stated.value(5), stated.known()), (Some((hash(1), peer(1))), PieceSet::of(5..6)));
+    }
+
+    #[test]
+    fn claim_3_all_who_stated_what_is_wrong_are_named_and_nobody_who_stated_a_third_value() {
+        let mut stated = Stated::default();
+        for (number, value) in [(1, 1), (2, 2), (3, 3), (4, 1), (5, 2)] {
+            stated.state(peer(number), 5, &[hash(value)]);
+        }
+        assert_eq!(stated.contradicting(5, hash(3)), [peer(1), peer(2), peer(4), peer(5)]);
+        assert_eq!(stated.contradicting(5, hash(1)), [peer(2), peer(5)]);
+        stated.refute(peer(1));
+        assert_eq!(stated.value(5), Some((hash(1), peer(4))), "another one stated it too");
+        stated.refute(peer(4));
+        assert_eq!(stated.value(5), Some((hash(2), peer(2))));
+        assert!(stated.refute(peer(2)) && stated.refute(peer(5)));
+        assert_eq!(
+            stated.value(5),
+            None,
+            "what the third one stated was not kept, and he is held to nothing else"
+        );
+        assert!(stated.known().is_empty() && stated.contradicting(5, hash(9)).is_empty());
+        stated.state(peer(6), 5, &[hash(3)]);
+        assert_eq!((stated.value(5), stated.conflicts().count()), (Some((hash(3), peer(6))), 0));
+    }
+
+    #[test]
+    fn claim_2_five_hundred_claimants_of_the_longest_file_take_a_megabyte() {
+        let mut stated = Stated::default();
+        for number in 0..500_u16 {
+            let mut key = [7; 32];
+            key[..2].copy_from_slice(&number.to_be_bytes());
+            let author = PeerId::from_public_key(key);
+            for first in (0..16_384).step_by(64) {
+                let mark = u8::try_from(number % 200).expect("small");
+                stated.state(author, first, &[hash(mark); 64]);
+            }
+        }
+        let sets = stated.authors.iter().flat_map(|author| [&author.pieces, &author.first, &author.other]);
+        let sets: usize = sets.map(|set| size_of_val(set.words())).sum();
+        let values = size_of_val(stated.values.as_slice());
+        let others = stated.others.len() * 2 * size_of::<(u32, (u8, Hash))>();
+        assert!(sets + values + others <= 1 << 20, "{sets} {values} {others}");
+        assert_eq!((stated.authors.len(), stated.others.len()), (AUTHORS_MAX, CONFLICTS_MAX));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use futures::future::join_all;
 use nearbits::job::{JobId, JobState};
 use nearbits::node::{JobView, NodeConfig};
 use peer_proto::content::ContentId;
@@ -305,4 +306,39 @@ async fn claim_12_after_two_files_nobody_on_the_link_is_believed_and_a_restart_d
     assert_eq!(kept.iter().map(|link| link.link).collect::<Vec<_>>(), [blown[0].link]);
     let (view, why) = lied_to(&node, &scene, 121).await;
     assert_eq!((view.bytes.origin, view.bytes.peers), (16 * MIB, 0), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn claim_10_eight_nodes_beside_a_liar_that_falsifies_one_piece_read_three_files_at_most() {
+    let content = Content::new(8, 16 * MIB);
+    let bytes = bytes_of(content);
+    let manner = OriginManner { bytes_per_s: Some(8_000_000), ..OriginManner::default() };
+    let origin = PlainOrigin::start(content, manner).await;
+    let liar = Hostile::start(140, Plan::consistent_lie(&bytes, 11_000_000..11_000_001)).await;
+    let mut nodes: Vec<LabNode> = Vec::new();
+    for _ in 0..8 {
+        let others = nodes.iter().flat_map(LabNode::addresses).map(|address| address.to_string());
+        let peers: Vec<String> = others.chain([liar.address()]).collect();
+        nodes.push(node_with(&peers).await);
+    }
+    for node in &nodes {
+        node.connected(8).await;
+    }
+    let jobs = join_all(
+        nodes.iter().map(|node| node.submit(wish(origin.url(), node.path("file"), vec![sha256_of(content)]))),
+    )
+    .await;
+    let mut why = String::new();
+    for (node, job) in nodes.iter().zip(jobs) {
+        let view = node.delivered(job).await;
+        exact(&view, node, &bytes);
+        why += &format!("{:?}\n{}\n", view.bytes, node.why(job).await);
+        assert!(view.bytes.origin <= content.len, "{why}");
+    }
+    assert!(
+        liar.sent() > 0 && origin.sent() <= 3 * content.len,
+        "{} bytes from the origin: {why}",
+        origin.sent()
+    );
+    join_all(nodes.into_iter().map(LabNode::shut_down)).await;
 }

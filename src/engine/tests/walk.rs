@@ -31,7 +31,7 @@ fn found_wrong(false_pieces: &[u32], others: &[u8]) -> World {
     world.submit(spec(&[sha256()]));
     world.run_for(50);
     others.iter().for_each(|number| join(&mut world, peer_id(*number)));
-    world.run_until(20_000, |world| is_found_wrong(world));
+    world.run_until(20_000, is_found_wrong);
     assert!(is_found_wrong(&world), "{}", world.view().reason);
     world.origin.pace = Pace::steady(0);
     world
@@ -210,6 +210,50 @@ fn claim_13_one_false_piece_takes_twice_as_long_as_plain_http_at_most() {
             let (took_ms, bytes) = beside_a_liar(ORIGIN, Some(rate), piece);
             assert!(took_ms <= 2 * plain_ms + 2_000, "{rate} B/s, piece {piece}: {took_ms} of {plain_ms} ms");
             assert!(bytes.origin <= LEN, "{rate} B/s, piece {piece}: {bytes:?}");
+        }
+    }
+}
+
+/// A node whose origin gives 2 MB/s, beside 63 liars that state another file each, and an honest member that has it all;
+/// gives the pieces the origin was asked for one by one.
+fn beside_63_liars(is_honest_first: bool) -> (World, Vec<u32>) {
+    let truth = file(LEN, 1);
+    let mut world = World::new(&truth);
+    world.origin.pace = Pace::steady(2_000_000);
+    for number in 2..=65 {
+        let id = world.peer(number, &truth, sha256(), FAST);
+        world.model(id).digest = None;
+    }
+    world.submit(spec(&[sha256()]));
+    world.run_for(50);
+    (2..=65).for_each(|number| join(&mut world, peer_id(number)));
+    let honest = peer_id(65);
+    if is_honest_first {
+        state(&mut world, honest, &truth, 0..1_024);
+    }
+    for number in 2..=64 {
+        let lie = file(LEN, number + 100);
+        world.model(peer_id(number)).sends = Arc::clone(&lie);
+        state(&mut world, peer_id(number), &lie, 0..1_024);
+    }
+    if !is_honest_first {
+        state(&mut world, honest, &truth, 0..1_024);
+    }
+    world.run(MINUTE * 2);
+    assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
+    let asked = pieces_asked(&world, 0);
+    (world, asked)
+}
+
+#[test]
+fn claim_6_and_claim_2_sixty_three_liars_cost_a_piece_each_at_most_and_the_file_is_exact() {
+    for is_honest_first in [true, false] {
+        let (world, asked) = beside_63_liars(is_honest_first);
+        assert!(asked.len() <= 64 + 16, "{asked:?}");
+        let bytes = world.view().bytes;
+        assert!(bytes.origin <= LEN, "{bytes:?}");
+        if is_honest_first {
+            assert!(bytes.peers > LEN / 2, "the honest one is asked on: {bytes:?}");
         }
     }
 }
