@@ -385,6 +385,19 @@ mod tests {
     }
 
     #[test]
+    fn claim_5_a_thousand_machines_audit_half_a_percent_of_the_pieces_together() {
+        let seed = |number: u16| {
+            let mut seed = [5; 32];
+            seed[..2].copy_from_slice(&number.to_be_bytes());
+            seed
+        };
+        // Ten times a thousand, so that chance evens out.
+        let drawn = |number| audit_budget(4_096, 999, &mut Chance::new(seed(number)));
+        let drawn: u32 = (0..10_000).map(drawn).sum();
+        assert!((160..=245).contains(&drawn), "{drawn} of ten times 4096 pieces: 0.6 % at most");
+    }
+
+    #[test]
     fn claim_6_what_a_member_read_and_a_list_denies_is_a_conflict_at_its_first_piece() {
         let certain = PieceSet::of(0..12);
         let mut claims = claims(&[(list(Some(20)), 1)]);

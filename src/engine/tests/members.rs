@@ -129,6 +129,50 @@ fn claim_6_where_two_members_differ_the_origin_decides_and_the_honest_one_is_ask
 }
 
 #[test]
+fn claim_7_however_many_state_a_value_its_piece_rests_on_words_until_the_whole_file_agrees() {
+    let others: Vec<u8> = (2..14).collect();
+    let mut world = world_with(&others, 1_000_000);
+    let truth = Arc::clone(&world.truth);
+    others.iter().for_each(|number| state(&mut world, peer_id(*number), &truth, 0..1_024));
+    world.run_until(20_000, |world| world.disk.len() >= 512);
+    let is_firm = |standing: &&Standing| matches!(standing, Standing::Certain | Standing::Proved);
+    let firm = world.standings.values().filter(is_firm).count();
+    assert!(world.disk.len() >= 512 && firm < 64, "only what the origin gave: {firm}");
+    world.run(MINUTE);
+    assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
+    assert_eq!(
+        world.standings.values().filter(is_firm).count(),
+        1_024,
+        "the digest of the whole file says so"
+    );
+}
+
+#[test]
+fn claim_11_what_this_node_reads_is_told_to_who_wants_the_file_and_to_nobody_else() {
+    let mut world = world_beside(&[2, 3], 4_000_000);
+    join(&mut world, peer_id(2));
+    world.run_for(2_000);
+    let told = |world: &World, number: u8| -> Vec<(u32, Vec<Hash>)> {
+        let frames = world.peers[&peer_id(number)].frames.iter();
+        let claims = frames.filter_map(|frame| match frame {
+            Frame::PieceClaim(claim) => Some((claim.first, claim.values.clone())),
+            _ => None,
+        });
+        claims.collect()
+    };
+    let claims = told(&world, 2);
+    assert!(claims.iter().all(|(_, values)| (1..=64).contains(&values.len())), "{}", claims.len());
+    for (first, values) in &claims {
+        for (piece, value) in (*first..).zip(values) {
+            assert_eq!(world.truth.value(PieceIndex(piece)).as_ref(), Some(value), "piece {piece}");
+        }
+    }
+    let pieces: usize = claims.iter().map(|(_, values)| values.len()).sum();
+    assert!(pieces >= 64 && pieces <= world.disk.len(), "{pieces} of {}", world.disk.len());
+    assert!(told(&world, 3).is_empty(), "it does not want the file");
+}
+
+#[test]
 fn claim_3_a_member_that_contradicts_what_this_node_read_is_not_believed() {
     let mut world = world_with(&[2], 1_000_000);
     world.run_for(1_000);
