@@ -558,6 +558,11 @@ mod tests {
             keys(&json["totals"]),
             ["banned_peers", "discarded_bytes", "origin_bytes", "peer_bytes", "served_bytes"]
         );
+        assert!(!keys(&json).contains(&"unheard_links".to_owned()), "left out while there are none");
+        let unheard = UnheardLink { link: "10.1.2.0/24".into(), until_unix_ms: 7 };
+        let json =
+            serde_json::to_value(Status { unheard_links: vec![unheard], ..status }).expect("plain values");
+        assert_eq!(json["unheard_links"], serde_json::json!([{ "link": "10.1.2.0/24", "until_unix_ms": 7 }]));
     }
 
     #[test]
