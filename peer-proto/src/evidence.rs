@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::attest::{AttestFault, Attestation};
 use crate::batch::Batch;
 use crate::content::Hash;
-use crate::group::HolderId;
+use crate::group::{GroupId, HolderId};
 use crate::void::Void;
 
 /// What members tell each other against an attestor, or something it signed.
@@ -31,6 +31,17 @@ enum Pair {
     Attestations(Attestation, Attestation),
     /// They name other values for one piece.
     Batches(Batch, Batch),
+}
+
+impl Against {
+    /// In which group.
+    #[must_use]
+    pub fn group(&self) -> GroupId {
+        match self {
+            Self::Contradiction(pair) => pair.group(),
+            Self::Void(void) => void.said().group,
+        }
+    }
 }
 
 impl Contradiction {
@@ -60,6 +71,15 @@ impl Contradiction {
         }
         let (one, other) = if one.id() <= other.id() { (one, other) } else { (other, one) };
         Some(Self(Pair::Batches(one, other)))
+    }
+
+    /// In which group.
+    #[must_use]
+    pub fn group(&self) -> GroupId {
+        match &self.0 {
+            Pair::Attestations(one, _) => one.said().group,
+            Pair::Batches(one, _) => one.said().group,
+        }
     }
 
     /// Whom it is against.

@@ -10,6 +10,7 @@ use peer_proto::wire::SegmentClaim;
 
 use super::core::Core;
 use super::file::JobFile;
+use super::group::GroupConfig;
 use super::home::OwnClaim;
 use super::mutant::Mutant;
 use super::swarm::Swarm;
@@ -35,7 +36,9 @@ impl Core {
         if !peer.ready || Mutant::TellsNobody.lives() || (!peer.joined.insert(swarm.id) && !again) {
             return false;
         }
-        peer.session.join(&swarm.digest, swarm.id.len, fetches);
+        let is_among_members = swarm.circle.is_some() || swarm.by_url;
+        let group = self.config.group.as_ref().filter(|_| is_among_members).map(GroupConfig::id);
+        peer.session.join_in(group, &swarm.digest, swarm.id.len, fetches);
         self.pump(id);
         true
     }

@@ -146,7 +146,7 @@ impl Core {
         let Some(badge) = self.config.group.as_ref().map(|group| Arc::clone(&group.badge)) else { return };
         for id in self.peers.iter().map(|(id, _)| id).collect::<Vec<_>>() {
             if let Some(peer) = self.peers.get_mut(id) {
-                peer.session.renew(Arc::clone(&badge));
+                peer.session.renew(Some(Arc::clone(&badge)).into());
             }
             self.pump(id);
             self.tell_newest(id);

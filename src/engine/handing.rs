@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use peer_proto::group::{DenyList, Offer};
 use peer_proto::limits::REPLY_TIMEOUT;
 use peer_proto::peer::PeerId;
-use peer_proto::session::HandedOn;
+use peer_proto::session::{EnrolBy, HandedOn};
 use peer_proto::time::Instant;
 use peer_proto::wire::Newest;
 
@@ -60,6 +60,7 @@ impl GroupConfig {
         // None has version 0, which says that there is none.
         let list = self.denied.as_ref().filter(|list| list.version() > 0);
         Newest {
+            group: Some(self.id()),
             epoch: self.epoch,
             denied: list.map_or(0, DenyList::version),
             // Bounded by the format.
@@ -86,14 +87,16 @@ impl Core {
     /// What a member has to say of what the group signed; nobody else is heard.
     pub(super) fn handed_on(&mut self, id: PeerId, said: HandedOn) {
         match said {
-            HandedOn::EnrolAsked { number, ticket: Some(secret) } => self.ticket_shown(id, number, secret),
+            HandedOn::EnrolAsked { number, by: EnrolBy::Ticket(secret) } => {
+                self.ticket_shown(id, number, secret)
+            }
             HandedOn::Enrolled { number, given } => {
                 if !self.ticket_answered(id, number, &given) {
                     self.enrolled(id, number, given);
                 }
             }
             _ if !self.is_member(id) => {}
-            HandedOn::EnrolAsked { number, ticket: None } => self.renewal_asked(id, number),
+            HandedOn::EnrolAsked { number, by: EnrolBy::Member(_) } => self.renewal_asked(id, number),
             HandedOn::Newest(newest) => {
                 self.handing.epochs.insert(id, newest.epoch);
                 self.handing.told.insert(id, newest);
@@ -107,7 +110,7 @@ impl Core {
                 }
                 self.pump(id);
             }
-            HandedOn::Denied(list) => self.denied_shown(id, list),
+            HandedOn::Denied { list, .. } => self.denied_shown(id, list),
         }
     }
 

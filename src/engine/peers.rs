@@ -239,7 +239,8 @@ impl Core {
         self.peer_gone(id);
         let filler = peer_proto::group::filler(&self.config.seed, id, &nonce);
         let badge = self.config.group.as_ref().map(|group| Arc::clone(&group.badge));
-        let config = SessionConfig { me: self.config.me, peer: id, my_nonce: nonce, filler, badge };
+        let badges = badge.into();
+        let config = SessionConfig { me: self.config.me, peer: id, my_nonce: nonce, filler, badges };
         let peer = Peer {
             near: near || self.meeting.counts(id, &address, now),
             address,

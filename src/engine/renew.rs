@@ -10,10 +10,12 @@ use std::time::Duration;
 use peer_proto::group::{GrantFault, Membership, Offer, Roles, Token, TokenFault};
 use peer_proto::limits::REPLY_TIMEOUT;
 use peer_proto::peer::PeerId;
+use peer_proto::session::EnrolBy;
 use peer_proto::time::Instant;
 
 use super::core::Core;
 use super::event::Event;
+use super::group::GroupConfig;
 use super::io::Effect;
 
 /// After all enrollers were asked in vain, ...
@@ -139,8 +141,10 @@ impl Core {
         }
         while self.renewal.asked.is_none() && self.renewal.rests_until <= now {
             let Some(peer) = self.next_enroller() else { return self.rest() };
+            let group = self.config.group.as_ref().map(GroupConfig::id);
             let session = self.peers.get_mut(peer).map(|peer| &mut peer.session);
-            match session.and_then(|session| session.ask_enroller(None)) {
+            let by = group.map(EnrolBy::Member);
+            match session.zip(by).and_then(|(session, by)| session.ask_enroller(by)) {
                 Some(number) => {
                     self.renewal.asked = Some((peer, number, now.after(REPLY_TIMEOUT)));
                     self.pump(peer);

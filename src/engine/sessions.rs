@@ -48,7 +48,7 @@ impl Engine {
             SessionEvent::Wanted { request, content, ranges, values } => {
                 self.shelf().wanted(peer, request, content, ranges, values);
             }
-            SessionEvent::Interested { id, proof, len, fetches } => {
+            SessionEvent::Interested { id, proof, len, fetches, .. } => {
                 if let Some(peer) = self.core.peers.get_mut(peer) {
                     peer.turned_away |= !peer.near;
                 }

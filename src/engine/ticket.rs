@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use peer_proto::group::{GrantFault, Membership, TicketSecret};
 use peer_proto::peer::PeerId;
+use peer_proto::session::EnrolBy;
 use peer_proto::time::Instant;
 
 use super::core::Core;
@@ -70,7 +71,7 @@ impl Core {
             return;
         }
         let Some(peer) = self.peers.get_mut(id).filter(|peer| peer.ready) else { return };
-        own.number = peer.session.ask_enroller(Some(own.secret));
+        own.number = peer.session.ask_enroller(EnrolBy::Ticket(own.secret));
         if own.number.is_none() {
             self.redeeming.own = None;
             self.effect(Effect::Ticket(TicketWork::Answered(Err(TicketFault::Older))));

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use peer_proto::group::Badges;
 use peer_proto::session::{Answer as Found, Output, RequestId, Session, SessionConfig, SessionEvent};
 use peer_proto::time::Instant;
 use peer_proto::wire::ListPart;
@@ -152,7 +153,7 @@ impl Host for Rogue {
     fn handle_connected(&mut self, peer: Neighbour, now: Instant) {
         let (my_nonce, filler) = (self.dice.bytes(), self.dice.bytes());
         let (me, peer_id) = (self.library.peer_of(self.host), self.library.peer_of(peer.id));
-        let config = SessionConfig { me, peer: peer_id, my_nonce, filler, badge: None };
+        let config = SessionConfig { me, peer: peer_id, my_nonce, filler, badges: Badges::default() };
         self.talks.insert(peer.id, (Session::new(config, now), Instant::NEVER));
         self.talk(peer.id, now);
     }

@@ -2,9 +2,13 @@
 //!
 //! Knows: tags in a Hello and what they are made of. Does not know: when a Hello is sent (`session`).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
+use super::GroupId;
 use super::token::Token;
+use crate::limits::GROUPS_MAX;
 use crate::peer::PeerId;
 
 /// Bytes of a tag; a Hello has room for eight.
@@ -42,7 +46,7 @@ impl EpochSecret {
     }
 }
 
-/// What a node shows to other members: its token, and that it knows the epoch's secret.
+/// What a node shows to other members of one group: its token, and that it knows the epoch's secret.
 #[derive(Clone, Debug)]
 pub struct Badge {
     /// Its own token.
@@ -54,6 +58,55 @@ pub struct Badge {
 }
 
 impl Badge {
+    /// The secrets that count: of this epoch, and of the one before.
+    pub fn secrets(&self) -> impl Iterator<Item = &EpochSecret> + Clone {
+        std::iter::once(&self.secret).chain(&self.former)
+    }
+
+    /// The secret that all know who are members in this epoch or the one before.
+    #[must_use]
+    pub fn oldest(&self) -> &EpochSecret {
+        self.former.as_ref().unwrap_or(&self.secret)
+    }
+}
+
+/// What a node shows in all of its groups: a badge for each, at most eight, in the order of their ids. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Badges(Arc<BTreeMap<GroupId, Arc<Badge>>>);
+
+impl From<Option<Arc<Badge>>> for Badges {
+    fn from(badge: Option<Arc<Badge>>) -> Self {
+        badge.into_iter().collect()
+    }
+}
+
+impl FromIterator<Arc<Badge>> for Badges {
+    /// Of more than eight groups the first ones count.
+    fn from_iter<I: IntoIterator<Item = Arc<Badge>>>(badges: I) -> Self {
+        let mut all: BTreeMap<GroupId, Arc<Badge>> =
+            badges.into_iter().map(|badge| (badge.token.group(), badge)).collect();
+        while all.len() > GROUPS_MAX {
+            all.pop_last();
+        }
+        Self(Arc::new(all))
+    }
+}
+
+impl Badges {
+    /// The badge of one group.
+    #[must_use]
+    pub fn of(&self, group: GroupId) -> Option<&Badge> {
+        self.0.get(&group).map(AsRef::as_ref)
+    }
+
+    /// What a Hello has room for: of each group the secret that members of both epochs know, then what else there is. A side
+    /// recognizes what it shows and nothing else, so that both sides recognize the same.
+    fn shown(&self) -> impl Iterator<Item = (GroupId, &EpochSecret)> {
+        let oldest = self.0.iter().map(|(group, badge)| (*group, badge.oldest()));
+        let newer = self.0.iter().filter(|(_, badge)| badge.former.is_some());
+        oldest.chain(newer.map(|(group, badge)| (*group, &badge.secret))).take(GROUPS_MAX)
+    }
+
     /// Puts this node's tags into a Hello that is filled with random bytes.
     pub(crate) fn put_tags(
         &self,
@@ -62,35 +115,35 @@ impl Badge {
         nonce: &[u8; 16],
         tags: &mut [u8; 128],
     ) {
-        for (secret, place) in self.secrets().zip(tags.as_chunks_mut::<TAG_LEN>().0) {
+        for ((_, secret), place) in self.shown().zip(tags.as_chunks_mut::<TAG_LEN>().0) {
             place.copy_from_slice(&secret.tag(sender, receiver, nonce).as_bytes()[..TAG_LEN]);
         }
     }
 
-    /// Whether one of the tags in the other side's Hello is a member's.
-    pub(crate) fn knows(
+    /// The groups whose members' tags are in the other side's Hello.
+    pub(crate) fn known(
         &self,
         sender: &PeerId,
         receiver: &PeerId,
         nonce: &[u8; 16],
         tags: &[u8; 128],
-    ) -> bool {
+    ) -> BTreeSet<GroupId> {
         // All are compared, and each in constant time: when it takes how long tells nothing.
-        let mut found = false;
-        for secret in self.secrets() {
+        let mut known = BTreeSet::new();
+        for (group, secret) in self.shown() {
             let mut wanted = *secret.tag(sender, receiver, nonce).as_bytes();
             wanted[TAG_LEN..].fill(0);
+            let mut found = false;
             for tag in tags.as_chunks::<TAG_LEN>().0 {
                 let mut whole = [0; 32];
                 whole[..TAG_LEN].copy_from_slice(tag);
                 found |= blake3::Hash::from_bytes(wanted) == blake3::Hash::from_bytes(whole);
             }
+            if found {
+                known.insert(group);
+            }
         }
-        found
-    }
-
-    fn secrets(&self) -> impl Iterator<Item = &EpochSecret> {
-        [&self.secret].into_iter().chain(&self.former)
+        known
     }
 }
 

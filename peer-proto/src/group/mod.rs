@@ -16,7 +16,7 @@ pub mod token;
 
 use std::fmt;
 
-pub use badge::{Badge, EpochSecret, filler};
+pub use badge::{Badge, Badges, EpochSecret, filler};
 pub use deny::DenyList;
 pub use enrol::{Asker, GrantFault};
 pub use membership::{Former, Membership};

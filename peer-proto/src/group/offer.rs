@@ -229,7 +229,9 @@ fn denied(list: DenyList, held: Option<&Membership>) -> Result<(Membership, Take
 mod tests {
     use super::*;
     use crate::group::membership::tests::{DAY, NOW, group, membership, peer};
-    use crate::group::{EpochSecret, HolderId, Roles, Token, Wish};
+    use std::sync::Arc;
+
+    use crate::group::{Badges, EpochSecret, HolderId, Roles, Token, Wish};
     use crate::sign::Signer;
 
     const RULES: fn() -> OfferRules = || OfferRules { me: peer(), now: NOW, may_replace: false };
@@ -353,12 +355,13 @@ mod tests {
         // As the authority makes them while the former secret is honoured: tokens still name the epoch before.
         let old = Membership { epoch: 3, secret: EpochSecret([3; 32]), former: None, ..with(|_| {}) };
         let new = membership(&group(), 6);
-        let (one, other) = (peer(), other().peer());
+        let (one, other, group_id) = (peer(), other().peer(), GroupId::of(&group().public_key()));
         for (mine, theirs) in [(&old, &new), (&new, &old)] {
             assert_eq!(Membership { token: theirs.token.clone(), ..mine.clone() }.check(peer(), NOW), Ok(()));
             let mut tags = [0; 128];
-            mine.badge(NOW).put_tags(&one, &other, &[5; 16], &mut tags);
-            assert!(theirs.badge(NOW).knows(&one, &other, &[5; 16], &tags));
+            let badges = |of: &Membership| Badges::from(Some(Arc::new(of.badge(NOW))));
+            badges(mine).put_tags(&one, &other, &[5; 16], &mut tags);
+            assert_eq!(badges(theirs).known(&one, &other, &[5; 16], &tags), [group_id].into());
         }
     }
 

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::pace::Pace;
-use super::{HandedOn, ProtocolError, Session, SessionEvent};
+use super::{EnrolBy, HandedOn, ProtocolError, Session, SessionEvent};
 use crate::group::{GrantFault, Membership, TicketSecret};
 use crate::limits::GRANTS_ASKED_PER_SECOND_MAX;
 use crate::time::Instant;
@@ -34,16 +34,20 @@ impl Enrolling {
 impl Session {
     /// Asks the peer for a token: by a ticket, or as a member that renews its own. The number of the question, which one
     /// [`HandedOn::Enrolled`] answers at most: silence is an answer too. `None` if the peer cannot be asked.
-    pub fn ask_enroller(&mut self, ticket: Option<TicketSecret>) -> Option<u32> {
+    pub fn ask_enroller(&mut self, by: EnrolBy) -> Option<u32> {
         let speaks = self.version().is_some_and(|version| version >= Versions::HANDS_ON);
-        if !speaks || (ticket.is_none() && !self.is_kin()) {
+        let (ticket, group) = match by {
+            EnrolBy::Ticket(secret) => (Some(secret.0), None),
+            EnrolBy::Member(group) => (None, Some(group)),
+        };
+        if !speaks || group.is_some_and(|group| !self.is_kin_of(group)) {
             return None;
         }
         let enrolling = &mut self.kin.enrolling;
         enrolling.asked = enrolling.asked.checked_add(1)?;
         enrolling.is_open = true;
         let number = enrolling.asked;
-        self.out.frame(Frame::Enrol(Enrol { number, ticket: ticket.map(|secret| secret.0) }));
+        self.out.frame(Frame::Enrol(Enrol { number, ticket, group }));
         Some(number)
     }
 
@@ -61,13 +65,16 @@ impl Session {
         }
         enrolling.heard = ask.number;
         let may_ask = enrolling.pace.take(now);
-        if ask.ticket.is_none() && !self.is_kin() {
-            // What only members say is not listened to.
-            return Ok(());
-        }
+        let by = match ask.ticket {
+            Some(secret) => EnrolBy::Ticket(TicketSecret(secret)),
+            None => match self.meant(ask.group) {
+                Some(group) => EnrolBy::Member(group),
+                // What only members say is not listened to.
+                None => return Ok(()),
+            },
+        };
         if may_ask {
-            let (number, ticket) = (ask.number, ask.ticket.map(TicketSecret));
-            self.out.event(SessionEvent::HandedOn(HandedOn::EnrolAsked { number, ticket }));
+            self.out.event(SessionEvent::HandedOn(HandedOn::EnrolAsked { number: ask.number, by }));
         } else {
             self.show_enrolled(ask.number, Err(GrantFault::Busy));
         }

@@ -8,7 +8,7 @@ use crate::attest::Attestation;
 use crate::batch::Batch;
 use crate::content::{ByteRange, ContentId, Hash};
 use crate::evidence::Against;
-use crate::group::Token;
+use crate::group::{GroupId, Token};
 use crate::lookup::LookupId;
 use crate::verify::HashList;
 use crate::wire::{ListPart, NamedPeer, PieceClaim, Record, SegmentClaim};
@@ -95,6 +95,8 @@ pub enum SessionEvent {
         len: u64,
         /// Whether it can fetch from the origin.
         fetches: bool,
+        /// Of the groups that both are in, the one in which it fetches the file.
+        group: Option<GroupId>,
     },
     /// The peer wants a file no more.
     Withdrew {
@@ -105,7 +107,7 @@ pub enum SessionEvent {
     PiecesClaimed(PieceClaim),
     /// The peer fetches a segment from the origin now.
     SegmentClaimed(SegmentClaim),
-    /// The peer knows a secret of our group, and this should make it a member: check it (GROUP-1).
+    /// The peer knows a secret of a group of ours, and this should make it a member: check it (GROUP-1).
     TokenShown(Token),
     /// Statements of members, which the peer passes on or makes. None is believed before its signature was checked.
     RecordsShown(Vec<Record>),
@@ -128,7 +130,7 @@ pub enum SessionEvent {
     BatchesShown(Vec<Batch>),
     /// What tells against an attestor, as the peer passes it on. It is not believed before it was checked.
     AgainstShown(Against),
-    /// About what our group signed.
+    /// About what a group of ours signed.
     HandedOn(HandedOn),
     /// The peer says where it listens, at the address it is seen at: it takes this node for a rendezvous. Answer with
     /// [`Session::name_peers`](super::Session::name_peers), if this node is one.

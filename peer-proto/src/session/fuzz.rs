@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::content::{ByteRange, ContentId, Hash};
 use crate::digest::{Algorithm, Digest};
 use crate::group::{
-    Badge, DenyList, EpochSecret, GrantFault, GroupId, HolderId, Roles, TicketSecret, Token, Wish,
+    Badge, Badges, DenyList, EpochSecret, GrantFault, GroupId, HolderId, Roles, TicketSecret, Token, Wish,
 };
 use crate::home::swarm_id;
 use crate::limits::{
@@ -26,7 +26,7 @@ use crate::wire::{
     PieceClaim, Question, Record, RecordHead, Refuse, RefuseReason, Said, SegmentClaim, Versions, Want,
 };
 
-use super::{HandedOn, Output, RequestId, Session, SessionConfig, SessionEvent};
+use super::{EnrolBy, HandedOn, Output, RequestId, Session, SessionConfig, SessionEvent};
 
 /// Plays the bytes as a script of frames, commands and time. Whatever it says: no panic, every frame that leaves can
 /// be written, everything kept stays within its bound, and the outputs of one step come to an end.
@@ -39,16 +39,16 @@ pub fn fuzz_session(script: &[u8]) {
         peer: PeerId::from_public_key([2; 32]),
         my_nonce: [3; 16],
         filler: [4; 128],
-        badge: Some(std::sync::Arc::new(badge())),
+        badges: badges(),
     };
     let mut now = Instant::ZERO;
     let mut session = Session::new(config, now);
     let mut script = Script { bytes: script, next: 1 };
     if !script.byte().is_multiple_of(8) {
-        let max = 1 + u32::from(script.byte() % 6);
+        let max = 1 + u32::from(script.byte() % 9);
         let mut tags = [6; 128];
         if max > 2 {
-            badge().put_tags(
+            badges().put_tags(
                 &PeerId::from_public_key([2; 32]),
                 &PeerId::from_public_key([1; 32]),
                 &[5; 16],
@@ -66,8 +66,18 @@ pub fn fuzz_session(script: &[u8]) {
     }
 }
 
+/// What a member of two groups shows.
+fn badges() -> Badges {
+    [9, 8].into_iter().map(|group| std::sync::Arc::new(badge(group))).collect()
+}
+
+/// The group whose key is of these bytes.
+fn group(key: u8) -> GroupId {
+    GroupId::of(&Signer::of(&[key; 32]).public_key())
+}
+
 /// A member's badge, as good as any.
-fn badge() -> Badge {
+fn badge(group: u8) -> Badge {
     let wish = Wish {
         holder: HolderId([7; 16]),
         peer: PeerId::from_public_key([1; 32]),
@@ -77,8 +87,8 @@ fn badge() -> Badge {
         epoch: 0,
         serial: 0,
     };
-    let token = Token::grant(&Signer::of(&[9; 32]), &wish);
-    Badge { token, secret: EpochSecret([8; 32]), former: None }
+    let token = Token::grant(&Signer::of(&[group; 32]), &wish);
+    Badge { token, secret: EpochSecret([group; 32]), former: None }
 }
 
 /// What waits for an answer that a later step may give.
@@ -144,7 +154,7 @@ fn step(session: &mut Session, script: &mut Script<'_>, asked: &mut Pending, now
 /// What a node says to those who fetch with it, and to members.
 fn among_members(session: &mut Session, script: &mut Script<'_>, content: ContentId) {
     if let Ok(digest) = Digest::new(Algorithm::Blake3, vec![script.byte() % 4; 32]) {
-        session.join(&digest, content.len, true);
+        session.join_in(Some(group(9)), &digest, content.len, true);
         session.claim_pieces(swarm_id(&digest, 1 << 30), 0, &vec![content.root; usize::from(script.byte())]);
     }
     session.leave(content);
@@ -158,8 +168,16 @@ fn among_members(session: &mut Session, script: &mut Script<'_>, content: Conten
     let said = Said::Pieces { first: u32::from(script.byte()), values };
     let record = Record::sign(&Signer::of(&[1; 32]), head, said);
     session.show_records(record.map_or_else(Vec::new, |record| vec![record; 80]));
-    session.ask_enroller(script.byte().is_multiple_of(2).then_some(TicketSecret([7; 32])));
-    session.want_denied(Newest { epoch: 1, denied: 7, denied_len: 90 + u32::from(script.byte()) * 256 });
+    session.ask_enroller(match script.byte() % 3 {
+        0 => EnrolBy::Ticket(TicketSecret([7; 32])),
+        _ => EnrolBy::Member(group(9)),
+    });
+    session.want_denied(Newest {
+        group: script.group(),
+        epoch: 1,
+        denied: 7,
+        denied_len: 90 + u32::from(script.byte()) * 256,
+    });
 }
 
 fn reply(session: &mut Session, event: &SessionEvent, choice: u8, now: Instant) {
@@ -239,6 +257,12 @@ impl Script<'_> {
             }
             None => 0,
         }
+    }
+
+    /// One of its groups, another, or none.
+    fn group(&mut self) -> Option<GroupId> {
+        let key = 7 + self.byte() % 4;
+        (key < 10).then(|| group(key))
     }
 
     /// A number of up to 28 bits, small ones more often.
@@ -336,12 +360,17 @@ impl Script<'_> {
                 question: Question { id: [self.byte(); 32], proof: [0; 32] },
                 len: content.len,
                 fetches: right,
+                group: self.group(),
             }),
             7 => Frame::Leave(Leave { swarm: content }),
-            8 => Frame::Token(badge().token),
-            11 => Frame::Enrol(Enrol { number, ticket: right.then_some([7; 32]) }),
-            9 => Frame::DenyWant(DenyWant { version: 7, page: u32::from(self.byte() % 3) }),
-            10 => Frame::Newest(Newest { epoch: number, denied: 7, denied_len: 90 }),
+            8 => Frame::Token(badge(8 + self.byte() % 3).token),
+            11 => Frame::Enrol(Enrol { number, ticket: right.then_some([7; 32]), group: self.group() }),
+            9 => Frame::DenyWant(DenyWant {
+                group: self.group(),
+                version: 7,
+                page: u32::from(self.byte() % 3),
+            }),
+            10 => Frame::Newest(Newest { group: self.group(), epoch: number, denied: 7, denied_len: 90 }),
             _ => Frame::Cancel(Cancel { request: RequestId(u64::from(self.next)) }),
         };
         frame.check().is_ok().then_some(frame)

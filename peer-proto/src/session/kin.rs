@@ -1,9 +1,9 @@
-//! What two members of one group say to each other: who they are, and what members and attestors say (GROUP-2).
+//! What two members of the same groups say to each other: who they are, and what members and attestors say (GROUP-2).
 //!
-//! Knows: tags, when a token may be shown, how records are put into frames, the pace of questions for attestations. Does
+//! Knows: tags, which groups both are in, when a token may be shown, how records are put into frames, the pace of questions for attestations. Does
 //! not know: whether a token, a record or an attestation is good (the node's engine checks them).
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use super::enrolling::Enrolling;
 use super::handing::Handing;
@@ -12,9 +12,9 @@ use super::{ProtocolError, Session, SessionConfig, SessionEvent, State};
 use crate::attest::Attestation;
 use crate::batch::Batch;
 use crate::evidence::Against;
-use crate::group::{Badge, Token};
+use crate::group::{Badges, GroupId, Token};
 use crate::limits::{
-    ATTESTATIONS_ASKED_PER_SECOND_MAX, ATTESTATIONS_PER_FRAME_MAX, BATCHES_PER_FRAME_MAX,
+    ATTESTATIONS_ASKED_PER_SECOND_MAX, ATTESTATIONS_PER_FRAME_MAX, BATCHES_PER_FRAME_MAX, GROUPS_MAX,
     RECORDS_PER_FRAME_MAX,
 };
 use crate::time::Instant;
@@ -25,9 +25,11 @@ const PACKED_MAX: usize = 16 * 1024 - 16;
 /// The same of a page frame.
 const PAGE_PACKED_MAX: usize = 36 * 1024 - 32;
 
-/// Questions for attestations, both ways.
+/// Which groups both are in, and questions for attestations, both ways.
 #[derive(Debug)]
 pub(super) struct Kin {
+    /// Groups of ours of which the peer knows a secret.
+    pub(super) groups: BTreeSet<GroupId>,
     /// The number of our last question.
     asked: u32,
     /// The number of the peer's last question.
@@ -41,6 +43,7 @@ impl Kin {
     pub(super) fn new(now: Instant) -> Self {
         let burst = ATTESTATIONS_ASKED_PER_SECOND_MAX;
         Self {
+            groups: BTreeSet::new(),
             asked: 0,
             heard: 0,
             pace: Pace::new(burst, burst, now),
@@ -51,36 +54,77 @@ impl Kin {
 }
 
 impl SessionConfig {
-    /// The tags of our Hello: those of our group among random bytes.
+    /// The tags of our Hello: those of our groups among random bytes.
     pub(super) fn tags(&self) -> [u8; 128] {
         let mut tags = self.filler;
-        if let Some(badge) = &self.badge {
-            badge.put_tags(&self.me, &self.peer, &self.my_nonce, &mut tags);
-        }
+        self.badges.put_tags(&self.me, &self.peer, &self.my_nonce, &mut tags);
         tags
     }
 
-    /// Whether the other side knows a secret of our group.
-    pub(super) fn is_kin(&self, hello: &Hello) -> bool {
-        let badge = self.badge.as_ref();
-        badge.is_some_and(|badge| badge.knows(&self.peer, &self.me, &hello.nonce, &hello.tags))
+    /// The groups of ours of which the other side knows a secret. A version that knew one group only, and has a secret of
+    /// several, is taken for a member of the first of them.
+    pub(super) fn common_groups(&self, version: u32, hello: &Hello) -> BTreeSet<GroupId> {
+        if version < Versions::GROUP {
+            return BTreeSet::new();
+        }
+        let known = self.badges.known(&self.peer, &self.me, &hello.nonce, &hello.tags);
+        let count = if version < Versions::GROUPS { 1 } else { GROUPS_MAX };
+        known.into_iter().take(count).collect()
     }
 }
 
 impl Session {
-    /// Whether the peer knows a secret of our group. It is a member once its token was checked, too.
+    /// Whether the peer knows a secret of a group of ours. It is a member of that once its token was checked, too.
     #[must_use]
-    pub const fn is_kin(&self) -> bool {
-        matches!(self.state, State::Open { kin: true, .. })
+    pub fn is_kin(&self) -> bool {
+        !self.groups().is_empty()
     }
 
-    /// Shows our token, to kin only.
-    pub(super) fn show_token(&mut self) {
-        if self.is_kin()
-            && let Some(badge) = &self.config.badge
-            && self.reads(&badge.token)
-        {
-            self.out.frame(Frame::Token(badge.token.clone()));
+    /// Whether the peer knows a secret of this group of ours.
+    #[must_use]
+    pub fn is_kin_of(&self, group: GroupId) -> bool {
+        self.groups().contains(&group)
+    }
+
+    /// The groups of ours of which the peer knows a secret: none before its Hello is here, and none once the session is over.
+    #[must_use]
+    pub const fn groups(&self) -> &BTreeSet<GroupId> {
+        static NONE: BTreeSet<GroupId> = BTreeSet::new();
+        match self.state {
+            State::Open { .. } => &self.kin.groups,
+            State::Greeting | State::Over => &NONE,
+        }
+    }
+
+    /// Which group kin mean that name this one, or none, as versions do that knew one only: if it is one that both are in.
+    pub(super) fn meant(&self, named: Option<GroupId>) -> Option<GroupId> {
+        let groups = self.groups();
+        match named {
+            Some(group) => Some(group).filter(|group| groups.contains(group)),
+            None => groups.first().copied().filter(|_| groups.len() == 1),
+        }
+    }
+
+    /// The group in which the peer fetches a file, of those that both are in: versions that knew one group only did so in
+    /// that one.
+    pub(super) fn swarm_group(&self, named: Option<GroupId>) -> Option<GroupId> {
+        let names = self.version().is_some_and(|version| version >= Versions::GROUPS);
+        if names && named.is_none() { None } else { self.meant(named) }
+    }
+
+    /// A group, if the peer is kin in it: nobody else is told of it.
+    pub(super) fn only_to_kin(&self, group: Option<GroupId>) -> Option<GroupId> {
+        group.filter(|group| self.is_kin_of(*group))
+    }
+
+    /// Shows our tokens, each to kin of its group only.
+    pub(super) fn show_tokens(&mut self) {
+        for group in self.groups().clone() {
+            if let Some(badge) = self.config.badges.of(group)
+                && self.reads(&badge.token)
+            {
+                self.out.frame(Frame::Token(badge.token.clone()));
+            }
         }
     }
 
@@ -89,20 +133,20 @@ impl Session {
         !token.is_delegated() || self.hands_on()
     }
 
-    /// Shows another token of our group from now on; to kin also in this session.
-    pub fn renew(&mut self, badge: Arc<Badge>) {
-        self.config.badge = Some(badge);
-        self.show_token();
+    /// Shows other tokens of our groups from now on; to kin also in this session. What is said in a group that is not among
+    /// them any more is neither told nor heard.
+    pub fn renew(&mut self, badges: Badges) {
+        self.kin.groups.retain(|group| badges.of(*group).is_some());
+        self.config.badges = badges;
+        self.show_tokens();
     }
 
-    /// Passes statements of members on, or our own; to kin only.
+    /// Passes statements of members on, or our own; to kin of their group only.
     pub fn show_records(&mut self, records: Vec<Record>) {
-        if !self.is_kin() {
-            return;
-        }
         let (mut packed, mut len) = (Vec::new(), 0);
         for record in records {
-            if record.said().token().is_some_and(|token| !self.reads(token)) {
+            let is_unread = record.said().token().is_some_and(|token| !self.reads(token));
+            if is_unread || !self.is_kin_of(record.head().group) {
                 continue;
             }
             let more = record.bytes().len() + 2;
@@ -130,19 +174,20 @@ impl Session {
         Some(number)
     }
 
-    /// Answers [`SessionEvent::AttestWanted`] with the first eight of these.
+    /// Answers [`SessionEvent::AttestWanted`] with the first eight of these that are of a group of the peer's.
     pub fn show_attestations(&mut self, number: u32, mut list: Vec<Attestation>) {
         if self.is_kin() {
-            list.retain(|one| self.reads(one.token()));
+            list.retain(|one| self.is_kin_of(one.said().group) && self.reads(one.token()));
             list.truncate(ATTESTATIONS_PER_FRAME_MAX);
             self.out.frame(Frame::Attestations(Attestations { number, list }));
         }
     }
 
-    /// Tells kin what attestors read of what its question of this number asked for; whoever knows no such frame is not
-    /// told. `false` then.
+    /// Tells kin what attestors of their group read of what its question of this number asked for; whoever knows no such
+    /// frame is not told. `false` then.
     pub fn show_batches(&mut self, number: u32, list: Vec<Batch>) -> bool {
-        if !self.is_kin() || self.version().is_none_or(|version| version < Versions::EVIDENCE) {
+        let is_theirs = list.iter().all(|batch| self.is_kin_of(batch.said().group));
+        if !is_theirs || !self.is_kin() || self.version().is_none_or(|version| version < Versions::EVIDENCE) {
             return false;
         }
         let (mut packed, mut len) = (Vec::new(), 0);
@@ -161,21 +206,29 @@ impl Session {
         true
     }
 
-    /// Tells kin what tells against an attestor; whoever knows no such frame is not told.
+    /// Tells kin what tells against an attestor of their group; whoever knows no such frame is not told.
     pub fn show_against(&mut self, against: Against) {
-        if self.is_kin() && self.version().is_some_and(|version| version >= Versions::EVIDENCE) {
+        let speaks = self.version().is_some_and(|version| version >= Versions::EVIDENCE);
+        if speaks && self.is_kin_of(against.group()) {
             self.out.frame(Frame::Against(against));
         }
     }
 
-    /// What only kin says; of anybody else it is not listened to.
+    /// What only kin of a group says; of anybody else it is not listened to.
     pub(super) fn kin_said(&mut self, frame: Frame, now: Instant) -> Result<(), ProtocolError> {
         if !self.is_kin() {
             return Ok(());
         }
         match frame {
-            Frame::Token(token) => self.out.event(SessionEvent::TokenShown(token)),
-            Frame::Records(records) => self.out.event(SessionEvent::RecordsShown(records)),
+            Frame::Token(token) => {
+                if self.is_kin_of(token.group()) {
+                    self.out.event(SessionEvent::TokenShown(token));
+                }
+            }
+            Frame::Records(mut records) => {
+                records.retain(|record| self.is_kin_of(record.head().group));
+                self.out.event(SessionEvent::RecordsShown(records));
+            }
             Frame::AttestWant(AttestWant { number, id }) => {
                 if number <= self.kin.heard {
                     return Err(ProtocolError::NumberGoesBack { number: u64::from(number) });
@@ -187,19 +240,25 @@ impl Session {
                     self.show_attestations(number, Vec::new());
                 }
             }
-            Frame::Attestations(Attestations { number, list }) => {
+            Frame::Attestations(Attestations { number, mut list }) => {
                 if number == 0 || number > self.kin.asked {
                     return Err(ProtocolError::UnaskedAnswer { number });
                 }
+                list.retain(|one| self.is_kin_of(one.said().group));
                 self.out.event(SessionEvent::AttestationsShown { number, list });
             }
-            Frame::Batches(Batches { number, list }) => {
+            Frame::Batches(Batches { number, mut list }) => {
                 if number == 0 || number > self.kin.asked {
                     return Err(ProtocolError::UnaskedAnswer { number });
                 }
+                list.retain(|one| self.is_kin_of(one.said().group));
                 self.out.event(SessionEvent::BatchesShown(list));
             }
-            Frame::Against(against) => self.out.event(SessionEvent::AgainstShown(against)),
+            Frame::Against(against) => {
+                if self.is_kin_of(against.group()) {
+                    self.out.event(SessionEvent::AgainstShown(against));
+                }
+            }
             other => self.handed(other, now)?,
         }
         Ok(())

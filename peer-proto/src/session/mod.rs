@@ -28,12 +28,11 @@ mod timer;
 mod tests;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::content::{ByteRange, ContentId, Geometry, Hash};
 use crate::digest::Digest;
-use crate::group::Badge;
+use crate::group::{Badges, GroupId};
 use crate::home::swarm_id;
 use crate::limits::{HELLO_TIMEOUT, VALUES_PER_CLAIM_MAX};
 use crate::lookup::{know_proof, lookup_id};
@@ -46,7 +45,7 @@ use crate::wire::{
 pub use crate::wire::{Answer, RefuseReason};
 pub use error::{ListFault, ProtocolError};
 pub use event::SessionEvent;
-pub use handing::HandedOn;
+pub use handing::{EnrolBy, HandedOn};
 pub use requester::RequestError;
 
 use kin::Kin;
@@ -71,8 +70,8 @@ pub struct SessionConfig {
     pub my_nonce: [u8; 16],
     /// 128 fresh random bytes: they stand where group tags would, or around them (GROUP-2).
     pub filler: [u8; 128],
-    /// What this node shows to other members of its group; a stranger shows nothing.
-    pub badge: Option<Arc<Badge>>,
+    /// What this node shows to other members of its groups; a stranger shows nothing.
+    pub badges: Badges,
 }
 
 /// What a session wants next.
@@ -106,8 +105,6 @@ enum State {
     Open {
         version: u32,
         peer_nonce: [u8; 16],
-        /// It knows a secret of our group.
-        kin: bool,
     },
     /// Failed, or somebody said goodbye.
     Over,
@@ -218,16 +215,26 @@ impl Session {
         self.version().is_some_and(|version| version >= Versions::SWARM)
     }
 
-    /// Joins those who fetch a file together, or says anew what this node can do. From now on the peer's have-set of
-    /// the swarm is kept.
+    /// Joins those who fetch a file together, as one who is in no group: see [`join_in`](Self::join_in).
     pub fn join(&mut self, digest: &Digest, len: u64, fetches: bool) {
+        self.join_in(None, digest, len, fetches);
+    }
+
+    /// Joins those who fetch a file together, or says anew what this node can do; in which of its groups it does so is told
+    /// to members of that. From now on the peer's have-set of the swarm is kept.
+    pub fn join_in(&mut self, group: Option<GroupId>, digest: &Digest, len: u64, fetches: bool) {
         let State::Open { peer_nonce, .. } = self.state else { return };
         if self.speaks_swarm() && Geometry::of(len).is_ok() {
             let SessionConfig { me, peer, .. } = self.config;
             self.requester.expect_have(swarm_id(digest, len));
             let proof = know_proof(digest, &me, &peer, &peer_nonce);
             let question = Question { id: lookup_id(digest).0, proof };
-            self.out.frame(Frame::Interest(Interest { question, len, fetches }));
+            self.out.frame(Frame::Interest(Interest {
+                question,
+                len,
+                fetches,
+                group: self.only_to_kin(group),
+            }));
         }
     }
 
@@ -398,11 +405,11 @@ impl Session {
         };
         let common = Versions::OURS.common(hello.versions);
         let version = common.ok_or(ProtocolError::NoCommonVersion { theirs: hello.versions })?;
-        let kin = version >= Versions::GROUP && self.config.is_kin(hello);
-        self.state = State::Open { version, peer_nonce: hello.nonce, kin };
+        self.state = State::Open { version, peer_nonce: hello.nonce };
+        self.kin.groups = self.config.common_groups(version, hello);
         self.timers.stop(Timer::Hello);
         self.out.event(SessionEvent::Ready);
-        self.show_token();
+        self.show_tokens();
         self.ask(now);
         self.pump_lists(now);
         Ok(())
@@ -428,7 +435,10 @@ impl Session {
                 requester.lists.take(list.content, list.part, None, out)?;
                 self.pump_lists(now);
             }
-            Frame::Interest(interest) => provider.interested(interest, now, out),
+            Frame::Interest(mut interest) => {
+                interest.group = self.swarm_group(interest.group);
+                self.provider.interested(interest, now, &mut self.out);
+            }
             Frame::Leave(leave) => out.event(SessionEvent::Withdrew { swarm: leave.swarm }),
             Frame::PieceClaim(claim) => out.event(SessionEvent::PiecesClaimed(claim)),
             Frame::SegmentClaim(claim) => out.event(SessionEvent::SegmentClaimed(claim)),

@@ -100,9 +100,9 @@ impl Provider {
     /// Takes in that the peer joins a swarm; more often than questions may come, nothing.
     pub(super) fn interested(&mut self, interest: Interest, now: Instant, out: &mut Outbox) {
         if self.pace.take(now) {
-            let Interest { question, len, fetches } = interest;
+            let Interest { question, len, fetches, group } = interest;
             let id = LookupId(question.id);
-            out.event(SessionEvent::Interested { id, proof: question.proof, len, fetches });
+            out.event(SessionEvent::Interested { id, proof: question.proof, len, fetches, group });
         }
     }
 

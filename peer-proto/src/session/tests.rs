@@ -6,6 +6,7 @@ mod handing;
 mod hello;
 mod lists;
 mod lookups;
+mod many;
 mod meet;
 mod pair;
 mod requests;

@@ -9,7 +9,7 @@ use prost::Message;
 
 use crate::attest::AttestFault;
 use crate::content::ContentId;
-use crate::group::{Token, TokenFault};
+use crate::group::{GroupId, Token, TokenFault};
 use crate::limits::{
     HAVE_PAGES_MAX, IDS_PER_FIND_MAX, LIST_PAGE_VALUES, RANGES_PER_WANT_MAX, RETRY_MAX, VALUES_PER_CLAIM_MAX,
     VALUES_PER_WANT_MAX,
@@ -182,14 +182,15 @@ pub fn encode(frame: &Frame) -> Result<Bytes, EncodeError> {
             write(frame, &proto::Attestations { number: batches.number, packed })
         }
         Frame::Against(against) => write(frame, &proto::pack_against(against)),
-        Frame::Newest(Newest { epoch, denied, denied_len }) => {
-            write(frame, &proto::Newest { epoch: *epoch, denied: *denied, denied_len: *denied_len })
+        Frame::Newest(Newest { group, epoch, denied, denied_len }) => {
+            let group = pack_group(*group);
+            write(frame, &proto::Newest { epoch: *epoch, denied: *denied, denied_len: *denied_len, group })
         }
         Frame::DenyWant(want) => write(frame, &pack_deny(*want, Bytes::new())),
         Frame::DenyPage(page) => write(frame, &pack_deny(page.of, page.bytes.clone())),
-        Frame::Enrol(Enrol { number, ticket }) => {
+        Frame::Enrol(Enrol { number, ticket, group }) => {
             let ticket = ticket.map_or_else(Bytes::new, |secret| Bytes::copy_from_slice(&secret));
-            write(frame, &proto::Enrol { number: *number, ticket })
+            write(frame, &proto::Enrol { number: *number, ticket, group: pack_group(*group) })
         }
         Frame::Enrolled(answer) => write(frame, &proto::pack_given(answer.number, &answer.given)),
         Frame::Register(register) => write(frame, &proto::Register { port: u32::from(register.port) }),
@@ -295,22 +296,22 @@ fn registered(body: &proto::Register) -> Result<Register, DecodeError> {
 fn handed_on(kind: FrameKind, body: Bytes) -> Result<Frame, DecodeError> {
     Ok(match kind {
         FrameKind::Newest => {
-            let proto::Newest { epoch, denied, denied_len } = parse(kind, body)?;
-            Frame::Newest(Newest { epoch, denied, denied_len })
+            let proto::Newest { epoch, denied, denied_len, group } = parse(kind, body)?;
+            Frame::Newest(Newest { group: group_of(&group)?, epoch, denied, denied_len })
         }
         FrameKind::DenyWant => {
-            let proto::DenyPage { version, page, .. } = parse(kind, body)?;
-            Frame::DenyWant(DenyWant { version, page })
+            let proto::DenyPage { version, page, group, .. } = parse(kind, body)?;
+            Frame::DenyWant(DenyWant { group: group_of(&group)?, version, page })
         }
         FrameKind::Enrol => {
-            let proto::Enrol { number, ticket } = parse(kind, body)?;
+            let proto::Enrol { number, ticket, group } = parse(kind, body)?;
             let has_one = !ticket.is_empty();
             let ticket = has_one.then(|| proto::exactly("ticket", &ticket)).transpose()?;
-            Frame::Enrol(Enrol { number, ticket })
+            Frame::Enrol(Enrol { number, ticket, group: group_of(&group)? })
         }
         FrameKind::DenyPage => {
-            let proto::DenyPage { version, page, bytes } = parse(kind, body)?;
-            Frame::DenyPage(DenyPage { of: DenyWant { version, page }, bytes })
+            let proto::DenyPage { version, page, bytes, group } = parse(kind, body)?;
+            Frame::DenyPage(DenyPage { of: DenyWant { group: group_of(&group)?, version, page }, bytes })
         }
         _ => {
             let answer: proto::Enrolled = parse(kind, body)?;
@@ -370,8 +371,18 @@ fn bounded(len: usize, unit: usize, count_max: usize) -> Result<(), DecodeError>
     if count > count_max { Err(FrameFault::QuestionCount { count }.into()) } else { Ok(()) }
 }
 
+fn pack_group(group: Option<GroupId>) -> Bytes {
+    group.map_or_else(Bytes::new, |group| Bytes::copy_from_slice(&group.0))
+}
+
+/// Of the nodes of versions that knew one group only it is absent.
+fn group_of(bytes: &Bytes) -> Result<Option<GroupId>, DecodeError> {
+    let has_one = !bytes.is_empty();
+    has_one.then(|| proto::exactly("group", bytes).map(GroupId)).transpose()
+}
+
 fn pack_deny(of: DenyWant, bytes: Bytes) -> proto::DenyPage {
-    proto::DenyPage { version: of.version, page: of.page, bytes }
+    proto::DenyPage { version: of.version, page: of.page, bytes, group: pack_group(of.group) }
 }
 
 fn pack_have(have: &Have) -> proto::Have {
@@ -430,13 +441,15 @@ fn pack_interest(interest: &Interest) -> proto::Interest {
         proof: Bytes::copy_from_slice(&interest.question.proof),
         len: interest.len,
         fetches: interest.fetches,
+        group: pack_group(interest.group),
     }
 }
 
 fn interest(body: &proto::Interest) -> Result<Frame, DecodeError> {
     let question =
         Question { id: proto::exactly("id", &body.id)?, proof: proto::exactly("proof", &body.proof)? };
-    Ok(Frame::Interest(Interest { question, len: body.len, fetches: body.fetches }))
+    let group = group_of(&body.group)?;
+    Ok(Frame::Interest(Interest { question, len: body.len, fetches: body.fetches, group }))
 }
 
 fn pack_claim(swarm: ContentId, number: u32) -> proto::SwarmClaim {

@@ -6,13 +6,15 @@
 use bytes::Bytes;
 
 use super::fault::FrameFault;
-use crate::group::GrantFault;
 use crate::group::deny::DENY_LIST_LEN_MAX;
+use crate::group::{GrantFault, GroupId};
 use crate::limits::{DENY_PAGE_LEN, DENY_PAGES_MAX, GRANT_LEN_MAX};
 
 /// The newest that the sender has of what the group's key signed for all members.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Newest {
+    /// Whose. Versions before 9 say none: it is the one group that both are in.
+    pub group: Option<GroupId>,
     /// The present epoch.
     pub epoch: u32,
     /// Version of the deny list; zero if nobody was ever denied.
@@ -34,6 +36,8 @@ impl Newest {
 /// Asks for one page of a deny list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DenyWant {
+    /// Whose; as in [`Newest`].
+    pub group: Option<GroupId>,
     /// Version of the list.
     pub version: u64,
     /// Zero-based; a list has at most three.
@@ -68,11 +72,13 @@ pub struct Enrol {
     pub number: u32,
     /// The secret of a ticket, from a node that is no member yet; a member renews its own token.
     pub ticket: Option<[u8; 32]>,
+    /// In which group a member renews its token; as in [`Newest`].
+    pub group: Option<GroupId>,
 }
 
 impl std::fmt::Debug for Enrol {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { number, ticket } = self;
+        let Self { number, ticket, .. } = self;
         write!(f, "Enrol {{ number: {number}, by a ticket: {} }}", ticket.is_some())
     }
 }

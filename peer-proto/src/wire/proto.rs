@@ -105,6 +105,9 @@ pub(super) struct Interest {
     pub(super) len: u64,
     #[prost(bool, tag = "4")]
     pub(super) fetches: bool,
+    /// Of the sender's group: 16 bytes, or absent.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub(super) group: Bytes,
 }
 
 /// The body of `Leave`, `PieceClaim` and `SegmentClaim`; what one of them does not have is absent.
@@ -197,6 +200,9 @@ pub(super) struct Newest {
     pub(super) denied: u64,
     #[prost(uint32, tag = "3")]
     pub(super) denied_len: u32,
+    /// 16 bytes, or absent.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(super) group: Bytes,
 }
 
 /// The body of `DenyWant`, whose bytes are absent, and of `DenyPage`.
@@ -208,6 +214,9 @@ pub(super) struct DenyPage {
     pub(super) page: u32,
     #[prost(bytes = "bytes", tag = "3")]
     pub(super) bytes: Bytes,
+    /// 16 bytes, or absent.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(super) group: Bytes,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -217,6 +226,9 @@ pub(super) struct Enrol {
     /// 32 bytes, or absent.
     #[prost(bytes = "bytes", tag = "2")]
     pub(super) ticket: Bytes,
+    /// 16 bytes, or absent.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(super) group: Bytes,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

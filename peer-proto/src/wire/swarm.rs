@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use crate::content::{ContentId, Geometry, Hash};
+use crate::group::GroupId;
 use crate::limits::VALUES_PER_CLAIM_MAX;
 
 use super::fault::FrameFault;
@@ -19,6 +20,8 @@ pub struct Interest {
     pub len: u64,
     /// Whether the sender can fetch from the origin for the others.
     pub fetches: bool,
+    /// The group in which the sender fetches it: said to its members only. Versions before 9 say none.
+    pub group: Option<GroupId>,
 }
 
 /// Values of pieces that the sender read from the origin itself (CLAIM-1).

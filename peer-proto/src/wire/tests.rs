@@ -15,9 +15,10 @@ use crate::attest::{AttestFault, Attestation};
 use crate::content::{ByteRange, ContentId, Hash};
 use crate::digest::bytes_from_hex;
 use crate::evidence::{Against, Contradiction};
+use crate::group::GroupId;
 use crate::limits::{BLOCK_LEN_MAX, FILE_LEN_MAX, PIECE_LEN_MIN, RETRY_MAX};
 use crate::session::RequestId;
-use golden::{attestation, attestation_of, golden_versions, golden_want_with_values};
+use golden::{attestation, attestation_of, golden_version_9, golden_versions, golden_want_with_values};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -63,7 +64,7 @@ fn raw_want(ranges: &[(u64, u64)]) -> Result<Frame, DecodeError> {
 #[test]
 fn every_frame_has_golden_bytes() {
     let golden = golden_versions();
-    for (frame, hex) in &golden {
+    for (frame, hex) in golden.iter().chain(&golden_version_9()) {
         let bytes = bytes_from_hex(hex).unwrap();
         let written = encode(frame).unwrap();
         assert_eq!(written, bytes, "{frame:?} is written as {written:02x?}");
@@ -236,7 +237,7 @@ fn wire_2_the_largest_valid_frames_fit_their_caps() {
             Contradiction::of(attestation(&long), attestation_of(&long, other)).unwrap()
         })),
         Frame::DenyPage(DenyPage {
-            of: DenyWant { version: u64::MAX, page: 2 },
+            of: DenyWant { group: Some(GroupId([9; 16])), version: u64::MAX, page: 2 },
             bytes: Bytes::from(vec![7; 32 * 1024]),
         }),
     ] {

@@ -251,7 +251,7 @@ impl Host for Node {
             peer: other,
             my_nonce: self.dice.bytes(),
             filler: self.dice.bytes(),
-            badge: None,
+            badges: peer_proto::group::Badges::default(),
         };
         let session = Session::new(config, now);
         let talk = Talk { session, gate: BlockGate::default(), open: BTreeMap::new(), wake: Instant::NEVER };

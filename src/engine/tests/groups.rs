@@ -129,7 +129,7 @@ pub(super) fn neighbour_with(world: &mut World, token: Token) -> PeerId {
 /// It wants the file too.
 fn join(world: &mut World, id: PeerId) {
     let len = world.truth.content().len;
-    world.model(id).session.join(&sha256(), len, true);
+    world.model(id).session.join_in(Some(membership().id()), &sha256(), len, true);
     world.pump_and_tell(id);
 }
 

@@ -19,7 +19,7 @@ fn list(version: u64) -> DenyList {
 
 fn newest(list: &DenyList) -> Newest {
     let denied_len = u32::try_from(list.bytes().len()).expect("short");
-    Newest { epoch: 1, denied: list.version(), denied_len }
+    Newest { group: Some(membership().id()), epoch: 1, denied: list.version(), denied_len }
 }
 
 /// A member says what it has.
@@ -70,7 +70,7 @@ fn group_6_a_newer_deny_list_is_asked_of_one_member_kept_and_told_to_all() {
     assert_eq!((told_newest(&mut world, one), told_newest(&mut world, other)), (vec![0], vec![0]));
     tells(&mut world, one, &list(5));
     tells(&mut world, other, &list(5));
-    assert_eq!(asked(&mut world, one), [DenyWant { version: 5, page: 0 }]);
+    assert_eq!(asked(&mut world, one), [DenyWant { group: Some(membership().id()), version: 5, page: 0 }]);
     assert!(asked(&mut world, other).is_empty(), "one at a time");
     gives(&mut world, one, &list(5));
     assert_eq!(offered(&world), [5]);
@@ -117,7 +117,7 @@ fn group_6_a_list_that_the_group_did_not_sign_sends_its_bearer_away_and_the_next
     tells(&mut world, other, &list(5));
     gives(&mut world, one, &forged);
     assert_eq!((offered(&world), world.disconnected.clone()), (vec![], vec![one]));
-    assert_eq!(asked(&mut world, other), [DenyWant { version: 5, page: 0 }]);
+    assert_eq!(asked(&mut world, other), [DenyWant { group: Some(membership().id()), version: 5, page: 0 }]);
     gives(&mut world, other, &list(5));
     assert_eq!(offered(&world), [5]);
 }
@@ -131,7 +131,7 @@ fn group_6_whoever_is_silent_for_5_s_is_passed_over() {
     world.run_for(4_900);
     assert!(asked(&mut world, other).is_empty());
     world.run_for(200);
-    assert_eq!(asked(&mut world, other), [DenyWant { version: 5, page: 0 }]);
+    assert_eq!(asked(&mut world, other), [DenyWant { group: Some(membership().id()), version: 5, page: 0 }]);
     // Too late, and welcome all the same.
     gives(&mut world, one, &list(6));
     assert_eq!(offered(&world), [6]);

@@ -149,7 +149,13 @@ pub(super) fn config(flags: PeerFlags) -> EngineConfig {
 
 /// A peer's session with the node, as a stranger or a member.
 pub(super) fn session_config(id: PeerId, badge: Option<Arc<Badge>>) -> SessionConfig {
-    SessionConfig { me: id, peer: peer_id(1), my_nonce: [id.public_key()[0]; 16], filler: [0; 128], badge }
+    SessionConfig {
+        me: id,
+        peer: peer_id(1),
+        my_nonce: [id.public_key()[0]; 16],
+        filler: [0; 128],
+        badges: badge.into(),
+    }
 }
 
 pub(super) fn spec(digests: &[Digest]) -> JobSpec {

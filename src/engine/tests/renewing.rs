@@ -7,6 +7,7 @@ use peer_proto::group::{
     Badge, DenyList, EpochSecret, GrantFault, HolderId, Membership, Offer, Roles, Token, Wish,
 };
 use peer_proto::peer::PeerId;
+use peer_proto::session::EnrolBy;
 use peer_proto::sign::Signer;
 use peer_proto::wire::{Enrolled, Frame, Newest};
 
@@ -207,7 +208,12 @@ fn group_7_an_enroller_with_a_newer_epoch_is_asked_though_the_token_is_young() {
     let [one, other] = [3, 5].map(|number| enroller(&mut world, number));
     let ordinary = member(&mut world, 2);
     let tells = |world: &mut World, id, epoch| {
-        world.model(id).session.show_newest(Newest { epoch, denied: 0, denied_len: 0 });
+        world.model(id).session.show_newest(Newest {
+            group: Some(membership().id()),
+            epoch,
+            denied: 0,
+            denied_len: 0,
+        });
         world.pump_and_tell(id);
     };
     tells(&mut world, ordinary, 2);
@@ -263,7 +269,7 @@ fn enrolling() -> World {
 
 /// What a neighbour is answered that asks for a token.
 fn asks(world: &mut World, id: PeerId) -> Option<Result<Bytes, GrantFault>> {
-    assert!(world.model(id).session.ask_enroller(None).is_some());
+    assert!(world.model(id).session.ask_enroller(EnrolBy::Member(membership().id())).is_some());
     world.pump_and_tell(id);
     let frames = world.model(id).frames.iter();
     let answers = frames.filter_map(|frame| match frame {

@@ -92,7 +92,7 @@ fn reads(world: &mut World, id: PeerId, chain: &mut Chain, list: &HashList, piec
     let model = world.model(id);
     model.batches = chain.said.clone();
     model.session.show_batches(1, vec![batch]);
-    model.session.join(&stand_in(), LEN, false);
+    model.session.join_in(Some(GroupId::of(&group().public_key())), &stand_in(), LEN, false);
     model.session.send_have(swarm(), have, now);
     world.pump_and_tell(id);
 }
@@ -336,7 +336,7 @@ fn attest_7_an_attestor_serves_what_it_reads_by_value_and_goes_on_when_it_is_don
     world.model(member).session.want_attestations(id);
     world.pump_and_tell(member);
     world.run_for(300);
-    world.model(member).session.join(&stand_in(), LEN, false);
+    world.model(member).session.join_in(Some(GroupId::of(&group().public_key())), &stand_in(), LEN, false);
     world.pump_and_tell(member);
     let now = world.now().monotonic;
     let range = peer_proto::content::ByteRange::new(0..65_536).expect("not empty");

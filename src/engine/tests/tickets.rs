@@ -8,6 +8,7 @@ use peer_proto::group::{
     Badge, EpochSecret, GrantFault, HolderId, Membership, Roles, TicketSecret, Token, Wish,
 };
 use peer_proto::peer::PeerId;
+use peer_proto::session::EnrolBy;
 use peer_proto::wire::{Enrol, Enrolled, Frame};
 
 use super::groups::*;
@@ -77,7 +78,7 @@ fn group_4_a_ticket_is_shown_to_its_enroller_when_it_is_there_and_to_nobody_else
     redeem(&mut world, at, 30);
     world.run_for(1_000);
     let enroller = stranger(&mut world, 3);
-    assert_eq!(shown(&mut world, enroller), [Enrol { number: 1, ticket: Some(SECRET.0) }]);
+    assert_eq!(shown(&mut world, enroller), [Enrol { number: 1, ticket: Some(SECRET.0), group: None }]);
     assert!(shown(&mut world, other).is_empty());
     world.model(enroller).session.show_enrolled(1, Err(GrantFault::UsedUp));
     world.pump_and_tell(enroller);
@@ -138,14 +139,14 @@ fn group_4_an_enroller_answers_when_the_hands_have_spent_the_ticket() {
     let mut world = world();
     world.tell(Input::GroupChanged(Some(Box::new(enroller()))));
     let guest = stranger(&mut world, 4);
-    assert_eq!(world.model(guest).session.ask_enroller(Some(SECRET)), Some(1));
+    assert_eq!(world.model(guest).session.ask_enroller(EnrolBy::Ticket(SECRET)), Some(1));
     world.pump_and_tell(guest);
     let [TicketWork::Spend { peer, number, secret }] = world.tickets[..] else {
         panic!("{:?}", world.tickets)
     };
     assert_eq!((peer, number, secret), (guest, 1, SECRET));
     assert!(answers(&mut world, guest).is_empty(), "not before");
-    assert_eq!(world.model(guest).session.ask_enroller(Some(SECRET)), Some(2));
+    assert_eq!(world.model(guest).session.ask_enroller(EnrolBy::Ticket(SECRET)), Some(2));
     world.pump_and_tell(guest);
     assert_eq!(answers(&mut world, guest), [Err(GrantFault::Busy)], "one at a time");
     let spent = |given| Input::Ticket(TicketFact::Spent { peer, number, given });
@@ -159,7 +160,7 @@ fn group_4_an_answer_for_a_session_that_is_gone_goes_nowhere() {
     let mut world = world();
     world.tell(Input::GroupChanged(Some(Box::new(enroller()))));
     let guest = stranger(&mut world, 4);
-    world.model(guest).session.ask_enroller(Some(SECRET));
+    world.model(guest).session.ask_enroller(EnrolBy::Ticket(SECRET));
     world.pump_and_tell(guest);
     world.tell(Input::PeerLost { peer: guest });
     let guest = stranger(&mut world, 4);
@@ -176,7 +177,7 @@ fn group_4_whoever_is_no_enroller_knows_no_ticket() {
             world.tell(Input::GroupChanged(Some(Box::new(group))));
         }
         let guest = stranger(&mut world, 4);
-        world.model(guest).session.ask_enroller(Some(SECRET));
+        world.model(guest).session.ask_enroller(EnrolBy::Ticket(SECRET));
         world.pump_and_tell(guest);
         assert_eq!(answers(&mut world, guest), [Err(GrantFault::NoTicket)]);
         assert!(world.tickets.is_empty());

@@ -1,10 +1,10 @@
 //! How an enroller is asked for tokens, and who may ask.
 
-use super::groups::{carried, members};
+use super::groups::{carried, group, members};
 use super::hello::hello_of;
 use super::pair::*;
 use crate::group::{EpochSecret, GrantFault, HolderId, Membership, Roles, TicketSecret, Token, Wish};
-use crate::session::{HandedOn, ProtocolError, Session, SessionEvent};
+use crate::session::{EnrolBy, HandedOn, ProtocolError, Session, SessionEvent};
 use crate::sign::Signer;
 use crate::time::Instant;
 use crate::wire::{Enrol, Enrolled, Frame};
@@ -44,10 +44,10 @@ fn membership() -> Membership {
 #[test]
 fn group_5_a_member_asks_for_a_token_and_is_answered_by_number() {
     let (mut mine, mut yours) = greeted();
-    assert_eq!(mine.ask_enroller(None), Some(1));
+    assert_eq!(mine.ask_enroller(EnrolBy::Member(group())), Some(1));
     let asked = carried(&mut mine, &mut yours, NOW);
     let is_asked = |event: &SessionEvent| {
-        matches!(event, SessionEvent::HandedOn(HandedOn::EnrolAsked { number: 1, ticket: None }))
+        matches!(event, SessionEvent::HandedOn(HandedOn::EnrolAsked { number: 1, by: EnrolBy::Member(_) }))
     };
     assert!(asked.len() == 1 && asked.iter().all(is_asked), "{asked:?}");
     yours.show_enrolled(1, Ok(membership().invitation().unwrap()));
@@ -69,7 +69,7 @@ fn group_5_what_is_no_invitation_breaks_the_protocol() {
     forged[40] ^= 1;
     for bytes in [forged, vec![7; 90]] {
         let (mut mine, _) = greeted();
-        mine.ask_enroller(None);
+        mine.ask_enroller(EnrolBy::Member(group()));
         let answer = Frame::Enrolled(Enrolled { number: 1, given: Ok(bytes.into()) });
         assert_eq!(mine.handle_frame(answer, NOW), Err(ProtocolError::NoInvitation));
     }
@@ -81,18 +81,19 @@ fn group_4_a_stranger_is_heard_with_a_ticket_only() {
     alone.take(hello_of(1, 6)).unwrap();
     alone.frames();
     alone.events();
-    alone.take(Frame::Enrol(Enrol { number: 1, ticket: None })).unwrap();
+    alone.take(Frame::Enrol(Enrol { number: 1, ticket: None, group: None })).unwrap();
     assert!(alone.frames().is_empty() && alone.events().is_empty());
-    assert_eq!(alone.session.ask_enroller(None), None);
-    alone.take(Frame::Enrol(Enrol { number: 2, ticket: Some([3; 32]) })).unwrap();
+    assert_eq!(alone.session.ask_enroller(EnrolBy::Member(group())), None);
+    alone.take(Frame::Enrol(Enrol { number: 2, ticket: Some([3; 32]), group: None })).unwrap();
     let events = alone.events();
-    let [SessionEvent::HandedOn(HandedOn::EnrolAsked { number: 2, ticket: Some(secret) })] = events[..]
+    let [SessionEvent::HandedOn(HandedOn::EnrolAsked { number: 2, by: EnrolBy::Ticket(secret) })] =
+        events[..]
     else {
         panic!("{events:?}")
     };
     assert_eq!(secret, TicketSecret([3; 32]));
-    assert_eq!(alone.session.ask_enroller(Some(secret)), Some(1));
-    let again = Frame::Enrol(Enrol { number: 2, ticket: Some([3; 32]) });
+    assert_eq!(alone.session.ask_enroller(EnrolBy::Ticket(secret)), Some(1));
+    let again = Frame::Enrol(Enrol { number: 2, ticket: Some([3; 32]), group: None });
     assert_eq!(alone.take(again), Err(ProtocolError::NumberGoesBack { number: 2 }));
 }
 
@@ -100,7 +101,7 @@ fn group_4_a_stranger_is_heard_with_a_ticket_only() {
 fn group_4_nodes_of_older_versions_are_not_asked() {
     let mut alone = Alone::new();
     alone.take(hello_of(1, 5)).unwrap();
-    assert_eq!(alone.session.ask_enroller(Some(TicketSecret([3; 32]))), None);
+    assert_eq!(alone.session.ask_enroller(EnrolBy::Ticket(TicketSecret([3; 32]))), None);
 }
 
 #[test]
@@ -109,7 +110,7 @@ fn group_4_more_than_two_questions_a_second_are_refused() {
     alone.take(hello_of(1, 6)).unwrap();
     alone.frames();
     for number in 1..=5 {
-        alone.take(Frame::Enrol(Enrol { number, ticket: Some([3; 32]) })).unwrap();
+        alone.take(Frame::Enrol(Enrol { number, ticket: Some([3; 32]), group: None })).unwrap();
     }
     let asked = alone.events().iter().filter(|event| matches!(event, SessionEvent::HandedOn(_))).count();
     let busy =

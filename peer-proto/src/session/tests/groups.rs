@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::pair::*;
 use crate::content::Hash;
 use crate::evidence::Against;
-use crate::group::{Badge, EpochSecret, GroupId, HolderId, Roles, Token, Wish};
+use crate::group::{Badge, Badges, EpochSecret, GroupId, HolderId, Roles, Token, Wish};
 use crate::home::swarm_id;
 use crate::limits::RECORDS_PER_FRAME_MAX;
 use crate::peer::PeerId;
@@ -16,7 +16,19 @@ use crate::wire::codec::encode;
 use crate::wire::tests::golden::contradiction;
 use crate::wire::{AttestWant, Attestations, Frame, Hello, Record, RecordHead, Said, Versions};
 
-fn badge(peer: PeerId, secret: u8, former: Option<u8>) -> Arc<Badge> {
+/// The group of most members here.
+pub(super) fn group() -> GroupId {
+    GroupId::of(&Signer::of(&[9; 32]).public_key())
+}
+
+/// The badge as one of another group has it, whoever signed the token.
+pub(super) fn of_group(badge: &Badge, group: GroupId) -> Arc<Badge> {
+    let mut bytes = badge.token.bytes().to_vec();
+    bytes[1..17].copy_from_slice(&group.0);
+    Arc::new(Badge { token: Token::parse(bytes.into()).unwrap(), ..badge.clone() })
+}
+
+pub(super) fn badge(peer: PeerId, secret: u8, former: Option<u8>) -> Arc<Badge> {
     let wish = Wish {
         holder: HolderId([7; 16]),
         peer,
@@ -33,7 +45,11 @@ fn badge(peer: PeerId, secret: u8, former: Option<u8>) -> Arc<Badge> {
 
 /// A session of `me` with `you`, its Hello taken out.
 fn session(me: PeerId, you: PeerId, nonce: u8, badge: Option<Arc<Badge>>) -> (Session, Frame) {
-    let config = SessionConfig { me, peer: you, my_nonce: [nonce; 16], filler: [nonce ^ 0x55; 128], badge };
+    session_in(me, you, nonce, badge.into())
+}
+
+pub(super) fn session_in(me: PeerId, you: PeerId, nonce: u8, badges: Badges) -> (Session, Frame) {
+    let config = SessionConfig { me, peer: you, my_nonce: [nonce; 16], filler: [nonce ^ 0x55; 128], badges };
     let mut session = Session::new(config, Instant::ZERO);
     let Output::Transmit(hello) = session.poll_output() else { panic!("its first output is a Hello") };
     (session, hello)
@@ -187,8 +203,16 @@ fn records_leave_in_frames_that_fit_and_are_told_as_they_came() {
 
 /// Two members who greeted each other.
 pub(super) fn members() -> (Session, Session) {
-    let (mut mine, my_hello) = session(me(), you(), 1, Some(badge(me(), 1, None)));
-    let (mut yours, your_hello) = session(you(), me(), 2, Some(badge(you(), 1, None)));
+    members_of(&[group()])
+}
+
+/// The same of these groups, one and all.
+pub(super) fn members_of(groups: &[GroupId]) -> (Session, Session) {
+    let badges = |peer| -> Badges {
+        groups.iter().map(|group| of_group(&badge(peer, group.0[0], None), *group)).collect()
+    };
+    let (mut mine, my_hello) = session_in(me(), you(), 1, badges(me()));
+    let (mut yours, your_hello) = session_in(you(), me(), 2, badges(you()));
     mine.handle_frame(your_hello, Instant::ZERO).unwrap();
     yours.handle_frame(my_hello, Instant::ZERO).unwrap();
     (mine, yours)
@@ -277,7 +301,7 @@ fn attest_7_batches_answer_a_question_as_often_as_there_are_some_and_fit_their_f
     let said = crate::batch::tests::said();
     let long = crate::batch::Batched { values: vec![Hash([1; 32]); 256], ..said };
     let list = vec![crate::batch::tests::signed(long); 9];
-    let (mut mine, mut yours) = members();
+    let (mut mine, mut yours) = members_of(&[list[0].said().group]);
     carried(&mut yours, &mut mine, Instant::ZERO);
     carried(&mut mine, &mut yours, Instant::ZERO);
     assert_eq!(mine.want_attestations([3; 32]), Some(1));
@@ -301,7 +325,7 @@ fn attest_7_batches_answer_a_question_as_often_as_there_are_some_and_fit_their_f
 #[test]
 fn attest_8_kin_are_told_what_tells_against_an_attestor_and_nobody_else_says_it() {
     let pair = || Against::Contradiction(contradiction());
-    let (mut mine, mut yours) = members();
+    let (mut mine, mut yours) = members_of(&[pair().group()]);
     carried(&mut yours, &mut mine, Instant::ZERO);
     carried(&mut mine, &mut yours, Instant::ZERO);
     mine.show_against(pair());
@@ -313,8 +337,9 @@ fn attest_8_kin_are_told_what_tells_against_an_attestor_and_nobody_else_says_it(
     alone.session.show_against(pair());
     alone.poll();
     assert!(alone.events().is_empty() && alone.frames().is_empty(), "a stranger");
-    let (mut mine, _) = session(me(), you(), 1, Some(badge(me(), 1, None)));
-    let (_, hello) = session(you(), me(), 2, Some(badge(you(), 1, None)));
+    let in_it = |peer| Some(of_group(&badge(peer, 1, None), pair().group()));
+    let (mut mine, _) = session(me(), you(), 1, in_it(me()));
+    let (_, hello) = session(you(), me(), 2, in_it(you()));
     let Frame::Hello(hello) = hello else { panic!("a Hello") };
     let older = Hello { versions: Versions { min: 1, max: 4 }, ..hello };
     mine.handle_frame(Frame::Hello(older), Instant::ZERO).unwrap();
@@ -327,7 +352,7 @@ fn attest_8_kin_are_told_what_tells_against_an_attestor_and_nobody_else_says_it(
 fn records(count: u64) -> Vec<Record> {
     let signer = Signer::of(&[1; 32]);
     let swarm = swarm_id(&digest(1), 100 * 65_536);
-    let head = |number| RecordHead { group: GroupId([1; 16]), author: signer.peer(), number, swarm };
+    let head = |number| RecordHead { group: group(), author: signer.peer(), number, swarm };
     let said = |number: u64| Said::Pieces {
         first: 0,
         values: vec![Hash([1; 32]); usize::try_from(1 + number % 64).unwrap()],

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::groups::{carried, members};
+use super::groups::{carried, group, members};
 use super::pair::*;
 use crate::group::{DenyList, HolderId};
 use crate::session::{HandedOn, Output, ProtocolError, Session, SessionEvent};
@@ -21,7 +21,7 @@ fn greeted() -> (Session, Session) {
 }
 
 fn newest(len: usize) -> Newest {
-    Newest { epoch: 3, denied: 7, denied_len: u32::try_from(len).unwrap() }
+    Newest { group: Some(group()), epoch: 3, denied: 7, denied_len: u32::try_from(len).unwrap() }
 }
 
 /// Version 7 with so many holders.
@@ -46,7 +46,7 @@ fn handed(mine: &mut Session, yours: &mut Session, list: &DenyList) -> Option<Op
             yours.show_denied(of, Some(list));
         }
         if let Some(event) = carried(yours, mine, NOW).pop() {
-            let SessionEvent::HandedOn(HandedOn::Denied(list)) = event else { panic!("{event:?}") };
+            let SessionEvent::HandedOn(HandedOn::Denied { list, .. }) = event else { panic!("{event:?}") };
             return Some(list);
         }
     }
@@ -82,7 +82,7 @@ fn group_6_whoever_has_another_list_by_now_says_so() {
 #[test]
 fn group_6_pages_that_were_not_asked_for_or_have_another_length_break_the_protocol() {
     let page = |version, page, len| {
-        let of = DenyWant { version, page };
+        let of = DenyWant { group: Some(group()), version, page };
         Frame::DenyPage(DenyPage { of, bytes: vec![7; len].into() })
     };
     let outcome = |asks: bool, frame| {
@@ -107,7 +107,9 @@ fn group_6_more_than_six_pages_a_second_are_not_sent() {
     let (_, mut yours) = greeted();
     let (mut told, mut refused) = (0, 0);
     for _ in 0..10 {
-        yours.handle_frame(Frame::DenyWant(DenyWant { version: 7, page: 0 }), NOW).unwrap();
+        yours
+            .handle_frame(Frame::DenyWant(DenyWant { group: Some(group()), version: 7, page: 0 }), NOW)
+            .unwrap();
         match yours.poll_output() {
             Output::Event(SessionEvent::HandedOn(HandedOn::DenyWanted(_))) => told += 1,
             Output::Transmit(Frame::DenyPage(page)) if page.bytes.is_empty() => refused += 1,
@@ -122,13 +124,16 @@ fn group_6_strangers_are_neither_told_nor_heard_nor_asked() {
     let mut alone = Alone::greeted();
     for frame in [
         Frame::Newest(newest(89)),
-        Frame::DenyWant(DenyWant { version: 7, page: 0 }),
-        Frame::DenyPage(DenyPage { of: DenyWant { version: 7, page: 0 }, bytes: Bytes::new() }),
+        Frame::DenyWant(DenyWant { group: Some(group()), version: 7, page: 0 }),
+        Frame::DenyPage(DenyPage {
+            of: DenyWant { group: Some(group()), version: 7, page: 0 },
+            bytes: Bytes::new(),
+        }),
     ] {
         alone.take(frame).unwrap();
     }
     alone.session.show_newest(newest(89));
-    alone.session.show_denied(DenyWant { version: 7, page: 0 }, Some(&list(0)));
+    alone.session.show_denied(DenyWant { group: Some(group()), version: 7, page: 0 }, Some(&list(0)));
     assert!(!alone.session.want_denied(newest(89)));
     alone.poll();
     assert!(alone.frames().is_empty() && alone.events().is_empty());

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::content::{ByteRange, ContentId, Hash};
 use crate::digest::{Algorithm, Digest};
+use crate::group::Badges;
 use crate::peer::PeerId;
 use crate::session::{Answer, Output, ProtocolError, Session, SessionConfig, SessionEvent};
 use crate::time::Instant;
@@ -48,8 +49,13 @@ pub(super) fn hello() -> Frame {
 }
 
 pub(super) fn session(now: Instant) -> Session {
-    let config =
-        SessionConfig { me: me(), peer: you(), my_nonce: [0xdd; 16], filler: [0xcc; 128], badge: None };
+    let config = SessionConfig {
+        me: me(),
+        peer: you(),
+        my_nonce: [0xdd; 16],
+        filler: [0xcc; 128],
+        badges: Badges::default(),
+    };
     Session::new(config, now)
 }
 

@@ -29,7 +29,7 @@ fn among_equals() -> Alone {
 fn interest() -> Frame {
     let proof = know_proof(&digest(1), &you(), &me(), &[0xdd; 16]);
     let question = Question { id: lookup_id(&digest(1)).0, proof };
-    Frame::Interest(Interest { question, len: LEN, fetches: true })
+    Frame::Interest(Interest { question, len: LEN, fetches: true, group: None })
 }
 
 #[test]
@@ -49,7 +49,8 @@ fn home_1_interest_and_claims_of_a_peer_are_told_as_they_came() {
     let mut alone = among_equals();
     alone.take(interest()).unwrap();
     let events = alone.events();
-    let [SessionEvent::Interested { id, proof, len: LEN, fetches: true }] = events.as_slice() else {
+    let [SessionEvent::Interested { id, proof, len: LEN, fetches: true, group: None }] = events.as_slice()
+    else {
         panic!("{events:?}");
     };
     assert_eq!(*id, lookup_id(&digest(1)));

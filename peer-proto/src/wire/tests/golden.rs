@@ -112,6 +112,7 @@ fn golden_version_2() -> Vec<(Frame, String)> {
                 question: Question { id: [0x33; 32], proof: [0x44; 32] },
                 len: 131_073,
                 fetches: true,
+                group: None,
             }),
             format!("2000004a0a20{}1220{}188180082001", "33".repeat(32), "44".repeat(32)),
         ),
@@ -202,14 +203,17 @@ fn golden_version_5() -> Vec<(Frame, String)> {
 
 /// What members hand on: versions, and a deny list page by page.
 fn golden_version_6() -> Vec<(Frame, String)> {
-    let of = DenyWant { version: 0x0102_0304, page: 2 };
+    let of = DenyWant { group: None, version: 0x0102_0304, page: 2 };
     let page = DenyPage { of, bytes: Bytes::from_static(&[0x77; 3]) };
     vec![
-        (Frame::Newest(Newest { epoch: 5, denied: 7, denied_len: 89 }), "30000006080510071859".into()),
+        (
+            Frame::Newest(Newest { group: None, epoch: 5, denied: 7, denied_len: 89 }),
+            "30000006080510071859".into(),
+        ),
         (Frame::DenyWant(of), "3100000708848688081002".into()),
         (Frame::DenyPage(page), "3200000c088486880810021a03777777".into()),
         (
-            Frame::Enrol(Enrol { number: 5, ticket: Some([0x33; 32]) }),
+            Frame::Enrol(Enrol { number: 5, ticket: Some([0x33; 32]), group: None }),
             format!("3300002408051220{}", "33".repeat(32)),
         ),
         (Frame::Enrolled(Enrolled { number: 5, given: Err(GrantFault::UsedUp) }), "3400000408051807".into()),
@@ -229,6 +233,29 @@ fn golden_version_7() -> Vec<(Frame, String)> {
     vec![
         (Frame::Register(Register { port: 7_411 }), "3800000308f339".to_owned()),
         (Frame::Named(list), format!("390000660a64{one}{mapped}{other}{v6}")),
+    ]
+}
+
+/// The frames that name a group.
+pub(super) fn golden_version_9() -> Vec<(Frame, String)> {
+    let group = Some(GroupId([0x99; 16]));
+    let named = |field: &str| format!("{field}10{}", "99".repeat(16));
+    let of = DenyWant { group, version: 7, page: 2 };
+    let page = DenyPage { of, bytes: Bytes::from_static(&[0x77; 3]) };
+    let question = Question { id: [0x33; 32], proof: [0x44; 32] };
+    let asked = format!("0a20{}1220{}18818008", "33".repeat(32), "44".repeat(32));
+    vec![
+        (
+            Frame::Interest(Interest { question, len: 131_073, fetches: false, group }),
+            format!("2000005a{asked}{}", named("2a")),
+        ),
+        (
+            Frame::Newest(Newest { group, epoch: 5, denied: 7, denied_len: 89 }),
+            format!("30000018080510071859{}", named("22")),
+        ),
+        (Frame::DenyWant(of), format!("3100001608071002{}", named("22"))),
+        (Frame::DenyPage(page), format!("3200001b080710021a03777777{}", named("22"))),
+        (Frame::Enrol(Enrol { number: 5, ticket: None, group }), format!("330000140805{}", named("1a"))),
     ]
 }
 

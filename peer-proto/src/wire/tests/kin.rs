@@ -113,13 +113,14 @@ fn attest_9_a_void_travels_alone() {
 
 #[test]
 fn group_6_a_deny_list_has_three_pages_of_32_kib_at_most_and_a_version_if_it_has_bytes() {
-    let newest = |denied, denied_len| Frame::Newest(Newest { epoch: 1, denied, denied_len }).check();
+    let newest =
+        |denied, denied_len| Frame::Newest(Newest { group: None, epoch: 1, denied, denied_len }).check();
     assert_eq!([newest(0, 0), newest(1, 89), newest(1, 65_625)], [Ok(()), Ok(()), Ok(())]);
     for (denied, len) in [(0, 89), (1, 0), (1, 65_626), (1, u32::MAX)] {
         assert_eq!(newest(denied, len), Err(FrameFault::DenyList), "version {denied} of {len} bytes");
     }
     let page = |page, len| {
-        let of = DenyWant { version: 1, page };
+        let of = DenyWant { group: None, version: 1, page };
         (Frame::DenyWant(of).check(), Frame::DenyPage(DenyPage { of, bytes: vec![7; len].into() }).check())
     };
     assert_eq!(page(2, 0), (Ok(()), Ok(())));
@@ -147,11 +148,11 @@ fn group_5_an_answer_of_an_enroller_is_an_invitation_or_one_of_the_reasons_there
     assert_eq!(made(&[7], 1), Err(DecodeError::Fault(FrameFault::Grant)), "one or the other");
     assert_eq!(made(&[], 0), Err(DecodeError::Fault(FrameFault::Grant)), "one of the two");
     let ticket = |len: usize| {
-        let body = super::super::proto::Enrol { number: 6, ticket: vec![7; len].into() };
+        let body = super::super::proto::Enrol { number: 6, ticket: vec![7; len].into(), group: Bytes::new() };
         decode(&framed(FrameKind::Enrol, &prost::Message::encode_to_vec(&body)))
     };
-    assert_eq!(ticket(0), Ok(Frame::Enrol(Enrol { number: 6, ticket: None })));
+    assert_eq!(ticket(0), Ok(Frame::Enrol(Enrol { number: 6, ticket: None, group: None })));
     assert!(ticket(31).is_err() && ticket(33).is_err());
-    let shown = format!("{:?}", Frame::Enrol(Enrol { number: 6, ticket: Some([0x77; 32]) }));
+    let shown = format!("{:?}", Frame::Enrol(Enrol { number: 6, ticket: Some([0x77; 32]), group: None }));
     assert!(!shown.contains("119"), "a ticket's secret is in no log: {shown}");
 }
