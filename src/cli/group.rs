@@ -1,4 +1,4 @@
-//! `nearbits group`: which group this node is in; `peer id`.
+//! `nearbits group`: which groups this node is in; `peer id`.
 //!
 //! Knows: that a node's membership can be changed whether it runs or not, and which line of many is for it. Does not know:
 //! what makes members (`authority`), what is taken and what is not.
@@ -41,12 +41,15 @@ pub(super) async fn run(command: GroupCommand) -> Result<Exit, Stop> {
                 print(&shown, args.ask.json)
             }
         },
-        GroupCommand::Leave(ask) => {
-            let shown = Desk::reach(&ask.place).await?.leave().await?;
-            if ask.json {
+        GroupCommand::Leave(args) => {
+            let shown = Desk::reach(&args.ask.place).await?.leave(args.group.as_deref()).await?;
+            if args.ask.json {
                 return table::json(&shown);
             }
-            say::line("this node is in no group any more");
+            say::line(match &shown.groups[..] {
+                [] => "this node is in no group any more".to_owned(),
+                left => format!("left; this node is in {} still", ids(left)),
+            });
             Ok(Exit::Done)
         }
     }
@@ -108,16 +111,16 @@ impl Desk {
             Self::Running(client) => Ok(client.offer_group(&offer).await?),
             Self::Stopped(node) => {
                 let taken = node.group().take(&offer.text, offer.replace).await.map_err(refused)?;
-                Ok(GroupTaken { taken: taken.into(), shown: self.group().await? })
+                Ok(GroupTaken::of(&offer.text, taken, self.group().await?))
             }
         }
     }
 
-    async fn leave(&self) -> Result<GroupShown, Stop> {
+    async fn leave(&self, which: Option<&str>) -> Result<GroupShown, Stop> {
         match self {
-            Self::Running(client) => Ok(client.leave_group().await?),
+            Self::Running(client) => Ok(client.leave_group(which).await?),
             Self::Stopped(node) => {
-                node.group().leave().await.map_err(refused)?;
+                node.group().leave(which).await.map_err(refused)?;
                 self.group().await
             }
         }
@@ -208,7 +211,7 @@ fn for_me(text: &str, me: PeerId) -> Result<Vec<&str>, Stop> {
 }
 
 fn told(taken: &GroupTaken) -> String {
-    let Some(group) = &taken.shown.group else { return "this node is in no group".into() };
+    let Some(group) = taken.state() else { return "this node is in no group".into() };
     let (id, until) = (&group.id, until(group));
     let (version, count) = (group.denied_version.unwrap_or(0), group.denied.len());
     match taken.taken {
@@ -225,6 +228,10 @@ fn told(taken: &GroupTaken) -> String {
     }
 }
 
+fn ids(groups: &[GroupState]) -> String {
+    groups.iter().map(|group| group.id.as_str()).collect::<Vec<_>>().join(", ")
+}
+
 fn until(group: &GroupState) -> String {
     format!("until {}", moment(group.not_after_unix_s))
 }
@@ -238,10 +245,10 @@ fn print(shown: &GroupShown, is_json: bool) -> Result<Exit, Stop> {
         return table::json(shown);
     }
     let mut rows = vec![("peer id", shown.peer_id.clone())];
-    match &shown.group {
-        None => rows.push(("group", "none: `nearbits group join` takes an invitation for this id".into())),
-        Some(group) => rows.extend(rows_of(group)),
+    if shown.groups.is_empty() {
+        rows.push(("group", "none: `nearbits group join` takes an invitation for this id".into()));
     }
+    shown.groups.iter().for_each(|group| rows.extend(rows_of(group)));
     say::line(table::pairs(rows).trim_fmt());
     Ok(Exit::Done)
 }
@@ -261,6 +268,7 @@ fn rows_of(group: &GroupState) -> Vec<(&'static str, String)> {
         None => "nobody".to_owned(),
         Some(version) => format!("{} (version {version})\n{}", group.denied.len(), group.denied.join("\n")),
     };
+    let connected = group.connected.map(|count| ("connected", format!("{count} members")));
     let rows = vec![
         ("group", group.id.clone()),
         ("this node", state),
@@ -270,7 +278,7 @@ fn rows_of(group: &GroupState) -> Vec<(&'static str, String)> {
         ("epoch", group.epoch.to_string()),
         ("denied", denied.trim_end().to_owned()),
     ];
-    rows.into_iter().chain(not_renewed).collect()
+    rows.into_iter().chain(connected).chain(not_renewed).collect()
 }
 
 #[cfg(test)]

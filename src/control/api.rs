@@ -43,7 +43,7 @@ use utoipa::{IntoParams, ToSchema};
 
 pub use self::attested::TakeBack;
 pub use self::group::{
-    GroupOffer, GroupShown, GroupState, GroupTaken, GroupTakenAs, TicketMade, TicketOrder,
+    GroupOffer, GroupShown, GroupState, GroupTaken, GroupTakenAs, TicketMade, TicketOrder, WhichGroup,
 };
 pub use self::peer::{AddPeer, PeerKnownBy, PeerRow, PeersAsked, PeersForgotten};
 pub use crate::engine::event::{
@@ -324,9 +324,11 @@ pub enum Notice {
         /// Which, in the local file.
         ranges: Vec<RemoteRange>,
     },
-    /// The node's token was not renewed when three quarters of its life were over, or at its end; told to administrators.
+    /// The node's token in a group was not renewed when three quarters of its life were over, or at its end; told to administrators.
     #[serde(rename = "group.token-old")]
     GroupTokenOld {
+        /// In which group: its id.
+        group: String,
         /// Until when it counts, or counted, seconds since 1970.
         until_unix_s: u64,
         /// Whether it counts no more.

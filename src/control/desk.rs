@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use peer_proto::group::{OfferFault, Roles, Ticket};
+use peer_proto::group::{GroupId, Membership, OfferFault, Roles, Ticket};
 use tokio::sync::broadcast;
 
 use super::api::{
@@ -13,6 +13,7 @@ use super::api::{
     FileView, FlagsShown, GroupOffer, GroupShown, GroupTaken, JobId, JobSpec, JobView, KeepAs, Kind,
     PeerFlags, PeerKnownBy, PeerRow, PolicyShown, Problem, ProblemKind, RecordId, RecordRow, RecordVerified,
     RecordsRemoved, Scope, SeenRow, Status, TakeBack, TicketMade, TicketOrder, Totals, UnheardLink, Verb,
+    WhichGroup,
 };
 use super::server::Desk;
 use crate::driver::{
@@ -105,6 +106,7 @@ impl From<PeerView> for PeerRow {
             connected: view.connected,
             known_by: None,
             member: view.member,
+            groups: view.groups,
             received_bytes: view.bytes_in,
             served_bytes: view.bytes_out,
             banned_s: view.banned_for_s,
@@ -142,6 +144,7 @@ fn with_known(mut rows: Vec<PeerRow>, known: Vec<KnownPeer>) -> Vec<PeerRow> {
                     connected,
                     known_by: Some(by.into()),
                     member: false,
+                    groups: Vec::new(),
                     received_bytes: 0,
                     served_bytes: 0,
                     banned_s: None,
@@ -209,7 +212,8 @@ impl From<EnrolmentError> for Problem {
                     ProblemKind::Usage
                 }
             },
-            EnrolmentError::NoGroup => ProblemKind::NotFound,
+            EnrolmentError::NoGroup | EnrolmentError::Unknown(..) => ProblemKind::NotFound,
+            EnrolmentError::Several(_) | EnrolmentError::ReplacesSeveral(_) => ProblemKind::Usage,
             EnrolmentError::Folder(_) => ProblemKind::Fatal,
             EnrolmentError::Gone => ProblemKind::Busy,
         };
@@ -358,11 +362,16 @@ impl Desk for NodeDesk {
     }
 
     async fn group(&self) -> Result<GroupShown, Problem> {
-        let mut shown = GroupShown::from(self.handle.group().enrolled().await);
-        if let Some(group) = &mut shown.group {
-            group.renewal = self.handle.renewal_fault().await?;
+        let enrolled = self.handle.group().enrolled().await;
+        let ids: Vec<GroupId> = enrolled.memberships.iter().map(Membership::group).collect();
+        let mut shown = GroupShown::from(enrolled);
+        let peers = self.handle.peers().await?;
+        for (group, id) in shown.groups.iter_mut().zip(ids) {
+            group.renewal = self.handle.renewal_fault(id).await?;
+            let members = peers.iter().filter(|peer| peer.connected && peer.groups.contains(&group.id));
+            group.connected = Some(u32::try_from(members.count()).unwrap_or(u32::MAX));
         }
-        Ok(shown)
+        Ok(GroupShown::new(shown.peer_id, shown.groups))
     }
 
     async fn offer_group(&self, offer: GroupOffer) -> Result<GroupTaken, Problem> {
@@ -370,7 +379,7 @@ impl Desk for NodeDesk {
             true => self.handle.join_by_ticket(&offer.text, offer.replace).await?,
             false => self.handle.group().take(&offer.text, offer.replace).await?,
         };
-        Ok(GroupTaken { taken: taken.into(), shown: self.group().await? })
+        Ok(GroupTaken::of(&offer.text, taken, self.group().await?))
     }
 
     async fn make_ticket(&self, order: TicketOrder) -> Result<TicketMade, Problem> {
@@ -384,13 +393,14 @@ impl Desk for NodeDesk {
         if addresses.is_empty() {
             addresses = self.handle.reachable_at();
         }
-        let wish = TicketWish { uses: order.uses, life_s: order.life_s, roles, addresses };
+        let wish =
+            TicketWish { group: order.group, uses: order.uses, life_s: order.life_s, roles, addresses };
         let (ticket, until_unix_s) = self.handle.group().make_ticket(&wish).await?;
         Ok(TicketMade { ticket, until_unix_s, uses: order.uses })
     }
 
-    async fn leave_group(&self) -> Result<(), Problem> {
-        self.handle.group().leave().await?;
+    async fn leave_group(&self, which: WhichGroup) -> Result<(), Problem> {
+        self.handle.group().leave(which.group.as_deref()).await?;
         Ok(())
     }
 

@@ -249,8 +249,8 @@ impl<D: Desk> Raiser<D> {
                     self.events.raise(known.owner, &Notice::FileRanges { job, file, ranges });
                 }
             }
-            Event::TokenOld { until_unix_s, is_over, reason } => {
-                let notice = Notice::GroupTokenOld { until_unix_s, is_over, reason };
+            Event::TokenOld { group, until_unix_s, is_over, reason } => {
+                let notice = Notice::GroupTokenOld { group, until_unix_s, is_over, reason };
                 self.events.raise(NOBODYS, &notice);
             }
             Event::JobRefused { .. } | Event::JobTaken { .. } | Event::CommandRefused { .. } => {}

@@ -12,7 +12,7 @@ use super::api::{
     AttestationView, CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView, FlagsShown,
     GroupOffer, GroupShown, GroupTaken, JobId, JobSpec, JobState, JobView, Kind, PeerFlags, PeerRow,
     PolicyShown, Priority, Problem, ProblemKind, RecordId, RecordRow, RecordVerified, RecordsRemoved, Status,
-    TakeBack, TicketMade, TicketOrder, Totals,
+    TakeBack, TicketMade, TicketOrder, Totals, WhichGroup,
 };
 use super::client::Client;
 use super::events::Events;
@@ -167,7 +167,7 @@ impl Desk for Fake {
     }
 
     async fn group(&self) -> Result<GroupShown, Problem> {
-        Ok(GroupShown { peer_id: String::new(), group: None })
+        Ok(GroupShown::new(String::new(), Vec::new()))
     }
 
     async fn offer_group(&self, offer: GroupOffer) -> Result<GroupTaken, Problem> {
@@ -178,7 +178,7 @@ impl Desk for Fake {
         Err(Problem::new(ProblemKind::NotFound, "this node is in no group"))
     }
 
-    async fn leave_group(&self) -> Result<(), Problem> {
+    async fn leave_group(&self, _: WhichGroup) -> Result<(), Problem> {
         Ok(())
     }
 

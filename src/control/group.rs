@@ -1,14 +1,17 @@
-//! What the control door is asked about this node's group.
+//! What the control door is asked about this node's groups.
 //!
 //! Knows: HTTP and the values of `api`. Does not know: what is taken and what is not.
 
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::{Extension, Json};
 use peer_proto::limits::OFFER_TEXT_MAX;
 
-use super::api::{GroupOffer, GroupShown, GroupTaken, Problem, TicketMade, TicketOrder};
+use super::api::{
+    GroupOffer, GroupShown, GroupTaken, Problem, ProblemKind, TicketMade, TicketOrder, WhichGroup,
+};
 use super::server::Desk;
-use super::verbs::{Answer, AnyDoor, By, administrators_only, read};
+use super::verbs::{Answer, AnyDoor, By, administrators_only, read, refusal};
 
 /// Bytes of an order for a ticket.
 const ORDER_LEN_MAX: usize = 4_096;
@@ -21,7 +24,7 @@ const OFFER_LEN_MAX: usize = OFFER_TEXT_MAX + 1_024;
     path = "/v1/group",
     tag = "group",
     responses(
-        (status = 200, description = "Which group the node is in", body = GroupShown),
+        (status = 200, description = "Which groups the node is in", body = GroupShown),
         (status = "default", description = "Refused, and why", body = Problem),
     ),
 )]
@@ -53,14 +56,20 @@ pub(super) async fn offer<D: Desk>(
     delete,
     path = "/v1/group",
     tag = "group",
+    params(WhichGroup),
     responses(
-        (status = 200, description = "The node is in no group any more", body = GroupShown),
+        (status = 200, description = "The node is not in that group any more", body = GroupShown),
         (status = "default", description = "Refused, and why", body = Problem),
     ),
 )]
-pub(super) async fn leave<D: Desk>(State(door): AnyDoor<D>, Extension(by): By) -> Answer<GroupShown> {
+pub(super) async fn leave<D: Desk>(
+    State(door): AnyDoor<D>,
+    Extension(by): By,
+    which: Result<Query<WhichGroup>, QueryRejection>,
+) -> Answer<GroupShown> {
     administrators_only(by)?;
-    door.desk.leave_group().await?;
+    let Query(which) = which.map_err(|error| refusal(ProblemKind::Usage, error.body_text()))?;
+    door.desk.leave_group(which).await?;
     Ok(Json(door.desk.group().await?))
 }
 

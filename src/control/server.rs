@@ -21,6 +21,7 @@ use super::api::{
     AttestationView, CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView, FlagsShown,
     GroupOffer, GroupShown, GroupTaken, JobId, JobSpec, JobView, PeerFlags, PeerRow, PolicyShown, Problem,
     RecordId, RecordRow, RecordVerified, RecordsRemoved, Status, TakeBack, TicketMade, TicketOrder,
+    WhichGroup,
 };
 use super::events::Events;
 use super::socket::{ControlSocket, UNMAPPED_UID};
@@ -100,14 +101,14 @@ pub trait Desk: Clone + Send + Sync + 'static {
     fn cache_state(&self) -> impl Future<Output = Result<CacheState, Problem>> + Send;
     /// Changes its limits; durable when it returns.
     fn limit_cache(&self, change: CacheChange) -> impl Future<Output = Result<(), Problem>> + Send;
-    /// Which group it is in.
+    /// Which groups it is in.
     fn group(&self) -> impl Future<Output = Result<GroupShown, Problem>> + Send;
     /// Takes an invitation, a deny list or a ticket; durable when it returns.
     fn offer_group(&self, offer: GroupOffer) -> impl Future<Output = Result<GroupTaken, Problem>> + Send;
     /// Makes a ticket, as an enroller; what is needed to redeem it is durable when it returns.
     fn make_ticket(&self, order: TicketOrder) -> impl Future<Output = Result<TicketMade, Problem>> + Send;
-    /// Leaves its group; durable when it returns.
-    fn leave_group(&self) -> impl Future<Output = Result<(), Problem>> + Send;
+    /// Leaves a group; durable when it returns.
+    fn leave_group(&self, which: WhichGroup) -> impl Future<Output = Result<(), Problem>> + Send;
     /// What attestors of its group signed.
     fn attestations(&self) -> impl Future<Output = Result<Vec<AttestationView>, Problem>> + Send;
     /// Takes something back; what it was.

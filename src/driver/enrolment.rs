@@ -1,12 +1,14 @@
-//! Which group this node is in: looked at, joined, left, while it runs or while nobody does.
+//! Which groups this node is in: looked at, joined, left, while it runs or while nobody does.
 //!
 //! Knows: that what makes a node a member is durable before the brain hears of it, and when time alone changes something.
 //! Does not know: what is taken and what is not (`peer_proto::group::offer`), what members do (`engine`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use peer_proto::group::{GroupId, Membership, Offer, OfferFault, OfferRules, Taken, TokenFault};
+use peer_proto::limits::GROUPS_MAX;
 use peer_proto::peer::PeerId;
 use peer_proto::sign::Signer;
 use tokio::sync::{Mutex, Notify, mpsc};
@@ -15,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::tickets::TicketError;
 use crate::clock;
 use crate::disk::RealFiles;
-use crate::engine::GroupConfig;
 use crate::engine::io::Input;
+use crate::engine::{GroupConfig, Groups};
 use crate::store::{FolderError, GroupStore, StateFolder, TicketStore};
 
 /// How often the clock is looked at.
@@ -36,6 +38,15 @@ pub enum EnrolmentError {
     /// There is none to give up.
     #[error("this node is in no group")]
     NoGroup,
+    /// It is in no group of this name.
+    #[error("this node is in no group whose id is or begins with {0:?}; it is in {of}", of = listed(.1))]
+    Unknown(String, Vec<GroupId>),
+    /// Of several it must be said which.
+    #[error("this node is in several groups; say which is meant, by its id or the beginning of it: {}", listed(.0))]
+    Several(Vec<GroupId>),
+    /// Leaving one for another does not say which.
+    #[error("this node is in several groups; leave the one that is not wanted any more: {}", listed(.0))]
+    ReplacesSeveral(Vec<GroupId>),
     /// It could not be written down, or read.
     #[error(transparent)]
     Folder(#[from] FolderError),
@@ -44,29 +55,40 @@ pub enum EnrolmentError {
     Gone,
 }
 
-/// A node's membership as it stands.
+fn listed(groups: &[GroupId]) -> String {
+    groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// A node's memberships as they stand.
 #[derive(Clone, Debug)]
 pub struct Enrolled {
     /// The node.
     pub peer: PeerId,
-    /// What it was handed, if it is in a group.
-    pub membership: Option<Membership>,
+    /// What it was handed, one for each group it is in, in the order of their ids.
+    pub memberships: Vec<Membership>,
     /// Seconds since 1970.
     pub now: u64,
 }
 
 impl Enrolled {
-    /// Whether the node is a member now; `None` if it is in no group.
+    /// The membership of a node that is in one group at most; of several the first.
     #[must_use]
-    pub fn standing(&self) -> Option<Result<(), TokenFault>> {
-        self.membership.as_ref().map(|membership| membership.check(self.peer, self.now))
+    pub fn first(&self) -> Option<&Membership> {
+        self.memberships.first()
+    }
+
+    /// Whether one of them makes the node a member now.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn standing(&self, membership: &Membership) -> Result<(), TokenFault> {
+        membership.check(self.peer, self.now)
     }
 
     /// Whether a newer token should be here by now (GROUP-5).
     #[must_use]
-    pub fn is_late(&self) -> bool {
-        let spent = self.membership.as_ref().map(|membership| membership.spent_percent(self.now));
-        spent.is_some_and(|spent| spent >= LATE_FROM_PERCENT)
+    pub fn is_late(&self, membership: &Membership) -> bool {
+        membership.spent_percent(self.now) >= LATE_FROM_PERCENT
     }
 }
 
@@ -86,12 +108,37 @@ pub(crate) fn config(membership: &Membership, signer: &Signer, now: u64) -> Resu
     })
 }
 
+/// The group that goes when this one is joined, if one does.
+pub(super) fn room_for(held: &Held, group: GroupId, entry: Entry) -> Result<Option<GroupId>, EnrolmentError> {
+    let others: Vec<GroupId> = held.keys().copied().filter(|other| *other != group).collect();
+    match &others[..] {
+        [only] if entry == Entry::InPlace => Ok(Some(*only)),
+        [_, _, ..] if entry == Entry::InPlace => Err(EnrolmentError::ReplacesSeveral(others)),
+        _ if others.len() >= GROUPS_MAX => Err(OfferFault::Full.into()),
+        _ => Ok(None),
+    }
+}
+
 /// Seconds since 1970.
 pub(super) fn now() -> u64 {
     u64::try_from(clock::wall_unix_ms() / 1_000).unwrap_or(0)
 }
 
-/// Keeps a node's membership. Cheap to clone.
+/// What becomes of the groups a node is in when it is handed another one's offer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Entry {
+    /// They stay beside it.
+    Beside,
+    /// The only one goes for it.
+    InPlace,
+    /// Nothing: what members hand on makes nobody a member of a group that he left meanwhile.
+    No,
+}
+
+/// Memberships by their groups.
+pub(crate) type Held = BTreeMap<GroupId, Membership>;
+
+/// Keeps a node's memberships. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Enrolment {
     store: GroupStore<RealFiles>,
@@ -99,7 +146,7 @@ pub struct Enrolment {
     pub(super) tickets: Arc<Mutex<TicketStore<RealFiles>>>,
     pub(super) signer: Signer,
     /// One change at a time.
-    pub(super) held: Arc<Mutex<Option<Membership>>>,
+    pub(super) held: Arc<Mutex<Held>>,
     /// Wakes whoever watches.
     changed: Arc<Notify>,
     /// The brain, if one runs.
@@ -107,11 +154,11 @@ pub struct Enrolment {
 }
 
 impl Enrolment {
-    /// The membership of the node with this key, as its state folder has it now. What changes is told to the brain, if one runs.
+    /// The memberships of the node with this key, as its state folder has it now. What changes is told to the brain, if one runs.
     pub(crate) fn new(
         folder: &StateFolder,
         signer: Signer,
-        held: Option<Membership>,
+        held: Held,
         tell: Option<mpsc::Sender<Input>>,
     ) -> Self {
         let (store, tickets) = (folder.group(), Arc::new(Mutex::new(folder.tickets())));
@@ -129,33 +176,39 @@ impl Enrolment {
     /// # Cancel safety
     /// Dropping it loses nothing.
     pub async fn enrolled(&self) -> Enrolled {
-        Enrolled { peer: self.peer_id(), membership: self.held.lock().await.clone(), now: now() }
+        let memberships = self.held.lock().await.values().cloned().collect();
+        Enrolled { peer: self.peer_id(), memberships, now: now() }
     }
 
-    /// Takes an invitation or a deny list, as its line of text. It counts from now on, and after restarts. In another group
-    /// than before only if `may_replace`.
+    /// Takes an invitation or a deny list, as its line of text. It counts from now on, and after restarts. Another group than
+    /// before is one more, or takes the place of the only one if it `replaces` that.
     ///
     /// # Errors
     /// [`EnrolmentError`]; nothing has changed then.
     ///
     /// # Cancel safety
     /// Dropping it may or may not have taken it.
-    pub async fn take(&self, text: &str, may_replace: bool) -> Result<Taken, EnrolmentError> {
-        self.take_offer(Offer::parse(text)?, may_replace).await
+    pub async fn take(&self, text: &str, replaces: bool) -> Result<Taken, EnrolmentError> {
+        self.take_offer(Offer::parse(text)?, if replaces { Entry::InPlace } else { Entry::Beside }).await
     }
 
     /// The same for one that was read already.
-    pub(crate) async fn take_offer(&self, offer: Offer, may_replace: bool) -> Result<Taken, EnrolmentError> {
+    pub(crate) async fn take_offer(&self, offer: Offer, entry: Entry) -> Result<Taken, EnrolmentError> {
         let mut held = self.held.lock().await;
-        let rules = OfferRules { me: self.peer_id(), now: now(), may_replace };
-        let (after, taken) = offer.taken(held.as_ref(), &rules)?;
-        if held.as_ref() != Some(&after) {
+        let group = offer.group();
+        if entry == Entry::No && !held.contains_key(&group) {
+            return Err(EnrolmentError::NoGroup);
+        }
+        let rules = OfferRules { me: self.peer_id(), now: now() };
+        let (after, taken) = offer.taken(held.get(&group), &rules)?;
+        let gone = room_for(&held, group, entry)?;
+        if held.get(&group) != Some(&after) || gone.is_some() {
             let (store, kept) = (self.store.clone(), after.clone());
-            tokio::task::spawn_blocking(move || store.save(&kept))
-                .await
-                .map_err(|_| EnrolmentError::Gone)??;
-            *held = Some(after);
-            self.tell(held.as_ref()).await?;
+            let saved = move || gone.into_iter().try_fold(store.save(&kept)?, |(), gone| store.remove(gone));
+            tokio::task::spawn_blocking(saved).await.map_err(|_| EnrolmentError::Gone)??;
+            gone.iter().for_each(|gone| drop(held.remove(gone)));
+            held.insert(group, after);
+            self.tell(&held).await?;
         }
         Ok(taken)
     }
@@ -165,13 +218,30 @@ impl Enrolment {
     /// # Cancel safety
     /// Dropping it may or may not have taken it.
     pub(crate) async fn take_handed(self, offer: Offer) {
-        match self.take_offer(offer, false).await {
+        match self.take_offer(offer, Entry::No).await {
             Ok(taken) => tracing::info!(?taken, "a member of the group handed on what it signed"),
             Err(error) => tracing::warn!(%error, "what a member handed on is not taken"),
         }
     }
 
-    /// Leaves the group, and says which it was. Whoever wants the node out of it has to forget it as well: its token still
+    /// The one of these groups that is meant: by its id or the beginning of it, or the only one.
+    ///
+    /// # Errors
+    /// [`EnrolmentError::NoGroup`], [`EnrolmentError::Unknown`], [`EnrolmentError::Several`].
+    pub(super) fn meant(groups: &[GroupId], which: Option<&str>) -> Result<GroupId, EnrolmentError> {
+        let is_meant = |group: &&GroupId| which.is_none_or(|text| group.to_string().starts_with(text));
+        let meant: Vec<GroupId> = groups.iter().filter(is_meant).copied().collect();
+        match (&meant[..], which) {
+            ([one], _) => Ok(*one),
+            ([], Some(text)) if !groups.is_empty() => {
+                Err(EnrolmentError::Unknown(text.to_owned(), groups.to_vec()))
+            }
+            ([], _) => Err(EnrolmentError::NoGroup),
+            _ => Err(EnrolmentError::Several(meant)),
+        }
+    }
+
+    /// Leaves a group, by its id or the beginning of it, or the only one, and says which it was. Whoever wants the node out of it has to forget it as well: its token still
     /// counts, for whoever has its key.
     ///
     /// # Errors
@@ -179,21 +249,24 @@ impl Enrolment {
     ///
     /// # Cancel safety
     /// Dropping it may or may not have left.
-    pub async fn leave(&self) -> Result<GroupId, EnrolmentError> {
+    pub async fn leave(&self, which: Option<&str>) -> Result<GroupId, EnrolmentError> {
         let mut held = self.held.lock().await;
-        let group = held.as_ref().ok_or(EnrolmentError::NoGroup)?.group();
+        let group = Self::meant(&held.keys().copied().collect::<Vec<_>>(), which)?;
         let store = self.store.clone();
-        tokio::task::spawn_blocking(move || store.remove()).await.map_err(|_| EnrolmentError::Gone)??;
-        *held = None;
-        self.tell(None).await?;
+        tokio::task::spawn_blocking(move || store.remove(group))
+            .await
+            .map_err(|_| EnrolmentError::Gone)??;
+        held.remove(&group);
+        self.tell(&held).await?;
         Ok(group)
     }
 
-    async fn tell(&self, held: Option<&Membership>) -> Result<(), EnrolmentError> {
-        let config = held.and_then(|held| config(held, &self.signer, now()).ok()).map(Box::new);
+    async fn tell(&self, held: &Held) -> Result<(), EnrolmentError> {
+        let now = now();
+        let groups: Groups = held.values().filter_map(|held| config(held, &self.signer, now).ok()).collect();
         self.changed.notify_one();
         match &self.tell {
-            Some(tell) => tell.send(Input::GroupChanged(config)).await.map_err(|_| EnrolmentError::Gone),
+            Some(tell) => tell.send(Input::GroupsChanged(groups)).await.map_err(|_| EnrolmentError::Gone),
             None => Ok(()),
         }
     }
@@ -204,19 +277,25 @@ impl Enrolment {
     /// # Cancel safety
     /// Nothing is lost.
     pub(crate) async fn watch(self, stop: CancellationToken) {
-        let mut seen = Look::default();
+        let mut seen: BTreeMap<GroupId, Look> = BTreeMap::new();
         loop {
             let enrolled = self.enrolled().await;
-            let look = Look::at(&enrolled);
-            look.say_after(seen, &enrolled);
-            if look.counts_otherwise_than(seen) {
+            let (mut looks, mut counts_otherwise) = (BTreeMap::new(), false);
+            for membership in &enrolled.memberships {
+                let look = Look::at(membership, &enrolled);
+                let before = seen.get(&membership.group()).copied().unwrap_or_default();
+                look.say_after(before, membership);
+                counts_otherwise |= look.counts_otherwise_than(before);
+                looks.insert(membership.group(), look);
+            }
+            if counts_otherwise {
                 // What was handed in meanwhile was told meanwhile, and is told again.
                 let held = self.held.lock().await;
-                if self.tell(held.as_ref()).await.is_err() {
+                if self.tell(&held).await.is_err() {
                     return;
                 }
             }
-            seen = look;
+            seen = looks;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.changed.notified() => {}
@@ -229,18 +308,17 @@ impl Enrolment {
 /// What there is to notice of a membership at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Look {
-    /// Whose it is, and its token's number.
-    of: Option<(GroupId, u64)>,
+    /// Its token's number.
+    of: Option<u64>,
     fault: Option<TokenFault>,
     honours_former: bool,
 }
 
 impl Look {
-    fn at(enrolled: &Enrolled) -> Self {
-        let Some(membership) = &enrolled.membership else { return Self::default() };
+    fn at(membership: &Membership, enrolled: &Enrolled) -> Self {
         Self {
-            of: Some((membership.group(), membership.token.wish().serial)),
-            fault: enrolled.standing().and_then(Result::err),
+            of: Some(membership.token.wish().serial),
+            fault: enrolled.standing(membership).err(),
             honours_former: membership.badge(enrolled.now).former.is_some(),
         }
     }
@@ -253,8 +331,10 @@ impl Look {
     }
 
     /// Says in the log what is new. That a token grows old the brain says, which knows why (GROUP-5).
-    fn say_after(self, before: Self, enrolled: &Enrolled) {
-        let Some(membership) = enrolled.membership.as_ref().filter(|_| self != before) else { return };
+    fn say_after(self, before: Self, membership: &Membership) {
+        if self == before {
+            return;
+        }
         let (group, until_unix_s) = (membership.group(), membership.token.wish().not_after);
         match self.fault {
             Some(fault) => {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use peer_proto::group::GroupId;
 use peer_proto::peer::PeerId;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -426,7 +427,7 @@ impl Handle {
         &self.keeper
     }
 
-    /// Which group this node is in, to be joined and left.
+    /// Which groups this node is in, to be joined and left.
     #[must_use]
     pub const fn group(&self) -> &Enrolment {
         &self.enrolment
@@ -439,8 +440,8 @@ impl Handle {
     ///
     /// # Cancel safety
     /// Dropping it loses nothing.
-    pub async fn renewal_fault(&self) -> Result<Option<String>, Gone> {
-        self.read(|engine| engine.renewal_fault().map(|fault| fault.to_string())).await
+    pub async fn renewal_fault(&self, group: GroupId) -> Result<Option<String>, Gone> {
+        self.read(move |engine| engine.renewal_fault(group).map(|fault| fault.to_string())).await
     }
 
     /// Keeps trying a peer at this address, as if it had been configured.

@@ -395,10 +395,11 @@ impl Driver {
             }
             Effect::KeepVoid(void) => self.keep_void(void),
             Effect::DropVoid(id) => self.statements.change(&self.tasks, move |store| store.drop_void(id)),
-            Effect::Distrust { holder, evidence, why } => {
-                let holder_id = holder.to_string();
-                tracing::error!(holder = holder_id, why, "an attestor of the group is not believed any more");
-                self.statements.change(&self.tasks, move |store| store.distrust(holder, &evidence, &why));
+            Effect::Distrust { group, holder, evidence, why } => {
+                let (id, of) = (holder.to_string(), group.to_string());
+                tracing::error!(holder = id, group = of, why, "an attestor is not believed any more");
+                self.statements
+                    .change(&self.tasks, move |store| store.distrust(group, holder, &evidence, &why));
             }
             Effect::ReadList { id, record, part } => transfer.read_list(id, record, part),
             Effect::Serve(serve) => transfer.serve(serve),
@@ -443,11 +444,17 @@ impl Driver {
                 let done = if *is_partial { Done::InPart } else { Done::Wholly };
                 self.completed(*job, &Ok(done));
             }
-            Event::TokenOld { until_unix_s, is_over: false, reason } => {
-                tracing::warn!(until_unix_s, reason, "this node's token should have been renewed by now");
-            }
-            Event::TokenOld { until_unix_s, is_over: true, reason } => {
+            Event::TokenOld { group, until_unix_s, is_over: false, reason } => {
                 tracing::warn!(
+                    group,
+                    until_unix_s,
+                    reason,
+                    "this node's token should have been renewed by now"
+                );
+            }
+            Event::TokenOld { group, until_unix_s, is_over: true, reason } => {
+                tracing::warn!(
+                    group,
                     until_unix_s,
                     reason,
                     "this node's token is over: it is a stranger from now on"

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use peer_proto::group::{
-    Asker, GrantFault, HolderId, Membership, Offer, OfferFault, Roles, Taken, Ticket, TicketSecret,
+    Asker, GrantFault, GroupId, HolderId, Membership, Offer, Roles, Taken, Ticket, TicketSecret,
 };
 use peer_proto::peer::PeerId;
 use tokio::sync::oneshot;
 
-use super::enrolment::now;
+use super::enrolment::{Entry, now, room_for};
 use super::{Enrolment, EnrolmentError, Gone, Handle, Request};
 use crate::engine::io::TicketFault;
 use crate::store::tickets::{LIFE_MAX_S, TICKETS_MAX, USES_MAX};
@@ -25,6 +25,8 @@ pub(super) const REDEEM_WITHIN: Duration = Duration::from_secs(30);
 /// What a ticket should be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TicketWish {
+    /// Which group it leads to, by its id or the beginning of it; of one enroller's only group nothing need be said.
+    pub group: Option<String>,
     /// How many machines it may make members.
     pub uses: u16,
     /// Seconds it lives.
@@ -102,10 +104,7 @@ impl Enrolment {
             }
         }
         let now = now();
-        let membership = self.held.lock().await.clone().ok_or(EnrolmentError::NoGroup)?;
-        if !membership.may_enrol(self.peer_id(), now) {
-            return Err(TicketError::NoEnroller(GrantFault::NoEnroller).into());
-        }
+        let membership = self.enrols_for(wish.group.as_deref(), now).await?;
         let mut secret = TicketSecret([0; 32]);
         getrandom::fill(&mut secret.0).map_err(|_| TicketError::NoRandomness)?;
         let until = now.saturating_add(wish.life_s);
@@ -126,6 +125,17 @@ impl Enrolment {
         Ok((ticket.text(&self.signer), until))
     }
 
+    /// The membership by which this node enrols others: in the group that is named, or in the only one where it may.
+    async fn enrols_for(&self, which: Option<&str>, now: u64) -> Result<Membership, EnrolmentError> {
+        let held = self.held.lock().await;
+        let may = |held: &&Membership| held.may_enrol(self.peer_id(), now);
+        let able: Vec<GroupId> = held.values().filter(may).map(Membership::group).collect();
+        let all: Vec<GroupId> = held.keys().copied().collect();
+        let group = Self::meant(if which.is_none() && !able.is_empty() { &able } else { &all }, which)?;
+        let no_enroller = TicketError::NoEnroller(GrantFault::NoEnroller);
+        Ok(held.get(&group).filter(may).cloned().ok_or(no_enroller)?)
+    }
+
     /// Redeems a ticket for whoever shows it, as an enroller: an invitation for its node. That the ticket was used is durable
     /// before.
     ///
@@ -136,14 +146,18 @@ impl Enrolment {
     /// Dropping it may or may not have used the ticket, for this node.
     pub(crate) async fn redeem(&self, peer: PeerId, secret: TicketSecret) -> Result<Bytes, GrantFault> {
         let now = now();
-        let membership = self.held.lock().await.clone().ok_or(GrantFault::NoTicket)?;
-        let group = membership.group();
+        let held = self.held.lock().await.clone();
         let tickets = self.tickets.lock().await;
         let loading = tickets.clone();
         let loaded = tokio::task::spawn_blocking(move || loading.load()).await;
         let Ok(Ok(mut made)) = loaded else { return Err(GrantFault::NotKept) };
         let before = made.clone();
-        let roles = made.spend(group, &secret, peer, now)?;
+        // It is of one of the groups, and of which one it says itself.
+        let spent =
+            held.keys().map(|group| made.spend(*group, &secret, peer, now).map(|roles| (*group, roles)));
+        let spent = spent.filter(|spent| *spent != Err(GrantFault::NoTicket)).collect::<Vec<_>>();
+        let (group, roles) = spent.into_iter().next().unwrap_or(Err(GrantFault::NoTicket))?;
+        let membership = held.get(&group).ok_or(GrantFault::NoTicket)?;
         // What would be refused uses nothing up.
         let asker = Asker { holder: HolderId::of(group, peer), peer, roles, serial: 0 };
         let given = membership.enrol(&self.signer, &asker, now)?;
@@ -163,24 +177,15 @@ impl Enrolment {
     }
 
     /// Whether a ticket may be shown: `Some` if there is no need, because this node is a member of its group.
-    async fn before_ticket(
-        &self,
-        ticket: &Ticket,
-        may_replace: bool,
-    ) -> Result<Option<Taken>, EnrolmentError> {
+    async fn before_ticket(&self, ticket: &Ticket, entry: Entry) -> Result<Option<Taken>, EnrolmentError> {
         let enrolled = self.enrolled().await;
         if ticket.until < enrolled.now {
             return Err(TicketError::Over.into());
         }
-        let (known, offered) = match &enrolled.membership {
-            Some(held) => (held.group(), ticket.group()),
-            None => return Ok(None),
-        };
-        if known != offered && !may_replace {
-            return Err(OfferFault::OtherGroup { known, offered }.into());
-        }
-        let is_member = known == offered && enrolled.standing() == Some(Ok(()));
-        Ok(is_member.then_some(Taken::Known))
+        let held = enrolled.memberships.iter().find(|held| held.group() == ticket.group());
+        let is_member = held.is_some_and(|held| enrolled.standing(held) == Ok(()));
+        let gone = room_for(&*self.held.lock().await, ticket.group(), entry)?;
+        Ok((is_member && gone.is_none()).then_some(Taken::Known))
     }
 }
 
@@ -200,16 +205,18 @@ impl Handle {
     }
 
     /// Becomes a member by a ticket, as its line of text: dials the enroller that made it, shows it to that node only, and takes
-    /// what it gives. The enroller stays a peer to keep trying. In another group than before only if `may_replace`.
+    /// what it gives. The enroller stays a peer to keep trying. Another group than
+    /// before is one more, or takes the place of the only one if it `replaces` that.
     ///
     /// # Errors
     /// [`EnrolmentError`]; the membership is what it was then.
     ///
     /// # Cancel safety
     /// Dropping it may use the ticket, for this node: it may show it again.
-    pub async fn join_by_ticket(&self, text: &str, may_replace: bool) -> Result<Taken, EnrolmentError> {
+    pub async fn join_by_ticket(&self, text: &str, replaces: bool) -> Result<Taken, EnrolmentError> {
         let ticket = Ticket::parse(text)?;
-        if let Some(taken) = self.enrolment.before_ticket(&ticket, may_replace).await? {
+        let entry = if replaces { Entry::InPlace } else { Entry::Beside };
+        if let Some(taken) = self.enrolment.before_ticket(&ticket, entry).await? {
             return Ok(taken);
         }
         for address in ticket.addresses.iter().filter_map(|text| text.parse::<SocketAddr>().ok()) {
@@ -229,6 +236,6 @@ impl Handle {
         if given.key != key {
             return Err(TicketError::OtherGroup.into());
         }
-        self.enrolment.take_offer(Offer::Invitation(given), may_replace).await
+        self.enrolment.take_offer(Offer::Invitation(given), entry).await
     }
 }

@@ -10,7 +10,6 @@ use peer_proto::wire::SegmentClaim;
 
 use super::core::Core;
 use super::file::JobFile;
-use super::group::GroupConfig;
 use super::home::OwnClaim;
 use super::mutant::Mutant;
 use super::swarm::Swarm;
@@ -31,21 +30,21 @@ impl Core {
     /// Tells a peer that this node wants the file, once, or again if something changed. `true` if it was told.
     pub(super) fn join(&mut self, id: PeerId, swarm: &Swarm, again: bool) -> bool {
         // Where members are present strangers hold no home (HOME-2), nor do members for strangers.
-        let fetches = swarm.fetches && (self.is_member(id) || !swarm.home.has_kin());
+        let is_member = swarm.group.is_some_and(|group| self.is_member_of(id, group));
+        let fetches = swarm.fetches && (is_member || !swarm.home.has_kin());
         let Some(peer) = self.peers.get_mut(id) else { return false };
         if !peer.ready || Mutant::TellsNobody.lives() || (!peer.joined.insert(swarm.id) && !again) {
             return false;
         }
-        let is_among_members = swarm.circle.is_some() || swarm.by_url;
-        let group = self.config.group.as_ref().filter(|_| is_among_members).map(GroupConfig::id);
-        peer.session.join_in(group, &swarm.digest, swarm.id.len, fetches);
+        // Its token may be on its way: kin is told in which group.
+        peer.session.join_in(swarm.group, &swarm.digest, swarm.id.len, fetches);
         self.pump(id);
         true
     }
 
-    /// Those in a swarm who are told each by itself: members of the group tell it to one another.
-    pub(super) fn strangers_of(&self, swarm: &Swarm) -> Vec<PeerId> {
-        let is_told = |peer: &PeerId| swarm.circle.is_none() || !self.is_member(*peer);
+    /// Those in a swarm who are told each by itself: members of its group tell it to one another.
+    pub(super) fn strangers_of(swarm: &Swarm) -> Vec<PeerId> {
+        let is_told = |peer: &PeerId| swarm.circle.is_none() || !swarm.home.is_kin(*peer);
         swarm.home.others().filter(is_told).collect()
     }
 

@@ -9,7 +9,7 @@ use peer_proto::attest::{AttestFault, AttestRules, Attestation, Attested, attest
 use peer_proto::content::{ContentId, Hash};
 use peer_proto::digest::Algorithm;
 use peer_proto::evidence::Contradiction;
-use peer_proto::group::{HolderId, Roles};
+use peer_proto::group::{GroupId, HolderId, Roles};
 use peer_proto::limits::{ATTESTATION_LIFE_MAX_S, ATTESTATION_SKEW_S, ATTESTATIONS_PER_FRAME_MAX};
 use peer_proto::peer::PeerId;
 use peer_proto::version::Version;
@@ -17,7 +17,9 @@ use peer_proto::version::Version;
 use super::core::Core;
 use super::fallen::Fallen;
 use super::file::JobFile;
-use super::io::{Effect, SealedFile};
+use super::group::GroupConfig;
+use super::groups::Attestor;
+use super::io::{Effect, Probe, SealedFile};
 use super::stream::Streams;
 use super::void::Voids;
 use crate::job::FileId;
@@ -104,10 +106,10 @@ impl Attests {
 }
 
 impl Core {
-    /// The id members of this epoch ask for.
-    pub(super) fn attested_id(&self, url: &str, version: &Version) -> Option<[u8; 32]> {
-        let group = self.config.group.as_ref().filter(|_| self.belongs())?;
-        Some(attested_id(&group.badge.secret, url, version))
+    /// The ids that members of each group ask for in its epoch.
+    pub(super) fn ids_to_ask(&self, url: &str, version: &Version) -> Vec<(GroupId, [u8; 32])> {
+        let groups = self.live_groups();
+        groups.map(|(group, config)| (group, attested_id(&config.badge.secret, url, version))).collect()
     }
 
     /// Asks a member what attestors say; `false` if it cannot be asked.
@@ -121,10 +123,10 @@ impl Core {
 
     /// A member asks. Whoever serves nothing says nothing.
     pub(super) fn attest_wanted(&mut self, peer: PeerId, number: u32, id: [u8; 32]) {
-        let may = self.flags.server && self.is_member(peer);
+        let may = |one: &Attestation| self.flags.server && self.is_member_of(peer, one.said().group);
         let (now, attests) = (self.wall_s(), &self.attests);
         let known = attests.index.get(&id).into_iter().flatten().filter_map(|id| attests.held.get(id));
-        let told = known.filter(|one| may && self.vouches(one, now).is_ok());
+        let told = known.filter(|one| may(one) && self.vouches(one, now).is_ok());
         let list: Vec<Attestation> = told.take(ATTESTATIONS_PER_FRAME_MAX).cloned().collect();
         if let Some(peer) = self.peers.get_mut(peer) {
             peer.session.show_attestations(number, list);
@@ -134,11 +136,12 @@ impl Core {
 
     /// Whether an attestation counts at a moment in seconds since 1970, and its attestor was never found false.
     pub(super) fn vouches(&self, one: &Attestation, now: u64) -> Result<(), AttestFault> {
-        let Some(group) = &self.config.group else { return Err(AttestFault::OtherGroup) };
-        if self.attests.fallen.has(one.said().holder) {
+        let who = attestor(one);
+        let group = self.config.groups.get(who.0).ok_or(AttestFault::OtherGroup)?;
+        if self.attests.fallen.has(who) {
             return Err(AttestFault::NotAttestor);
         }
-        if self.attests.voids.has(one.id(), one.said().holder) {
+        if self.attests.voids.has(one.id(), who) {
             return Err(AttestFault::Void);
         }
         let (key, epoch, denied) = (&group.key, group.epoch, group.denied());
@@ -173,16 +176,18 @@ impl Core {
     /// long over, by whatever clock, goes.
     pub(super) fn attestation_found(&mut self, one: Attestation) {
         let is_over = one.said().not_after.saturating_add(ATTESTATION_LIFE_MAX_S) < self.wall_s();
-        if is_over || self.attests.fallen.has(one.said().holder) {
+        if is_over || self.attests.fallen.has(attestor(&one)) {
             self.effect(Effect::DropAttestation(one.id()));
         } else {
             self.hold(one);
         }
     }
 
-    pub(super) fn drop_holder(&mut self, holder: HolderId) {
-        let its = |one: &Attestation| one.said().holder == holder;
-        self.drop_streams_of(holder);
+    /// Nothing of an attestor's is kept any more; of that holder in whatever group if none is named.
+    pub(super) fn drop_holder(&mut self, group: Option<GroupId>, holder: HolderId) {
+        let is_its = |who: Attestor| who.1 == holder && group.is_none_or(|group| group == who.0);
+        let its = |one: &Attestation| is_its(attestor(one));
+        self.drop_streams_where(is_its);
         let ids: Vec<Hash> =
             self.attests.held.iter().filter(|(_, one)| its(one)).map(|(id, _)| *id).collect();
         for id in ids {
@@ -209,10 +214,9 @@ impl Core {
 impl Core {
     /// Files an attestation under what members ask for, in this epoch and the one before.
     fn index_attestation(&mut self, one: &Attestation) {
-        let Some(group) = &self.config.group else { return };
         let said = one.said();
-        let secrets = [Some(&group.badge.secret), group.badge.former.as_ref()];
-        for secret in secrets.into_iter().flatten() {
+        let Some(group) = self.config.groups.get(said.group) else { return };
+        for secret in group.badge.secrets() {
             let wanted = attested_id(secret, &said.url, &said.version);
             self.attests.index.entry(wanted).or_default().insert(one.id());
         }
@@ -227,6 +231,12 @@ impl Core {
         self.words_fell();
     }
 
+    /// The groups in which this node is an attestor now.
+    pub(super) fn attests_in(&self) -> impl Iterator<Item = GroupId> + '_ {
+        let is_one = |group: &GroupConfig| group.badge.token.wish().roles.has(Roles::ATTEST);
+        self.live_groups().filter(move |(_, group)| is_one(group)).map(|(id, _)| id)
+    }
+
     /// Numbers what this node says as an attestor, at a moment in seconds since 1970.
     pub(super) fn next_statement(&mut self, now: u64) -> u64 {
         self.attests.sequence = (self.attests.sequence + 1).max(now);
@@ -236,7 +246,7 @@ impl Core {
 
 impl JobFile {
     /// The file was read from its origin, every piece of it: if this node is an attestor and all is as it should be, it
-    /// says so to its group (ATTEST-2, 13).
+    /// says so to each group in which it is one (ATTEST-2, 13).
     pub(super) fn attest(&mut self, sealed: &SealedFile, core: &mut Core) {
         if !self.end_stream(&sealed.list, core) {
             return;
@@ -248,24 +258,38 @@ impl JobFile {
         let sha256 = sealed.digests.iter().find(|digest| digest.algorithm() == Algorithm::Sha256);
         let sha256 = sha256.and_then(|digest| digest.bytes().try_into().ok());
         let Some((probe, sha256)) = self.origin.probe.clone().zip(sha256) else { return };
-        let now = self.true_time(core);
         let is_it = self.pinned.as_ref().is_some_and(|pinned| pinned.is_same(&probe.version));
         let Some((url, true)) = self.attestable_url().map(|url| (url, is_it)) else { return };
-        let Some(group) = core.config.group.clone() else { return };
-        let holder = group.badge.token.wish().holder;
-        if !self.stands_by(&url, &probe.version, (sealed.content, sha256), core) {
-            return;
+        let read = (sealed.content, sha256);
+        for id in core.attests_in().collect::<Vec<_>>() {
+            let Some(group) = core.config.groups.get(id).cloned() else { continue };
+            let who = (id, group.badge.token.wish().holder);
+            if self.stands_by(&url, &probe.version, who, read, core) {
+                self.attest_in(&group, &url, &probe, read, core);
+            }
         }
+    }
+
+    /// Says in one group what this node read.
+    fn attest_in(
+        &mut self,
+        group: &GroupConfig,
+        url: &str,
+        probe: &Probe,
+        (content, sha256): (ContentId, [u8; 32]),
+        core: &mut Core,
+    ) {
+        let now = self.true_time(core);
         let said = Attested {
             group: group.id(),
-            holder,
+            holder: group.badge.token.wish().holder,
             peer: core.config.me,
             sequence: core.next_statement(now),
             fetched_at: now,
             not_after: now.saturating_add(ATTESTATION_LIFE_MAX_S),
-            url,
-            version: probe.version,
-            content: sealed.content,
+            url: url.to_owned(),
+            version: probe.version.clone(),
+            content,
             sha256,
             anchor: probe.footing.anchor.unwrap_or([0; 32]),
         };
@@ -282,14 +306,14 @@ impl JobFile {
         &mut self,
         url: &str,
         version: &Version,
+        who: Attestor,
         read: (ContentId, [u8; 32]),
         core: &mut Core,
     ) -> bool {
-        let holder = core.config.group.as_ref().map(|group| group.badge.token.wish().holder);
-        let about = core.attests.about(url, version).filter(|one| Some(one.said().holder) == holder);
+        let about = core.attests.about(url, version).filter(|one| attestor(one) == who);
         let mine: Vec<Attestation> = about.cloned().collect();
         if mine.iter().all(|one| (one.said().content, one.said().sha256) == read) {
-            return !mine.iter().any(|one| core.attests.voids.has(one.id(), one.said().holder));
+            return !mine.iter().any(|one| core.attests.voids.has(one.id(), who));
         }
         let reason = "the origin served its attestor other bytes under the same version later";
         for one in mine {
@@ -302,15 +326,13 @@ impl JobFile {
 
     /// Whether this node would attest this file, once it has read it whole.
     pub(super) fn may_attest(&self, core: &Core) -> bool {
-        let Some(group) = &core.config.group else { return false };
-        let is_attestor = core.belongs() && group.badge.token.wish().roles.has(Roles::ATTEST);
         let trusted_root = self.origin.probe.as_ref().is_some_and(|probe| {
             let host = host_of(&probe.version.final_origin);
             !probe.footing.is_own_anchor
                 || core.config.policy.trust.attest_hosts.iter().any(|named| named == host)
         });
         // What a mirror gave was not read under the job's URL.
-        is_attestor
+        core.attests_in().next().is_some()
             && trusted_root
             && self.mirror == 0
             && self.may_serve(core)
@@ -332,6 +354,11 @@ impl JobFile {
         let theirs = date.map(|date| date.saturating_add(core.time().since(asked_at).as_secs()));
         theirs.filter(|theirs| theirs.abs_diff(mine) > ATTESTATION_SKEW_S).unwrap_or(mine)
     }
+}
+
+/// Who signed an attestation.
+pub(super) fn attestor(one: &Attestation) -> Attestor {
+    (one.said().group, one.said().holder)
 }
 
 /// The host of `https://host:port`.

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use peer_proto::content::ContentId;
+use peer_proto::group::GroupId;
 use peer_proto::peer::PeerId;
 use peer_proto::session::SessionEvent;
 use peer_proto::time::Instant;
@@ -15,7 +16,8 @@ use super::attest::Attests;
 use super::chance::Chance;
 use super::flood::Queues;
 use super::fuse::Fuse;
-use super::group::{GroupConfig, Members};
+use super::group::Members;
+use super::groups::Groups;
 use super::handing::Handing;
 use super::inquiry::Inquiries;
 use super::io::{Effect, EffectId, LeaseId, Now, ServeId};
@@ -49,8 +51,8 @@ pub struct EngineConfig {
     /// Machines of its links that an earlier run met; zero if none are known. Fewer than [`SMALL_SITE`](super::fetch::SMALL_SITE)
     /// of them are no crowd that the origin has to wait for.
     pub neighbours_known: usize,
-    /// What makes this node a member of a group, if it is one.
-    pub group: Option<GroupConfig>,
+    /// What makes this node a member of groups, if it is one of any.
+    pub groups: Groups,
     /// What is of this node's site beyond its links.
     pub site: SiteConfig,
     /// How jobs share the node.
@@ -111,8 +113,8 @@ pub(super) struct Core {
     pub(super) serving: Serving,
     pub(super) yielding: Yielding,
     pub(super) members: Members,
-    pub(super) handing: Handing,
-    pub(super) renewal: Renewal,
+    pub(super) handing: BTreeMap<GroupId, Handing>,
+    pub(super) renewal: BTreeMap<GroupId, Renewal>,
     pub(super) redeeming: Redeeming,
     pub(super) meeting: Meeting,
     pub(super) attests: Attests,
@@ -143,8 +145,8 @@ impl Core {
             serving: Serving::default(),
             yielding: Yielding::default(),
             members: Members::default(),
-            handing: Handing::default(),
-            renewal: Renewal::default(),
+            handing: BTreeMap::new(),
+            renewal: BTreeMap::new(),
             redeeming: Redeeming::default(),
             meeting: Meeting::default(),
             attests: Attests::default(),

@@ -13,6 +13,8 @@ use crate::job::{Code, JobError, JobId, JobState, NotifyFlags, Priority, RemoteR
 pub struct AttestationView {
     /// Its id.
     pub id: String,
+    /// In which group: its id.
+    pub group: String,
     /// Who says it, over changes of its node.
     pub holder: String,
     /// The node that signed it.
@@ -294,8 +296,10 @@ pub enum Event {
         /// Whether files that were not whole were given up.
         is_partial: bool,
     },
-    /// Three quarters of the life of this node's token are over and it was not renewed, or all of it (GROUP-5).
+    /// Three quarters of the life of this node's token in a group are over and it was not renewed, or all of it (GROUP-5).
     TokenOld {
+        /// In which group: its id.
+        group: String,
         /// Until when it counts, or counted, seconds since 1970.
         until_unix_s: u64,
         /// Whether it counts no more: the node is a stranger.

@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use peer_proto::attest::AttestFault;
 use peer_proto::evidence::{Against, Contradiction};
-use peer_proto::group::HolderId;
+use peer_proto::group::{GroupId, HolderId};
 use peer_proto::peer::PeerId;
 
 use super::Engine;
 use super::core::Core;
 use super::file::JobFile;
+use super::group::GroupConfig;
+use super::groups::Attestor;
 use super::io::{Effect, KeptFile};
 use super::look::Heed;
 use crate::record::{Scope, Voucher};
@@ -26,22 +28,23 @@ const PROOFS_MAX: usize = 16;
 /// Who fell.
 #[derive(Debug, Default)]
 pub(super) struct Fallen {
-    holders: BTreeSet<HolderId>,
+    /// In which group, and who; in all of them if that is not known any more.
+    holders: BTreeSet<(Option<GroupId>, HolderId)>,
     /// What proves it to everybody, where something does.
-    proofs: BTreeMap<HolderId, Contradiction>,
+    proofs: BTreeMap<Attestor, Contradiction>,
     /// Whether what rests on them is to be looked at again.
     pub(super) is_news: bool,
 }
 
 impl Fallen {
-    pub(super) fn has(&self, holder: HolderId) -> bool {
-        self.holders.contains(&holder)
+    pub(super) fn has(&self, (group, holder): Attestor) -> bool {
+        self.holders.contains(&(Some(group), holder)) || self.holders.contains(&(None, holder))
     }
 
     /// Keeps what proves it, for newcomers.
     fn keep(&mut self, pair: Contradiction) {
         if self.proofs.len() < PROOFS_MAX {
-            self.proofs.insert(pair.holder(), pair);
+            self.proofs.insert((pair.group(), pair.holder()), pair);
         }
     }
 }
@@ -59,19 +62,24 @@ impl Engine {
 
 impl Core {
     /// An attestor that was found false when this node ran last, and what proves it to others.
-    pub(super) fn distrust_found(&mut self, holder: HolderId, proof: Option<Contradiction>) {
-        self.drop_holder(holder);
+    pub(super) fn distrust_found(
+        &mut self,
+        group: Option<GroupId>,
+        holder: HolderId,
+        proof: Option<Contradiction>,
+    ) {
+        self.drop_holder(group, holder);
         if self.attests.fallen.holders.len() < FALLEN_MAX {
-            self.attests.fallen.holders.insert(holder);
+            self.attests.fallen.holders.insert((group, holder));
         }
         proof.into_iter().for_each(|pair| self.attests.fallen.keep(pair));
         self.words_fell();
     }
 
     /// An attestor said what is not so: nothing it ever says counts here, and what it said is kept as evidence.
-    pub(super) fn distrust(&mut self, holder: HolderId, evidence: Vec<Bytes>, why: String) {
-        self.distrust_found(holder, None);
-        self.effect(Effect::Distrust { holder, evidence, why });
+    pub(super) fn distrust(&mut self, (group, holder): Attestor, evidence: Vec<Bytes>, why: String) {
+        self.distrust_found(Some(group), holder, None);
+        self.effect(Effect::Distrust { group, holder, evidence, why });
     }
 
     /// An attestor contradicts itself: whoever is a member is told, but for the one who told this node (ATTEST-8).
@@ -81,15 +89,16 @@ impl Core {
             false => "it signed two different contents of one version",
             true => "it said two different things of one piece of one version",
         };
-        self.distrust(pair.holder(), evidence, why.to_owned());
+        self.distrust((pair.group(), pair.holder()), evidence, why.to_owned());
         self.attests.fallen.keep(pair.clone());
         self.tell_members(&Against::Contradiction(pair), from);
     }
 
-    /// Tells every member with a session, but for one.
+    /// Tells every member of its group with a session, but for one.
     pub(super) fn tell_members(&mut self, against: &Against, but: Option<PeerId>) {
-        let peers = self.peers.ready().into_iter();
-        let members: Vec<PeerId> = peers.filter(|peer| Some(*peer) != but && self.is_member(*peer)).collect();
+        let (group, peers) = (against.group(), self.peers.ready().into_iter());
+        let is_told = |peer: &PeerId| Some(*peer) != but && self.is_member_of(*peer, group);
+        let members: Vec<PeerId> = peers.filter(is_told).collect();
         members.into_iter().for_each(|peer| self.tell_against(peer, against.clone()));
     }
 
@@ -100,12 +109,13 @@ impl Core {
         self.pump(peer);
     }
 
-    /// A new member is told what is known against attestors.
-    pub(super) fn tell_all_against(&mut self, peer: PeerId) {
-        for pair in self.attests.fallen.proofs.values().cloned().collect::<Vec<_>>() {
+    /// A new member of a group is told what is known against its attestors.
+    pub(super) fn tell_all_against(&mut self, peer: PeerId, group: GroupId) {
+        let proofs = self.attests.fallen.proofs.values();
+        for pair in proofs.filter(|pair| pair.group() == group).cloned().collect::<Vec<_>>() {
             self.tell_against(peer, Against::Contradiction(pair));
         }
-        self.tell_voids(peer);
+        self.tell_voids(peer, group);
     }
 
     /// A member passes on what tells against an attestor.
@@ -114,10 +124,9 @@ impl Core {
             Against::Contradiction(pair) => pair,
             Against::Void(void) => return self.void_shown(from, void),
         };
-        let is_known = self.attests.fallen.proofs.contains_key(&pair.holder());
-        let Some(group) = self.config.group.as_ref().filter(|_| !is_known && self.is_member(from)) else {
-            return;
-        };
+        let is_known = self.attests.fallen.proofs.contains_key(&(pair.group(), pair.holder()));
+        let is_heard = !is_known && self.is_member_of(from, pair.group());
+        let Some(group) = self.config.groups.get(pair.group()).filter(|_| is_heard) else { return };
         match pair.check(&group.key) {
             Ok(()) => self.fall(pair, Some(from)),
             Err(AttestFault::OtherGroup) => {}
@@ -127,12 +136,17 @@ impl Core {
 
     /// Whether all of these vouched, and nobody's word of them counts any more.
     pub(super) fn are_gone(&self, vouched: &[Voucher]) -> bool {
-        let denied = self.config.group.as_ref().map(|group| group.denied());
-        let is_gone = |one: &Voucher| {
+        let is_gone_in = |group: GroupId, one: &Voucher| {
             let holder = HolderId(one.holder);
-            self.attests.fallen.has(holder)
-                || self.attests.voids.has(one.statement, holder)
+            let denied = self.config.groups.get(group).map(GroupConfig::denied);
+            self.attests.fallen.has((group, holder))
+                || self.attests.voids.has(one.statement, (group, holder))
                 || denied.is_some_and(|denied| denied.contains(&holder))
+        };
+        let is_gone = |one: &Voucher| match one.group {
+            Some(group) => is_gone_in(GroupId(group), one),
+            // Written down when there was one group only.
+            None => self.config.groups.iter().any(|(group, _)| is_gone_in(group, one)),
         };
         !vouched.is_empty() && vouched.iter().all(is_gone)
     }
@@ -164,7 +178,8 @@ impl JobFile {
         let Some(vouched) = &self.vouched else { return Vec::new() };
         let by = vouched.by.iter().map(|(holder, one)| (one.id(), *holder));
         let stream = vouched.stream.filter(|_| vouched.content.is_none());
-        by.chain(stream).map(|(statement, holder)| Voucher { holder: holder.0, statement }).collect()
+        let group = Some(vouched.group.0);
+        by.chain(stream).map(|(statement, holder)| Voucher { group, holder: holder.0, statement }).collect()
     }
 
     /// Leaves a delivered file to the cache, for later jobs and for peers.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use peer_proto::content::Geometry;
 use peer_proto::digest::{Algorithm, Digest};
+use peer_proto::group::GroupId;
 use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
 use peer_proto::version::Version;
@@ -110,6 +111,8 @@ pub(super) struct JobFile {
     pub(super) recall: Recall,
     /// What attestors say of the version at hand, if they are believed or checked.
     pub(super) vouched: Option<Vouched>,
+    /// The group of those who are known to want it too.
+    pub(super) together_in: Option<GroupId>,
     /// What the list of checksums names, once it answered.
     pub(super) listed: Option<Vec<Digest>>,
     pub(super) seeking: Seeking,
@@ -172,6 +175,7 @@ impl JobFile {
             claims: Claims::new(&wish.digests),
             recall: Recall::default(),
             vouched: None,
+            together_in: None,
             listed: None,
             seeking: Seeking::default(),
             streaming: Streaming::default(),

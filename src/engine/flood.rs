@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use peer_proto::content::{ContentId, Hash};
-use peer_proto::group::{Roles, Seen};
+use peer_proto::group::{GroupId, Roles, Seen};
 use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
 use peer_proto::wire::{PieceClaim, Record, RecordHead, Said};
@@ -106,6 +106,10 @@ impl Circle {
     pub(super) fn went(&mut self, peer: PeerId) -> bool {
         self.near.remove(&(mixed(self.me, peer), peer));
         self.heard.contains_key(&peer)
+    }
+
+    pub(super) fn has_neighbours(&self) -> bool {
+        !self.near.is_empty()
     }
 
     fn neighbours(&self) -> impl Iterator<Item = PeerId> + '_ {
@@ -310,13 +314,13 @@ impl Core {
     }
 
     /// Signs a statement of this node. Numbers ascend over restarts too, as far as the wall clock does.
-    fn sign(&mut self, swarm: ContentId, said: Said) -> Option<Record> {
+    fn sign(&mut self, swarm: ContentId, group: GroupId, said: Said) -> Option<Record> {
         let wall_ms = u64::try_from(self.now.wall_unix_ms).unwrap_or(0);
-        let group = self.config.group.as_ref()?;
+        let signer = &self.config.groups.get(group)?.signer;
         let number = if self.queues.last_number == 0 { wall_ms << 16 } else { self.queues.last_number };
         let number = number.saturating_add(1);
-        let head = RecordHead { group: group.id(), author: self.config.me, number, swarm };
-        let record = Record::sign(&group.signer, head, said)?;
+        let head = RecordHead { group, author: self.config.me, number, swarm };
+        let record = Record::sign(signer, head, said)?;
         self.queues.last_number = number;
         Some(record)
     }
@@ -364,8 +368,12 @@ impl JobFile {
 
     fn judge_record(&mut self, record: &Record, core: &Core) -> Verdict {
         let (head, now) = (record.head(), core.time());
-        let circle = self.swarm.as_mut().and_then(|swarm| swarm.circle.as_mut());
-        let (Some(circle), Some(group)) = (circle, &core.config.group) else { return Verdict::Old };
+        // What is said in another group is none of this circle's business.
+        let swarm = self.swarm.as_mut().filter(|swarm| swarm.group == Some(head.group));
+        let circle = swarm.and_then(|swarm| swarm.circle.as_mut());
+        let (Some(circle), Some(group)) = (circle, core.config.groups.get(head.group)) else {
+            return Verdict::Old;
+        };
         if head.author == core.config.me || !circle.is_news(record) {
             return Verdict::Old;
         }
@@ -480,7 +488,8 @@ impl JobFile {
     fn say(&mut self, said: Said, core: &mut Core) {
         let now = core.time();
         let Some(swarm) = self.swarm.as_mut().filter(|swarm| swarm.circle.is_some()) else { return };
-        let Some(record) = core.sign(swarm.id, said) else { return };
+        let record = swarm.group.and_then(|group| core.sign(swarm.id, group, said));
+        let Some(record) = record else { return };
         let Some(circle) = &mut swarm.circle else { return };
         circle.keep(&record, now);
         circle.neighbours().collect::<Vec<_>>().into_iter().for_each(|peer| core.queue(peer, record.clone()));
@@ -497,7 +506,8 @@ impl JobFile {
         let fetches = swarm.fetches;
         let is_first = circle.said.is_none();
         let due = circle.said.is_none_or(|(at, told)| now.since(at) >= INTEREST_AGAIN || told != fetches);
-        if let (true, Some(group)) = (due && core.belongs(), &core.config.group) {
+        let group = swarm.group.filter(|group| due && core.belongs_to(*group));
+        if let Some(group) = group.and_then(|group| core.config.groups.get(group)) {
             circle.said = Some((now, fetches));
             let token = group.badge.token.clone();
             self.say(Said::Interest { fetches, token }, core);
@@ -510,7 +520,8 @@ impl JobFile {
     /// Members that are denied by now are none any more, whoever passed on what they said.
     pub(super) fn forget_denied(&mut self, core: &mut Core) {
         let now = core.time();
-        let (Some(swarm), Some(group)) = (&mut self.swarm, &core.config.group) else { return };
+        let Some(swarm) = &mut self.swarm else { return };
+        let Some(group) = swarm.group.and_then(|group| core.config.groups.get(group)) else { return };
         let Some(circle) = &mut swarm.circle else { return };
         let is_denied = |_, said: &Said| said.token().is_some_and(|token| group.denies(token));
         for gone in circle.forget(is_denied).into_iter().filter(|peer| *peer != core.config.me) {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use peer_proto::group::{DenyList, Offer};
+use peer_proto::group::{DenyList, GroupId, Offer};
 use peer_proto::limits::REPLY_TIMEOUT;
 use peer_proto::peer::PeerId;
 use peer_proto::session::{EnrolBy, HandedOn};
@@ -16,7 +16,7 @@ use super::core::Core;
 use super::group::GroupConfig;
 use super::io::Effect;
 
-/// Deny lists that others have.
+/// Deny lists of one group that others have.
 #[derive(Debug, Default)]
 pub(super) struct Handing {
     /// Members with a session, and the epoch they told of.
@@ -72,12 +72,13 @@ impl GroupConfig {
 impl Core {
     /// When somebody who was asked has taken too long.
     pub(super) fn handing_wake(&self) -> Instant {
-        self.handing.wake()
+        self.handing.values().map(Handing::wake).min().unwrap_or(Instant::NEVER)
     }
 
-    /// Tells a member what this node has.
-    pub(super) fn tell_newest(&mut self, id: PeerId) {
-        let newest = self.config.group.as_ref().filter(|_| self.is_member(id)).map(GroupConfig::newest);
+    /// Tells a member of a group what this node has.
+    pub(super) fn tell_newest(&mut self, id: PeerId, group: GroupId) {
+        let config = self.config.groups.get(group).filter(|_| self.is_member_of(id, group));
+        let newest = config.map(GroupConfig::newest);
         if let (Some(newest), Some(peer)) = (newest, self.peers.get_mut(id)) {
             peer.session.show_newest(newest);
             self.pump(id);
@@ -95,66 +96,83 @@ impl Core {
                     self.enrolled(id, number, given);
                 }
             }
-            _ if !self.is_member(id) => {}
-            HandedOn::EnrolAsked { number, by: EnrolBy::Member(_) } => self.renewal_asked(id, number),
+            HandedOn::EnrolAsked { number, by: EnrolBy::Member(group) } => {
+                if self.is_member_of(id, group) {
+                    self.renewal_asked(id, group, number);
+                }
+            }
             HandedOn::Newest(newest) => {
-                self.handing.epochs.insert(id, newest.epoch);
-                self.handing.told.insert(id, newest);
-                self.ask_for_denied();
-                self.renew();
+                let Some(group) = newest.group.filter(|group| self.is_member_of(id, *group)) else { return };
+                let handing = self.handing.entry(group).or_default();
+                handing.epochs.insert(id, newest.epoch);
+                handing.told.insert(id, newest);
+                self.ask_for_denied(group);
+                self.renew(group);
             }
             HandedOn::DenyWanted(of) => {
-                let list = self.config.group.as_ref().and_then(|group| group.denied.as_ref());
+                let Some(group) = of.group.filter(|group| self.is_member_of(id, *group)) else { return };
+                let list = self.config.groups.get(group).and_then(|group| group.denied.as_ref());
                 if let Some(peer) = self.peers.get_mut(id) {
                     peer.session.show_denied(of, list);
                 }
                 self.pump(id);
             }
-            HandedOn::Denied { list, .. } => self.denied_shown(id, list),
+            HandedOn::Denied { group, list } => {
+                if self.is_member_of(id, group) {
+                    self.denied_shown(id, group, list);
+                }
+            }
         }
     }
 
-    /// Asks whoever told of the newest list for it, if it is newer than the one here and nobody is asked.
-    fn ask_for_denied(&mut self) {
-        let Some(mine) = self.config.group.as_ref().map(|group| group.newest().denied) else { return };
-        while self.handing.asked.is_none() {
-            let newer = self.handing.told.iter().filter(|(_, newest)| newest.denied > mine);
+    /// Asks whoever told of the newest list of a group for it, if it is newer than the one here and nobody is asked.
+    fn ask_for_denied(&mut self, group: GroupId) {
+        let Some(mine) = self.config.groups.get(group).map(|group| group.newest().denied) else { return };
+        let now = self.time();
+        while let Some(handing) = self.handing.get_mut(&group).filter(|handing| handing.asked.is_none()) {
+            let newer = handing.told.iter().filter(|(_, newest)| newest.denied > mine);
             let Some((id, newest)) = newer.max_by_key(|(_, newest)| newest.denied) else { return };
             let (id, newest) = (*id, *newest);
             let session = self.peers.get_mut(id).map(|peer| &mut peer.session);
             if session.is_some_and(|session| session.want_denied(newest)) {
-                self.handing.asked = Some((id, self.time().after(REPLY_TIMEOUT)));
+                handing.asked = Some((id, now.after(REPLY_TIMEOUT)));
                 self.pump(id);
             } else {
-                self.handing.told.remove(&id);
+                handing.told.remove(&id);
             }
         }
     }
 
     /// A list came, from whoever was asked or from one who was too late.
-    fn denied_shown(&mut self, id: PeerId, list: Option<DenyList>) {
-        self.handing.pass_over(id);
-        let Some(group) = &self.config.group else { return };
+    fn denied_shown(&mut self, id: PeerId, group: GroupId, list: Option<DenyList>) {
+        let (Some(config), Some(handing)) = (self.config.groups.get(group), self.handing.get_mut(&group))
+        else {
+            return;
+        };
+        handing.pass_over(id);
         match list {
-            Some(list) if !list.is_signed(&group.key) => {
+            Some(list) if !list.is_signed(&config.key) => {
                 self.back_off(id, "it handed on a deny list that the group did not sign");
             }
             // It counts when it is kept; until then the others need not be asked.
-            Some(list) if list.version() > group.newest().denied => {
-                self.handing.told.retain(|_, newest| newest.denied > list.version());
+            Some(list) if list.version() > config.newest().denied => {
+                handing.told.retain(|_, newest| newest.denied > list.version());
                 self.effect(Effect::TakeOffer(Box::new(Offer::Denied(list))));
             }
             Some(_) | None => {}
         }
-        self.ask_for_denied();
+        self.ask_for_denied(group);
     }
 
     /// Asks the next one if whoever was asked is silent.
     pub(super) fn hurry_denied(&mut self) {
         let now = self.time();
-        if let Some((late, _)) = self.handing.asked.take_if(|(_, until)| *until <= now) {
-            self.handing.told.remove(&late);
-            self.ask_for_denied();
+        for group in self.config.groups.ids() {
+            let Some(handing) = self.handing.get_mut(&group) else { continue };
+            if let Some((late, _)) = handing.asked.take_if(|(_, until)| *until <= now) {
+                handing.told.remove(&late);
+                self.ask_for_denied(group);
+            }
         }
     }
 }

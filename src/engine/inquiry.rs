@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use peer_proto::digest::Digest;
+use peer_proto::group::GroupId;
 use peer_proto::limits::{CALL_DELAY_MAX, IDS_PER_QUESTION_MAX, LINK_QUESTIONS_PER_SECOND_MAX};
 use peer_proto::lookup::{LookupId, lookup_id};
 use peer_proto::peer::PeerId;
@@ -21,7 +22,6 @@ use super::Engine;
 use super::chance::Chance;
 use super::core::Core;
 use super::file::{JobFile, Stage};
-use super::group::GroupConfig;
 use super::io::Effect;
 use super::serve::{Shelf, names_of, root_digest};
 use crate::job::{Ask, FileId};
@@ -145,20 +145,21 @@ impl JobFile {
         if !is_fetched || !self.wants_peers(core) {
             return Vec::new();
         }
-        let audience = if self.asks_members_only() {
-            let group = core.config.group.as_ref().filter(|_| core.belongs());
+        let audiences: Vec<Audience> = if self.asks_members_only() {
+            let vouched = self.vouched.as_ref().filter(|_| self.rests_on_attestors());
+            let is_meant = |group: GroupId| vouched.is_none_or(|vouched| vouched.group == group);
+            let groups = core.live_groups().filter(|(group, _)| is_meant(*group));
             // Who has not heard of the new epoch knows the one before.
-            group.map(|group| {
-                Audience::Members(group.badge.former.as_ref().unwrap_or(&group.badge.secret).clone())
-            })
+            groups.map(|(_, group)| Audience::Members(group.badge.oldest().clone())).collect()
         } else {
-            Some(Audience::Link)
+            vec![Audience::Link]
         };
+        let digests = self.questions();
         let wanted = |audience: Audience| {
-            let digests = self.questions().into_iter();
-            digests.map(|digest| Wanted { digest, audience: audience.clone() }).collect()
+            let digests = digests.iter().cloned();
+            digests.map(move |digest| Wanted { digest, audience: audience.clone() })
         };
-        audience.map(wanted).unwrap_or_default()
+        audiences.into_iter().flat_map(wanted).take(IDS_PER_QUESTION_MAX).collect()
     }
 
     /// Whether only members may learn that this file is wanted here (LOOKUP-5): its job says so, or a member vouches for it.
@@ -263,20 +264,13 @@ impl Shelf<'_> {
             .flat_map(|file| file.digests_to_share(core))
             .map(|digest| (lookup_id(&digest), digest))
             .collect();
-        let group = core.config.group.as_ref().filter(|_| core.belongs());
-        let mut clues = question.clues(from.ip(), secrets_of(group));
+        let secrets = core.live_groups().flat_map(|(_, group)| group.badge.secrets());
+        let mut clues = question.clues(from.ip(), secrets);
         clues.any(|clue| {
             let in_file = in_files.range(clue.ids()).any(|(_, digest)| clue.means(digest));
             in_file || core.has_record_of(&clue)
         })
     }
-}
-
-/// The secrets that may veil a mark.
-fn secrets_of(group: Option<&GroupConfig>) -> impl Iterator<Item = &peer_proto::group::EpochSecret> + Clone {
-    group
-        .into_iter()
-        .flat_map(|group| std::iter::once(&group.badge.secret).chain(group.badge.former.as_ref()))
 }
 
 /// A link-local address is of use only with its interface.

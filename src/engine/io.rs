@@ -20,7 +20,7 @@ use peer_proto::attest::Attestation;
 use peer_proto::content::{ContentId, Hash, PieceIndex};
 use peer_proto::digest::Digest;
 use peer_proto::evidence::Contradiction;
-use peer_proto::group::{HolderId, Offer};
+use peer_proto::group::{GroupId, HolderId, Offer};
 use peer_proto::peer::PeerId;
 use peer_proto::question::{Question, Wanted};
 pub use peer_proto::standing::{PieceRun, Standing};
@@ -39,7 +39,7 @@ pub use self::lease::{Accept, Lease, LeaseSource, Span};
 pub use self::probe::{Footing, Probe};
 pub use self::serve::{SMALL_REQUEST, Serve, ServeFrom, ServeOutcome, ServePace, Yields};
 pub use self::ticket::{TicketFact, TicketFault, TicketWork};
-use super::group::GroupConfig;
+use super::groups::Groups;
 pub use super::stored::{FilePhase, StoredFile, StoredJob, Times, Validation};
 use crate::job::{Caller, Effective, FileId, JobId, JobSpec, PeerFlags, Rates, Remote, Wish};
 use crate::record::{RecordId, RecordSummary};
@@ -105,8 +105,8 @@ pub enum Input {
     PolicyChanged(Box<Effective>),
     /// The administrator forgot all peers that are not configured (PEER-23).
     PeersForgotten,
-    /// What makes this node a member of a group is something else now; nothing does if there is none.
-    GroupChanged(Option<Box<GroupConfig>>),
+    /// What makes this node a member of groups is something else now; nothing does if there is none.
+    GroupsChanged(Groups),
     /// The machine's network came up, or the last of it went.
     NetworkChanged {
         /// Whether there is one now.
@@ -278,6 +278,8 @@ pub enum Input {
     AttestationFound(Attestation),
     /// An attestor whose word was found false when this node ran last.
     DistrustFound {
+        /// In which group; in all of them if that is not known any more.
+        group: Option<GroupId>,
         /// Who.
         holder: HolderId,
         /// What proves that to other members, if anything does.
@@ -504,7 +506,7 @@ pub enum Effect {
     Serve(Serve),
     /// How fast peers are served, from now on and in what is being served. Not answered.
     SetServePace(ServePace),
-    /// Keep what the group's key signed and a member handed on, as if its owner had handed it in: [`Input::GroupChanged`]
+    /// Keep what the group's key signed and a member handed on, as if its owner had handed it in: [`Input::GroupsChanged`]
     /// follows if it is news. Not answered.
     TakeOffer(Box<Offer>),
     /// About tickets.
@@ -527,6 +529,8 @@ pub enum Effect {
     /// An attestor's word is not believed again: remember that for good, with what it signed, and raise the alarm. Not
     /// answered.
     Distrust {
+        /// In which group.
+        group: GroupId,
         /// Who.
         holder: HolderId,
         /// What it signed.

@@ -55,7 +55,10 @@ impl JobFile {
     /// Whether a peer may learn that this file is wanted here. What a URL brings is the group's affair; what a digest names
     /// may be anybody's, if the job does not say otherwise (LOOKUP-5).
     pub(super) fn may_ask(&self, id: PeerId, core: &Core) -> bool {
-        !self.asks_members_only() || core.is_member(id)
+        match (self.rests_on_attestors(), &self.vouched) {
+            (true, Some(vouched)) => core.is_member_of(id, vouched.group),
+            _ => self.wish.ask != Ask::Members || core.is_member(id),
+        }
     }
 
     /// What peers are asked for: the root if it is known, else every other digest.
@@ -87,8 +90,10 @@ impl JobFile {
         let mut next = Instant::NEVER;
         let mut due = Vec::new();
         let members_only = self.asks_members_only();
-        let may_know = |id: PeerId| !members_only || core.is_member(id);
-        for (id, peer) in core.peers.iter().filter(|(id, peer)| peer.ready && may_know(*id)) {
+        for (id, peer) in core.peers.iter() {
+            if !peer.ready || (members_only && !self.may_ask(id, core)) {
+                continue;
+            }
             let asked = peer.asked.get(&self.id).map(|(_, again)| *again);
             let again = asked.unwrap_or(Instant::ZERO);
             let is_holder = self.sources.get(&id).is_some_and(|source| !self.is_swarm(source.content));

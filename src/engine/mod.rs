@@ -6,6 +6,7 @@
 //! [`Engine::handle_timeout`], then [`Engine::poll_output`] until it says [`io::Output::WaitUntil`], then wait for that
 //! moment or the next fact. Every effect with an id gets exactly one answer; late and repeated ones are harmless.
 
+mod among;
 mod announce;
 pub mod attest;
 pub mod chance;
@@ -21,6 +22,7 @@ pub mod flood;
 pub mod fuse;
 pub mod grid;
 pub mod group;
+mod groups;
 mod handing;
 pub mod home;
 mod inquiry;
@@ -78,12 +80,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use peer_proto::attest::AttestFault;
 use peer_proto::content::ContentId;
+use peer_proto::group::GroupId;
 use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
 use peer_proto::void::Void;
 
 pub use self::core::{EngineConfig, Totals};
 pub use group::GroupConfig;
+pub use groups::{Attestor, Groups};
 pub use meet::SiteConfig;
 pub use peers::PeerView;
 
@@ -146,7 +150,7 @@ impl Engine {
             Input::JobFound(stored) => self.job_found(*stored),
             Input::Command { job, command, by } => self.command(job, command, by),
             Input::PolicyChanged(policy) => self.policy_changed(*policy),
-            Input::GroupChanged(group) => self.group_changed(group.map(|group| *group)),
+            Input::GroupsChanged(groups) => self.groups_changed(groups),
             Input::PeersForgotten => self.core.inquiries.lift(now.monotonic),
             Input::NetworkChanged { up } => self.network_changed(up),
             Input::FlagsChanged(flags) => self.flags_changed(flags),
@@ -196,7 +200,7 @@ impl Engine {
             Input::RecordGone(record) => self.core.record_gone(record),
             Input::Ticket(fact) => self.core.ticket_fact(fact),
             Input::AttestationFound(one) => self.core.attestation_found(one),
-            Input::DistrustFound { holder, proof } => self.core.distrust_found(holder, proof),
+            Input::DistrustFound { group, holder, proof } => self.core.distrust_found(group, holder, proof),
             Input::TakeBack { statements, reason } => self.core.take_back_all(&statements, &reason),
             Input::VoidMade(void) => drop(self.core.take_void(void, None)),
             Input::VoidFound(void) => self.core.void_found(void),
@@ -210,7 +214,7 @@ impl Engine {
         self.core.now = now;
         self.core.wake_sessions();
         self.core.hurry_denied();
-        self.core.renew();
+        self.core.renew_all();
         self.core.renew_registrations();
         let time = self.core.time();
         let due = self.files.iter().filter(|(_, file)| file.wakes_at() <= time).map(|(id, _)| *id);
@@ -285,7 +289,8 @@ impl Engine {
     pub fn peer_views(&self) -> Vec<PeerView> {
         let mut views = self.core.peers.views(self.core.time());
         for view in &mut views {
-            view.member = self.core.is_member(view.peer);
+            view.groups = self.core.common_groups(view.peer).map(|group| group.to_string()).collect();
+            view.member = !view.groups.is_empty();
             let holding = self.files.values().filter(|job| job.sources.contains_key(&view.peer)).count();
             view.held = u32::try_from(holding).unwrap_or(u32::MAX);
         }
@@ -330,10 +335,10 @@ impl Engine {
         self.core.flags
     }
 
-    /// Why this node's token was not renewed though it is time, as far as is known.
+    /// Why this node's token in a group was not renewed though it is time, as far as is known.
     #[must_use]
-    pub fn renewal_fault(&self) -> Option<renew::RenewalFault> {
-        self.core.renewal_fault()
+    pub fn renewal_fault(&self, group: GroupId) -> Option<renew::RenewalFault> {
+        self.core.renewal_fault(group)
     }
 
     /// What the computer prefers; it holds where no policy says otherwise (PEER-4).

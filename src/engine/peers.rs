@@ -3,7 +3,6 @@
 //! Knows: sessions, bans, refuted authors, how much each gave and took. Does not know: jobs, or what is asked of whom.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use peer_proto::content::{ByteRange, ContentId, Hash};
@@ -43,9 +42,12 @@ pub struct PeerView {
     pub near: bool,
     /// Whether it is connected now and said hello.
     pub connected: bool,
-    /// Whether it is a member of this node's group, by a token that counts now.
+    /// Whether it is a member of a group of this node's, by a token that counts now.
     #[serde(default)]
     pub member: bool,
+    /// The ids of these groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     /// For how many seconds more it is banned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub banned_for_s: Option<u64>,
@@ -206,6 +208,7 @@ impl Peers {
                 near: peer.near,
                 connected: peer.ready,
                 member: false,
+                groups: Vec::new(),
                 banned_for_s: banned_for(*id),
                 held: 0,
                 bytes_in: peer.bytes_in,
@@ -219,6 +222,7 @@ impl Peers {
             near: false,
             connected: false,
             member: false,
+            groups: Vec::new(),
             banned_for_s: banned_for(*id),
             held: 0,
             bytes_in: 0,
@@ -238,8 +242,7 @@ impl Core {
         }
         self.peer_gone(id);
         let filler = peer_proto::group::filler(&self.config.seed, id, &nonce);
-        let badge = self.config.group.as_ref().map(|group| Arc::clone(&group.badge));
-        let badges = badge.into();
+        let badges = self.config.groups.badges();
         let config = SessionConfig { me: self.config.me, peer: id, my_nonce: nonce, filler, badges };
         let peer = Peer {
             near: near || self.meeting.counts(id, &address, now),
@@ -269,8 +272,8 @@ impl Core {
         self.forget_token(id);
         self.forget_queue(id);
         self.attests.forget_peer(id);
-        self.handing.forget_peer(id);
-        self.renewal.forget_peer(id);
+        self.handing.values_mut().for_each(|handing| handing.forget_peer(id));
+        self.renewal.values_mut().for_each(|renewal| renewal.forget_peer(id));
         self.redeeming.forget_peer(id);
         self.meeting.forget(id);
         let peer = self.peers.table.remove(&id)?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use peer_proto::content::{ByteRange, ContentId, Hash};
 use peer_proto::digest::{Algorithm, Digest};
+use peer_proto::group::GroupId;
 use peer_proto::home::swarm_id;
 use peer_proto::limits::{IDS_PER_SECOND_TOTAL_MAX, MISSES_PER_HOUR_MAX};
 use peer_proto::lookup::{LookupId, lookup_id, verify_know_proof};
@@ -372,9 +373,9 @@ impl Shelf<'_> {
         let peer = self.core.peers.get(id).filter(|peer| peer.near)?;
         let nonce = *peer.session.my_nonce();
         let me = self.core.config.me;
-        let is_member = self.core.is_member(id);
+        let is_member = |group: Option<GroupId>| group.is_some_and(|group| self.core.is_member_of(id, group));
         let is_it = |job: &&JobFile| {
-            let swarm = job.swarm.as_ref().filter(|swarm| !swarm.by_url || is_member);
+            let swarm = job.swarm.as_ref().filter(|swarm| !swarm.by_url || is_member(swarm.group));
             let digest = swarm.map(|swarm| &swarm.digest);
             let digest = digest.filter(|digest| lookup_id(digest) == lookup);
             digest.is_some_and(|digest| verify_know_proof(digest, &id, &me, &nonce, proof))

@@ -12,9 +12,9 @@ use peer_proto::session::SessionEvent;
 use peer_proto::time::Instant;
 use peer_proto::wire::{Record, RecordHead};
 
+use super::Engine;
 use super::core::Core;
 use super::look::Heed;
-use super::{Engine, GroupConfig};
 use crate::job::FileId;
 
 impl Engine {
@@ -48,12 +48,12 @@ impl Engine {
             SessionEvent::Wanted { request, content, ranges, values } => {
                 self.shelf().wanted(peer, request, content, ranges, values);
             }
-            SessionEvent::Interested { id, proof, len, fetches, .. } => {
+            SessionEvent::Interested { id, proof, len, fetches, group } => {
                 if let Some(peer) = self.core.peers.get_mut(peer) {
                     peer.turned_away |= !peer.near;
                 }
                 let job = self.shelf().swarm_of(peer, id, &proof);
-                self.with_file(job, |file, core| file.member_joined(peer, len, fetches, core));
+                self.with_file(job, |file, core| file.member_joined(peer, len, fetches, group, core));
             }
             SessionEvent::Withdrew { swarm } => self.withdrew(peer, swarm),
             SessionEvent::PiecesClaimed(claim) => {
@@ -115,7 +115,8 @@ impl Engine {
             let said = batch.said();
             let files = self.files.values().filter(|file| file.is_about(&said.url, &said.version));
             let about: Vec<FileId> = files.map(|file| file.id).collect();
-            if about.is_empty() || !self.core.is_member(peer) || !self.core.batch_shown(peer, batch) {
+            let is_members = self.core.is_member_of(peer, said.group);
+            if about.is_empty() || !is_members || !self.core.batch_shown(peer, batch) {
                 continue;
             }
             about.into_iter().for_each(|file| self.with_file(Some(file), |_, _| Heed::Soon));
@@ -133,10 +134,12 @@ impl Engine {
 
     /// A neighbour that is a member passes on what members say.
     fn records_shown(&mut self, peer: PeerId, records: &[Record]) {
-        let group = self.core.config.group.as_ref().map(GroupConfig::id);
-        for record in records.iter().filter(|record| Some(record.head().group) == group) {
-            let RecordHead { author, swarm, .. } = *record.head();
-            if !self.core.is_member(peer) || !self.core.may_look_at(peer) {
+        for record in records {
+            let RecordHead { author, swarm, group, .. } = *record.head();
+            if !self.core.is_member_of(peer, group) {
+                continue;
+            }
+            if !self.core.may_look_at(peer) {
                 return;
             }
             let Some(id) = Core::swarm_job(&self.files, swarm).map(|job| job.id) else { continue };

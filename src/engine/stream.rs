@@ -10,14 +10,16 @@ use peer_proto::attest::{AttestFault, AttestRules, Attestation, attested_id};
 use peer_proto::batch::Batch;
 use peer_proto::content::{ContentId, Hash};
 use peer_proto::evidence::Contradiction;
-use peer_proto::group::HolderId;
+use peer_proto::group::GroupId;
 use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
 use peer_proto::verify::HashList;
 use peer_proto::version::Version;
 
+use super::attest::attestor;
 use super::chance::mixed;
 use super::core::Core;
+use super::groups::Attestor;
 use super::piece_set::{PieceSet, place};
 
 /// Streams that are kept; of more, those that nothing was heard of for longest go.
@@ -66,8 +68,9 @@ impl Stream {
         self.batches.last()
     }
 
-    pub(super) fn holder(&self) -> Option<HolderId> {
-        self.last().map(|batch| batch.said().holder)
+    /// Whose it is, and in which group.
+    pub(super) fn attestor(&self) -> Option<Attestor> {
+        self.last().map(|batch| (batch.said().group, batch.said().holder))
     }
 
     pub(super) fn author(&self) -> Option<PeerId> {
@@ -163,14 +166,14 @@ impl Streams {
         self.held.iter().filter(|(_, stream)| stream.is_about(url, version)).map(|(id, stream)| (*id, stream))
     }
 
-    /// Makes room for one of a holder's.
-    fn make_room(&mut self, holder: HolderId) {
+    /// Makes room for one of an attestor's.
+    fn make_room(&mut self, who: Attestor) {
         let oldest = |held: &BTreeMap<Hash, Stream>, its: bool| {
-            let mut all = held.iter().filter(|(_, stream)| !its || stream.holder() == Some(holder));
+            let mut all = held.iter().filter(|(_, stream)| !its || stream.attestor() == Some(who));
             let first = all.next()?;
             Some(*all.fold(first, |old, one| if one.1.heard_at < old.1.heard_at { one } else { old }).0)
         };
-        let its = self.held.values().filter(|stream| stream.holder() == Some(holder)).count();
+        let its = self.held.values().filter(|stream| stream.attestor() == Some(who)).count();
         if let Some(gone) = oldest(&self.held, true).filter(|_| its >= STREAMS_OF_ONE_MAX) {
             self.forget(gone);
         }
@@ -181,11 +184,18 @@ impl Streams {
 }
 
 impl Core {
-    /// Under what members of this epoch, and of the one before, ask for a version of a URL.
-    pub(super) fn attested_ids(&self, url: &str, version: &Version) -> BTreeSet<[u8; 32]> {
-        let badge = self.config.group.as_ref().map(|group| &group.badge);
-        let secrets = badge.into_iter().flat_map(|badge| [Some(&badge.secret), badge.former.as_ref()]);
-        secrets.flatten().map(|secret| attested_id(secret, url, version)).collect()
+    /// Under what members of a group, in this epoch and in the one before, ask for a version of a URL.
+    pub(super) fn attested_ids(&self, group: GroupId, url: &str, version: &Version) -> BTreeSet<[u8; 32]> {
+        let config = self.config.groups.get(group);
+        let secrets = config.into_iter().flat_map(|config| config.badge.secrets());
+        secrets.map(|secret| attested_id(secret, url, version)).collect()
+    }
+
+    /// Whether a member of a group in which this node attests wants to hear what it reads, of which it said nothing so far.
+    pub(super) fn wants_to_hear(&self, group: GroupId, url: &str, version: &Version) -> bool {
+        let own = self.config.groups.get(group).map(|config| (group, config.badge.token.wish().holder));
+        let said_before = self.attests.about(url, version).any(|one| Some(attestor(one)) == own);
+        !said_before && self.attests.streams.is_wanted(&self.attested_ids(group, url, version))
     }
 
     /// A member asks for what attestors say: it is told what they said so far, and what they will say.
@@ -203,7 +213,11 @@ impl Core {
     fn tell_stream(&mut self, stream: Hash, peer: PeerId) {
         let Some(known) = self.attests.streams.get(stream) else { return };
         let (Some(last), true) = (known.last(), self.stream_counts(stream)) else { return };
-        let ids = self.attested_ids(&last.said().url, &last.said().version);
+        let group = last.said().group;
+        if !self.is_member_of(peer, group) {
+            return;
+        }
+        let ids = self.attested_ids(group, &last.said().url, &last.said().version);
         let wanted = self.attests.streams.wanted.get(&peer);
         let number = wanted.and_then(|wanted| ids.iter().find_map(|id| wanted.get(id)).copied());
         let told = self.attests.streams.told.get(&(peer, stream)).copied().unwrap_or(0);
@@ -234,11 +248,12 @@ impl Core {
 
     fn batch_counts(&self, batch: &Batch) -> Result<(), AttestFault> {
         let said = batch.said();
-        let Some(group) = &self.config.group else { return Err(AttestFault::OtherGroup) };
-        if self.attests.fallen.has(said.holder) {
+        let who = (said.group, said.holder);
+        let group = self.config.groups.get(said.group).ok_or(AttestFault::OtherGroup)?;
+        if self.attests.fallen.has(who) {
             return Err(AttestFault::NotAttestor);
         }
-        if self.attests.voids.has(said.stream_id(), said.holder) {
+        if self.attests.voids.has(said.stream_id(), who) {
             return Err(AttestFault::Void);
         }
         let (key, epoch, denied, now) = (&group.key, group.epoch, group.denied(), self.wall_s());
@@ -280,11 +295,11 @@ impl Core {
     /// Adds a batch that counts, and tells those who want it. `false` if its author contradicts itself by it.
     pub(super) fn add_batch(&mut self, batch: Batch) -> bool {
         let (now, said) = (self.time(), batch.said());
-        let (stream, holder) = (said.stream_id(), said.holder);
+        let (stream, who) = (said.stream_id(), (said.group, said.holder));
         match self.attests.streams.held.get_mut(&stream) {
             Some(known) => known.push(batch, now),
             None => {
-                self.attests.streams.make_room(holder);
+                self.attests.streams.make_room(who);
                 self.attests.streams.held.insert(stream, Stream::new(batch, now));
                 self.attests.touch();
             }
@@ -306,9 +321,9 @@ impl Core {
 
     fn denied_elsewhere(&self, stream: Hash) -> Option<Contradiction> {
         let known = self.attests.streams.get(stream)?;
-        let said = known.last()?.said();
+        let (said, who) = (known.last()?.said(), known.attestor());
         let others = self.attests.streams.about(&said.url, &said.version);
-        let mut others = others.filter(|(id, other)| *id != stream && other.holder() == Some(said.holder));
+        let mut others = others.filter(|(id, other)| *id != stream && other.attestor() == who);
         let (piece, other) = others.find_map(|(_, other)| Some((known.differs(other)?, other)))?;
         Contradiction::of_batches(known.batch_of(piece)?.clone(), other.batch_of(piece)?.clone())
     }
@@ -317,21 +332,22 @@ impl Core {
     pub(super) fn denies_its_stream(&mut self, one: &Attestation) -> bool {
         let Some(evidence) = self.denied_stream(one) else { return false };
         let why = "what it attested is not what it said while it read it".to_owned();
-        self.distrust(one.said().holder, [vec![one.bytes().clone()], evidence].concat(), why);
+        self.distrust(attestor(one), [vec![one.bytes().clone()], evidence].concat(), why);
         true
     }
 
     fn denied_stream(&self, one: &Attestation) -> Option<Vec<Bytes>> {
         let said = one.said();
         let streams = self.attests.streams.about(&said.url, &said.version);
-        let mut its = streams.filter(|(_, stream)| stream.holder() == Some(said.holder));
+        let mut its = streams.filter(|(_, stream)| stream.attestor() == Some(attestor(one)));
         let is_denied = |stream: &Stream| stream.content().is_some_and(|content| content != said.content);
         its.find(|(_, stream)| is_denied(stream)).map(|(_, stream)| stream.evidence(None))
     }
 
-    /// Nothing a holder streamed is kept any more.
-    pub(super) fn drop_streams_of(&mut self, holder: HolderId) {
-        let its = self.attests.streams.held.iter().filter(|(_, stream)| stream.holder() == Some(holder));
+    /// Nothing that these attestors streamed is kept any more.
+    pub(super) fn drop_streams_where(&mut self, is_meant: impl Fn(Attestor) -> bool) {
+        let held = self.attests.streams.held.iter();
+        let its = held.filter(|(_, stream)| stream.attestor().is_some_and(&is_meant));
         for id in its.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.attests.streams.forget(id);
         }
@@ -341,7 +357,7 @@ impl Core {
 #[cfg(test)]
 mod tests {
     use peer_proto::batch::Batched;
-    use peer_proto::group::{GroupId, Roles, Token, Wish};
+    use peer_proto::group::{HolderId, Roles, Token, Wish};
     use peer_proto::sign::Signer;
 
     use super::*;
@@ -382,7 +398,7 @@ mod tests {
     fn begun(streams: &mut Streams, holder: u8, stream: u8) {
         let now = Instant::from_micros(u64::from(holder) * 1_000 + u64::from(stream));
         let batch = first(holder, stream);
-        streams.make_room(HolderId([holder; 16]));
+        streams.make_room((GroupId([1; 16]), HolderId([holder; 16])));
         streams.held.insert(batch.said().stream_id(), Stream::new(batch, now));
     }
 
@@ -397,7 +413,12 @@ mod tests {
             begun(&mut streams, holder, 1);
         }
         assert_eq!(streams.held.len(), STREAMS_MAX);
-        assert!(streams.held.values().all(|stream| stream.holder() > Some(HolderId([27; 16]))));
+        assert!(
+            streams
+                .held
+                .values()
+                .all(|stream| stream.attestor() > Some((GroupId([1; 16]), HolderId([27; 16]))))
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use peer_proto::batch::{Batch, Batched};
 use peer_proto::content::{ContentId, Hash, PieceIndex};
 use peer_proto::digest::{Algorithm, Digest};
-use peer_proto::group::HolderId;
+use peer_proto::group::GroupId;
 use peer_proto::limits::{BATCH_LIFE_MAX_S, STREAM_PIECES_MAX, VALUES_PER_BATCH_MAX};
 use peer_proto::standing::PieceRun;
 use peer_proto::time::Instant;
@@ -19,6 +19,7 @@ use super::claims::{AUDITED_FROM, audit_budget};
 use super::core::Core;
 use super::fetch::Reach;
 use super::file::{JobFile, Stage};
+use super::groups::Attestor;
 use super::lease::Purpose;
 use super::piece_set::{PieceSet, place};
 use super::stream::Stream;
@@ -48,6 +49,8 @@ pub(super) struct Streaming {
 /// What an attestor has said of its own download.
 #[derive(Clone, Debug)]
 struct Own {
+    /// To whose members it is said: of several groups to those who asked first.
+    group: GroupId,
     stream: [u8; 16],
     last: Option<Batch>,
     said: PieceSet,
@@ -93,13 +96,18 @@ impl JobFile {
         is_it && self.stage == Stage::Fetching && self.attestable_url().is_some_and(|mine| mine == url)
     }
 
-    /// What members of this group fetch it together under, while no digest is known: who is no member cannot know it.
+    /// The group in which this node says what it reads of it, or whose attestor says that.
+    pub(super) fn streamed_in(&self) -> Option<GroupId> {
+        let followed = self.vouched.as_ref().filter(|_| self.follows_stream()).map(|vouched| vouched.group);
+        self.streaming.own.as_ref().map(|own| own.group).or(followed)
+    }
+
+    /// What members of that group fetch it together under, while no digest is known: who is no member cannot know it.
     pub(super) fn stand_in(&self, core: &Core) -> Option<Digest> {
         let url = self.attestable_url()?;
         let version = &self.origin.probe.as_ref()?.version;
-        let badge = core.config.group.as_ref().map(|group| &group.badge)?;
-        let secret = badge.former.as_ref().unwrap_or(&badge.secret);
-        let id = peer_proto::attest::attested_id(secret, &url, version);
+        let badge = &core.config.groups.get(self.streamed_in()?)?.badge;
+        let id = peer_proto::attest::attested_id(badge.oldest(), &url, version);
         Digest::new(Algorithm::Sha256, id.to_vec()).ok()
     }
 
@@ -119,7 +127,8 @@ impl JobFile {
     /// Whether this node would say what it reads of it under this id.
     pub(super) fn would_stream(&self, id: &[u8; 32], core: &Core) -> bool {
         let about = self.streamable(core);
-        about.is_some_and(|(url, version)| core.attested_ids(&url, &version).contains(id))
+        let Some((url, version)) = about else { return false };
+        core.attests_in().any(|group| core.attested_ids(group, &url, &version).contains(id))
     }
 
     /// Says what was read since it was said last, if a member wants to know.
@@ -133,16 +142,12 @@ impl JobFile {
             self.streaming.own = None;
         }
         if self.streaming.own.is_none() {
-            let ids = core.attested_ids(&url, &version);
-            let holder = core.config.group.as_ref().map(|group| group.badge.token.wish().holder);
-            let said_before = core.attests.about(&url, &version).any(|one| Some(one.said().holder) == holder);
-            if said_before || self.streaming.gave_up || !core.attests.streams.is_wanted(&ids) {
-                return;
-            }
+            let wanted_in = core.attests_in().find(|group| core.wants_to_hear(*group, &url, &version));
+            let Some(group) = wanted_in.filter(|_| !self.streaming.gave_up) else { return };
             let stream = std::array::from_fn(|_| u8::try_from(core.chance.below(256)).unwrap_or(0));
             let said = PieceSet::new();
             self.streaming.own =
-                Some(Own { stream, last: None, said, next_at: now, version: version.clone() });
+                Some(Own { group, stream, last: None, said, next_at: now, version: version.clone() });
         }
         match self.streaming.own.as_ref().map(|own| own.next_at).filter(|next| *next > now) {
             Some(next) => self.wake_at(next),
@@ -190,11 +195,11 @@ impl JobFile {
         (first, values): (u32, Vec<Hash>),
         core: &Core,
     ) -> Option<Batch> {
-        let group = core.config.group.as_ref()?;
+        let group = core.config.groups.get(own.group)?;
         let number = own.last.as_ref().map_or(Some(0), |last| last.said().number.checked_add(1))?;
         let holder = group.badge.token.wish().holder;
         // What it said of a piece before, in another download, must not be denied now: nobody would believe either.
-        let its = |(_, stream): &(Hash, &Stream)| stream.holder() == Some(holder);
+        let its = |(_, stream): &(Hash, &Stream)| stream.attestor() == Some((own.group, holder));
         let mut others = core.attests.streams.about(url, version).filter(its);
         let differs = |stream: &Stream| {
             let mut said = (first..).zip(&values);
@@ -204,7 +209,7 @@ impl JobFile {
             return None;
         }
         let said = Batched {
-            group: group.id(),
+            group: own.group,
             holder,
             peer: core.config.me,
             stream: own.stream,
@@ -223,31 +228,27 @@ impl JobFile {
     /// then that is taken back.
     pub(super) fn end_stream(&mut self, list: &HashList, core: &mut Core) -> bool {
         let version = self.origin.probe.as_ref().map(|probe| probe.version.clone());
-        let holder = core.config.group.as_ref().map(|group| group.badge.token.wish().holder);
-        let (Some(url), Some(version), Some(holder)) = (self.attestable_url(), version, holder) else {
-            return true;
-        };
+        let (Some(url), Some(version)) = (self.attestable_url(), version) else { return true };
         self.say_read(&url, &version, core);
         self.streaming.own = None;
         let is_so = |stream: &Stream, piece: u32| stream.value(piece) == list.value(PieceIndex(piece));
-        let mut denied: Vec<(Hash, u64)> = Vec::new();
+        let mut denied: Vec<(Hash, Attestor, u64)> = Vec::new();
         for (id, stream) in core.attests.streams.about(&url, &version) {
             let is_denied = stream.pieces().runs().flatten().any(|piece| !is_so(stream, piece));
-            if stream.holder() == Some(holder) && is_denied {
-                denied
-                    .extend(stream.last().map(|last| (id, last.said().at.saturating_add(BATCH_LIFE_MAX_S))));
-            }
+            let own = stream.attestor().filter(|who| is_denied && core.speaks_for(*who));
+            let until = stream.last().map(|last| last.said().at.saturating_add(BATCH_LIFE_MAX_S));
+            denied.extend(own.zip(until).map(|(who, until)| (id, who, until)));
         }
-        for (id, not_after) in &denied {
+        for (id, who, not_after) in &denied {
             let reason = "what was read turned out to be something else".to_owned();
-            core.take_back_statement(*id, holder, *not_after, reason);
+            core.take_back_statement(*id, *who, *not_after, reason);
         }
         denied.is_empty()
     }
 
     /// The stream to follow, if no attestation of the whole file is known: that which is followed as long as it counts, else
     /// the longest. None, if attestors say different things.
-    pub(super) fn best_stream(&self, url: &str, version: &Version, core: &Core) -> Option<(Hash, HolderId)> {
+    pub(super) fn best_stream(&self, url: &str, version: &Version, core: &Core) -> Option<(Hash, Attestor)> {
         if self.may_attest(core) {
             // Who attests reads all of it himself.
             return None;
@@ -260,7 +261,7 @@ impl JobFile {
         let best =
             all.iter().find(is_followed).or_else(|| all.iter().max_by_key(|(_, one)| one.pieces().count()));
         let (id, stream) = best.filter(|_| !disagree)?;
-        Some((*id, stream.holder()?))
+        Some((*id, stream.attestor()?))
     }
 
     /// A stream is followed from now on: the origin gives what is checked, and nothing else.
@@ -369,7 +370,11 @@ impl JobFile {
         let differs = |piece: &u32| stream.value(*piece) != list.value(PieceIndex(*piece));
         let Some(piece) = stream.pieces().runs().flatten().find(differs) else { return true };
         let evidence = [vec![one.bytes().clone()], stream.evidence(Some(piece))].concat();
-        core.distrust(holder, evidence, "what it attested is not what it said while it read it".to_owned());
+        core.distrust(
+            (vouched.group, holder),
+            evidence,
+            "what it attested is not what it said while it read it".to_owned(),
+        );
         false
     }
 

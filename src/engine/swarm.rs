@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use peer_proto::content::{ContentId, Geometry, Hash};
 use peer_proto::digest::Digest;
+use peer_proto::group::GroupId;
 use peer_proto::home::swarm_id;
 use peer_proto::peer::PeerId;
 use peer_proto::standing::{PieceRun, Standing};
@@ -54,7 +55,9 @@ pub(super) struct Swarm {
     pub(super) digest: Digest,
     pub(super) home: Home,
     pub(super) stated: Stated,
-    /// What members of the group say, if this node is one.
+    /// The group in which it is fetched: members of others are strangers in it.
+    pub(super) group: Option<GroupId>,
+    /// What members of that say.
     pub(super) circle: Option<Circle>,
     /// Whether a URL's version names it and no digest: members of the group only, who follow an attestor that reads it.
     pub(super) by_url: bool,
@@ -129,7 +132,10 @@ impl JobFile {
     /// Joins the swarm of its file once the length is known, tells new peers, and says what changed.
     pub(super) fn tend_swarm(&mut self, core: &mut Core) {
         let by_url = self.gives_stream() || self.follows_stream();
-        let is_stale = |swarm: &Swarm| Some(swarm.id.len) != self.len || swarm.by_url != by_url;
+        let said_in = self.streamed_in();
+        let is_stale = |swarm: &Swarm| {
+            Some(swarm.id.len) != self.len || swarm.by_url != by_url || (by_url && swarm.group != said_in)
+        };
         let stale = self.swarm.as_ref().is_some_and(is_stale);
         let wants = self.wants_peers(core) || self.gives_stream();
         // Who vouches for all of a URL's bytes has them.
@@ -153,14 +159,16 @@ impl JobFile {
             && self.is_joinable()
             && self.may_serve(core);
         if self.swarm.is_none() {
+            let group = if by_url { said_in } else { self.fetched_in(core) };
             let named = if by_url { self.stand_in(core) } else { self.questions().into_iter().next() };
             let Some(digest) = named else { return };
             self.swarm = Some(Swarm {
                 id: swarm_id(&digest, geometry.len()),
-                home: Home::new(core.home_key(&digest), core.config.me, &geometry, fetches, now),
+                home: Home::new(core.home_key(&digest, group), core.config.me, &geometry, fetches, now),
                 digest,
                 stated: Stated::default(),
-                circle: (core.belongs() && !by_url).then(|| Circle::new(core.config.me)),
+                group,
+                circle: group.filter(|_| !by_url).map(|_| Circle::new(core.config.me)),
                 by_url,
                 fetches,
                 judged_at: now,
@@ -168,8 +176,11 @@ impl JobFile {
                 cleared: BTreeSet::new(),
             });
         }
-        let members_only = by_url || self.asks_members_only();
+        let members_only = self.asks_members_only();
         let by_words = self.rests_on_strangers();
+        let may_know =
+            |id: &PeerId| (!members_only || self.may_ask(*id, core)) && (!by_words || core.hears(*id));
+        let ready: Vec<PeerId> = core.peers.ready().into_iter().filter(may_know).collect();
         let Some(swarm) = &mut self.swarm else { return };
         let changed = swarm.fetches != fetches;
         if changed {
@@ -177,11 +188,9 @@ impl JobFile {
             swarm.home.set_fetches(fetches, now);
         }
         let mut told = false;
-        let ready = core.peers.ready();
-        let may_be_told =
-            |id: &PeerId| (!members_only || core.is_member(*id)) && (!by_words || core.hears(*id));
-        for id in ready.into_iter().filter(may_be_told).collect::<Vec<_>>() {
-            told |= core.join(id, swarm, changed);
+        let is_kin = |id, core: &Core| swarm.group.is_some_and(|group| core.is_member_of(id, group));
+        for id in ready {
+            told |= (!by_url || is_kin(id, core)) && core.join(id, swarm, changed);
         }
         if told {
             self.interest_at.get_or_insert(now);
@@ -199,13 +208,22 @@ impl JobFile {
     }
 
     /// A peer that knows the digest wants the file too.
-    pub(super) fn member_joined(&mut self, peer: PeerId, len: u64, fetches: bool, core: &mut Core) -> Heed {
+    pub(super) fn member_joined(
+        &mut self,
+        peer: PeerId,
+        len: u64,
+        fetches: bool,
+        group: Option<GroupId>,
+        core: &mut Core,
+    ) -> Heed {
         let now = core.time();
-        if !self.may_ask(peer, core) || !self.listens_to(peer, core) {
+        if !self.may_ask(peer, core) || !self.is_of_len(len) || !self.listens_to(peer, core) {
             return Heed::Later;
         }
-        let Some(swarm) = self.swarm.as_mut().filter(|swarm| swarm.id.len == len) else { return Heed::Later };
-        let (id, is_kin) = (swarm.id, swarm.circle.is_some() && core.is_member(peer));
+        let group = group.filter(|group| core.is_member_of(peer, *group));
+        self.go_over_to(peer, group, core);
+        let Some(swarm) = self.swarm.as_mut() else { return Heed::Later };
+        let (id, is_kin) = (swarm.id, swarm.circle.is_some() && group == swarm.group);
         let by_url = swarm.by_url;
         self.changed = true;
         // What a member of the group says of itself counts by its record, which reaches everybody.
@@ -331,7 +349,7 @@ impl JobFile {
             }
         }
         if may_serve {
-            let (id, others) = (swarm.id, core.strangers_of(swarm));
+            let (id, others) = (swarm.id, Core::strangers_of(swarm));
             for peer in others {
                 core.claim_pieces(peer, id, run.first.0, &run.values);
             }
@@ -484,7 +502,7 @@ impl JobFile {
         if let Some(claim) = &work.claim {
             let rate = self.origin.speed.usual();
             let told = told(swarm, claim, rate);
-            core.strangers_of(swarm).into_iter().for_each(|peer| core.claim_segment(peer, told.clone()));
+            Core::strangers_of(swarm).into_iter().for_each(|peer| core.claim_segment(peer, told.clone()));
             self.say_segment(claim, rate, core);
         }
         self.lease_from_origin(Some(pieces.clone()), Purpose::Gap, work.why, core).then_some(pieces)

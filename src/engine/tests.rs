@@ -19,6 +19,8 @@ mod keeping;
 mod kept;
 mod lag;
 mod lists;
+mod many;
+mod many_attested;
 mod meet;
 mod members;
 mod models;

@@ -97,7 +97,7 @@ impl Core {
 
     /// A node shows this one a ticket.
     pub(super) fn ticket_shown(&mut self, peer: PeerId, number: u32, secret: TicketSecret) {
-        let is_enroller = self.config.group.as_ref().is_some_and(|group| group.enroller.is_some());
+        let is_enroller = self.config.groups.iter().any(|(_, group)| group.enroller.is_some());
         if !is_enroller {
             return self.answer_ticket(peer, number, Err(GrantFault::NoTicket));
         }

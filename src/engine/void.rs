@@ -9,12 +9,14 @@ use peer_proto::attest::{AttestFault, Attestation};
 use peer_proto::content::Hash;
 use peer_proto::digest::hex;
 use peer_proto::evidence::Against;
-use peer_proto::group::{HolderId, Roles};
+use peer_proto::group::{GroupId, Roles};
 use peer_proto::peer::PeerId;
 use peer_proto::void::{Void, Voided};
 
+use super::attest::attestor;
 use super::core::Core;
 use super::event::AttestationView;
+use super::groups::Attestor;
 use super::io::Effect;
 
 /// Voids that are kept; of more, those go whose statements would have been over first.
@@ -27,29 +29,29 @@ const VOIDS_TOLD_MAX: usize = 64;
 /// What was taken back.
 #[derive(Debug, Default)]
 pub(super) struct Voids {
-    /// By what it was, and who said it: nobody takes back what another one said.
-    held: BTreeMap<(Hash, HolderId), Void>,
+    /// By what it was, and who said it: nobody takes back what another one said, nor does another group.
+    held: BTreeMap<(Hash, Attestor), Void>,
 }
 
 impl Voids {
     /// Whether a holder's statement was taken back.
-    pub(super) fn has(&self, statement: Hash, holder: HolderId) -> bool {
-        self.held.contains_key(&(statement, holder))
+    pub(super) fn has(&self, statement: Hash, who: Attestor) -> bool {
+        self.held.contains_key(&(statement, who))
     }
 
-    /// Those that count longest.
-    fn newest(&self) -> Vec<Void> {
-        let mut all: Vec<&Void> = self.held.values().collect();
+    /// Those of a group that count longest.
+    fn newest(&self, group: GroupId) -> Vec<Void> {
+        let mut all: Vec<&Void> = self.held.values().filter(|void| void.said().group == group).collect();
         all.sort_by_key(|void| std::cmp::Reverse(void.said().not_after));
         all.into_iter().take(VOIDS_TOLD_MAX).cloned().collect()
     }
 
     /// Makes room for one of a holder's, at a moment in seconds since 1970; what went for it.
-    fn make_room(&mut self, holder: HolderId, now: u64) -> Vec<Hash> {
-        let mut gone: Vec<(Hash, HolderId)> = Vec::new();
+    fn make_room(&mut self, who: Attestor, now: u64) -> Vec<Hash> {
+        let mut gone: Vec<(Hash, Attestor)> = Vec::new();
         gone.extend(self.held.iter().filter(|(_, void)| void.said().not_after < now).map(|(key, _)| *key));
-        let left = |one: &(&(Hash, HolderId), &Void)| !gone.contains(one.0);
-        let its = |one: &(&(Hash, HolderId), &Void)| left(one) && one.0.1 == holder;
+        let left = |one: &(&(Hash, Attestor), &Void)| !gone.contains(one.0);
+        let its = |one: &(&(Hash, Attestor), &Void)| left(one) && one.0.1 == who;
         let is_full_of_its = self.held.iter().filter(its).count() >= VOIDS_OF_ONE_MAX;
         let is_full = self.held.len() - gone.len() >= VOIDS_MAX;
         let first = match (is_full_of_its, is_full) {
@@ -73,7 +75,7 @@ impl Core {
 
     /// A member passes a void on.
     pub(super) fn void_shown(&mut self, from: PeerId, void: Void) {
-        if !self.is_member(from) {
+        if !self.is_member_of(from, void.said().group) {
             return;
         }
         match self.take_void(void, Some(from)) {
@@ -91,8 +93,8 @@ impl Core {
     /// Why it does not count.
     pub(super) fn take_void(&mut self, void: Void, from: Option<PeerId>) -> Result<(), AttestFault> {
         let said = void.said();
-        let Some(group) = &self.config.group else { return Err(AttestFault::OtherGroup) };
-        if self.attests.voids.has(said.statement, said.holder) {
+        let group = self.config.groups.get(said.group).ok_or(AttestFault::OtherGroup)?;
+        if self.attests.voids.has(said.statement, (said.group, said.holder)) {
             return Ok(());
         }
         void.check(&group.key, self.wall_s())?;
@@ -103,17 +105,17 @@ impl Core {
     }
 
     fn hold_void(&mut self, void: Void) {
-        let (statement, holder) = (void.said().statement, void.said().holder);
-        for gone in self.attests.voids.make_room(holder, self.wall_s()) {
+        let (statement, who) = (void.said().statement, (void.said().group, void.said().holder));
+        for gone in self.attests.voids.make_room(who, self.wall_s()) {
             self.effect(Effect::DropVoid(gone));
         }
-        self.attests.voids.held.insert((statement, holder), void);
+        self.attests.voids.held.insert((statement, who), void);
         self.words_fell();
     }
 
-    /// A new member is told what was taken back.
-    pub(super) fn tell_voids(&mut self, peer: PeerId) {
-        for void in self.attests.voids.newest() {
+    /// A new member of a group is told what was taken back in it.
+    pub(super) fn tell_voids(&mut self, peer: PeerId, group: GroupId) {
+        for void in self.attests.voids.newest(group) {
             self.tell_against(peer, Against::Void(void));
         }
     }
@@ -123,7 +125,7 @@ impl Core {
     /// # Errors
     /// Why it does not.
     pub(super) fn check_void(&self, void: &Void) -> Result<(), AttestFault> {
-        let group = self.config.group.as_ref().ok_or(AttestFault::OtherGroup)?;
+        let group = self.config.groups.get(void.said().group).ok_or(AttestFault::OtherGroup)?;
         void.check(&group.key, self.wall_s())
     }
 
@@ -136,8 +138,8 @@ impl Core {
     }
 
     /// Whether this node may take back what a holder attested.
-    fn speaks_for(&self, holder: HolderId) -> bool {
-        let token = self.config.group.as_ref().map(|group| group.badge.token.wish());
+    pub(super) fn speaks_for(&self, (group, holder): Attestor) -> bool {
+        let token = self.config.groups.get(group).map(|group| group.badge.token.wish());
         token.is_some_and(|wish| wish.holder == holder && wish.roles.has(Roles::ATTEST))
     }
 
@@ -145,10 +147,11 @@ impl Core {
     pub(super) fn attestation_views(&self) -> Vec<AttestationView> {
         let view = |one: &Attestation| {
             let (said, id) = (one.said(), one.id());
-            let void = self.attests.voids.held.get(&(id, said.holder));
+            let void = self.attests.voids.held.get(&(id, attestor(one)));
             let fault = self.vouches(one, self.wall_s()).err().filter(|_| void.is_none());
             AttestationView {
                 id: id.to_string(),
+                group: said.group.to_string(),
                 holder: said.holder.to_string(),
                 peer: said.peer.to_string(),
                 url: said.url.clone(),
@@ -159,7 +162,7 @@ impl Core {
                 sha256: hex(&said.sha256),
                 fetched_at_unix_s: said.fetched_at,
                 not_after_unix_s: said.not_after,
-                is_own: self.speaks_for(said.holder),
+                is_own: self.speaks_for(attestor(one)),
                 taken_back: void.map(|void| void.said().reason.clone()),
                 fault: fault.map(|fault| fault.to_string()),
             }
@@ -169,23 +172,22 @@ impl Core {
 
     /// Takes back what this node's holder attested. `false` if it is not this holder's, or this node may not speak for it.
     pub(super) fn take_back(&mut self, one: &Attestation, reason: String) -> bool {
-        self.take_back_statement(one.id(), one.said().holder, one.said().not_after, reason)
+        self.take_back_statement(one.id(), attestor(one), one.said().not_after, reason)
     }
 
     /// The same of anything this node's holder signed, by its id, and until when it would count.
     pub(super) fn take_back_statement(
         &mut self,
         statement: Hash,
-        holder: HolderId,
+        who: Attestor,
         not_after: u64,
         reason: String,
     ) -> bool {
-        let Some(group) = self.config.group.clone() else { return false };
-        if !self.speaks_for(holder) {
+        let Some(group) = self.config.groups.get(who.0).cloned().filter(|_| self.speaks_for(who)) else {
             return false;
-        }
+        };
         let sequence = self.next_statement(self.wall_s());
-        let said = Voided { group: group.id(), holder, statement, sequence, not_after, reason };
+        let said = Voided { group: who.0, holder: who.1, statement, sequence, not_after, reason };
         let void = Void::sign(&group.signer, Some(&group.badge.token), said);
         void.is_some_and(|void| self.take_void(void, None).is_ok())
     }

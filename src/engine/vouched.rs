@@ -9,7 +9,7 @@ use std::time::Duration;
 use peer_proto::attest::Attestation;
 use peer_proto::content::{ContentId, Hash};
 use peer_proto::digest::{Algorithm, Digest, hex};
-use peer_proto::group::HolderId;
+use peer_proto::group::{GroupId, HolderId};
 use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
 use peer_proto::version::Version;
@@ -35,6 +35,8 @@ const CANARY: u32 = 50;
 /// What attestors say of the version at hand.
 #[derive(Clone, Debug)]
 pub(super) struct Vouched {
+    /// The group whose attestors they are: levels 1 and 2 count those of one.
+    pub(super) group: GroupId,
     /// Whose word it is: one attestation of each.
     pub(super) by: BTreeMap<HolderId, Attestation>,
     /// What they attest; `None` while one of them still reads it.
@@ -52,7 +54,7 @@ pub(super) struct Vouched {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seeking {
     /// How often each member was asked, and when it may be asked again.
-    asked: BTreeMap<PeerId, (u32, Instant)>,
+    asked: BTreeMap<(PeerId, GroupId), (u32, Instant)>,
     /// Members that did not answer yet.
     open: u32,
     /// Since when.
@@ -146,13 +148,19 @@ impl JobFile {
     }
 
     fn ask_members(&mut self, url: &str, version: &Version, core: &mut Core) {
-        let Some(id) = core.attested_id(url, version) else { return };
+        self.seeking.asked.retain(|(peer, _), _| core.peers.get(*peer).is_some());
+        for (group, id) in core.ids_to_ask(url, version) {
+            self.ask_members_of(group, id, core);
+        }
+    }
+
+    fn ask_members_of(&mut self, group: GroupId, id: [u8; 32], core: &mut Core) {
         let now = core.time();
-        self.seeking.asked.retain(|peer, _| core.peers.get(*peer).is_some());
         let members: Vec<PeerId> =
-            core.peers.ready().into_iter().filter(|peer| core.is_member(*peer)).collect();
+            core.peers.ready().into_iter().filter(|peer| core.is_member_of(*peer, group)).collect();
         for peer in members {
-            let (times, again) = self.seeking.asked.get(&peer).copied().unwrap_or((0, Instant::ZERO));
+            let asked = self.seeking.asked.get(&(peer, group)).copied();
+            let (times, again) = asked.unwrap_or((0, Instant::ZERO));
             if again > now {
                 self.wake_at(again);
                 continue;
@@ -161,7 +169,7 @@ impl JobFile {
                 self.seeking.began.get_or_insert(now);
                 self.seeking.open += u32::from(times == 0);
                 let wait = ASK_AGAIN.saturating_mul(1 << times.min(8)).min(ASK_AGAIN_MAX);
-                self.seeking.asked.insert(peer, (times.saturating_add(1), now.after(wait)));
+                self.seeking.asked.insert((peer, group), (times.saturating_add(1), now.after(wait)));
                 self.wake_at(now.after(wait));
             }
         }
@@ -202,38 +210,66 @@ impl JobFile {
         let known: Vec<Attestation> = core.attests.about(url, version).filter(fits).cloned().collect();
         let disagree = known.iter().find(|one| known.iter().any(|other| one.contradicts(other))).cloned();
         let disagree_not = disagree.is_none();
-        let mut by: BTreeMap<HolderId, Attestation> = BTreeMap::new();
-        if let Some(one) = disagree {
+        if let Some(one) = &disagree {
             let why = "attestors of the group name different bytes for this version: none is believed";
-            self.why.note(Chosen::Nobody, why, said_by(&one), time);
-        } else {
-            by.extend(known.into_iter().map(|one| (one.said().holder, one)));
+            self.why.note(Chosen::Nobody, why, said_by(one), time);
         }
         let enough = if self.wants_second(core) { 2 } else { 1 };
+        let known = if disagree_not { known } else { Vec::new() };
+        let (group, by) = match self.of_one_group(known, enough) {
+            Some((group, by)) => (Some(group), by),
+            None => (None, BTreeMap::new()),
+        };
         let content = by.values().next().filter(|_| by.len() >= enough).map(|one| one.said().content);
         let may_stream = enough == 1 && content.is_none() && disagree_not;
-        let stream = if may_stream { self.best_stream(url, version, core) } else { None };
+        let streamed = if may_stream { self.best_stream(url, version, core) } else { None };
+        let stream = streamed.map(|(id, (_, holder))| (id, holder));
+        let group = streamed.map(|(_, (group, _))| group).or(group);
         let is_other = |vouched: &Vouched| match (content, vouched.content) {
-            (Some(content), Some(before)) => content != before,
+            // Members of another group give it, too, and this one's may not even know that it is wanted.
+            (Some(content), Some(before)) => content != before || Some(vouched.group) != group,
             // What was streamed is whole.
-            (Some(_), None) => false,
+            (Some(_), None) => Some(vouched.group) != group,
             (None, _) => vouched.content.is_some() || vouched.stream != stream,
         };
         if self.vouched.as_ref().is_some_and(is_other) {
             self.give_up_attestors(core);
         }
         self.seeking.count = if stream.is_some() { 1 } else { by.len() };
-        match (&mut self.vouched, content) {
-            (Some(vouched), Some(content)) => {
+        match (&mut self.vouched, content.zip(group)) {
+            (Some(vouched), Some((content, _))) => {
                 vouched.by = by;
                 if vouched.content.replace(content).is_none() {
                     self.root_is_known(content, core);
                 }
             }
-            (None, Some(content)) => self.believe(by, content, version.clone(), core),
-            (None, None) if stream.is_some() => self.believe_stream(stream, version.clone(), core),
-            (Some(_) | None, None) => {}
+            (None, Some((content, group))) => self.believe(group, by, content, version.clone(), core),
+            (None, None) => {
+                if let Some((group, stream)) = group.zip(stream) {
+                    self.believe_stream(group, stream, version.clone(), core);
+                }
+            }
+            (Some(_), None) => {}
         }
+    }
+
+    /// Those of one group: of that which is believed already as long as it is enough, else of that with the
+    /// most attestors. Attestors of two groups are never counted together.
+    fn of_one_group(
+        &self,
+        known: Vec<Attestation>,
+        enough: usize,
+    ) -> Option<(GroupId, BTreeMap<HolderId, Attestation>)> {
+        let mut by_group: BTreeMap<GroupId, BTreeMap<HolderId, Attestation>> = BTreeMap::new();
+        for one in known {
+            by_group.entry(one.said().group).or_default().insert(one.said().holder, one);
+        }
+        let believed = self.vouched.as_ref().map(|vouched| vouched.group);
+        let best = |(group, by): &(GroupId, BTreeMap<HolderId, Attestation>)| {
+            let stays = Some(*group) == believed && by.len() >= enough;
+            (stays, by.len(), std::cmp::Reverse(*group))
+        };
+        by_group.into_iter().max_by_key(best)
     }
 
     /// The attestor whose stream was followed attests the whole file: its root proves the pieces from now on.
@@ -248,7 +284,13 @@ impl JobFile {
         self.wake_at(core.time());
     }
 
-    fn believe_stream(&mut self, stream: Option<(Hash, HolderId)>, version: Version, core: &mut Core) {
+    fn believe_stream(
+        &mut self,
+        group: GroupId,
+        stream: (Hash, HolderId),
+        version: Version,
+        core: &mut Core,
+    ) {
         let chance = &mut core.chance;
         let is_canary = *self.seeking.canary.get_or_insert_with(|| chance.below(CANARY) == 0);
         let why = match is_canary {
@@ -257,17 +299,19 @@ impl JobFile {
             }
             true => "an attestor reads it now, and this time every byte is read from the origin to check it",
         };
-        let said =
-            stream.map(|(id, holder)| format!("stream {} by holder {}", hex(&id.0[..8]), hex(&holder.0)));
-        self.why.note(Chosen::Nobody, why, said.unwrap_or_default(), core.time());
+        let (id, holder) = stream;
+        let said = format!("stream {} by holder {}", hex(&id.0[..8]), hex(&holder.0));
+        self.why.note(Chosen::Nobody, why, said, core.time());
+        let stream = Some(stream);
         let (by, audits) = (BTreeMap::new(), PieceSet::new());
-        self.vouched = Some(Vouched { by, content: None, stream, version, audits, is_canary });
+        self.vouched = Some(Vouched { group, by, content: None, stream, version, audits, is_canary });
         self.begin_to_follow(core);
         self.changed = true;
     }
 
     fn believe(
         &mut self,
+        group: GroupId,
         by: BTreeMap<HolderId, Attestation>,
         content: ContentId,
         version: Version,
@@ -282,7 +326,8 @@ impl JobFile {
         let signed = by.values().map(said_by).collect::<Vec<_>>().join("; ");
         self.why.note(Chosen::Nobody, why, signed, core.time());
         let (content_known, audits) = (Some(content), PieceSet::new());
-        self.vouched = Some(Vouched { by, content: content_known, stream: None, version, audits, is_canary });
+        self.vouched =
+            Some(Vouched { group, by, content: content_known, stream: None, version, audits, is_canary });
         if !is_canary {
             self.claims.root = Some(content.root);
             self.ask_at = Instant::ZERO;
@@ -390,7 +435,7 @@ impl JobFile {
                 said_by(&one),
                 core.time(),
             );
-            core.distrust(holder, vec![one.bytes().clone()], why);
+            core.distrust((vouched.group, holder), vec![one.bytes().clone()], why);
         }
         if let Some((id, holder)) = vouched.stream.filter(|_| vouched.content.is_none()) {
             let evidence =
@@ -402,7 +447,7 @@ impl JobFile {
                 hex(&holder.0),
                 core.time(),
             );
-            core.distrust(holder, evidence, why);
+            core.distrust((vouched.group, holder), evidence, why);
         }
         self.give_up_attestors(core);
         self.repair = None;

@@ -1,6 +1,6 @@
-//! Whether this node is a member of a group, by what its state folder holds.
+//! Of which groups this node is a member, by what its state folder holds.
 //!
-//! Knows: which faults of a token make a node a stranger, and which are errors of whoever put it there; how a membership is
+//! Knows: which faults of a token make a node a stranger, and which are errors of whoever put it there; how memberships are
 //! changed while no node runs. Does not know: what members do (`engine`).
 
 use std::path::Path;
@@ -9,16 +9,17 @@ use peer_proto::group::{Membership, TokenFault};
 use peer_proto::sign::Signer;
 
 use super::NodeError;
-use crate::driver::enrolment::{Enrolment, config};
-use crate::engine::GroupConfig;
+use crate::driver::enrolment::{Enrolment, Held, config};
+use crate::engine::{GroupConfig, Groups};
 use crate::store::StateFolder;
 
-/// What the brain is told of a membership when it starts, at a moment in milliseconds since 1970.
-pub(super) fn counts(
-    held: &Membership,
-    signer: &Signer,
-    now_ms: i64,
-) -> Result<Option<GroupConfig>, NodeError> {
+/// What the brain is told of memberships when it starts, at a moment in milliseconds since 1970.
+pub(super) fn counts(held: &Held, signer: &Signer, now_ms: i64) -> Result<Groups, NodeError> {
+    let counting = held.values().filter_map(|held| counts_one(held, signer, now_ms).transpose());
+    counting.collect()
+}
+
+fn counts_one(held: &Membership, signer: &Signer, now_ms: i64) -> Result<Option<GroupConfig>, NodeError> {
     let now = u64::try_from(now_ms / 1_000).unwrap_or(0);
     match config(held, signer, now) {
         Ok(config) => Ok(Some(config)),
@@ -55,7 +56,7 @@ impl StoppedNode {
         Ok(Self { enrolment: Enrolment::new(&folder, signer, held, None), _folder: folder })
     }
 
-    /// Which group it is in, to be joined and left.
+    /// Which groups it is in, to be joined and left.
     #[must_use]
     pub const fn group(&self) -> &Enrolment {
         &self.enrolment

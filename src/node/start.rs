@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use peer_proto::evidence::Contradiction;
 use peer_proto::sign::Signer;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -19,12 +20,12 @@ use crate::control::events::Events;
 use crate::disk::RealFiles;
 use crate::driver::{Driver, DriverParts, Enrolment, Keeper};
 use crate::engine::io::{Input, StoredJob};
-use crate::engine::{Engine, EngineConfig, GroupConfig};
+use crate::engine::{Engine, EngineConfig, Groups};
 use crate::job::{Code, PeerFlags, Policy};
 use crate::origin::Origin;
 use crate::record::CacheWish;
 use crate::store::index::INDEXED_FROM;
-use crate::store::{Damaged, FlagStore, Index, JobStore, KnownAttestations, StateFolder};
+use crate::store::{Damaged, Distrusted, FlagStore, Index, JobStore, KnownAttestations, StateFolder};
 use crate::swarm::{Swarm, SwarmConfig, SwarmEvent};
 use crate::transfer::{Transfer, TransferParts};
 
@@ -46,7 +47,7 @@ struct Known {
     damaged: Vec<Damaged>,
     flags: FlagStore<RealFiles>,
     enrolment: Enrolment,
-    group: Option<GroupConfig>,
+    groups: Groups,
     policy: Policy,
     /// Which file that was.
     stamp: Option<policy::Stamp>,
@@ -152,7 +153,7 @@ fn engine(config: &NodeConfig, known: &mut Known, swarm: &Swarm, clock: Clock) -
             || !config.rendezvous.is_empty(),
         neighbours_known: swarm.remembered_here(),
         site: config.site.clone(),
-        group: known.group.take(),
+        groups: std::mem::take(&mut known.groups),
         queue: config.queue.bounded(),
         serving: config.serving,
         policy: known.policy.over(&config.preference),
@@ -164,7 +165,10 @@ fn engine(config: &NodeConfig, known: &mut Known, swarm: &Swarm, clock: Clock) -
 /// them; of the jobs those first that nothing happened to for longest: of those that are over they are forgotten first.
 fn facts_of(known: &mut Known) -> Vec<Input> {
     let attested = std::mem::take(&mut known.attested);
-    let fallen = |(holder, proof)| Input::DistrustFound { holder, proof };
+    let fallen = |one: Distrusted| {
+        let group = one.group.or_else(|| one.proof.as_ref().map(Contradiction::group));
+        Input::DistrustFound { group, holder: one.holder, proof: one.proof }
+    };
     let said = attested.distrusted.into_iter().map(fallen);
     let said = said.chain(attested.voids.into_iter().map(Input::VoidFound));
     let said = said.chain(attested.held.into_iter().map(Input::AttestationFound));
@@ -253,14 +257,11 @@ fn read(state_dir: &Path, policy_file: &Path, tell: mpsc::Sender<Input>) -> Resu
     }
     let signer = Signer::of(folder.identity_seed());
     let held = folder.group().load()?;
-    let group = match &held {
-        Some(held) => membership::counts(held, &signer, clock::wall_unix_ms())?,
-        None => None,
-    };
+    let groups = membership::counts(&held, &signer, clock::wall_unix_ms())?;
     Ok(Known {
         flags: folder.flags(),
         enrolment: Enrolment::new(&folder, signer, held, Some(tell)),
-        group,
+        groups,
         folder,
         cache,
         jobs,

@@ -71,6 +71,9 @@ pub enum Holding {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Voucher {
+    /// In which group; absent in what was written when a node was in one only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<[u8; 16]>,
     /// Its holder id.
     pub holder: [u8; 16],
     /// The id of what it signed.

@@ -421,7 +421,7 @@ fn engine(host: HostId, spec: &NodeSpec, dice: &mut Dice, now: Instant) -> Engin
         embedded: false,
         expects_peers: true,
         neighbours_known: 0,
-        group: spec.library.roster().and_then(|roster| roster.membership(host)),
+        groups: spec.library.roster().and_then(|roster| roster.membership(host)).into(),
         site: SiteConfig::default(),
         queue: QueueConfig::default(),
         serving: ServeRates::default(),

@@ -10,7 +10,7 @@ use peer_proto::attest::Attestation;
 use peer_proto::content::Hash;
 use peer_proto::digest::{bytes_from_hex, hex};
 use peer_proto::evidence::Contradiction;
-use peer_proto::group::HolderId;
+use peer_proto::group::{GroupId, HolderId};
 use peer_proto::limits::{ATTESTATION_LEN_MAX, VOID_LEN_MAX};
 use peer_proto::void::Void;
 
@@ -32,13 +32,24 @@ pub struct AttestStore<F: Files> {
     folder: PathBuf,
 }
 
+/// An attestor whose word is not believed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Distrusted {
+    /// In which group; what was written down when a node was in one only does not say.
+    pub group: Option<GroupId>,
+    /// Who.
+    pub holder: HolderId,
+    /// What proves it to others, if anything does.
+    pub proof: Option<Contradiction>,
+}
+
 /// What was found.
 #[derive(Clone, Debug, Default)]
 pub struct KnownAttestations {
     /// What attestors signed.
     pub held: Vec<Attestation>,
     /// Attestors whose word is not believed, and what proves that to others, if anything does.
-    pub distrusted: Vec<(HolderId, Option<Contradiction>)>,
+    pub distrusted: Vec<Distrusted>,
     /// What takes back something they signed.
     pub voids: Vec<Void>,
     /// What could not be read, for the log.
@@ -73,9 +84,10 @@ impl<F: Files> AttestStore<F> {
                     None => known.notes.push(damaged()),
                 },
                 // That it is there says enough: whoever damaged it does not make an attestor honest.
-                FALSE => match bytes_from_hex(stem).and_then(|bytes| bytes.try_into().ok()) {
-                    Some(holder) => {
-                        known.distrusted.push((HolderId(holder), self.proof(&path, HolderId(holder))))
+                FALSE => match bytes_from_hex(stem).and_then(|bytes| who(&bytes)) {
+                    Some((group, holder)) => {
+                        let proof = self.proof(&path, group, holder);
+                        known.distrusted.push(Distrusted { group, holder, proof });
                     }
                     None => known.notes.push(damaged()),
                 },
@@ -91,12 +103,13 @@ impl<F: Files> AttestStore<F> {
     }
 
     /// What proves to others that an attestor is false: the two attestations in its file, if they do.
-    fn proof(&self, path: &Path, holder: HolderId) -> Option<Contradiction> {
+    fn proof(&self, path: &Path, group: Option<GroupId>, holder: HolderId) -> Option<Contradiction> {
         let bytes = self.files.read(path, FALSE_LEN_MAX).ok()?;
         let text = String::from_utf8(bytes).ok()?;
         let mut signed = text.lines().skip(1).map(|line| bytes_from_hex(line).map(Bytes::from));
         let pair = Contradiction::parse(&signed.next()??, &signed.next()??)?;
-        (pair.holder() == holder).then_some(pair)
+        let is_it = pair.holder() == holder && group.is_none_or(|group| group == pair.group());
+        is_it.then_some(pair)
     }
 
     fn attestation(&self, path: &Path) -> Option<Attestation> {
@@ -144,18 +157,24 @@ impl<F: Files> AttestStore<F> {
         }
     }
 
-    /// Remembers for good that an attestor's word is not believed, with what it signed: `<holder>.false`, which people can
-    /// read.
+    /// Remembers for good that an attestor's word is not believed, with what it signed: `<group><holder>.false`, which people
+    /// can read.
     ///
     /// # Errors
     /// [`JobStoreError::Io`]; it is forgotten when the node ends.
-    pub fn distrust(&self, holder: HolderId, evidence: &[Bytes], why: &str) -> Result<(), JobStoreError> {
+    pub fn distrust(
+        &self,
+        group: GroupId,
+        holder: HolderId,
+        evidence: &[Bytes],
+        why: &str,
+    ) -> Result<(), JobStoreError> {
         let mut text = format!("{why}\n");
         for one in evidence {
             text.push_str(&hex(one));
             text.push('\n');
         }
-        self.write(&hex(&holder.0), FALSE, text.as_bytes())
+        self.write(&hex(&[group.0, holder.0].concat()), FALSE, text.as_bytes())
     }
 
     fn path(&self, id: &[u8], kind: &str) -> PathBuf {
@@ -173,11 +192,20 @@ impl<F: Files> AttestStore<F> {
     }
 }
 
+/// Whom the name of a file means: a holder, and in front of him his group.
+fn who(bytes: &[u8]) -> Option<(Option<GroupId>, HolderId)> {
+    match bytes.as_chunks::<16>() {
+        ([holder], []) => Some((None, HolderId(*holder))),
+        ([group, holder], []) => Some((Some(GroupId(*group)), HolderId(*holder))),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use peer_proto::attest::Attested;
     use peer_proto::content::ContentId;
-    use peer_proto::group::{GroupId, Roles, Token, Wish};
+    use peer_proto::group::{Roles, Token, Wish};
     use peer_proto::sign::Signer;
     use peer_proto::version::Version;
     use peer_proto::void::Voided;
@@ -244,9 +272,12 @@ mod tests {
         let store = AttestStore::new(RealFiles, folder.path().to_owned());
         let evidence = [attestation(1), attestation(2)];
         let signed = evidence.clone().map(|one| one.bytes().clone());
-        store.distrust(HolderId([7; 16]), &signed, "two contents of one version").expect("kept");
-        assert_eq!(store.load().distrusted, [(HolderId([7; 16]), None)], "these two may both be so");
-        let text = std::fs::read_to_string(folder.path().join(format!("{}.false", "07".repeat(16))));
+        let (group, holder) = (evidence[0].said().group, HolderId([7; 16]));
+        store.distrust(group, holder, &signed, "two contents of one version").expect("kept");
+        let one = Distrusted { group: Some(group), holder, proof: None };
+        assert_eq!(store.load().distrusted, [one], "these two may both be so");
+        let path = folder.path().join(format!("{group}{}.false", "07".repeat(16)));
+        let text = std::fs::read_to_string(&path);
         let text = text.expect("it can be read");
         let mut lines = text.lines();
         assert_eq!(lines.next(), Some("two contents of one version"));
@@ -254,6 +285,9 @@ mod tests {
             let bytes = lines.next().and_then(bytes_from_hex).expect("an attestation");
             assert_eq!(Attestation::parse(bytes.into()), Ok(one));
         }
+        // As it was named when a node was in one group only.
+        std::fs::rename(&path, folder.path().join(format!("{}.false", "07".repeat(16)))).expect("renamed");
+        assert_eq!(store.load().distrusted, [Distrusted { group: None, holder, proof: None }]);
     }
 
     #[test]
@@ -265,10 +299,11 @@ mod tests {
         let other = Attested { content, ..one.said().clone() };
         let other = Attestation::sign(&Signer::of(&[1; 32]), &token(), other).expect("short");
         let signed = [one.bytes().clone(), other.bytes().clone()];
-        store.distrust(HolderId([7; 16]), &signed, "two contents").expect("kept");
+        let (group, holder) = (one.said().group, HolderId([7; 16]));
+        store.distrust(group, holder, &signed, "two contents").expect("kept");
         let proof = Contradiction::of(one, other);
         assert!(proof.is_some());
-        assert_eq!(store.load().distrusted, [(HolderId([7; 16]), proof)]);
+        assert_eq!(store.load().distrusted, [Distrusted { group: Some(group), holder, proof }]);
     }
 
     #[test]

@@ -1,23 +1,27 @@
-//! What makes this node a member of a group, as it is kept.
+//! What makes this node a member of groups, as it is kept.
 //!
-//! Knows: the file `group.json` and its fields, and how it is replaced in one step. Does not know: whether the token counts,
+//! Knows: the file `group.json`, `group-ID.json` for each further group, their fields, and how each is replaced in one step. Does not know: whether the token counts,
 //! how it came here (`driver::Enrolment`).
 
+use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use peer_proto::digest::{bytes_from_hex, hex};
-use peer_proto::group::{DenyList, EpochSecret, Former, Membership, Token};
+use peer_proto::group::{DenyList, EpochSecret, Former, GroupId, Membership, Token};
 use serde::{Deserialize, Serialize};
 
 use super::folder::{FolderError, at, close, replace};
 use crate::disk::Files;
 
 const NAME: &str = "group.json";
+/// Of further groups: this, the id, and the end of the first.
+const PREFIX: &str = "group-";
+const SUFFIX: &str = ".json";
 /// The deny list takes most of it.
 const FILE_LEN_MAX: u64 = 192 * 1024;
 
-/// Keeps the membership below a state folder.
+/// Keeps the memberships below a state folder.
 #[derive(Clone, Debug)]
 pub struct GroupStore<F: Files> {
     files: F,
@@ -45,17 +49,40 @@ struct Written {
 }
 
 impl<F: Files> GroupStore<F> {
-    /// The membership kept in `folder`, which exists.
+    /// The memberships kept in `folder`, which exists.
     pub const fn new(files: F, folder: PathBuf) -> Self {
         Self { files, folder }
     }
 
-    /// What is kept, if anything is; takes everybody else's rights from the file.
+    /// What is kept, by group; takes everybody else's rights from the files.
     ///
     /// # Errors
     /// [`FolderError::DamagedGroup`], [`FolderError::Io`].
-    pub fn load(&self) -> Result<Option<Membership>, FolderError> {
-        let path = self.path();
+    pub fn load(&self) -> Result<BTreeMap<GroupId, Membership>, FolderError> {
+        let found = self.files_by_group()?;
+        Ok(found.into_iter().map(|(id, (_, group))| (id, group)).collect())
+    }
+
+    /// What is kept and in which files. One of a group that another file has is of no use.
+    fn files_by_group(&self) -> Result<BTreeMap<GroupId, (PathBuf, Membership)>, FolderError> {
+        let mut names = vec![NAME.to_owned()];
+        let is_further = |name: &String| name.starts_with(PREFIX) && name.ends_with(SUFFIX);
+        let all = self.files.list(&self.folder).map_err(at("list", &self.folder))?;
+        let mut further: Vec<String> =
+            all.into_iter().filter_map(|name| name.into_string().ok()).filter(is_further).collect();
+        further.sort_unstable();
+        names.extend(further);
+        let mut found = BTreeMap::new();
+        for path in names.into_iter().map(|name| self.folder.join(name)) {
+            if let Some(group) = self.read(&path)? {
+                found.entry(group.group()).or_insert((path, group));
+            }
+        }
+        Ok(found)
+    }
+
+    fn read(&self, path: &Path) -> Result<Option<Membership>, FolderError> {
+        let path = path.to_owned();
         let bytes = match self.files.read(&path, FILE_LEN_MAX) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -69,31 +96,32 @@ impl<F: Files> GroupStore<F> {
         Ok(Some(group))
     }
 
-    /// Keeps it: when this returns, it survives everything.
+    /// Keeps one, beside those of other groups: when this returns, it survives everything.
     ///
     /// # Errors
-    /// [`FolderError::Io`]; what was kept before is still there.
+    /// As of [`load`](Self::load); what was kept before is still there.
     pub fn save(&self, group: &Membership) -> Result<(), FolderError> {
+        let found = self.files_by_group()?;
+        let first = self.folder.join(NAME);
+        let path = match found.get(&group.group()) {
+            Some((path, _)) => path.clone(),
+            None if found.values().all(|(path, _)| *path != first) => first,
+            None => self.folder.join(format!("{PREFIX}{}{SUFFIX}", group.group())),
+        };
         // Plain values, which JSON can always say.
         let mut bytes = serde_json::to_vec_pretty(&written(group)).unwrap_or_default();
         bytes.push(b'\n');
-        replace(&self.files, &self.path(), &bytes)
+        replace(&self.files, &path, &bytes)
     }
 
-    /// Forgets it.
+    /// Forgets the one of a group, if there is one.
     ///
     /// # Errors
-    /// [`FolderError::Io`].
-    pub fn remove(&self) -> Result<(), FolderError> {
-        match self.files.remove(&self.path()) {
-            Ok(()) => self.files.sync_folder(&self.folder).map_err(at("sync", &self.folder)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(at("remove", &self.path())(error)),
-        }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.join(NAME)
+    /// As of [`load`](Self::load).
+    pub fn remove(&self, group: GroupId) -> Result<(), FolderError> {
+        let Some((path, _)) = self.files_by_group()?.remove(&group) else { return Ok(()) };
+        self.files.remove(&path).map_err(at("remove", &path))?;
+        self.files.sync_folder(&self.folder).map_err(at("sync", &self.folder))
     }
 }
 
@@ -147,7 +175,6 @@ fn written(group: &Membership) -> Written {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-    use std::path::Path;
 
     use peer_proto::group::{HolderId, Roles, Wish};
     use peer_proto::sign::Signer;
@@ -182,15 +209,22 @@ mod tests {
         GroupStore::new(RealFiles, folder.to_owned())
     }
 
+    /// The one that is kept.
+    fn only(store: &GroupStore<RealFiles>) -> Membership {
+        let all: Vec<Membership> = store.load().unwrap().into_values().collect();
+        let [one] = &all[..] else { panic!("{all:?}") };
+        one.clone()
+    }
+
     #[test]
     fn a_membership_is_read_and_closed_to_others() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path());
-        assert!(store.load().unwrap().is_none());
+        assert!(store.load().unwrap().is_empty());
         let path = folder.path().join(NAME);
         std::fs::write(&path, text(&format!(r#" "former": "{}","#, hex(&[6; 32])))).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        let group = store.load().unwrap().unwrap();
+        let group = only(&store);
         assert_eq!((group.epoch, group.secret), (3, EpochSecret([7; 32])));
         assert_eq!(group.former, Some(Former { secret: EpochSecret([6; 32]), until: u64::MAX }));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -217,13 +251,58 @@ mod tests {
         let sealed = whole.clone().sealed(&signer());
         for group in [Membership { former: None, denied: None, ..whole.clone() }, whole, sealed] {
             store.save(&group).unwrap();
-            assert_eq!(store.load().unwrap(), Some(group));
+            assert_eq!(only(&store), group);
         }
         let path = folder.path().join(NAME);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        store.remove().unwrap();
-        store.remove().unwrap();
-        assert_eq!(store.load().unwrap(), None);
+        let id = GroupId::of(&signer().public_key());
+        store.remove(id).unwrap();
+        store.remove(id).unwrap();
+        assert!(store.load().unwrap().is_empty());
+    }
+
+    /// What makes the node a member of the group with this key.
+    fn of_group(key: u8) -> Membership {
+        let group = Signer::of(&[key; 32]);
+        let wish = *token().wish();
+        Membership {
+            key: group.public_key(),
+            epoch: 3,
+            secret: EpochSecret([key; 32]),
+            former: None,
+            token: Token::grant(&group, &wish),
+            denied: None,
+            seal: None,
+        }
+    }
+
+    #[test]
+    fn group_8_each_group_has_a_file_of_its_own_and_the_first_keeps_the_name_it_always_had() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        // As a node wrote it that knew one group only.
+        std::fs::write(folder.path().join(NAME), text("")).unwrap();
+        let old = only(&store);
+        let others = [of_group(2), of_group(3)];
+        others.iter().for_each(|group| store.save(group).unwrap());
+        let all = |groups: &[&Membership]| -> BTreeMap<GroupId, Membership> {
+            groups.iter().map(|group| (group.group(), (*group).clone())).collect()
+        };
+        assert_eq!(store.load().unwrap(), all(&[&old, &others[0], &others[1]]));
+        assert_eq!(std::fs::read_to_string(folder.path().join(NAME)).unwrap(), text(""), "untouched");
+        let path = folder.path().join(format!("group-{}.json", others[0].group()));
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        // What is renewed stays where it is, whatever was left meanwhile.
+        store.remove(old.group()).unwrap();
+        let renewed = Membership { epoch: 4, ..others[0].clone() };
+        store.save(&renewed).unwrap();
+        assert_eq!(store.load().unwrap(), all(&[&renewed, &others[1]]));
+        assert!(!folder.path().join(NAME).exists());
+        store.save(&of_group(4)).unwrap();
+        assert!(folder.path().join(NAME).exists());
+        std::fs::write(&path, "{}").unwrap();
+        let error = store.load().unwrap_err().to_string();
+        assert!(error.contains("group-") && !error.contains('\n'), "{error}");
     }
 
     #[test]
@@ -241,6 +320,6 @@ mod tests {
             assert!(error.contains("group.json") && !error.contains('\n'), "{error}");
         }
         std::fs::write(folder.path().join(NAME), &whole).unwrap();
-        assert!(store(folder.path()).load().unwrap().is_some());
+        assert_eq!(store(folder.path()).load().unwrap().len(), 1);
     }
 }

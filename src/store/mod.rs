@@ -13,7 +13,7 @@ pub mod jobs;
 pub mod setting;
 pub mod tickets;
 
-pub use attests::{AttestStore, KnownAttestations};
+pub use attests::{AttestStore, Distrusted, KnownAttestations};
 pub use authority::{Authority, AuthorityError};
 pub use damaged::Damaged;
 pub use folder::{FolderError, StateFolder};

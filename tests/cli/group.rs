@@ -154,18 +154,62 @@ async fn group_4_a_running_node_joins_is_shown_and_leaves_without_a_restart() {
     for word in ["this node  member", "fetch,serve", "0 % of its life", "nobody"] {
         assert!(ran.out.contains(word), "{word}: {}", ran.out);
     }
-    // A group of somebody else is not joined by mistake.
+    // A second one takes the place of the first if that is said.
     owner(&home, &["group", "create", "other"]).await;
     let other = owner(&home, &["group", "token", "--group", "other.group", &id]).await;
-    let ran = machine.say(&["group", "join", other.trim()]).await;
-    assert!(ran.error_line(5).contains("--replace"), "{ran:?}");
     assert_eq!(machine.say(&["group", "join", other.trim(), "--replace"]).await.code, 0);
+    assert_eq!(machine.shown().await["groups"].as_array().map(Vec::len), Some(1));
     let ran = machine.say(&["group", "leave"]).await;
     assert!(ran.code == 0 && ran.out.contains("no group"), "{ran:?}");
     assert!(machine.say(&["group", "leave"]).await.error_line(7).contains("in no group"));
     assert!(!home.join("state/group.json").exists());
     daemon.kill().await;
     assert_eq!(machine.shown().await["group"], serde_json::Value::Null);
+}
+
+#[tokio::test]
+async fn group_8_a_machine_in_two_groups_is_asked_which_one_is_meant() {
+    let home = Home::new();
+    made(&home).await;
+    owner(&home, &["group", "create", "other"]).await;
+    let machine = Machine { home: &home, name: "state" };
+    let id = machine.id().await;
+    // Whether a node runs or not: the second one is handed in while one does.
+    let first = invited(&home, &machine).await;
+    assert_eq!(machine.say(&["group", "join", &first]).await.code, 0);
+    let daemon = Daemon::start(&home, &[]).await;
+    let roles = ["--roles", "fetch,serve,enrol"];
+    let other =
+        owner(&home, &[&["group", "token", "--group", "other.group", &id][..], &roles].concat()).await;
+    let ran = machine.say(&["group", "join", other.trim()]).await;
+    assert!(ran.code == 0 && ran.out.starts_with("member of group "), "{ran:?}");
+    assert_eq!(machine.say(&["group", "join", other.trim()]).await.out.find("nothing new"), Some(0));
+    let shown = machine.shown().await;
+    let ids: Vec<&str> =
+        shown["groups"].as_array().unwrap().iter().filter_map(|one| one["id"].as_str()).collect();
+    assert_eq!((ids.len(), shown["group"]["id"].as_str()), (2, Some(ids[0])));
+    assert!(shown["groups"][0]["connected"] == 0 && shown["groups"][1]["connected"] == 0, "{shown}");
+    let ran = machine.say(&["group", "show"]).await;
+    assert!(ids.iter().all(|id| ran.out.contains(id)) && ran.out.contains("0 members"), "{ran:?}");
+    // Of one enroller's groups the one in which it is an enroller is meant.
+    let ran = machine.say(&["group", "ticket"]).await;
+    assert!(ran.code == 0 && ran.out.starts_with("nearbits-ticket-1:"), "{ran:?}");
+    let none = machine.say(&["group", "ticket", "--group", "zz"]).await;
+    assert!(none.error_line(7).contains(ids[0]), "{none:?}");
+    let ran = machine.say(&["group", "leave"]).await;
+    let line = ran.error_line(2);
+    assert!(ids.iter().all(|id| line.contains(id)), "{line}");
+    // A third takes the place of neither.
+    owner(&home, &["group", "create", "third"]).await;
+    let third = owner(&home, &["group", "token", "--group", "third.group", &id]).await;
+    let ran = machine.say(&["group", "join", third.trim(), "--replace"]).await;
+    assert!(ran.error_line(2).contains(ids[1]), "{ran:?}");
+    let ran = machine.say(&["group", "leave", &ids[0][..8]]).await;
+    assert!(ran.code == 0 && ran.out.contains(ids[1]), "{ran:?}");
+    assert_eq!(machine.shown().await["group"]["id"].as_str(), Some(ids[1]));
+    daemon.kill().await;
+    assert_eq!(machine.shown().await["groups"].as_array().map(Vec::len), Some(1));
+    assert_eq!(machine.say(&["group", "leave"]).await.code, 0);
 }
 
 #[tokio::test]
@@ -224,9 +268,12 @@ async fn group_7_and_group_8_epochs_follow_each_other_and_a_stolen_key_is_abando
     }
     assert!(owner(&home, &[&rotate[..], &["--abandon"]].concat()).await.contains("--replace"));
     let line = owner(&home, &all).await;
-    assert!(one.say(&["group", "join", line.trim()]).await.error_line(5).contains("--replace"));
+    // It is another group: a machine is in both until it leaves the old one, or goes over at once.
+    assert_eq!(one.say(&["group", "join", line.trim()]).await.code, 0);
+    assert_eq!(one.shown().await["groups"].as_array().map(Vec::len), Some(2));
     assert_eq!(one.say(&["group", "join", "--replace", line.trim()]).await.code, 0);
     let after = one.shown().await;
+    assert_eq!(after["groups"].as_array().map(Vec::len), Some(1));
     assert!(after["group"]["is_member"] == true && after["group"]["id"] != before["group"]["id"]);
 }
 

@@ -72,7 +72,7 @@ impl Office {
             embedded: false,
             expects_peers: false,
             neighbours_known: 0,
-            group: None,
+            groups: None.into(),
             site: SiteConfig::default(),
             queue: QueueConfig { files_at_once: 2, ..QueueConfig::default() },
             serving: ServeRates::default(),

@@ -10,9 +10,9 @@ use nearbits::job::{JobId, JobSpec, Policy, TrustFloor};
 use nearbits::node::{JobView, NodeConfig};
 use nearbits::origin::OriginConfig;
 use peer_proto::digest::hex;
-use peer_proto::group::{HolderId, Roles};
+use peer_proto::group::{GroupId, HolderId, Roles};
 
-use crate::groups::{now, write_membership_of};
+use crate::groups::{group, now, write_membership_of};
 use crate::lab::{LabNode, wish};
 use crate::origin_script::{Payload, Scripted, Site};
 
@@ -165,12 +165,18 @@ async fn t31_an_attestor_whose_word_is_not_what_the_origin_serves_is_found_out_a
     assert!(why.contains("not believed again") && why.contains(&hex(&[1; 16])), "the evidence: {why}");
     // Neither after a restart.
     let folder = second.shut_down().await;
-    let kept = folder.path().join(format!("state/attestations/{}.false", hex(&[1; 16])));
+    let kept = folder.path().join(false_one());
     assert!(std::fs::read_to_string(kept).expect("kept").contains("the origin serves other bytes"));
     let second = office.again(folder, &[&attestor]).await;
     let spec = crate::lab::placed(spec(&second, &origin), second.path("again.bin"));
     let view = second.fetch(spec).await;
     assert_eq!(view.bytes.peers, 0);
+}
+
+/// Where a node keeps that the first attestor of the group is false.
+fn false_one() -> String {
+    let group = GroupId::of(&group().public_key());
+    format!("state/attestations/{group}{}.false", hex(&[1; 16]))
 }
 
 /// Until a file is there.
@@ -195,12 +201,12 @@ async fn attest_8_an_attestor_that_contradicts_itself_is_known_to_members_who_ne
     let hears = office.machine(2, Some(MEMBER), &[&first, &second, &told]).await;
     let (_, view) = fetch(&hears, &origin, other).await;
     assert_eq!((view.bytes.origin, view.bytes.peers), (other.len, 0));
-    let evidence = told.path(&format!("state/attestations/{}.false", hex(&[1; 16])));
+    let evidence = told.path(&false_one());
     appears(&evidence).await;
     // It tells those who come later, after a restart too, when all others are gone.
     let told = office.again(told.shut_down().await, &[]).await;
     let late = office.machine(4, Some(MEMBER), &[&told]).await;
-    appears(&late.path(&format!("state/attestations/{}.false", hex(&[1; 16])))).await;
+    appears(&late.path(&false_one())).await;
     let text = std::fs::read_to_string(evidence).expect("kept");
     assert!(text.starts_with("it signed two different contents") && text.lines().count() == 3, "{text}");
 }

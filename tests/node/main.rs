@@ -39,6 +39,7 @@ mod queue;
 mod ranges;
 mod recall;
 mod serving;
+mod several;
 mod silence;
 mod subnets;
 mod tickets;

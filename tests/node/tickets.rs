@@ -14,13 +14,13 @@ fn usual() -> Roles {
 
 async fn ticket(enroller: &LabNode, uses: u16) -> String {
     let addresses = enroller.handle.reachable_at();
-    let wish = TicketWish { uses, life_s: 3_600, roles: usual(), addresses };
+    let wish = TicketWish { group: None, uses, life_s: 3_600, roles: usual(), addresses };
     enroller.handle.group().make_ticket(&wish).await.unwrap_or_else(|error| panic!("{error}")).0
 }
 
 async fn refused(node: &LabNode, text: &str) -> String {
     let error = node.handle.join_by_ticket(text, false).await.expect_err("it is refused");
-    assert!(node.handle.group().enrolled().await.membership.is_none());
+    assert!(node.handle.group().enrolled().await.first().is_none());
     error.to_string()
 }
 
@@ -37,7 +37,7 @@ async fn group_4_a_ticket_makes_as_many_machines_members_as_it_says_and_no_more(
         takes_for(&enroller, node, true).await;
     }
     let enrolled = one.handle.group().enrolled().await;
-    assert_eq!(enrolled.membership.expect("a member").token.wish().roles, usual());
+    assert_eq!(enrolled.first().expect("a member").token.wish().roles, usual());
     assert_eq!(one.handle.join_by_ticket(&line, false).await.expect("no need"), Taken::Known);
     let words = refused(&third, &line).await;
     assert!(words.contains("used up"), "{words}");
@@ -48,7 +48,7 @@ async fn group_4_a_ticket_makes_as_many_machines_members_as_it_says_and_no_more(
     config.listen = addresses.iter().map(nearbits::node::PeerAddress::socket).collect();
     config.mdns = false;
     let enroller = LabNode::start_with(folder, config).await;
-    one.handle.group().leave().await.unwrap_or_else(|error| panic!("{error}"));
+    one.handle.group().leave(None).await.unwrap_or_else(|error| panic!("{error}"));
     one.handle.join_by_ticket(&line, false).await.unwrap_or_else(|error| panic!("{error}"));
     let words = refused(&third, &line).await;
     assert!(words.contains("used up"), "{words}");
@@ -75,7 +75,7 @@ async fn group_4_a_ticket_that_is_over_or_not_its_enrollers_is_refused_in_words(
         (Roles::SERVE, TicketError::Roles),
     ] {
         let addresses = enroller.handle.reachable_at();
-        let wish = TicketWish { uses: 1, life_s: 3_600, roles: wish, addresses };
+        let wish = TicketWish { group: None, uses: 1, life_s: 3_600, roles: wish, addresses };
         let made = enroller.handle.group().make_ticket(&wish).await;
         assert!(matches!(made, Err(EnrolmentError::Ticket(said)) if said == error), "{made:?}");
     }
@@ -86,12 +86,12 @@ async fn group_4_a_ticket_that_is_over_or_not_its_enrollers_is_refused_in_words(
         (1, 86_401, TicketError::Life),
     ] {
         let addresses = enroller.handle.reachable_at();
-        let wish = TicketWish { uses, life_s, roles: usual(), addresses };
+        let wish = TicketWish { group: None, uses, life_s, roles: usual(), addresses };
         let made = enroller.handle.group().make_ticket(&wish).await;
         assert!(matches!(made, Err(EnrolmentError::Ticket(said)) if said == error), "{made:?}");
     }
     let addresses = stranger.handle.reachable_at();
-    let wish = TicketWish { uses: 1, life_s: 60, roles: usual(), addresses };
+    let wish = TicketWish { group: None, uses: 1, life_s: 60, roles: usual(), addresses };
     let made = stranger.handle.group().make_ticket(&wish).await;
     assert!(matches!(made, Err(EnrolmentError::NoGroup)), "{made:?}");
 }
@@ -114,6 +114,7 @@ async fn group_6_whoever_was_forgotten_is_not_made_a_member_by_a_ticket() {
     let (list, _) =
         authority.forget(&[enroller.handle.peer_id().to_string()], now(&enroller.folder)).expect("denied");
     other.handle.group().take(&list, false).await.unwrap_or_else(|error| panic!("{error}"));
-    let standing = other.handle.group().enrolled().await.standing();
+    let enrolled = other.handle.group().enrolled().await;
+    let standing = enrolled.first().map(|held| enrolled.standing(held));
     assert_eq!(standing, Some(Err(TokenFault::EnrollerDenied)));
 }

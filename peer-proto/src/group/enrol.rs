@@ -164,7 +164,7 @@ mod tests {
         given: Membership,
         held: Option<&Membership>,
     ) -> Result<(Membership, Taken), super::super::OfferFault> {
-        let rules = OfferRules { me: peer(), now: NOW, may_replace: false };
+        let rules = OfferRules { me: peer(), now: NOW };
         Offer::Invitation(Box::new(given)).taken(held, &rules)
     }
 

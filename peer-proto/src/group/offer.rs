@@ -4,7 +4,7 @@
 
 use super::{DenyList, GroupId, Membership, TokenFault};
 use crate::digest::{bytes_from_hex, hex};
-use crate::limits::OFFER_TEXT_MAX;
+use crate::limits::{GROUPS_MAX, OFFER_TEXT_MAX};
 use crate::peer::PeerId;
 
 const INVITATION: &str = "nearbits-invitation-2:";
@@ -26,8 +26,6 @@ pub struct OfferRules {
     pub me: PeerId,
     /// Seconds since 1970.
     pub now: u64,
-    /// Whether it may leave another group for this one.
-    pub may_replace: bool,
 }
 
 /// What became of an offer that was in order.
@@ -78,16 +76,11 @@ pub enum OfferFault {
     /// The token does not count now.
     #[error("this invitation does not make this node a member: it has {0}")]
     Token(TokenFault),
-    /// A member of another group already.
+    /// A member of as many groups as there is room for.
     #[error(
-        "this node is a member of group {known}, and this is group {offered}: `nearbits group leave` first, or say --replace"
+        "this node is a member of {GROUPS_MAX} groups, which is the most: `nearbits group leave` one of them first"
     )]
-    OtherGroup {
-        /// Whose it is.
-        known: GroupId,
-        /// Whose this is.
-        offered: GroupId,
-    },
+    Full,
     /// A newer token is there.
     #[error(
         "this invitation is older than the one this node has (serial {offered}, there is {known}); that one stays"
@@ -99,16 +92,8 @@ pub enum OfferFault {
         known: u64,
     },
     /// A deny list for nobody.
-    #[error("this is the deny list of group {0}, and this node is in no group")]
+    #[error("this is the deny list of group {0}, and this node is no member of that")]
     NoGroup(GroupId),
-    /// A deny list of another group.
-    #[error("this is the deny list of group {offered}, and this node is a member of group {known}")]
-    OtherDenied {
-        /// Whose member we are.
-        known: GroupId,
-        /// Whose list it is.
-        offered: GroupId,
-    },
 }
 
 /// The line by which a deny list is handed out.
@@ -154,7 +139,17 @@ impl Offer {
         }
     }
 
-    /// What the node has after it, and what became of the offer. `held` is what it has now.
+    /// The group that it is of.
+    #[must_use]
+    pub fn group(&self) -> GroupId {
+        match self {
+            Self::Invitation(membership) => membership.group(),
+            Self::Denied(list) => list.group(),
+        }
+    }
+
+    /// What the node has after it in the offer's group, and what became of the offer. `held` is what it has now; that of
+    /// another group counts for nothing.
     ///
     /// # Errors
     /// [`OfferFault`]; what the node has stays as it is.
@@ -163,6 +158,7 @@ impl Offer {
         held: Option<&Membership>,
         rules: &OfferRules,
     ) -> Result<(Membership, Taken), OfferFault> {
+        let held = held.filter(|held| held.group() == self.group());
         match self {
             Self::Invitation(offered) => invited(*offered, held, rules),
             Self::Denied(list) => denied(list, held),
@@ -179,14 +175,7 @@ fn invited(
     if wish.peer != rules.me {
         return Err(OfferFault::OtherPeer { for_peer: wish.peer, me: rules.me });
     }
-    let (id, serial) = (offered.group(), wish.serial);
-    let before = held.filter(|held| held.group() == id);
-    match held {
-        Some(other) if other.group() != id && !rules.may_replace => {
-            return Err(OfferFault::OtherGroup { known: other.group(), offered: id });
-        }
-        _ => {}
-    }
+    let (serial, before) = (wish.serial, held);
     let known = before.map_or(0, |before| before.token.wish().serial);
     if known > serial {
         return Err(OfferFault::Older { offered: serial, known });
@@ -206,11 +195,7 @@ fn invited(
 }
 
 fn denied(list: DenyList, held: Option<&Membership>) -> Result<(Membership, Taken), OfferFault> {
-    let offered = list.group();
-    let held = held.ok_or(OfferFault::NoGroup(offered))?;
-    if held.group() != offered {
-        return Err(OfferFault::OtherDenied { known: held.group(), offered });
-    }
+    let held = held.ok_or(OfferFault::NoGroup(list.group()))?;
     if !list.is_signed(&held.key) {
         return Err(OfferFault::Damaged);
     }
@@ -234,7 +219,7 @@ mod tests {
     use crate::group::{Badges, EpochSecret, HolderId, Roles, Token, Wish};
     use crate::sign::Signer;
 
-    const RULES: fn() -> OfferRules = || OfferRules { me: peer(), now: NOW, may_replace: false };
+    const RULES: fn() -> OfferRules = || OfferRules { me: peer(), now: NOW };
 
     fn other() -> Signer {
         Signer::of(&[8; 32])
@@ -317,14 +302,13 @@ mod tests {
     }
 
     #[test]
-    fn group_8_another_group_is_joined_only_by_whoever_says_so() {
-        let held = membership(&group(), 5);
+    fn group_8_another_group_is_joined_whatever_was_handed_in_for_this_one() {
+        let mine = DenyList::sign(&group(), 3, [HolderId([7; 16])].into());
+        let held = Membership { denied: mine, ..membership(&group(), 5) };
         let line = invitation_text(&membership(&other(), 1)).unwrap();
-        let fault = take(&line, Some(&held)).unwrap_err();
-        assert!(matches!(fault, OfferFault::OtherGroup { .. }), "{fault}");
-        let rules = OfferRules { may_replace: true, ..RULES() };
-        let (after, taken) = Offer::parse(&line).unwrap().taken(Some(&held), &rules).unwrap();
-        assert_eq!((after, taken), (membership(&other(), 1), Taken::Joined));
+        assert_eq!(Offer::parse(&line).unwrap().group(), membership(&other(), 1).group());
+        // Neither its serial number nor who is denied means anything there.
+        assert_eq!(take(&line, Some(&held)).unwrap(), (membership(&other(), 1), Taken::Joined));
     }
 
     #[test]
@@ -341,8 +325,7 @@ mod tests {
         assert_eq!(take(&list(&group(), 1), Some(&held)).unwrap(), (held.clone(), older));
         let id = GroupId::of(&other().public_key());
         assert_eq!(take(&list(&other(), 9), None), Err(OfferFault::NoGroup(id)));
-        let fault = OfferFault::OtherDenied { known: held.group(), offered: id };
-        assert_eq!(take(&list(&other(), 9), Some(&held)), Err(fault));
+        assert_eq!(take(&list(&other(), 9), Some(&held)), Err(OfferFault::NoGroup(id)));
         // One that says it is this group's, and another key signed it.
         let mut forged = DenyList::sign(&other(), 9, [].into()).unwrap().bytes().to_vec();
         forged[1..17].copy_from_slice(&held.group().0);

@@ -3,12 +3,14 @@
 //! Knows: numbers, the pace of questions, who may ask without a ticket. Does not know: what is given to whom (`group::enrol`),
 //! tickets.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use super::pace::Pace;
 use super::{EnrolBy, HandedOn, ProtocolError, Session, SessionEvent};
 use crate::group::{GrantFault, Membership, TicketSecret};
-use crate::limits::GRANTS_ASKED_PER_SECOND_MAX;
+use crate::limits::{GRANTS_ASKED_PER_SECOND_MAX, GROUPS_MAX};
 use crate::time::Instant;
 use crate::wire::{Enrol, Enrolled, Frame, Versions};
 
@@ -17,8 +19,8 @@ use crate::wire::{Enrol, Enrolled, Frame, Versions};
 pub(super) struct Enrolling {
     /// The number of our last question.
     asked: u32,
-    /// Whether that one is not answered yet.
-    is_open: bool,
+    /// Those that are not answered yet: one in each group, and one by a ticket.
+    open: BTreeSet<u32>,
     /// The number of the peer's last question.
     heard: u32,
     pace: Pace,
@@ -27,7 +29,7 @@ pub(super) struct Enrolling {
 impl Enrolling {
     pub(super) fn new(now: Instant) -> Self {
         let burst = GRANTS_ASKED_PER_SECOND_MAX;
-        Self { asked: 0, is_open: false, heard: 0, pace: Pace::new(burst, burst, now) }
+        Self { asked: 0, open: BTreeSet::new(), heard: 0, pace: Pace::new(burst, burst, now) }
     }
 }
 
@@ -45,8 +47,11 @@ impl Session {
         }
         let enrolling = &mut self.kin.enrolling;
         enrolling.asked = enrolling.asked.checked_add(1)?;
-        enrolling.is_open = true;
         let number = enrolling.asked;
+        enrolling.open.insert(number);
+        while enrolling.open.len() > GROUPS_MAX + 1 {
+            enrolling.open.pop_first();
+        }
         self.out.frame(Frame::Enrol(Enrol { number, ticket, group }));
         Some(number)
     }
@@ -86,7 +91,7 @@ impl Session {
         if number == 0 || number > enrolling.asked {
             return Err(ProtocolError::UnaskedAnswer { number });
         }
-        if number < enrolling.asked || !std::mem::take(&mut enrolling.is_open) {
+        if !enrolling.open.remove(&number) {
             return Ok(());
         }
         let given = match &answer.given {

@@ -16,13 +16,13 @@ pub(in crate::cli) enum GroupCommand {
     Token(TokenArgs),
     /// Make a ticket, on an enroller: a secret of one line, by which whoever has it makes his machine a member.
     Ticket(TicketArgs),
-    /// Make this node a member, or a member for longer; also takes deny lists.
+    /// Make this node a member of a group, beside those it is in, or a member for longer; also takes deny lists.
     #[command(visible_alias = "update")]
     Join(JoinArgs),
-    /// Show this node's id and membership, or all members that a group's file knows.
+    /// Show this node's id and memberships, or all members that a group's file knows.
     Show(ShowArgs),
-    /// Leave the group.
-    Leave(AskArgs),
+    /// Leave a group.
+    Leave(LeaveArgs),
     /// Say that somebody is no member any more: makes the next deny list, for `group join` on all other nodes.
     Forget(DenyArgs),
     /// Begin the next epoch, or begin anew with another key; needs invitations for everybody afterwards.
@@ -92,6 +92,9 @@ pub(in crate::cli) struct TicketArgs {
     /// What it gives: fetch, or fetch,serve.
     #[arg(long, value_name = "ROLES", default_value = "fetch,serve")]
     pub(in crate::cli) roles: String,
+    /// Which group it leads to, by its id or the beginning of it; needed if this node is an enroller in several.
+    #[arg(long, value_name = "ID")]
+    pub(in crate::cli) group: Option<String>,
     /// Where those who have it reach this node, ip:port; may be repeated [default: where it listens].
     #[arg(long, value_name = "ADDRESS")]
     pub(in crate::cli) address: Vec<String>,
@@ -117,7 +120,7 @@ pub(in crate::cli) struct JoinArgs {
     /// a PEER-ID.invitation for it; or - for standard input.
     #[arg(value_name = "TEXT|FILE|FOLDER")]
     pub(in crate::cli) offer: String,
-    /// Leave another group for this one.
+    /// Leave the only other group for this one.
     #[arg(long)]
     pub(in crate::cli) replace: bool,
     #[command(flatten)]
@@ -129,6 +132,15 @@ pub(in crate::cli) struct ShowArgs {
     /// A group's file: show whom it made members instead of this node's membership.
     #[arg(long = "group", value_name = "FILE")]
     pub(in crate::cli) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) ask: AskArgs,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct LeaveArgs {
+    /// Which, by its id or the beginning of it; needed if this node is in several.
+    #[arg(value_name = "ID")]
+    pub(in crate::cli) group: Option<String>,
     #[command(flatten)]
     pub(in crate::cli) ask: AskArgs,
 }
@@ -149,7 +161,7 @@ pub(in crate::cli) struct DenyArgs {
 pub(in crate::cli) struct RotateArgs {
     #[command(flatten)]
     pub(in crate::cli) authority: AuthorityArgs,
-    /// Somebody else may have the key: draw another one. It is another group then, and members join it with --replace.
+    /// Somebody else may have the key: draw another one. It is another group then: members join it beside the old one, or with --replace.
     #[arg(long)]
     pub(in crate::cli) abandon: bool,
 }

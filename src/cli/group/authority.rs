@@ -166,6 +166,7 @@ pub(super) fn forget(args: &DenyArgs) -> Result<Exit, Stop> {
 
 pub(super) fn rotate(args: &RotateArgs) -> Result<Exit, Stop> {
     let mut authority = open(&args.authority)?;
+    let old = authority.id();
     let cut_off = if args.abandon { authority.abandon(now()).map(|()| 0) } else { authority.rotate(now()) };
     let cut_off = cut_off.map_err(refused)?;
     authority.save().map_err(refused)?;
@@ -180,7 +181,9 @@ pub(super) fn rotate(args: &RotateArgs) -> Result<Exit, Stop> {
             "group {name} begins anew: it is {id} now, and the old key means nothing in it"
         ));
         say::line(format_args!(
-            "next: `nearbits group token --group {file} --all`, and `nearbits group join --replace` on every machine"
+            "next: `nearbits group token --group {file} --all`, and `nearbits group join` on every machine; each is in both groups \
+             until `nearbits group leave {old}`. If the old key is in wrong hands, `nearbits group join --replace` leaves the \
+             old one at once"
         ));
     } else {
         say::line(format_args!(

@@ -14,6 +14,7 @@ use crate::node::{Node, NodeConfig};
 
 pub(super) async fn make(args: &TicketArgs) -> Result<Exit, Stop> {
     let order = TicketOrder {
+        group: args.group.clone(),
         uses: args.uses,
         life_s: args.life_s,
         roles: args.roles.split(',').map(|name| name.trim().to_owned()).collect(),
@@ -60,5 +61,5 @@ async fn redeemed(state_dir: &Path, offer: &GroupOffer) -> Result<GroupTaken, St
     let taken = handle.join_by_ticket(&offer.text, offer.replace).await;
     let shown = handle.group().enrolled().await.into();
     node.shutdown().await;
-    Ok(GroupTaken { taken: taken.map_err(refused)?.into(), shown })
+    Ok(GroupTaken::of(&offer.text, taken.map_err(refused)?, shown))
 }

@@ -1,10 +1,10 @@
-//! What passes the control door about this node's group.
+//! What passes the control door about this node's groups.
 //!
 //! Knows: the shapes of their JSON. Does not know: who may ask.
 
-use peer_proto::group::{DenyList, Membership, Taken};
+use peer_proto::group::{DenyList, Membership, Offer, Taken, Ticket};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::driver::Enrolled;
 
@@ -14,7 +14,7 @@ use crate::driver::Enrolled;
 pub struct GroupOffer {
     /// An invitation, a deny list or a ticket: a line of text.
     pub text: String,
-    /// Whether the node may leave another group for this one.
+    /// Whether this group takes the place of the only other one; without it, it is one more.
     #[serde(default)]
     pub replace: bool,
 }
@@ -23,6 +23,9 @@ pub struct GroupOffer {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TicketOrder {
+    /// Which group it leads to, by its id or the beginning of it. Default the only one in which the node is an enroller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// How many machines it may make members, 1 to 1 000. Default 1.
     #[serde(default = "once")]
     pub uses: u16,
@@ -60,13 +63,26 @@ pub struct TicketMade {
     pub uses: u16,
 }
 
-/// Which group this node is in.
+/// Which group is meant.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct WhichGroup {
+    /// Its id, or the beginning of it. Default the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+}
+
+/// Which groups this node is in.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct GroupShown {
     /// The node's identity: what a token is made for.
     pub peer_id: String,
-    /// Its membership, if it is in a group.
+    /// Its membership, if it is in a group; of several the first of `groups`.
     pub group: Option<GroupState>,
+    /// All its memberships, in the order of the groups' ids.
+    #[serde(default)]
+    pub groups: Vec<GroupState>,
 }
 
 /// A membership.
@@ -103,6 +119,9 @@ pub struct GroupState {
     pub denied_version: Option<u64>,
     /// Holders that are no members any more.
     pub denied: Vec<String>,
+    /// Members that are connected now; absent if the node does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected: Option<u32>,
 }
 
 /// What became of an offer.
@@ -121,13 +140,32 @@ pub enum GroupTakenAs {
     Older,
 }
 
-/// What became of an offer, and the membership after it.
+/// What became of an offer, and the memberships after it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct GroupTaken {
     /// What became of it.
     pub taken: GroupTakenAs,
-    /// The membership after it.
+    /// The id of its group.
+    #[serde(default)]
+    pub group: String,
+    /// The memberships after it.
     pub shown: GroupShown,
+}
+
+impl GroupTaken {
+    /// What became of an offer that was in order, and the memberships after it.
+    #[must_use]
+    pub fn of(text: &str, taken: Taken, shown: GroupShown) -> Self {
+        let ticket = || Ticket::parse(text).map(|ticket| ticket.group());
+        let group = Offer::parse(text).map(|offer| offer.group()).or_else(|_| ticket());
+        Self { taken: taken.into(), group: group.map(|id| id.to_string()).unwrap_or_default(), shown }
+    }
+
+    /// The membership that it is about, if the node is in that group.
+    #[must_use]
+    pub fn state(&self) -> Option<&GroupState> {
+        self.shown.groups.iter().find(|group| group.id == self.group)
+    }
 }
 
 impl From<Taken> for GroupTakenAs {
@@ -143,11 +181,28 @@ impl From<Taken> for GroupTakenAs {
 }
 
 impl GroupShown {
-    /// What people have to be told of it, if there is anything: that the node is no member now, or that its token should have
+    /// These memberships of this node.
+    #[must_use]
+    pub fn new(peer_id: String, groups: Vec<GroupState>) -> Self {
+        Self { peer_id, group: groups.first().cloned(), groups }
+    }
+
+    /// What people have to be told of them, if there is anything: that the node is no member now, or that its token should have
     /// been renewed, and why it was not.
     #[must_use]
     pub fn complaint(&self) -> Option<String> {
-        let group = self.group.as_ref()?;
+        let named = |group: &GroupState| {
+            let words = group.complaint()?;
+            Some(if self.groups.len() > 1 { format!("{}: {words}", group.id) } else { words })
+        };
+        let all: Vec<String> = self.groups.iter().filter_map(named).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+}
+
+impl GroupState {
+    fn complaint(&self) -> Option<String> {
+        let group = self;
         let why = group.renewal.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
         match &group.reason {
             Some(reason) => Some(format!("no member now, but a stranger: it has {reason}{why}")),
@@ -162,14 +217,14 @@ impl GroupShown {
 
 impl From<Enrolled> for GroupShown {
     fn from(enrolled: Enrolled) -> Self {
-        let group = enrolled.membership.as_ref().map(|membership| state(membership, &enrolled));
-        Self { peer_id: enrolled.peer.to_string(), group }
+        let groups = enrolled.memberships.iter().map(|membership| state(membership, &enrolled));
+        Self::new(enrolled.peer.to_string(), groups.collect())
     }
 }
 
 fn state(membership: &Membership, enrolled: &Enrolled) -> GroupState {
     let wish = membership.token.wish();
-    let reason = enrolled.standing().and_then(Result::err).map(|fault| fault.to_string());
+    let reason = enrolled.standing(membership).err().map(|fault| fault.to_string());
     let denied = membership.denied.as_ref();
     GroupState {
         id: membership.group().to_string(),
@@ -180,11 +235,12 @@ fn state(membership: &Membership, enrolled: &Enrolled) -> GroupState {
         not_before_unix_s: wish.not_before,
         not_after_unix_s: wish.not_after,
         spent_percent: membership.spent_percent(enrolled.now),
-        is_late: enrolled.is_late(),
+        is_late: enrolled.is_late(membership),
         renewal: None,
         serial: wish.serial,
         epoch: membership.epoch,
         denied_version: denied.map(DenyList::version),
         denied: denied.iter().flat_map(|list| list.holders()).map(ToString::to_string).collect(),
+        connected: None,
     }
 }

@@ -28,9 +28,12 @@ pub struct PeerRow {
     /// How the node came to know an address of it, if it knows one: not if the peer only called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_by: Option<PeerKnownBy>,
-    /// Whether it is a member of this node's group, by a token that counts now.
+    /// Whether it is a member of a group of this node's, by a token that counts now.
     #[serde(default)]
     pub member: bool,
+    /// The ids of these groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     /// Payload bytes it gave.
     pub received_bytes: u64,
     /// Payload bytes it was given.

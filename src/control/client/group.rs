@@ -1,4 +1,4 @@
-//! Asking a node about its group.
+//! Asking a node about its groups.
 //!
 //! Knows: paths. Does not know: the socket.
 
@@ -14,7 +14,7 @@ use crate::control::api::{GroupOffer, GroupShown, GroupTaken, TicketMade, Ticket
 const OFFER_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Client {
-    /// Which group it is in.
+    /// Which groups it is in.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -48,14 +48,20 @@ impl Client {
         self.write(Method::POST, "/v1/group/tickets", order).await
     }
 
-    /// Leaves the group.
+    /// Leaves a group, by its id or the beginning of it, or the only one.
     ///
     /// # Errors
     /// See [`ClientError`].
     ///
     /// # Cancel safety
     /// It may or may not have been left.
-    pub async fn leave_group(&self) -> Result<GroupShown, ClientError> {
-        self.whole(Method::DELETE, "/v1/group", Bytes::new()).await
+    pub async fn leave_group(&self, which: Option<&str>) -> Result<GroupShown, ClientError> {
+        let path = match which {
+            Some(id) => url::form_urlencoded::Serializer::new(String::from("/v1/group?"))
+                .append_pair("group", id)
+                .finish(),
+            None => "/v1/group".to_owned(),
+        };
+        self.whole(Method::DELETE, &path, Bytes::new()).await
     }
 }

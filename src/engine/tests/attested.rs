@@ -71,7 +71,7 @@ pub(super) fn node(truth: &Arc<HashList>, roles: Roles, policy: &Policy, flags: 
         enroller: None,
     };
     let policy = policy.over(&Policy::default());
-    let config = EngineConfig { me: key(1).peer(), group: Some(group), policy, ..config(flags) };
+    let config = EngineConfig { me: key(1).peer(), groups: Some(group).into(), policy, ..config(flags) };
     world.engine = Engine::new(config, world.now());
     world
 }
@@ -315,7 +315,7 @@ pub(super) fn member_config() -> EngineConfig {
         denied: None,
         enroller: None,
     };
-    EngineConfig { me: key(1).peer(), group: Some(group), ..config(PeerFlags::BOTH) }
+    EngineConfig { me: key(1).peer(), groups: Some(group).into(), ..config(PeerFlags::BOTH) }
 }
 
 #[test]
@@ -388,9 +388,9 @@ fn regrouped(denied: u8) -> (u64, u64) {
     world.run_for(2_000);
     let before = world.view().bytes.peers;
     assert!(before > MIB, "{}", why(&world));
-    let mut config = member_config().group.expect("a member");
+    let mut config = only(&member_config().groups);
     config.denied = DenyList::sign(&group(), 1, [HolderId([denied; 16])].into());
-    world.tell(crate::engine::io::Input::GroupChanged(Some(Box::new(config))));
+    world.tell(crate::engine::io::Input::GroupsChanged(Some(config).into()));
     let (peers, _) = fetched(&mut world);
     (peers, LEN)
 }

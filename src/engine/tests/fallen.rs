@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use peer_proto::attest::{Attestation, Attested};
 use peer_proto::evidence::{Against, Contradiction};
-use peer_proto::group::{HolderId, Token};
+use peer_proto::group::{GroupId, HolderId, Token};
 use peer_proto::peer::PeerId;
 use peer_proto::verify::HashList;
 use peer_proto::wire::Frame;
@@ -73,7 +73,11 @@ fn attest_8_a_contradiction_is_passed_on_once_to_members_and_to_those_who_come_l
     assert_eq!(told(&mut world, late), std::slice::from_ref(&pair));
     // What was kept of an earlier run is passed on, too.
     let mut later = node(&truth, MEMBER, &crate::job::Policy::default(), crate::job::PeerFlags::BOTH);
-    later.tell(Input::DistrustFound { holder: HolderId([3; 16]), proof: Some(pair.clone()) });
+    later.tell(Input::DistrustFound {
+        group: Some(pair.group()),
+        holder: HolderId([3; 16]),
+        proof: Some(pair.clone()),
+    });
     let late = holder(&mut later, 5, &truth, Vec::new());
     assert_eq!(told(&mut later, late), [pair]);
 }
@@ -121,6 +125,7 @@ fn attest_8_what_rested_on_an_attestor_that_falls_in_the_middle_of_a_file_comes_
 
 pub(super) fn record(list: &HashList, vouched: &[u8]) -> RecordSummary {
     let voucher = |number: &u8| Voucher {
+        group: Some(GroupId::of(&group().public_key()).0),
         holder: [*number; 16],
         statement: attested(*number, said(*number, list)).id(),
     };
@@ -159,7 +164,10 @@ fn attest_8_a_file_says_on_whose_word_it_is_kept_if_anything_of_it_rests_on_one(
     let one = attested(3, said(3, &truth));
     holder(&mut peers, 2, &truth, vec![one.clone()]);
     fetched(&mut peers);
-    assert_eq!(peers.kept_vouched, [Voucher { holder: [3; 16], statement: one.id() }]);
+    assert_eq!(
+        peers.kept_vouched,
+        [Voucher { group: Some(one.said().group.0), holder: [3; 16], statement: one.id() }]
+    );
     let mut named = world(&truth);
     holder(&mut named, 2, &truth, vec![one]);
     named.submit(spec(&[root_digest(&truth)]));
@@ -205,7 +213,10 @@ fn attest_5_a_second_job_for_what_attestors_vouch_for_copies_it_from_this_machin
         "{cache} {origin}: {}",
         why(&world)
     );
-    assert_eq!(world.kept_vouched, [Voucher { holder: [3; 16], statement: one.id() }]);
+    assert_eq!(
+        world.kept_vouched,
+        [Voucher { group: Some(one.said().group.0), holder: [3; 16], statement: one.id() }]
+    );
     // What the origin contradicts is not used.
     let wrong = altered(LEN, 1, &(0..1_024).collect::<Vec<u32>>());
     let mut world = node(&truth, MEMBER, &crate::job::Policy::default(), crate::job::PeerFlags::BOTH);

@@ -85,7 +85,7 @@ fn world_that_finds(len: u64, count: usize) -> World {
         let runs = vec![run(0..9), run(10..count)];
         world.found = PartFound { version: Some(world.origin.version.clone()), runs };
     }
-    let config = EngineConfig { group: Some(membership()), ..config(PeerFlags::BOTH) };
+    let config = EngineConfig { groups: Some(membership()).into(), ..config(PeerFlags::BOTH) };
     world.engine = Engine::new(config, world.now());
     world.origin.pace = Pace::steady(SLOW);
     world.submit(spec(&[sha256()]));

@@ -75,7 +75,7 @@ fn group_6_a_newer_deny_list_is_asked_of_one_member_kept_and_told_to_all() {
     gives(&mut world, one, &list(5));
     assert_eq!(offered(&world), [5]);
     let group = GroupConfig { denied: Some(list(5)), ..membership() };
-    world.tell(Input::GroupChanged(Some(Box::new(group))));
+    world.tell(Input::GroupsChanged(Some(group).into()));
     assert_eq!((told_newest(&mut world, one), told_newest(&mut world, other)), (vec![0, 5], vec![0, 5]));
     world.run_for(10_000);
     assert!(asked(&mut world, other).is_empty(), "it is here already");
@@ -85,7 +85,7 @@ fn group_6_a_newer_deny_list_is_asked_of_one_member_kept_and_told_to_all() {
 fn group_6_a_list_that_is_not_newer_is_not_asked_for() {
     let mut world = world();
     let group = GroupConfig { denied: Some(list(5)), ..membership() };
-    world.tell(Input::GroupChanged(Some(Box::new(group))));
+    world.tell(Input::GroupsChanged(Some(group).into()));
     let one = member(&mut world, 2);
     assert_eq!(told_newest(&mut world, one), [5]);
     for version in [4, 5] {

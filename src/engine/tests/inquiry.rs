@@ -100,7 +100,7 @@ fn peer_2_and_lookup_5_who_may_not_be_asked_is_not() {
 /// A member of a group with a job that says whom to ask.
 fn seeking_member(ask: Ask) -> World {
     let mut world = World::new(&file(64 * MIB, 1));
-    let config = EngineConfig { group: Some(membership()), ..config(PeerFlags::BOTH) };
+    let config = EngineConfig { groups: Some(membership()).into(), ..config(PeerFlags::BOTH) };
     world.engine = Engine::new(config, world.now());
     world.origin.pace = Pace::steady(SLOW);
     world.submit(JobSpec { ask, ..spec(&[sha256()]) });
@@ -290,7 +290,7 @@ fn lookup_1_members_understand_what_is_meant_for_members() {
     let truth = file(4 * MIB, 1);
     for (secret, is_called) in [(7, true), (8, false)] {
         let mut world = World::new(&truth);
-        let config = EngineConfig { group: Some(membership()), ..config(PeerFlags::BOTH) };
+        let config = EngineConfig { groups: Some(membership()).into(), ..config(PeerFlags::BOTH) };
         world.engine = Engine::new(config, world.now());
         world.tell(Input::RecordHeld(record(&truth)));
         let audience = Audience::Members(EpochSecret([secret; 32]));
@@ -320,7 +320,7 @@ fn lookup_5_members_who_go_leave_a_job_for_members_to_the_origin() {
     let kin = neighbour(&mut world, &wish(key(20).peer()));
     world.run_for(300);
     assert_eq!(world.model(kin).asked, 1);
-    world.tell(Input::GroupChanged(None));
+    world.tell(Input::GroupsChanged(None.into()));
     world.run_for(1_000);
     assert!(world.disconnected.contains(&kin), "its session begins anew");
     world.peers.clear();

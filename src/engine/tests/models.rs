@@ -19,7 +19,7 @@ use peer_proto::wire::{Frame, HaveSet, ListPart};
 use crate::engine::io::*;
 use crate::engine::piece_set::PieceSet;
 use crate::engine::queue::QueueConfig;
-use crate::engine::{EngineConfig, SiteConfig};
+use crate::engine::{EngineConfig, GroupConfig, Groups, SiteConfig};
 use crate::job::{Caller, JobId, JobSpec, PeerFlags, Policy, ServeRates};
 
 pub(super) const STEP_MS: u64 = 10;
@@ -139,7 +139,7 @@ pub(super) fn config(flags: PeerFlags) -> EngineConfig {
         embedded: false,
         expects_peers: false,
         neighbours_known: 0,
-        group: None,
+        groups: None.into(),
         site: SiteConfig::default(),
         queue: QueueConfig::default(),
         serving: ServeRates::default(),
@@ -225,4 +225,9 @@ pub(super) fn transient(message: &str, status: Option<u16>) -> OriginFault {
 
 pub(super) fn fatal(message: &str) -> OriginFault {
     OriginFault::new(Severity::Fatal, message, Some(404))
+}
+
+/// The one group of a node that is in one.
+pub(super) fn only(groups: &Groups) -> GroupConfig {
+    groups.iter().next().expect("it is in one").1.clone()
 }

@@ -33,7 +33,7 @@ fn badge_without_former(epoch: u8) -> Arc<Badge> {
 }
 
 fn change(world: &mut World, group: Option<GroupConfig>) {
-    world.tell(Input::GroupChanged(group.map(Box::new)));
+    world.tell(Input::GroupsChanged(group.into()));
     world.run_for(200);
 }
 
@@ -73,7 +73,7 @@ fn group_7_members_of_both_epochs_rank_by_the_secret_that_both_know() {
     let key_of = |group| {
         let mut world = world();
         change(&mut world, Some(group));
-        world.engine.core.home_key(&sha256())
+        world.engine.core.home_key(&sha256(), Some(membership().id()))
     };
     let (before, both) = (key_of(renewed(7)), key_of(renewed(8)));
     assert!(before == both);

@@ -39,7 +39,7 @@ fn due() -> World {
 }
 
 fn set(world: &mut World, group: GroupConfig) {
-    world.tell(Input::GroupChanged(Some(Box::new(group))));
+    world.tell(Input::GroupsChanged(Some(group).into()));
 }
 
 fn enroller_wish(number: u8) -> Wish {
@@ -92,7 +92,7 @@ fn given(number: u8, token: &Token) -> Bytes {
 }
 
 fn own_token(world: &World) -> Token {
-    let group = world.engine.core.config.group.as_ref().expect("a member");
+    let group = only(&world.engine.core.config.groups);
     group.badge.token.clone()
 }
 
@@ -122,7 +122,7 @@ fn group_5_a_token_that_is_due_is_renewed_at_an_enroller_and_at_nobody_else() {
     set(&mut world, member_since(600, 30 * DAY));
     world.run_for(70_000);
     assert_eq!(asked(&mut world, one), [1]);
-    assert_eq!(world.engine.renewal_fault(), None);
+    assert_eq!(world.engine.renewal_fault(membership().id()), None);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn group_5_whoever_is_silent_or_says_no_is_passed_over_and_asked_again_after_a_m
     world.run_for(5_100);
     assert_eq!(asked(&mut world, other), [1], "the first was silent");
     answers(&mut world, other, Err(GrantFault::Roles));
-    let fault = world.engine.renewal_fault().expect("it failed").to_string();
+    let fault = world.engine.renewal_fault(membership().id()).expect("it failed").to_string();
     assert!(fault.contains(&other.to_string()) && fault.contains("was not given"), "{fault}");
     let asked_in_all = |world: &mut World| asked(world, one).len() + asked(world, other).len();
     world.run_for(55_000);
@@ -168,7 +168,7 @@ fn group_5_another_token_than_was_asked_for_is_not_taken() {
         let one = enroller(&mut world, 3);
         let own = own_token(&world);
         answers(&mut world, one, Ok(change(&own)));
-        (world.offers.len(), world.engine.renewal_fault())
+        (world.offers.len(), world.engine.renewal_fault(membership().id()))
     };
     let with = |change: &'static dyn Fn(&mut Wish)| {
         move |own: &Token| {
@@ -302,7 +302,7 @@ fn group_5_whoever_is_over_denied_or_a_stranger_is_not_answered() {
     assert_eq!(asks(&mut world, over), None);
     let lost = neighbour(&mut world, &Wish { holder: HolderId([8; 16]), ..wish(key(4).peer()) });
     let list = DenyList::sign(&group(), 3, [HolderId([8; 16])].into());
-    let group = world.engine.core.config.group.clone().expect("a member");
+    let group = only(&world.engine.core.config.groups);
     set(&mut world, GroupConfig { denied: list, ..group });
     assert_eq!(world.disconnected, [lost]);
     let again = neighbour(&mut world, &Wish { holder: HolderId([8; 16]), ..wish(key(6).peer()) });

@@ -124,7 +124,10 @@ fn attest_7_a_member_takes_pieces_while_their_attestor_reads_them_and_asks_the_o
     assert!((65_536..=16 * 65_536).contains(&origin) && peers + origin == LEN, "{origin}: {}", why(&world));
     assert!(why(&world).contains("audit of what attestors vouch for"), "{}", why(&world));
     let statement = chain.said[0].said().stream_id();
-    assert_eq!(world.kept_vouched, [Voucher { holder: [3; 16], statement }]);
+    assert_eq!(
+        world.kept_vouched,
+        [Voucher { group: Some(GroupId::of(&group().public_key()).0), holder: [3; 16], statement }]
+    );
 }
 
 #[test]
@@ -251,7 +254,10 @@ fn attest_7_the_attestation_of_the_whole_file_takes_the_place_of_its_stream() {
     (model.attestations, model.digest) = (vec![one.clone()], Some(root_digest(&truth)));
     let (peers, origin) = fetched(&mut world);
     assert!(peers + origin == LEN && origin <= 16 * 65_536, "{peers} {origin}: {}", why(&world));
-    assert_eq!(world.kept_vouched, [Voucher { holder: [3; 16], statement: one.id() }]);
+    assert_eq!(
+        world.kept_vouched,
+        [Voucher { group: Some(one.said().group.0), holder: [3; 16], statement: one.id() }]
+    );
 }
 
 #[test]

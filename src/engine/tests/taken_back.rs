@@ -139,9 +139,9 @@ fn attest_9_and_group_6_the_cache_lets_go_of_what_was_taken_back_or_comes_from_w
         assert_eq!(dropped(&world), usize::from(number == 3), "taken back by {number}");
         let mut world = node(&truth, MEMBER, &Policy::default(), PeerFlags::BOTH);
         world.tell(Input::RecordHeld(record(&truth, &[3])));
-        let mut config = member_config().group.expect("a member");
+        let mut config = only(&member_config().groups);
         config.denied = DenyList::sign(&group(), 1, [HolderId([number; 16])].into());
-        world.tell(Input::GroupChanged(Some(Box::new(config))));
+        world.tell(Input::GroupsChanged(Some(config).into()));
         assert_eq!(dropped(&world), usize::from(number == 3), "{number} is denied");
     }
 }

@@ -137,7 +137,7 @@ fn group_4_a_ticket_is_shown_again_in_another_session_if_its_answer_was_lost() {
 #[test]
 fn group_4_an_enroller_answers_when_the_hands_have_spent_the_ticket() {
     let mut world = world();
-    world.tell(Input::GroupChanged(Some(Box::new(enroller()))));
+    world.tell(Input::GroupsChanged(Some(enroller()).into()));
     let guest = stranger(&mut world, 4);
     assert_eq!(world.model(guest).session.ask_enroller(EnrolBy::Ticket(SECRET)), Some(1));
     world.pump_and_tell(guest);
@@ -158,7 +158,7 @@ fn group_4_an_enroller_answers_when_the_hands_have_spent_the_ticket() {
 #[test]
 fn group_4_an_answer_for_a_session_that_is_gone_goes_nowhere() {
     let mut world = world();
-    world.tell(Input::GroupChanged(Some(Box::new(enroller()))));
+    world.tell(Input::GroupsChanged(Some(enroller()).into()));
     let guest = stranger(&mut world, 4);
     world.model(guest).session.ask_enroller(EnrolBy::Ticket(SECRET));
     world.pump_and_tell(guest);
@@ -174,7 +174,7 @@ fn group_4_whoever_is_no_enroller_knows_no_ticket() {
     for group in [None, Some(membership())] {
         let mut world = alone();
         if let Some(group) = group {
-            world.tell(Input::GroupChanged(Some(Box::new(group))));
+            world.tell(Input::GroupsChanged(Some(group).into()));
         }
         let guest = stranger(&mut world, 4);
         world.model(guest).session.ask_enroller(EnrolBy::Ticket(SECRET));
