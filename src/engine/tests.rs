@@ -21,6 +21,7 @@ mod lag;
 mod lists;
 mod many;
 mod many_attested;
+mod many_renewed;
 mod meet;
 mod members;
 mod models;

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use peer_proto::group::{Badge, DenyList, EpochSecret, GroupId, HolderId, Token, Wish};
+use peer_proto::group::{Badge, Badges, DenyList, EpochSecret, GroupId, HolderId, Token, Wish};
 use peer_proto::home::swarm_id;
 use peer_proto::peer::PeerId;
-use peer_proto::session::Session;
+use peer_proto::session::{Session, SessionConfig};
 use peer_proto::sign::Signer;
 use peer_proto::wire::{Frame, Record, RecordHead, Said};
 
@@ -21,24 +21,24 @@ use crate::job::{Ask, PeerFlags};
 const SLOW: u64 = 100_000;
 
 /// The keys of two groups: the first is the one whose id comes first.
-fn keys() -> [Signer; 2] {
+pub(super) fn keys() -> [Signer; 2] {
     let mut keys = [Signer::of(&[90; 32]), Signer::of(&[91; 32])];
     keys.sort_by_key(|key| GroupId::of(&key.public_key()));
     keys
 }
 
-fn ids() -> [GroupId; 2] {
+pub(super) fn ids() -> [GroupId; 2] {
     keys().map(|key| GroupId::of(&key.public_key()))
 }
 
-fn badge(group: usize, wish: &Wish) -> Arc<Badge> {
+pub(super) fn badge(group: usize, wish: &Wish) -> Arc<Badge> {
     let mark = u8::try_from(group).expect("one of two");
     let token = Token::grant(&keys()[group], wish);
     Arc::new(Badge { token, secret: EpochSecret([40 + mark; 32]), former: None })
 }
 
 /// The same holder in both groups: each names holders as it likes.
-fn membership(group: usize) -> GroupConfig {
+pub(super) fn membership(group: usize) -> GroupConfig {
     GroupConfig {
         signer: key(1),
         key: keys()[group].public_key(),
@@ -54,7 +54,7 @@ fn both() -> Vec<GroupConfig> {
 }
 
 /// A node in these groups that wants a file, and nobody else.
-fn world(groups: Vec<GroupConfig>) -> World {
+pub(super) fn world(groups: Vec<GroupConfig>) -> World {
     let mut world = World::new(&file(LEN, 1));
     let config = EngineConfig { groups: groups.into_iter().collect(), ..config(PeerFlags::BOTH) };
     world.engine = Engine::new(config, world.now());
@@ -71,10 +71,15 @@ fn wish_of(number: u8) -> Wish {
 
 /// A neighbour that is a member of these groups, and wants nothing yet.
 fn neighbour(world: &mut World, number: u8, groups: &[usize]) -> PeerId {
+    let badges = groups.iter().map(|group| badge(*group, &wish_of(number))).collect();
+    neighbour_with(world, number, badges)
+}
+
+/// A neighbour that shows these badges.
+pub(super) fn neighbour_with(world: &mut World, number: u8, badges: Badges) -> PeerId {
     let id = key(number).peer();
     let truth = Arc::clone(&world.truth);
-    let mut config = session_config(id, None);
-    config.badges = groups.iter().map(|group| badge(*group, &wish_of(number))).collect();
+    let config = SessionConfig { badges, ..session_config(id, None) };
     let model = PeerModel {
         session: Session::new(config, world.now().monotonic),
         list: Arc::clone(&truth),
