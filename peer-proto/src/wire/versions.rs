@@ -15,7 +15,7 @@ pub struct Versions {
 
 impl Versions {
     /// What this crate speaks.
-    pub const OURS: Self = Self { min: 1, max: 9 };
+    pub const OURS: Self = Self { min: 1, max: 8 };
     /// The first version with the frames of swarms.
     pub const SWARM: u32 = 2;
     /// The first version with the frames of groups.
@@ -29,7 +29,7 @@ impl Versions {
     /// The first version with the frames of a rendezvous.
     pub const MEET: u32 = 7;
     /// The first version in which a session may be one of several groups: whatever belongs to one names it.
-    pub const GROUPS: u32 = 9;
+    pub const GROUPS: u32 = 8;
 
     /// The highest version both sides speak (WIRE-1).
     #[must_use]

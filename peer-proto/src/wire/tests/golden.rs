@@ -237,7 +237,7 @@ fn golden_version_7() -> Vec<(Frame, String)> {
 }
 
 /// The frames that name a group.
-pub(super) fn golden_version_9() -> Vec<(Frame, String)> {
+pub(super) fn golden_version_8() -> Vec<(Frame, String)> {
     let group = Some(GroupId([0x99; 16]));
     let named = |field: &str| format!("{field}10{}", "99".repeat(16));
     let of = DenyWant { group, version: 7, page: 2 };
