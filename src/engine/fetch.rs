@@ -32,7 +32,7 @@ pub const ANSWER_WAIT: Duration = Duration::from_millis(500);
 /// While peers may turn up and nobody is connected yet, the origin waits this long.
 pub const NOBODY_WAIT: Duration = Duration::from_millis(400);
 /// However many peers turn up one after the other, the origin waits no longer than this.
-pub const HEAD_START_MAX: Duration = Duration::from_secs(1);
+pub const HEAD_START_MAX: Duration = Duration::from_millis(500);
 /// What a peer holds of a part follows its answer within this.
 pub const HAVE_WAIT: Duration = Duration::from_millis(300);
 /// A list that is on its way makes its holders count for this long.

@@ -65,7 +65,7 @@ fn machines_that_start_one_after_the_other_fetch_from_the_origin_once() {
 fn an_origin_that_gives_little_to_each_connection_is_asked_over_as_many_as_fill_the_line() {
     let each = OriginSpec { flow_rate_bytes_per_s: mbit(5), ..OriginSpec::default() };
     for machines in [4, 12] {
-        let office = Scenario::branch_office(machines, Wan::mbit(100)).origin(each.clone());
+        let office = Scenario::branch_office(machines, Wan::mbit(100)).origin(each);
         let outcome = run(&Swarm::of(office, 64 * MIB).unwrap(), 1);
         // Four machines would need 27 s with a connection each, eight of twelve 13.4 s.
         assert!(outcome.last() < ms(2 * IDEAL_MS), "{machines}: {:?}", outcome.last());
