@@ -14,6 +14,7 @@ use super::file::JobFile;
 use super::lease::PeerSource;
 use super::pace::bytes_in;
 use super::piece_set::PieceSet;
+use crate::job::Priority;
 
 /// What a member has and does not give for so long counts as not there.
 const MEMBER_GONE: Duration = Duration::from_millis(2_500);
@@ -33,7 +34,17 @@ const JUDGED_FROM: Duration = Duration::from_millis(1_500);
 impl JobFile {
     /// Bytes per second that are too few to wait for, because the origin gives far more; zero if it gives none.
     pub(super) fn trickle(&self, now: Instant) -> u64 {
-        if self.origin.is_usable(now) { (self.origin_rate() / TRICKLE_SHARE).min(TRICKLE_MAX) } else { 0 }
+        // A job with a limit of its own is not slow because of its sources.
+        let limit = self.wish.limit.map_or(u64::MAX, |limit| limit.get() / 2);
+        let few = (self.origin_rate() / TRICKLE_SHARE).min(TRICKLE_MAX).min(limit);
+        if self.origin.is_usable(now) { few } else { 0 }
+    }
+
+    /// Whether the origin is asked rather than waited for a trickle: with others, where somebody waits, and where what peers
+    /// give rests on words (CLAIM-13).
+    pub(super) fn is_in_a_hurry(&self, core: &Core) -> bool {
+        let is_waited_for = self.wish.priority == Priority::Foreground;
+        is_waited_for || self.claims.trusted.is_none() || self.fetches_together(core)
     }
 
     /// Whether what a source says it has counts as there: not if it is silent, gives a trickle, or failed last.

@@ -95,7 +95,7 @@ impl JobFile {
         }
         let mut late: Vec<Giver> = Vec::new();
         let mut dripping: Vec<PeerId> = Vec::new();
-        let trickle = if self.fetches_together(core) { self.trickle(now) } else { 0 };
+        let trickle = if self.is_in_a_hurry(core) { self.trickle(now) } else { 0 };
         for (id, source) in &self.sources {
             // Many take from a member at once, so its pace says little; its silence does.
             let is_late = match self.is_swarm(source.content) {

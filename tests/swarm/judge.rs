@@ -30,11 +30,8 @@ fn limit(swarm: &Swarm, trouble: Trouble) -> Limit {
         Trouble::Wireless => Limit { percent: 250, ..seconds(60) },
         Trouble::FalseBytes => seconds(7),
         Trouble::Sleep | Trouble::Moves => seconds(3),
-        Trouble::Silent
-        | Trouble::Drips
-        | Trouble::OriginGone
-        | Trouble::OriginSilent
-        | Trouble::Partition => seconds(6),
+        Trouble::Silent | Trouble::Drips => seconds(4),
+        Trouble::OriginGone | Trouble::OriginSilent | Trouble::Partition => seconds(6),
         _ => swarm.promise(),
     }
 }

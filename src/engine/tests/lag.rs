@@ -5,7 +5,7 @@ use std::time::Duration;
 use peer_proto::peer::PeerId;
 
 use super::world::*;
-use crate::job::JobState;
+use crate::job::{JobState, Priority};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const LEN: u64 = 64 * MIB;
@@ -55,4 +55,19 @@ fn a_holder_that_failed_is_only_tried_and_what_it_was_asked_for_comes_from_other
         wanted.len() > 1 && wanted.iter().skip(1).all(|len| *len <= 256 * 1_024),
         "a unit at most: {wanted:?}"
     );
+}
+
+#[test]
+fn claim_13_a_small_file_does_not_wait_for_a_holder_that_drips() {
+    for priority in [Priority::Foreground, Priority::Normal] {
+        let truth = file(MIB, 1);
+        let mut world = World::new(&truth);
+        for number in [2, 3] {
+            world.peer(number, &truth, sha256(), 10_000);
+        }
+        world.submit(crate::job::JobSpec { priority, ..spec(&[sha256()]) });
+        let ms = world.run(MINUTE);
+        assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
+        assert!(ms < 4_000, "{priority:?}: {ms} ms for a tenth of a second from the origin alone");
+    }
 }
