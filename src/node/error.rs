@@ -24,7 +24,7 @@ pub enum NodeError {
     #[error(transparent)]
     Cache(#[from] CacheError),
     /// The membership in it.
-    #[error("a token in the state folder does not make this node a member: {0}")]
+    #[error("a token in group.json, or in a group-ID.json, does not make this node a member: {0}")]
     Group(TokenFault),
     /// The settings for origins.
     #[error(transparent)]

@@ -13,7 +13,7 @@ use crate::limits::{DENY_PAGE_LEN, DENY_PAGES_MAX, GRANT_LEN_MAX};
 /// The newest that the sender has of what the group's key signed for all members.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Newest {
-    /// Whose. Versions before 9 say none: it is the one group that both are in.
+    /// Whose. Versions before 8 say none: it is the one group that both are in.
     pub group: Option<GroupId>,
     /// The present epoch.
     pub epoch: u32,

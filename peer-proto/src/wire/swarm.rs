@@ -20,7 +20,7 @@ pub struct Interest {
     pub len: u64,
     /// Whether the sender can fetch from the origin for the others.
     pub fetches: bool,
-    /// The group in which the sender fetches it: said to its members only. Versions before 9 say none.
+    /// The group in which the sender fetches it: said to its members only. Versions before 8 say none.
     pub group: Option<GroupId>,
 }
 
