@@ -108,18 +108,18 @@ mod tests {
 
     #[tokio::test]
     async fn attest_9_whoever_waits_hears_of_what_could_not_be_kept_once_and_after_it() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a folder");
         let store = AttestStore::new(RealFiles::default(), folder.path().to_owned());
         let (statements, tasks) = (Statements::new(store), TaskTracker::new());
         let (release, held) = std::sync::mpsc::channel::<()>();
         statements.change(&tasks, move |store| {
-            held.recv().unwrap();
+            held.recv().expect("it is released");
             store.drop_void(peer_proto::content::Hash([7; 32]))
         });
         let (reply, mut first) = oneshot::channel();
         statements.settle(&tasks, reply);
         assert!(first.try_recv().is_err(), "the change before it goes on");
-        release.send(()).unwrap();
+        release.send(()).expect("it waits");
         assert_eq!(first.await, Ok(Ok(())), "what was not there is gone");
         let cause = io::Error::from(io::ErrorKind::StorageFull);
         let fault = JobStoreError::Io { doing: "write", path: folder.path().to_owned(), cause };
@@ -127,7 +127,7 @@ mod tests {
         for outcome in [false, true] {
             let (reply, answer) = oneshot::channel();
             statements.settle(&tasks, reply);
-            assert_eq!(answer.await.unwrap().is_ok(), outcome);
+            assert_eq!(answer.await.expect("an answer").is_ok(), outcome);
         }
     }
 }

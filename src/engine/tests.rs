@@ -26,6 +26,7 @@ mod meet;
 mod members;
 mod models;
 mod ondemand;
+mod owners;
 mod plan;
 mod raised;
 mod recall;
