@@ -109,9 +109,9 @@ mod tests {
     #[tokio::test]
     async fn attest_9_whoever_waits_hears_of_what_could_not_be_kept_once_and_after_it() {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = AttestStore::new(RealFiles::default(), folder.path().to_owned());
+        let store = AttestStore::new(RealFiles, folder.path().to_owned());
         let (statements, tasks) = (Statements::new(store), TaskTracker::new());
-        let (release, held) = std::sync::mpsc::channel::<()>();
+        let (release, held) = std::sync::mpsc::sync_channel::<()>(1);
         statements.change(&tasks, move |store| {
             held.recv().expect("it is released");
             store.drop_void(peer_proto::content::Hash([7; 32]))
