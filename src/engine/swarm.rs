@@ -454,9 +454,11 @@ impl JobFile {
             return;
         };
         // Nothing is tried for the last seventh.
-        let may_try = open.count().saturating_mul(LAST_SHARE) >= swarm.home.grid().count();
+        let grid = swarm.home.grid();
+        let is_enough = open.count().saturating_mul(LAST_SHARE) >= grid.count();
+        let left = is_enough.then(|| grid.len_of(&(0..open.count())));
         let width = &mut self.origin.lanes.together;
-        let change = width.look(|| swarm.home.sum(now), may_try, now);
+        let change = width.look(|| swarm.home.sum(now), left, now);
         swarm.home.set_connections(width.count());
         let note = match change {
             WidthChange::Same => return,

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use peer_proto::time::Instant;
 
+use super::pace::bytes_in;
+
 /// Connections of one fetcher at most.
 pub const CONNECTIONS_MAX: u32 = 8;
 /// The sum is measured over so long, and what more connections bring from so long after.
@@ -57,13 +59,13 @@ impl Width {
     }
 
     /// Looks at what all fetchers together read, in bytes per second over [`MEASURED_OVER`]. More connections are tried
-    /// only if `may_try`: if enough is left that they are worth it.
-    pub fn look(&mut self, sum: impl FnOnce() -> u64, may_try: bool, now: Instant) -> WidthChange {
+    /// only if what is `left`, in bytes, takes longer than it takes to see what they bring; `None`: it is too little.
+    pub fn look(&mut self, sum: impl FnOnce() -> u64, left: Option<u64>, now: Instant) -> WidthChange {
         let look_at = *self.look_at.get_or_insert(now.after(MEASURED_OVER));
         if look_at > now {
             return WidthChange::Same;
         }
-        if self.tried.is_none() && (!may_try || self.count >= self.most) {
+        if self.tried.is_none() && (left.is_none() || self.count >= self.most) {
             return WidthChange::Same;
         }
         let sum = sum();
@@ -74,7 +76,8 @@ impl Width {
             self.look_at = Some(now.after(RESTS));
             return WidthChange::Back(before);
         }
-        if !may_try || self.count >= self.most {
+        let is_enough = left.is_some_and(|left| left > bytes_in(sum, BEGINS_WITHIN + MEASURED_OVER));
+        if !is_enough || self.count >= self.most {
             return WidthChange::Same;
         }
         self.tried = Some((self.count, sum));
@@ -88,6 +91,8 @@ impl Width {
 mod tests {
     use super::*;
 
+    const LEFT: Option<u64> = Some(u64::MAX);
+
     const fn at(ms: u64) -> Instant {
         Instant::from_micros(ms * 1_000)
     }
@@ -95,16 +100,16 @@ mod tests {
     #[test]
     fn connections_double_while_the_sum_rises_by_a_tenth_and_then_rest() {
         let mut width = Width::default();
-        assert_eq!(width.look(|| 40, true, at(0)), WidthChange::Same);
-        assert_eq!(width.look(|| 40, true, at(999)), WidthChange::Same);
-        assert_eq!(width.look(|| 40, true, at(1_000)), WidthChange::Tried(2));
-        assert_eq!(width.look(|| 80, true, at(2_499)), WidthChange::Same, "not measured for long enough");
-        assert_eq!(width.look(|| 80, true, at(2_500)), WidthChange::Tried(4), "kept, and more of it");
-        assert_eq!(width.look(|| 87, true, at(4_000)), WidthChange::Back(2));
-        assert_eq!((width.look(|| 87, true, at(13_999)), width.count()), (WidthChange::Same, 2));
-        assert_eq!(width.look(|| 60, true, at(14_000)), WidthChange::Tried(4), "things may have changed");
+        assert_eq!(width.look(|| 40, LEFT, at(0)), WidthChange::Same);
+        assert_eq!(width.look(|| 40, LEFT, at(999)), WidthChange::Same);
+        assert_eq!(width.look(|| 40, LEFT, at(1_000)), WidthChange::Tried(2));
+        assert_eq!(width.look(|| 80, LEFT, at(2_499)), WidthChange::Same, "not measured for long enough");
+        assert_eq!(width.look(|| 80, LEFT, at(2_500)), WidthChange::Tried(4), "kept, and more of it");
+        assert_eq!(width.look(|| 87, LEFT, at(4_000)), WidthChange::Back(2));
+        assert_eq!((width.look(|| 87, LEFT, at(13_999)), width.count()), (WidthChange::Same, 2));
+        assert_eq!(width.look(|| 60, LEFT, at(14_000)), WidthChange::Tried(4), "things may have changed");
         assert_eq!(
-            (width.look(|| 66, false, at(15_500)), width.count()),
+            (width.look(|| 66, None, at(15_500)), width.count()),
             (WidthChange::Same, 4),
             "a tenth more"
         );
@@ -113,14 +118,22 @@ mod tests {
     #[test]
     fn eight_are_the_most_and_none_is_tried_for_the_last_bytes_or_where_the_origin_asked_for_less() {
         let mut width = Width::default();
-        assert_eq!([0, 1_000].map(|ms| width.look(|| 40, false, at(ms))), [WidthChange::Same; 2]);
+        assert_eq!([0, 1_000].map(|ms| width.look(|| 40, None, at(ms))), [WidthChange::Same; 2]);
         let sums = [40, 80, 160, 320, 640];
         let looks =
-            sums.iter().zip(0..).map(|(sum, look)| width.look(|| *sum, true, at(2_000 + look * 1_500)));
+            sums.iter().zip(0..).map(|(sum, look)| width.look(|| *sum, LEFT, at(2_000 + look * 1_500)));
         let tried = [2, 4, 8].map(WidthChange::Tried);
         assert_eq!(looks.collect::<Vec<_>>(), [&tried[..], &[WidthChange::Same; 2]].concat());
         width.limit();
-        assert_eq!([20_000, 30_000].map(|ms| width.look(|| 40, true, at(ms))), [WidthChange::Same; 2]);
+        assert_eq!([20_000, 30_000].map(|ms| width.look(|| 40, LEFT, at(ms))), [WidthChange::Same; 2]);
         assert_eq!(width.count(), 1);
+    }
+
+    #[test]
+    fn nothing_is_tried_of_which_the_end_of_the_file_would_be_the_end() {
+        let mut width = Width::default();
+        width.look(|| 40, LEFT, at(0));
+        assert_eq!(width.look(|| 40, Some(60), at(1_000)), WidthChange::Same, "a second and a half is left");
+        assert_eq!(width.look(|| 40, Some(61), at(1_000)), WidthChange::Tried(2));
     }
 }
