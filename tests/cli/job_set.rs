@@ -179,10 +179,11 @@ async fn file_13_a_prefix_that_no_url_has_is_said() {
         home.say(&[&args, more].concat()).await
     };
     let ran = set(&[]).await;
-    assert!(ran.error_line(0).contains("no URL of the job begins with \"http://old.test/\""), "{ran:?}");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.err.starts_with("note: no URL of the job begins with \"http://old.test/\""), "{ran:?}");
     assert!(ran.out.contains("update: nothing is changed"), "{ran:?}");
     let ran = set(&["--priority", "high"]).await;
-    assert!(ran.error_line(0).contains("none is changed") && ran.out.contains("update: changed"), "{ran:?}");
+    assert!(ran.err.contains("none is changed") && ran.out.contains("update: changed"), "{ran:?}");
     daemon.kill().await;
 }
 
