@@ -21,6 +21,9 @@ use crate::engine::io::{Input, LeaseFault, LeaseId, LocalFault, LocalFaultKind};
 
 /// Chunks on the way from the network to the disk.
 const CHUNKS_IN_FLIGHT: usize = 16;
+/// The same of a peer, beside the one that waits to be let in and the one that is looked at: nothing proves them yet, and what
+/// a liar may waste is bounded however late a busy machine finds the lie.
+const BLOCKS_IN_FLIGHT: usize = 1;
 /// How often progress is told, and pieces that wait for company are written.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -51,6 +54,14 @@ pub(super) enum Source {
 }
 
 impl Source {
+    /// Chunks that may wait to be looked at.
+    const fn in_flight(&self) -> usize {
+        match self {
+            Self::Peer(_) => BLOCKS_IN_FLIGHT,
+            Self::Origin(_) | Self::Cache(_) => CHUNKS_IN_FLIGHT,
+        }
+    }
+
     /// Says that bytes will be taken in slices of this length. Peers' blocks have their own.
     fn limit_read(&mut self, len: u64) {
         match self {
@@ -114,7 +125,7 @@ fn broken() -> LeaseFault {
 impl Pipe {
     /// Moves everything from `source` into `sink` until the source, the sink or the brain ends it.
     pub(super) async fn run(mut self, mut source: Source, sink: impl Sink) -> Ended {
-        let (feed, chunks) = mpsc::channel(CHUNKS_IN_FLIGHT);
+        let (feed, chunks) = mpsc::channel(source.in_flight());
         let span = tracing::Span::current();
         let sinking = tokio::task::spawn_blocking(move || span.in_scope(|| sink.run(chunks)));
         let mut received = 0;
