@@ -199,7 +199,7 @@ impl JobFile {
             waiting: None,
             wish,
             why: Why::new(kept.decisions.clone(), kept.memory.began.unwrap_or(now)),
-            origin: OriginSide { probe: kept.memory.probe.clone(), ..OriginSide::default() },
+            origin: OriginSide { probe: kept.memory.probe.as_deref().cloned(), ..OriginSide::default() },
             pieces: Pieces::default(),
             len: None,
             geometry: None,
@@ -276,7 +276,7 @@ impl JobFile {
             row.vouched_by.clone_from(&self.vouched_by);
         }
         if row.phase != FilePhase::Delivered {
-            row.memory.probe.clone_from(&self.origin.probe);
+            row.memory.probe = self.origin.probe.clone().map(Box::new);
         }
         if self.stage == Stage::Over {
             self.write_why_to(row);

@@ -100,8 +100,9 @@ pub(super) struct Job {
 
 impl Job {
     /// A job that was just handed in.
-    pub(super) fn new(id: JobId, spec: JobSpec, owner: u32, start: bool, core: &Core) -> Self {
+    pub(super) fn new(id: JobId, mut spec: JobSpec, owner: u32, start: bool, core: &Core) -> Self {
         let now = core.now;
+        spec.files.shrink_to_fit();
         let rows = vec![StoredFile::default(); spec.files.len()];
         let starts = start && !rows.is_empty();
         Self {
@@ -149,6 +150,7 @@ impl Job {
         job.state = stored.state;
         job.rows = stored.files;
         job.rows.resize(job.spec.files.len(), StoredFile::default());
+        job.rows.shrink_to_fit();
         job.kept_bytes = job.stored_bytes();
         (job.has_run, job.error, job.error_count) = (stored.has_run, stored.error, stored.error_count);
         job.times = stored.times;

@@ -11,7 +11,7 @@ use crate::job::JobId;
 pub(super) const FRESH_MAX: usize = 64;
 /// Jobs that are over and listed, those that are kept whole among them.
 pub(super) const LISTED_MAX: usize = 1_024;
-/// Files and sources of those that are only listed: each takes about a KiB.
+/// Files and sources of those that are only listed: each takes more than half a KiB.
 const ROWS_MAX: usize = 4_096;
 
 /// Jobs that are over, in the order in which they ended.

@@ -190,7 +190,7 @@ impl StoredFile {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Memory {
     /// What the origin said last: digests it stated of a version stay stated (TRUST-11).
-    pub probe: Option<Probe>,
+    pub probe: Option<Box<Probe>>,
     /// When it was put on its way first: decisions count from there.
     pub began: Option<Instant>,
     /// Whether all that was asked for of it is there: it is not put on its way before more is.
