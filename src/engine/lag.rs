@@ -36,7 +36,7 @@ impl JobFile {
     pub(super) fn trickle(&self, now: Instant) -> u64 {
         // A job with a limit of its own is not slow because of its sources.
         let limit = self.wish.limit.map_or(u64::MAX, |limit| limit.get() / 2);
-        let few = (self.origin_rate() / TRICKLE_SHARE).min(TRICKLE_MAX).min(limit);
+        let few = (self.origin_rate(now) / TRICKLE_SHARE).min(TRICKLE_MAX).min(limit);
         if self.origin.is_usable(now) { few } else { 0 }
     }
 

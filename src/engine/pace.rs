@@ -23,6 +23,11 @@ pub const LATE_SHARE: u64 = 4;
 /// Time to the first byte of a request before the source is late.
 pub const FIRST_BYTE: Duration = Duration::from_millis(1_500);
 
+/// What a source gives counts as known when it gave so much ...
+const MEASURED_FROM: u64 = 1024 * 1024;
+/// ... or owed bytes for so long without a break: one that gives a thousand a second, or none, is known by then, too.
+const MEASURED_WITHIN: Duration = Duration::from_secs(2);
+
 const BUCKET: Duration = Duration::from_millis(100);
 const BUCKETS_MAX: usize = 100;
 
@@ -82,6 +87,8 @@ pub struct Speed {
     usual: u64,
     usual_at: Option<Instant>,
     total: u64,
+    /// Whether it once owed bytes for long enough to tell what it gives.
+    was_watched: bool,
 }
 
 impl Speed {
@@ -92,7 +99,10 @@ impl Speed {
                 self.owing_since = Some(now);
                 self.last_byte = None;
             }
-            (false, Some(_)) => self.owing_since = None,
+            (false, Some(_)) => {
+                self.was_watched |= self.owing(now) >= MEASURED_WITHIN;
+                self.owing_since = None;
+            }
             (true, Some(_)) | (false, None) => {}
         }
     }
@@ -145,6 +155,15 @@ impl Speed {
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.total
+    }
+
+    /// What it usually gives, in bytes per second, once enough was seen of it to say so.
+    #[must_use]
+    pub fn measured(&self, now: Instant) -> Option<u64> {
+        let was_watched = self.was_watched || self.owing(now) >= MEASURED_WITHIN;
+        // Requests of a moment, such as checks, say nothing of a rate.
+        let is_known = self.usual > 0 || self.total == 0;
+        (is_known && (was_watched || self.total >= MEASURED_FROM)).then_some(self.usual)
     }
 
     /// For how long it has owed bytes without a break, and without an excuse.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use peer_proto::content::{ContentId, Geometry};
 use peer_proto::peer::PeerId;
+use peer_proto::time::Instant;
 
 use super::core::Core;
 use super::fetch::{Reach, SMALL_FILE};
@@ -30,7 +31,6 @@ use crate::job::Priority;
 pub const RATE_MIN: u64 = 16 * 1024;
 /// What an origin is taken to give before it was measured.
 pub const ORIGIN_RATE_ASSUMED: u64 = 4 * 1024 * 1024;
-const MEASURED_FROM: u64 = 1024 * 1024;
 const LANE_LEN_MIN: u64 = 8 * 1024 * 1024;
 const CHECKS_AT_ONCE: usize = 2;
 
@@ -331,19 +331,15 @@ impl JobFile {
         there && self.origin.gives_ranges() && self.claims.trusted.is_none()
     }
 
-    fn origin_is_measured(&self) -> bool {
-        self.origin.speed.total() >= MEASURED_FROM && self.origin.speed.usual() > 0
-    }
-
-    /// What the origin gives, in bytes per second.
-    pub(super) fn origin_rate(&self) -> u64 {
-        if self.origin_is_measured() { self.origin.speed.usual() } else { ORIGIN_RATE_ASSUMED }
+    /// What the origin gives, in bytes per second; one that gave none may give some, so it is never zero.
+    pub(super) fn origin_rate(&self, now: Instant) -> u64 {
+        self.origin.speed.measured(now).map_or(ORIGIN_RATE_ASSUMED, |rate| rate.max(RATE_MIN))
     }
 
     /// Whether the origin may take gaps although peers hold them all: they are too slow.
     pub(super) fn runs_beside(&mut self, core: &Core) -> bool {
         let now = core.time();
-        let (measured, origin) = (self.origin_is_measured(), self.origin_rate());
+        let (measured, origin) = (self.origin.speed.measured(now).is_some(), self.origin_rate(now));
         let provisional = self.claims.trusted.is_none();
         let threshold = match (provisional, self.wish.priority) {
             // CLAIM-13: what rests on words must not be slower than plain HTTP.

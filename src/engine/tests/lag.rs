@@ -71,3 +71,17 @@ fn claim_13_a_small_file_does_not_wait_for_a_holder_that_drips() {
         assert!(ms < 4_000, "{priority:?}: {ms} ms for a tenth of a second from the origin alone");
     }
 }
+
+#[test]
+fn an_origin_far_slower_than_a_slow_holder_takes_nothing_from_it() {
+    for origin in [0, 1_000, 20_000] {
+        let truth = file(LEN, 1);
+        let mut world = World::new(&truth);
+        world.origin.pace = Pace::steady(origin);
+        world.peer(2, &truth, root_digest(&truth), 116_000);
+        world.submit(crate::job::JobSpec { priority: Priority::Foreground, ..spec(&[root_digest(&truth)]) });
+        world.run_for(60_000);
+        let bytes = world.view().bytes;
+        assert!(bytes.peers > 116_000 * 57, "it gives all the time beside {origin} bytes/s: {bytes:?}");
+    }
+}
