@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::args::Limit;
-use crate::control::api::parse_count;
+use crate::control::api::{MaxSize, parse_count};
 
 /// Reads a rate in bytes per second: a number with `k`, `M`, `G` (1000) or `Ki`, `Mi`, `Gi` (1024), such as `2.5M`.
 pub(super) fn parse_rate(text: &str) -> Result<NonZeroU64, String> {
@@ -20,6 +20,17 @@ pub(super) fn parse_limit(text: &str) -> Result<Limit, String> {
         return Ok(Limit(None));
     }
     parse_rate(text).map(|rate| Limit(Some(rate)))
+}
+
+/// Reads how many bytes a job may take: as rates are written, and at least one, or `none`.
+pub(super) fn parse_max_size(text: &str) -> Result<MaxSize, String> {
+    let bad = || format!("{text:?} is no size: write bytes, at least one, such as 700M or 10GiB, or none");
+    match text {
+        "none" => Ok(MaxSize(None)),
+        text => {
+            parse_count(text).filter(|bytes| *bytes > 0).map(|bytes| MaxSize(Some(bytes))).ok_or_else(bad)
+        }
+    }
 }
 
 /// Bytes with a unit of 1024 and one decimal, such as `64.0 MiB`.
@@ -122,6 +133,18 @@ mod tests {
         assert_eq!(parse_limit("none"), Ok(Limit(None)));
         assert_eq!(parse_limit("2k"), Ok(Limit(NonZeroU64::new(2_000))));
         assert!(parse_limit("no").is_err());
+    }
+
+    #[test]
+    fn file_24_a_size_is_read_with_its_unit_and_is_never_zero() {
+        for (text, size) in
+            [("none", None), ("1", Some(1)), ("700M", Some(700_000_000)), ("10GiB", Some(10 << 30))]
+        {
+            assert_eq!(parse_max_size(text), Ok(MaxSize(size)), "{text}");
+        }
+        for text in ["0", "0.1", "", "much", "10TB/s", "-1"] {
+            assert!(parse_max_size(text).is_err(), "{text}");
+        }
     }
 
     #[test]

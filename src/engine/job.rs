@@ -363,8 +363,7 @@ impl Job {
         let known = |row: &StoredFile| row.len.unwrap_or(0).max(row.stored);
         let sum: u64 = self.rows.iter().map(known).fold(0, u64::saturating_add);
         if sum > most {
-            let message =
-                format!("its files have {sum} bytes, and it may take {most}: allow more, or fetch fewer");
+            let message = format!("its files have {sum} bytes, and its limit of size is {most}");
             let (code, now) = (Code::MaxDownloadSizeLimitReached, core.now.wall_unix_ms);
             self.note_error(JobError::new(code, Context::RemoteFile, message.clone(), now));
             self.note = message;

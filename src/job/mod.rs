@@ -23,7 +23,8 @@ pub use queue::error::{Class, Code, Context, Explanation, JobError, explain};
 pub use queue::peering::PeerRules;
 pub use queue::policy::{Effective, JobCounts, Maker, Policy, PolicyRow, Source as PolicySource};
 pub use queue::spec::{
-    Change as JobChange, FileSpec, Limits, Moment, NotifyFlags, RETRY_DELAY_MIN_S, Spec as JobSpec, SpecError,
+    Change as JobChange, FileSpec, Limits, MaxSize, Moment, NotifyFlags, RETRY_DELAY_MIN_S, Spec as JobSpec,
+    SpecError,
 };
 pub use queue::state::{Cause, Refusal, State as JobState};
 pub use remote::{Header, Headers, Rates, Redirects, Remote, RemoteRange, ServeRates};

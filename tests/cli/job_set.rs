@@ -29,18 +29,16 @@ async fn cli_7_cli_8_cli_12_every_property_can_be_set_and_is_shown() {
         "none",
         "--limit-wan",
         "2M",
-        "--retry-delay",
-        "35",
+        "--retry-delay=35",
         "--no-progress-timeout",
         "3600",
-        "--max-time",
-        "7200",
+        "--max-time=7200",
+        "--max-size=10GiB",
         "--redirect",
         "deny",
         "--notify",
         "changed,file",
-        "--notify-interval",
-        "100",
+        "--notify-interval=100",
         "--json",
     ];
     let set = home.say(&[&["job", "set", &id], &rest[..]].concat()).await.json();
@@ -60,6 +58,7 @@ async fn cli_7_cli_8_cli_12_every_property_can_be_set_and_is_shown() {
         ("retry-delay-s", 35.into()),
         ("no-progress-s", 3_600.into()),
         ("max-time-s", 7_200.into()),
+        ("max-size", 10_737_418_240_u64.into()),
         ("redirects", "deny".into()),
         ("notify-interval-ms", 100.into()),
     ] {
@@ -73,6 +72,33 @@ async fn cli_7_cli_8_cli_12_every_property_can_be_set_and_is_shown() {
     assert_eq!((&set["spec"]["auto-complete"], &set["spec"]["existing"]), (&false.into(), &"refuse".into()));
     let said = home.say(&["job", "set", "new", "--name", "newer"]).await;
     assert!(said.code == 0 && said.out.contains("newer: changed"), "{said:?}");
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn file_24_a_limit_of_size_is_set_shown_lifted_and_kept_to() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let origin = Origin::start(payload(300_000)).await;
+    let id = home.add(&[&origin.url(), "f", "--suspended", "--max-size", "128KiB"]).await;
+    assert!(home.say(&["job", "show", &id]).await.out.contains("128.0 KiB"));
+    for bad in ["0", "much"] {
+        let ran = home.say(&["job", "set", &id, "--max-size", bad]).await;
+        assert!(ran.error_line(2).contains("10GiB"), "{ran:?}");
+    }
+    let set = home.say(&["job", "set", &id, "--max-size", "none", "--json"]).await.json();
+    assert_eq!(set["spec"].get("max-size"), None, "{set}");
+    let set = home.say(&["job", "set", &id, "--max-size", "200k", "--json"]).await.json();
+    assert_eq!(set["spec"]["max-size"], 200_000, "{set}");
+    assert_eq!(home.say(&["job", "resume", &id]).await.code, 0);
+    assert_eq!(home.say(&["job", "wait", &id]).await.code, 5);
+    let shown = home.say(&["job", "show", &id]).await.out;
+    for words in ["BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED", "its limit of size is 200000", "higher --max-size"]
+    {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    let late = home.say(&["job", "set", &id, "--max-size", "none"]).await;
+    assert!(late.error_line(5).contains("BG_E_READ_ONLY_PROPERTY_AFTER_RESUME"), "{late:?}");
     daemon.kill().await;
 }
 

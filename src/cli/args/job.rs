@@ -9,10 +9,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use peer_proto::digest::Digest;
 
 use super::AskArgs;
-use crate::cli::amount::parse_limit;
+use crate::cli::amount::{parse_limit, parse_max_size};
 use crate::cli::words::{parse_digest, parse_flags, parse_index, parse_notify, parse_ranges};
 use crate::control::api::{
-    Ask, JobState, NotifyFlags, PeerFlags, Priority, Redirects, RemoteRange, TrustFloor,
+    Ask, JobState, MaxSize, NotifyFlags, PeerFlags, Priority, Redirects, RemoteRange, TrustFloor,
 };
 
 #[derive(Subcommand, Debug)]
@@ -280,6 +280,10 @@ pub(in crate::cli) struct SettingArgs {
     /// Seconds it may connect and transfer in all; 0 for what the policy says [default: what the policy says].
     #[arg(long, value_name = "SECS")]
     pub(in crate::cli) max_time: Option<u64>,
+    /// Bytes it may take in all, such as 700M or 10GiB, or none; what is too long is an error as soon as that is known. To be
+    /// set before the job begins [default: none].
+    #[arg(long, value_name = "SIZE", value_parser = parse_max_size)]
+    pub(in crate::cli) max_size: Option<MaxSize>,
     /// Header lines for every request, one `Name: value` a line. A file, so that no secret is in a list of processes;
     /// /dev/fd/3 is a file too.
     #[arg(long, value_name = "FILE")]

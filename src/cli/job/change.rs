@@ -8,7 +8,7 @@ use crate::cli::args::{Limit, SettingArgs};
 use crate::cli::exit::Stop;
 use crate::cli::say;
 use crate::cli::words::parse_headers;
-use crate::control::api::{Existing, Headers, JobChange, JobSpec, RETRY_DELAY_MIN_S, Rates};
+use crate::control::api::{Existing, Headers, JobChange, JobSpec, MaxSize, RETRY_DELAY_MIN_S, Rates};
 
 /// Bytes that are read of a file with header lines: what a job may have, and blank lines.
 const HEADER_FILE_LEN_MAX: u64 = 64 * 1024;
@@ -34,6 +34,7 @@ pub(super) fn change(settings: &SettingArgs, rates: Rates) -> Result<JobChange, 
         retry_delay_s: settings.retry_delay,
         no_progress_s: settings.no_progress_timeout,
         max_time_s: settings.max_time,
+        max_size: settings.max_size,
         headers: settings.header_file.as_deref().map(headers).transpose()?,
         headers_write_only: settings.headers_write_only.then_some(true),
         redirects: settings.redirect.map(Into::into),
@@ -69,7 +70,7 @@ pub(super) fn new_job(settings: &SettingArgs) -> Result<JobSpec, Stop> {
         headers: change.headers.unwrap_or(usual.headers),
         headers_write_only: change.headers_write_only.unwrap_or(usual.headers_write_only),
         redirects: change.redirects.unwrap_or(usual.redirects),
-        max_size: usual.max_size,
+        max_size: change.max_size.and_then(|MaxSize(most)| most),
         dynamic: change.dynamic.unwrap_or(usual.dynamic),
         on_demand: change.on_demand.unwrap_or(usual.on_demand),
         notify: change.notify.unwrap_or(usual.notify),

@@ -186,7 +186,7 @@ fn settings(spec: &JobSpec) -> Vec<(&'static str, String)> {
         ("retry delay", amount::span(spec.retry_delay_s)),
         ("no progress", no_progress(spec.no_progress_s)),
         ("max time", spec.max_time_s.map_or_else(|| "what the policy says".into(), amount::span)),
-        ("max size", spec.max_size.map(amount::bytes).unwrap_or_default()),
+        ("max size", spec.max_size.map_or_else(|| "none".into(), amount::bytes)),
         ("on demand", if spec.on_demand { "only what is asked for" } else { "" }.into()),
         ("dynamic", if spec.dynamic { "yes" } else { "" }.into()),
         ("header lines", headers),

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use super::super::{Ask, Existing, Headers, PeerFlags, Priority, Rates, Redirects, RemoteRange, TrustFloor};
 
-pub use change::{Change, Moment};
+pub use change::{Change, MaxSize, Moment};
 pub use error::{SpecError, UrlFault};
 pub use notify::NotifyFlags;
 

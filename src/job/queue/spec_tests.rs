@@ -352,7 +352,7 @@ fn file_13_a_prefix_is_replaced_at_the_start_of_each_url_that_has_it() {
 fn file_20_file_24_some_properties_are_read_only_after_the_first_resume() {
     let spec = job(vec![file("a")]);
     let changes = [
-        ("max-size", Change { max_size: Some(1), ..Change::default() }),
+        ("max-size", Change { max_size: Some(MaxSize(Some(1))), ..Change::default() }),
         ("dynamic", Change { dynamic: Some(true), ..Change::default() }),
     ];
     for (property, change) in changes {
@@ -361,9 +361,23 @@ fn file_20_file_24_some_properties_are_read_only_after_the_first_resume() {
         assert_eq!(error, SpecError::AfterResume { property });
         assert_eq!(error.code(), Code::ReadOnlyPropertyAfterResume);
     }
-    let change = Change { max_size: Some(0), ..Change::default() };
+    let change = Change { max_size: Some(MaxSize(Some(0))), ..Change::default() };
     let error = spec.apply(&change, &FRESH, &Limits::default()).unwrap_err();
     assert_eq!((error.code(), error), (Code::MaxDownloadSizeInvalidValue, SpecError::NoSize));
+}
+
+#[test]
+fn file_24_a_limit_of_size_is_set_and_lifted_and_stays_where_nothing_is_said() {
+    let read = |json: &str| serde_json::from_str::<Change>(json).unwrap();
+    let limits = Limits::default();
+    let limited = job(vec![file("a")]).apply(&read(r#"{"max-size": 10}"#), &FRESH, &limits).unwrap();
+    assert_eq!(limited.max_size, Some(10));
+    let same = limited.apply(&read(r#"{"name": "b"}"#), &FRESH, &limits).unwrap();
+    assert_eq!(same.max_size, Some(10));
+    let lifted = limited.apply(&read(r#"{"max-size": null}"#), &FRESH, &limits).unwrap();
+    assert_eq!(lifted.max_size, None);
+    let change = Change { max_size: Some(MaxSize(None)), ..Change::default() };
+    assert_eq!(serde_json::to_string(&change).unwrap(), r#"{"max-size":null}"#);
 }
 
 #[test]

@@ -276,10 +276,10 @@ ReadOnlyPropertyAfterResume = 0x8020_0062, Call, "BG_E_READ_ONLY_PROPERTY_AFTER_
     "Make a new job and set it first.";
 MaxDownloadSizeInvalidValue = 0x8020_0063, Call, "BG_E_MAX_DOWNLOAD_SIZE_INVALID_VALUE",
     "This is no size that a job may be limited to.",
-    "Use a number of bytes above zero.";
+    "Name a size above zero, such as 10GiB, or none.";
 MaxDownloadSizeLimitReached = 0x8020_0064, Fatal, "BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED",
     "The job would take more bytes than its limit allows.",
-    "Make a new job with a higher limit, or without one.";
+    "Make a new job with a higher --max-size, or without one.";
 StandbyMode = 0x8020_0065, Waits, "BG_E_STANDBY_MODE",
     "This machine is in standby.",
     "Nothing; the job goes on when it wakes.";

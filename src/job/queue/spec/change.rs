@@ -4,7 +4,7 @@
 //! what running transfers do about it.
 
 use peer_proto::digest::Digest;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::super::super::{Ask, Existing, Headers, PeerFlags, Priority, Rates, Redirects, TrustFloor};
@@ -81,9 +81,10 @@ pub struct Change {
     /// What a redirect does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redirects: Option<Redirects>,
-    /// Bytes it may take in all, before the first Resume.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_size: Option<u64>,
+    /// Bytes it may take in all, before the first Resume; null for as many as there are.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "named")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    pub max_size: Option<MaxSize>,
     /// Whether its files are dynamic, before the first Resume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dynamic: Option<bool>,
@@ -121,6 +122,15 @@ impl Change {
         };
         (change != Self::default()).then_some(change)
     }
+}
+
+/// How many bytes a job may take in all; none for as many as there are (FILE-24).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MaxSize(pub Option<u64>);
+
+/// What is named counts, null too.
+fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MaxSize>, D::Error> {
+    MaxSize::deserialize(deserializer).map(Some)
 }
 
 fn differing<T: Clone + PartialEq>(known: &T, wanted: &T) -> Option<T> {
@@ -212,7 +222,7 @@ impl Spec {
         set(&mut self.headers, change.headers.as_ref());
         set(&mut self.headers_write_only, change.headers_write_only.as_ref());
         set(&mut self.redirects, change.redirects.as_ref());
-        set(&mut self.max_size, change.max_size.map(Some).as_ref());
+        set(&mut self.max_size, change.max_size.map(|MaxSize(most)| most).as_ref());
         set(&mut self.dynamic, change.dynamic.as_ref());
         set(&mut self.on_demand, change.on_demand.as_ref());
         set(&mut self.notify, change.notify.as_ref());
