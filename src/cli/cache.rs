@@ -2,14 +2,19 @@
 //!
 //! Knows: columns, and records named by the first digits of their names. Does not know: where the answers come from.
 
+use std::num::NonZeroU64;
+
 use super::args::{AskArgs, CacheCommand};
 use super::exit::{Exit, Stop};
 use super::{amount, reach, say, table, words};
 use crate::control::api::{
     CacheChange, CacheLimits, CacheSize, CacheState, JobId, KeepAs, LimitError, Problem, ProblemKind,
-    RecordId, RecordRow, RecordsRemoved,
+    RecordId, RecordRow, RecordsRemoved, RemoteRange,
 };
 use crate::control::client::{Client, ClientError};
+
+/// Ranges of a record that are shown; `--json` has all.
+const RANGES_SHOWN_MAX: usize = 16;
 
 pub(super) async fn run(command: CacheCommand) -> Result<Exit, Stop> {
     match command {
@@ -25,7 +30,7 @@ pub(super) async fn run(command: CacheCommand) -> Result<Exit, Stop> {
         }
         CacheCommand::Show { record, ask } => {
             let client = reach::running(&ask.place).await?;
-            let shown = find(&client, &record).await?;
+            let shown = client.record(named(&client, &record).await?).await?;
             if ask.json {
                 return table::json(&shown);
             }
@@ -113,6 +118,8 @@ fn show(record: &RecordRow) {
         ("blake3", record.blake3.clone()),
         ("other digests", record.digests.join("\n")),
         ("held", format!("{} of {}", amount::bytes(record.held), amount::bytes(record.len))),
+        ("ranges", ranges(record.ranges.as_deref().unwrap_or_default())),
+        ("validated", if record.validated { "yes" } else { "no" }.to_owned()),
         ("kept as", kept(record.kept).to_owned()),
         ("scope", record.scope.clone()),
         ("for peers", if record.served { "yes" } else { "no" }.to_owned()),
@@ -120,6 +127,17 @@ fn show(record: &RecordRow) {
         ("seen at", seen.join("\n")),
     ];
     say::line(table::pairs(rows).trim_fmt());
+}
+
+/// The ranges of a record in one line, as `job add --ranges` has them.
+fn ranges(held: &[RemoteRange]) -> String {
+    let shown = held.iter().take(RANGES_SHOWN_MAX);
+    let mut parts: Vec<String> =
+        shown.map(|range| format!("{}:{}", range.offset, range.len.map_or(0, NonZeroU64::get))).collect();
+    if let Some(rest) = held.len().checked_sub(RANGES_SHOWN_MAX).filter(|rest| *rest > 0) {
+        parts.push(format!("and {rest} more: `--json` has all"));
+    }
+    parts.join(", ")
 }
 
 fn told(removed: RecordsRemoved, is_json: bool) -> Result<Exit, Stop> {
@@ -245,4 +263,18 @@ fn nothing(text: &str) -> Stop {
 
 fn id_of(text: &str) -> Option<RecordId> {
     text.parse::<JobId>().ok().map(RecordId::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cache_2_many_ranges_are_shown_in_one_line_that_says_how_many_more_there_are() {
+        let held: Vec<RemoteRange> =
+            (0..20).map(|place| RemoteRange { offset: place * 200, len: NonZeroU64::new(100) }).collect();
+        assert_eq!(ranges(&held[..2]), "0:100, 200:100");
+        assert!(ranges(&held[..16]).ends_with("3000:100"), "none is left out of sixteen");
+        assert!(ranges(&held).ends_with("3000:100, and 4 more: `--json` has all"), "{}", ranges(&held));
+    }
 }

@@ -22,7 +22,7 @@
 //! | `GET /v1/peers`, `POST /v1/peers` [`AddPeer`] | [`PeerRow`]s; nothing |
 //! | `DELETE /v1/peers` | [`PeersForgotten`] |
 //! | `POST /v1/peers/discovery` | [`PeersAsked`] |
-//! | `GET /v1/records` | [`RecordRow`]s |
+//! | `GET /v1/records`, `GET /v1/records/{id}` | [`RecordRow`]s; a [`RecordRow`] with its ranges |
 //! | `GET /v1/group`, `DELETE /v1/group` | [`GroupShown`] |
 //! | `POST /v1/group` [`GroupOffer`] | [`GroupTaken`] |
 //! | `GET /v1/attestations` | [`AttestationView`]s |
@@ -402,6 +402,11 @@ pub struct RecordRow {
     pub len: u64,
     /// Bytes of it that are held.
     pub held: u64,
+    /// Which these are, in an answer about one record only: by offset, neighbours as one, at most 8192.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranges: Option<Vec<RemoteRange>>,
+    /// Whether the whole file was judged to be what it should be: always so, nothing else becomes a record.
+    pub validated: bool,
     /// Other digests that were checked, as `algorithm:hex`.
     pub digests: Vec<String>,
     /// `private`, `machine` or `shareable`.

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 
+use peer_proto::content::ByteRange;
 use peer_proto::group::{GroupId, Membership, OfferFault, Roles, Ticket};
 use tokio::sync::broadcast;
 
@@ -12,8 +14,8 @@ use super::api::{
     AttestationView, CacheChange, CacheState, Caller, Code, DamagedJob, Decision, Event, Failure, FileRanges,
     FileView, FlagsShown, GroupOffer, GroupShown, GroupTaken, JobId, JobSpec, JobView, KeepAs, Kind,
     PeerFlags, PeerKnownBy, PeerRow, PolicyShown, Problem, ProblemKind, RecordId, RecordRow, RecordVerified,
-    RecordsRemoved, Scope, SeenRow, Status, TakeBack, TicketMade, TicketOrder, Totals, UnheardLink, Verb,
-    WhichGroup,
+    RecordsRemoved, RemoteRange, Scope, SeenRow, Status, TakeBack, TicketMade, TicketOrder, Totals,
+    UnheardLink, Verb, WhichGroup,
 };
 use super::server::Desk;
 use crate::driver::{
@@ -158,6 +160,8 @@ fn with_known(mut rows: Vec<PeerRow>, known: Vec<KnownPeer>) -> Vec<PeerRow> {
 impl From<Shown> for RecordRow {
     fn from(shown: Shown) -> Self {
         let held = shown.summary.held_bytes();
+        let range = |held: ByteRange| RemoteRange { offset: held.start(), len: NonZeroU64::new(held.len()) };
+        let ranges = shown.summary.held_ranges().into_iter().map(range).collect();
         let record = shown.summary;
         let seen = shown.seen.into_iter().map(|seen| {
             let (etag, last_modified) =
@@ -169,6 +173,8 @@ impl From<Shown> for RecordRow {
             blake3: record.content.root.to_string(),
             len: record.content.len,
             held,
+            ranges: Some(ranges),
+            validated: true,
             digests: record.digests.iter().map(ToString::to_string).collect(),
             scope: match record.scope {
                 Scope::Private { .. } => "private",
@@ -316,7 +322,9 @@ impl Desk for NodeDesk {
     }
 
     async fn records(&self, url: Option<String>) -> Result<Vec<RecordRow>, Problem> {
-        Ok(self.handle.cache().records(url).await?.into_iter().map(RecordRow::from).collect())
+        let rows = self.handle.cache().records(url).await?.into_iter().map(RecordRow::from);
+        // A list of many records stays short.
+        Ok(rows.map(|row| RecordRow { ranges: None, ..row }).collect())
     }
 
     async fn record(&self, id: RecordId) -> Result<RecordRow, Problem> {

@@ -7,7 +7,7 @@ pub mod url;
 
 use std::fmt;
 
-use peer_proto::content::{ContentId, Geometry, Hash};
+use peer_proto::content::{ByteRange, ContentId, Geometry, Hash};
 use peer_proto::digest::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -108,12 +108,26 @@ impl RecordSummary {
     /// Bytes of the content that are held.
     #[must_use]
     pub fn held_bytes(&self) -> u64 {
-        let Holding::Runs(runs) = &self.holding else { return self.content.len };
-        let Ok(geometry) = Geometry::of(self.content.len) else { return 0 };
-        runs.iter()
-            .filter_map(|(first, end)| geometry.pieces_range(*first..*end))
-            .map(|range| range.len())
-            .sum()
+        self.held_ranges().into_iter().map(ByteRange::len).sum()
+    }
+
+    /// Which bytes of the content are held: by offset, neighbours as one. None of the empty content; at most half as many
+    /// as a content may have pieces (CACHE-2).
+    #[must_use]
+    pub fn held_ranges(&self) -> Vec<ByteRange> {
+        let Ok(geometry) = Geometry::of(self.content.len) else { return Vec::new() };
+        let all = [(0, geometry.piece_count())];
+        let runs = match &self.holding {
+            Holding::Whole => &all[..],
+            Holding::Runs(runs) => runs,
+        };
+        let mut held: Vec<ByteRange> = Vec::new();
+        for range in runs.iter().filter_map(|(first, end)| geometry.pieces_range(*first..*end)) {
+            let before = held.pop_if(|before| before.end() >= range.start());
+            let start = before.map_or(range.start(), ByteRange::start);
+            held.extend(ByteRange::new(start..range.end()));
+        }
+        held
     }
 }
 
@@ -121,24 +135,39 @@ impl RecordSummary {
 mod tests {
     use super::*;
 
+    fn record(len: u64, holding: Holding) -> RecordSummary {
+        RecordSummary {
+            id: RecordId([1; 16]),
+            content: ContentId { root: Hash([1; 32]), len },
+            digests: Vec::new(),
+            holding,
+            scope: Scope::Shareable,
+            served: true,
+            last_used_unix_s: 0,
+            vouched: Vec::new(),
+        }
+    }
+
     #[test]
-    fn the_bytes_of_a_record_are_those_of_its_pieces_and_the_last_one_is_short() {
-        let content = ContentId { root: Hash([1; 32]), len: 3 * 65_536 + 5 };
-        let held = |holding| {
-            let record = RecordSummary {
-                id: RecordId([1; 16]),
-                content,
-                digests: Vec::new(),
-                holding,
-                scope: Scope::Shareable,
-                served: true,
-                last_used_unix_s: 0,
-                vouched: Vec::new(),
-            };
-            record.held_bytes()
-        };
-        assert_eq!(held(Holding::Whole), content.len);
-        assert_eq!(held(Holding::Runs(vec![(0, 1), (2, 4)])), 2 * 65_536 + 5);
-        assert_eq!(held(Holding::Runs(Vec::new())), 0);
+    fn cache_2_the_bytes_of_a_record_are_those_of_its_pieces_and_the_last_one_is_short() {
+        let (piece, len) = (65_536, 3 * 65_536 + 5);
+        for (holding, ranges) in [
+            (Holding::Whole, vec![(0, len)]),
+            (Holding::Runs(vec![(0, 1), (2, 4)]), vec![(0, piece), (2 * piece, len)]),
+            (Holding::Runs(vec![(0, 1), (1, 2), (3, 4)]), vec![(0, 2 * piece), (3 * piece, len)]),
+            (Holding::Runs(Vec::new()), Vec::new()),
+        ] {
+            let record = record(len, holding);
+            let held: Vec<(u64, u64)> =
+                record.held_ranges().into_iter().map(|range| (range.start(), range.end())).collect();
+            assert_eq!(held, ranges, "{:?}", record.holding);
+            assert_eq!(record.held_bytes(), ranges.iter().map(|(start, end)| end - start).sum::<u64>());
+        }
+    }
+
+    #[test]
+    fn cache_2_the_empty_content_is_held_without_a_byte() {
+        let record = record(0, Holding::Whole);
+        assert_eq!((record.held_ranges(), record.held_bytes()), (Vec::new(), 0));
     }
 }

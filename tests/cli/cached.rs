@@ -63,6 +63,7 @@ async fn cache_12_records_are_listed_shown_found_by_url_and_deleted() {
     assert_eq!((none.code, none.out.trim()), (0, "the cache is empty"));
     let shown = kept.run(&["cache", "show", &id[..6]]).await;
     assert!(shown.out.contains(&a) && shown.out.contains("delivered file"), "{}", shown.out);
+    assert!(shown.out.contains("0:300000"), "CACHE-2: the whole file is one range: {}", shown.out);
 
     let unknown = kept.run(&["cache", "delete-url", "http://elsewhere.test/"]).await;
     assert_eq!(unknown.code, 7, "{}", unknown.err);
@@ -133,6 +134,13 @@ async fn cache_11_and_d46_verify_finds_a_flipped_bit_and_drops_that_piece_only()
     assert!(damaged.code == 8 && damaged.out.contains("1 dropped"), "{} {}", damaged.code, damaged.out);
     let held = kept.records(1).await[0]["held"].as_u64();
     assert_eq!(held, Some(300_000 - 65_536));
+    let id = kept.records(1).await[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(kept.records(1).await[0].get("ranges"), None, "a list stays short");
+    let shown = kept.run(&["cache", "show", &id[..6], "--json"]).await.json();
+    let ranges = serde_json::json!([{"offset": 0, "len": 65_536}, {"offset": 131_072, "len": 168_928}]);
+    assert_eq!((&shown["ranges"], &shown["validated"]), (&ranges, &true.into()), "CACHE-2, CACHE-4");
+    let shown = kept.run(&["cache", "show", &id]).await;
+    assert!(shown.out.contains("0:65536, 131072:168928"), "{}", shown.out);
     let unknown = kept.run(&["cache", "verify", "ff"]).await;
     assert_eq!(unknown.code, 7, "{}", unknown.err);
     // A job that wants it again gets its one bad piece from the origin, and is exact.

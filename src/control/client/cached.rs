@@ -28,6 +28,17 @@ impl Client {
         }
     }
 
+    /// One record, and which bytes of it are held.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; refused if there is none of this name.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn record(&self, id: RecordId) -> Result<RecordRow, ClientError> {
+        self.read(&format!("/v1/records/{id}")).await
+    }
+
     /// Removes a record. A delivered file stays where it is.
     ///
     /// # Errors
