@@ -185,12 +185,17 @@ impl JobFile {
     /// Leaves a delivered file to the cache, for later jobs and for peers.
     pub(super) fn keep(&self, core: &mut Core) {
         let Some(sealed) = self.sealed.clone() else { return };
-        if !core.flags.and(self.wish.flags).server {
+        if !core.flags.and(self.wish.flags).server && !self.verdict.for_cache {
             return;
         }
         self.note_delivered_by_url(sealed.content, core);
         // What was not for others is not for other users of this machine either (LOCAL-1).
-        let scope = if self.is_public() { Scope::Shareable } else { Scope::Private { uid: self.owner } };
+        let scope = match (self.is_public(), self.wish.flags.server) {
+            (false, _) => Scope::Private { uid: self.owner },
+            (true, true) => Scope::Shareable,
+            // The job said so after its file was judged: that one stays, and peers are not given it (VAL-6).
+            (true, false) => Scope::Machine,
+        };
         core.effect(Effect::Keep(Box::new(KeptFile {
             file: self.file(),
             destination: self.wish.destination.clone(),

@@ -29,6 +29,7 @@ use super::pieces::Pieces;
 use super::recall::Recall;
 use super::repair::Repair;
 use super::step::{self, Trigger};
+use super::stored::Verdict;
 use super::streamed::Streaming;
 use super::swarm::Swarm;
 use super::trouble::{Trouble, local_failure, place_of, source_of};
@@ -93,8 +94,8 @@ pub(super) struct JobFile {
     pub(super) unsaved: bool,
     /// Whether an application found peers' bytes of it wrong (VAL-4).
     pub(super) origin_only: bool,
-    /// What an application says of it; invalid only while nothing counts of what lies under its part's name.
-    pub(super) validation: Validation,
+    /// What an application says of it.
+    pub(super) verdict: Verdict,
     /// What went wrong last, under BITS' name, and where.
     pub(super) trouble: Option<(Code, Context)>,
     /// The origin's status with it, if there was one.
@@ -189,7 +190,7 @@ impl JobFile {
             aim,
             unsaved: false,
             origin_only: kept.origin_only,
-            validation: if kept.stored > 0 { kept.validation.unless_invalid() } else { kept.validation },
+            verdict: Verdict::of(kept),
             trouble: None,
             status: None,
             // What a job's own header lines open is not for others (PEER-39).
@@ -453,7 +454,7 @@ impl JobFile {
             Ok(found) => {
                 self.stage = Stage::Fetching;
                 self.fetching_since = Some(core.time());
-                let version = found.version.filter(|_| self.validation != Validation::Invalid);
+                let version = found.version.filter(|_| self.verdict.is != Validation::Invalid);
                 self.set_len(version.as_ref().and_then(|version| version.len));
                 if version.is_some() {
                     found.runs.iter().for_each(|run| drop(self.pieces.store(run)));

@@ -38,7 +38,7 @@ impl JobFile {
 
     /// Whether somebody named what it is, or called it valid. Complete calls it so too, and takes it away from here.
     fn is_validated(&self) -> bool {
-        self.is_named() || self.validation == Validation::Valid
+        self.is_named() || self.verdict.is == Validation::Valid
     }
 
     /// Digests besides the root that the whole file has, and is said to have.

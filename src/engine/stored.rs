@@ -116,6 +116,24 @@ impl Validation {
     }
 }
 
+/// What an application said of a file that is on its way, and what that stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Verdict {
+    /// What it said; invalid only while nothing counts of what lies under the part's name.
+    pub(super) is: Validation,
+    /// Whether it called the file valid while that was enough for the cache: a permission that goes later changes nothing
+    /// about that (VAL-6).
+    pub(super) for_cache: bool,
+}
+
+impl Verdict {
+    /// What counts of it when the file is put on its way.
+    pub(super) const fn of(kept: &StoredFile) -> Self {
+        let is = if kept.stored > 0 { kept.validation.unless_invalid() } else { kept.validation };
+        Self { is, for_cache: kept.valid_for_cache }
+    }
+}
+
 /// What is kept of a file.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
@@ -161,6 +179,9 @@ pub struct StoredFile {
     pub vouched_by: Vec<Voucher>,
     /// What the application says of it.
     pub validation: Validation,
+    /// Whether computer and job allowed to keep it for peers when it was called valid (VAL-6).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub valid_for_cache: bool,
     /// Bytes that somebody asked for, in the order of the requests (RNG-10).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub requested: Vec<RemoteRange>,

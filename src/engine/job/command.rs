@@ -8,6 +8,7 @@ use crate::engine::event::Event;
 use crate::engine::file::{Aim, JobFile, Stage as FileStage};
 use crate::engine::io::{Effect, FilePhase, JobCommand, StoredFile, Validation};
 use crate::engine::step::Trigger;
+use crate::engine::stored::Verdict;
 use crate::job::{
     Caller, Cause, Code, FileId, Headers, JobChange, JobSpec, JobState, Moment, Refusal, SpecError, Wish,
 };
@@ -297,8 +298,10 @@ impl Job {
         }
         if valid {
             row.validation = Validation::Valid;
+            row.valid_for_cache |= core.flags.and(self.spec.flags).server;
+            let verdict = Verdict::of(row);
             if let Some(file) = files.get_mut(&self.file_id(place)) {
-                file.validation = Validation::Valid;
+                file.verdict = verdict;
             }
             self.touch(core);
             return Ok(());

@@ -8,6 +8,7 @@ use peer_proto::session::Answer;
 use super::world::*;
 use crate::engine::io::{Input, JobCommand};
 use crate::job::{JobChange, JobSpec, JobState, PeerFlags};
+use crate::record::Scope;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const FAST: u64 = 100_000_000;
@@ -99,9 +100,53 @@ fn val_6_what_is_switched_off_before_a_file_is_validated_leaves_it_out_of_the_ca
     world.tell(Input::FlagsChanged(CLIENT));
     assert_eq!(completed(world).kept, 0, "of the computer");
     let mut world = transferred();
-    let change = JobChange { flags: Some(CLIENT), ..JobChange::default() };
-    world.command(JobCommand::Change(Box::new(change)));
+    world.command(without_the_servers_flag());
     assert_eq!(completed(world).kept, 0, "of the job");
+}
+
+/// As [`transferred`], and an application called the file valid.
+fn judged() -> World {
+    let mut world = transferred();
+    world.command(JobCommand::Validate { file: 0, valid: true });
+    world
+}
+
+fn without_the_servers_flag() -> JobCommand {
+    JobCommand::Change(Box::new(JobChange { flags: Some(CLIENT), ..JobChange::default() }))
+}
+
+#[test]
+fn val_6_what_is_switched_off_between_the_verdict_and_complete_leaves_the_file_in_the_cache() {
+    let mut world = judged();
+    world.tell(Input::FlagsChanged(CLIENT));
+    let world = completed(world);
+    assert_eq!((world.kept, world.kept_scope), (1, Some(Scope::Shareable)), "of the computer");
+    let mut world = judged();
+    world.command(without_the_servers_flag());
+    let world = completed(world);
+    assert_eq!((world.kept, world.kept_scope), (1, Some(Scope::Machine)), "of the job: no peer is given it");
+}
+
+#[test]
+fn val_6_a_verdict_without_the_permission_keeps_nothing_even_if_it_is_repeated() {
+    let mut world = transferred();
+    world.tell(Input::FlagsChanged(CLIENT));
+    world.command(JobCommand::Validate { file: 0, valid: true });
+    assert_eq!(completed(world).kept, 0);
+    let mut world = judged();
+    world.tell(Input::FlagsChanged(CLIENT));
+    world.command(JobCommand::Validate { file: 0, valid: true });
+    assert_eq!(completed(world).kept, 1, "the first verdict was enough");
+}
+
+#[test]
+fn val_6_a_file_that_was_called_valid_and_then_invalid_is_not_kept_without_a_permission() {
+    let mut world = judged();
+    world.tell(Input::FlagsChanged(CLIENT));
+    world.command(JobCommand::Validate { file: 0, valid: false });
+    world.command(JobCommand::Resume);
+    world.run_until(20_000, |world| world.state() == JobState::Transferred);
+    assert_eq!(completed(world).kept, 0, "other bytes, and nobody judged them");
 }
 
 #[test]
