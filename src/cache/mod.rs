@@ -4,6 +4,7 @@
 //! that prove what they give. Does not know: who asks, whether he may (`engine`), which job brought the bytes.
 
 mod copy;
+mod gone;
 mod meta;
 mod read;
 mod trim;
@@ -25,6 +26,7 @@ use crate::record::{Holding, RecordId, RecordSummary, Scope, Voucher};
 use crate::store::Index;
 
 pub use self::copy::CopyOutcome;
+use self::gone::Gone;
 pub use self::meta::Seen;
 use self::meta::{Borrowed, Meta, Stamp};
 use self::read::Lists;
@@ -127,6 +129,8 @@ struct Shared<F: Files> {
     uses: AtomicU64,
     /// The last change of each record that nobody took yet.
     changes: Mutex<BTreeMap<RecordId, Change>>,
+    /// Records that were here and went.
+    gone: Mutex<Gone>,
     notes: Mutex<Vec<String>>,
 }
 
@@ -148,11 +152,18 @@ impl<F: Files> Cache<F> {
             readers: Mutex::new(BTreeMap::new()),
             uses: AtomicU64::new(0),
             changes: Mutex::new(BTreeMap::new()),
+            gone: Mutex::default(),
             notes: Mutex::new(Vec::new()),
         };
         let cache = Self { shared: Arc::new(shared) };
         cache.load()?;
         Ok(cache)
+    }
+
+    /// Whether there was such a record, and it went, since the cache was opened. The last 1024 are remembered.
+    #[must_use]
+    pub fn was_here(&self, id: RecordId) -> bool {
+        lock(&self.shared.gone).has(id)
     }
 
     /// Everything that is held.
@@ -430,7 +441,10 @@ impl<F: Files> Shared<F> {
     fn changed(&self, change: Change) {
         let id = match &change {
             Change::Held(summary) => summary.id,
-            Change::Gone(id) => *id,
+            Change::Gone(id) => {
+                lock(&self.gone).add(*id);
+                *id
+            }
         };
         lock(&self.changes).insert(id, change);
     }

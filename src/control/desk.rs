@@ -195,6 +195,7 @@ impl From<KeeperError> for Problem {
         let text = error.to_string();
         match error {
             KeeperError::NoRecord(_) => Self::new(ProblemKind::NotFound, text).with_code(Code::NotFound),
+            KeeperError::Deleted(_) => Self::new(ProblemKind::NotFound, text).with_code(Code::RecordDeleted),
             KeeperError::Busy(_) => Self::new(ProblemKind::Transient, text).with_code(Code::BusyCacheRecord),
             KeeperError::Limit(_) => Self::new(ProblemKind::Usage, text).with_code(Code::InvalidArgument),
             KeeperError::Gone => Self::new(ProblemKind::Busy, text),

@@ -25,6 +25,11 @@ pub enum KeeperError {
     /// There is no such record.
     #[error("there is no record {0}: `nearbits cache list` shows what is there")]
     NoRecord(RecordId),
+    /// There was such a record (ERR-43).
+    #[error(
+        "record {0} is gone: removed, too old, in the way of others, or not what it was; `nearbits cache list` shows what is there"
+    )]
+    Deleted(RecordId),
     /// Somebody reads it at this moment.
     #[error("record {0} is being read: try again in a few seconds")]
     Busy(RecordId),
@@ -209,7 +214,7 @@ impl Keeper {
     /// One record.
     ///
     /// # Errors
-    /// [`KeeperError::NoRecord`].
+    /// [`KeeperError::NoRecord`], [`KeeperError::Deleted`].
     ///
     /// # Cancel safety
     /// Dropping it loses nothing.
@@ -220,7 +225,7 @@ impl Keeper {
     /// Removes a record (CACHE-12, CACHE-13). A delivered file stays where it is.
     ///
     /// # Errors
-    /// [`KeeperError::NoRecord`], [`KeeperError::Busy`] while somebody reads it.
+    /// [`KeeperError::NoRecord`], [`KeeperError::Deleted`], [`KeeperError::Busy`] while somebody reads it.
     ///
     /// # Cancel safety
     /// Dropping it may or may not have removed it.
@@ -280,7 +285,7 @@ impl Keeper {
     /// Reads a record through and drops what does not prove. One such look at a time.
     ///
     /// # Errors
-    /// [`KeeperError::NoRecord`]; [`KeeperError::Gone`] if the node ended before the record did.
+    /// [`KeeperError::NoRecord`], [`KeeperError::Deleted`]; [`KeeperError::Gone`] if the node ended before the record did.
     ///
     /// # Cancel safety
     /// Dropping it leaves a look that has begun going on; what it finds is told to the brain with the next change.
@@ -315,7 +320,10 @@ impl Keeper {
         let cache = self.cache.clone();
         let done = tokio::task::spawn_blocking(move || act(&cache)).await;
         self.transfer.tell_cache_changes().await;
-        Ok(done.map_err(|_| KeeperError::Gone)??)
+        done.map_err(|_| KeeperError::Gone)?.map_err(|error| match error {
+            CacheError::NoRecord(id) if self.cache.was_here(id) => KeeperError::Deleted(id),
+            other => other.into(),
+        })
     }
 }
 

@@ -74,6 +74,12 @@ async fn cache_12_records_are_listed_shown_found_by_url_and_deleted() {
     kept.records(0).await;
     let again = kept.run(&["cache", "delete", id]).await;
     assert!(again.code == 7 && again.err.contains("cache list"), "{} {}", again.code, again.err);
+    for args in [["cache", "delete", id], ["cache", "show", id], ["cache", "verify", id]] {
+        let again = kept.run(&args).await;
+        assert!(again.error_line(7).contains("BG_E_RECORD_DELETED"), "ERR-43: {again:?}");
+    }
+    let never = kept.run(&["cache", "show", &"f".repeat(32)]).await;
+    assert!(never.error_line(7).contains("BG_E_NOT_FOUND"), "{never:?}");
     for name in ["a", "b"] {
         assert_eq!(std::fs::read(kept.home.join(name)).unwrap(), payload(300_000), "CACHE-18");
     }

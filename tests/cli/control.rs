@@ -87,7 +87,7 @@ async fn status_lists_what_is_documented() {
 #[tokio::test]
 async fn peers_are_added_listed_asked_for_and_forgotten() {
     let home = Home::new();
-    let daemon = Daemon::start(&home, &[]).await;
+    let daemon = Daemon::start(&home, &["--flags", "client,server"]).await;
     assert_eq!(home.say(&["peer", "add", "127.0.0.1:9"]).await.code, 0);
     let wrong = home.say(&["peer", "add", "nowhere"]).await;
     assert!(wrong.error_line(2).contains("nowhere"), "{wrong:?}");
@@ -107,6 +107,30 @@ async fn peers_are_added_listed_asked_for_and_forgotten() {
     assert!(home.say(&["peer", "list"]).await.out.contains("127.0.0.1:9"));
     let asked = home.say(&["peer", "discover"]).await;
     assert!(asked.out.contains("is asked"), "{asked:?}");
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn cache_14_peers_are_not_looked_for_while_peer_caching_is_off_and_whoever_switched_it_off_is_named() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    let refused = home.say(&["peer", "discover"]).await;
+    let line = refused.error_line(6);
+    for words in ["BG_E_PEERCACHING_DISABLED", "nearbits flags set client,server"] {
+        assert!(line.contains(words), "{words}: {line}");
+    }
+    // What is known can be looked at and cleared; one half is enough to look.
+    assert_eq!(home.say(&["peer", "list"]).await.code, 0);
+    assert_eq!(home.say(&["peer", "clear"]).await.code, 0);
+    assert_eq!(home.say(&["flags", "set", "server"]).await.code, 0);
+    assert_eq!(home.say(&["peer", "discover"]).await.code, 0);
+    daemon.kill().await;
+
+    std::fs::write(home.join("policy.toml"), "enable-peer-caching = false\n").unwrap();
+    let daemon = Daemon::start(&home, &["--policy", &home.text("policy.toml")]).await;
+    let refused = home.say(&["peer", "discover"]).await;
+    let line = refused.error_line(6);
+    assert!(line.contains("enable-peer-caching = false in") && line.contains("policy.toml"), "{line}");
     daemon.kill().await;
 }
 
