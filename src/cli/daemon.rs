@@ -13,7 +13,7 @@ use super::{get, reach, say, signals, words};
 use crate::config::Config;
 use crate::config::policy::{POLICY_FILE, load_named};
 use crate::control::api::{FlagsShown, PeerFlags};
-use crate::node::{FolderError, Node, NodeConfig, NodeError, NodeKind, OriginConfig};
+use crate::node::{FolderError, Node, NodeConfig, NodeError, NodeKind};
 
 pub(super) async fn run(args: DaemonArgs) -> Result<Exit, Stop> {
     let file = match &args.config {
@@ -77,7 +77,7 @@ fn config(args: &DaemonArgs, file: &Config) -> Result<NodeConfig, Stop> {
         site: file.peers.site(),
         tunnels: file.peers.tunnels(),
         flags,
-        origin: OriginConfig { extra_ca: file.origin.extra_ca.clone(), ..OriginConfig::default() },
+        origin: file.origin.client(),
         queue: file.jobs.queue(),
         rates: file.jobs.rates,
         serving: file.serving.rates,

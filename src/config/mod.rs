@@ -7,12 +7,13 @@ pub mod policy;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use peer_proto::subnet::Subnet;
 use serde::{Deserialize, Serialize};
 
 use crate::job::{PeerFlags, Policy, Rates, ServeRates, TrustFloor};
-use crate::node::{QueueConfig, SiteConfig};
+use crate::node::{OriginConfig, QueueConfig, SiteConfig};
 use crate::record::CacheWish;
 use crate::swarm::{Tunnels, parse_listen};
 
@@ -130,13 +131,55 @@ fn listen<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Vec<SocketAddr>,
 }
 
 /// How origins are asked.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OriginSection {
     /// A PEM file with certificates of authorities to trust beside the system's. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra_ca: Option<PathBuf>,
+    /// Seconds for name and TCP, and again for TLS, 1 to 3600. Default 10 (LIM-21).
+    pub connect_timeout_s: u16,
+    /// Seconds from a question to the head of its answer, 1 to 3600. Default 30 (LIM-21).
+    pub answer_timeout_s: u16,
+    /// Seconds without a byte after which an answer counts as broken off, 1 to 3600. Default 30 (LIM-21).
+    pub silence_timeout_s: u16,
 }
+
+impl Default for OriginSection {
+    fn default() -> Self {
+        Self { extra_ca: None, connect_timeout_s: 10, answer_timeout_s: 30, silence_timeout_s: 30 }
+    }
+}
+
+impl OriginSection {
+    /// How the client asks; the rest is as usual.
+    #[must_use]
+    pub fn client(&self) -> OriginConfig {
+        let span = |seconds: u16| Duration::from_secs(seconds.into());
+        OriginConfig {
+            extra_ca: self.extra_ca.clone(),
+            connect_timeout: span(self.connect_timeout_s),
+            head_timeout: span(self.answer_timeout_s),
+            no_progress: span(self.silence_timeout_s),
+            ..OriginConfig::default()
+        }
+    }
+
+    /// The key that is out of its bounds, and what they are.
+    fn fault(&self) -> Option<(&'static str, String)> {
+        let spans = [
+            ("connect-timeout-s", self.connect_timeout_s),
+            ("answer-timeout-s", self.answer_timeout_s),
+            ("silence-timeout-s", self.silence_timeout_s),
+        ];
+        let wrong = spans.into_iter().find(|(_, seconds)| !(1..=ORIGIN_TIMEOUT_S_MAX).contains(seconds));
+        wrong
+            .map(|(key, seconds)| (key, format!("{key} is {seconds}; it may be 1 to {ORIGIN_TIMEOUT_S_MAX}")))
+    }
+}
+
+/// The longest that the origin's client may wait for anything: an hour.
+const ORIGIN_TIMEOUT_S_MAX: u16 = 3_600;
 
 /// How peers are served.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -290,7 +333,8 @@ impl Config {
 
     fn parse(text: &str) -> Result<Self, (usize, String)> {
         let config: Self = parse(text)?;
-        match config.jobs.fault().or_else(|| config.trust_fault()).or_else(|| config.cache_fault()) {
+        let faults = [config.origin.fault(), config.jobs.fault(), config.trust_fault(), config.cache_fault()];
+        match faults.into_iter().flatten().next() {
             Some((key, message)) => Err((line_of(text, key), message)),
             None => Ok(config),
         }
@@ -449,6 +493,9 @@ mod tests {
     #[test]
     fn a_number_out_of_its_bounds_is_refused_with_its_line() {
         for (text, named) in [
+            ("[origin]\n\nconnect-timeout-s = 0\n", "connect-timeout-s is 0; it may be 1 to 3600"),
+            ("[origin]\n\nanswer-timeout-s = 3601\n", "answer-timeout-s is 3601; it may be 1 to 3600"),
+            ("[origin]\n\nsilence-timeout-s = 0\n", "silence-timeout-s is 0; it may be 1 to 3600"),
             ("[jobs]\n\nbackground-at-once = 65\n", "background-at-once is 65; it may be 1 to 64"),
             ("[jobs]\n\nslice-s=0\n", "slice-s is 0; it may be 1 to 4294967295"),
             ("[jobs]\n\n  files-at-once = 17", "files-at-once is 17; it may be 1 to 16"),
@@ -460,6 +507,18 @@ mod tests {
             assert_eq!(line, 3, "{text}: {message}");
             assert!(message.contains(named), "{message}");
         }
+    }
+
+    #[test]
+    fn lim_21_the_times_of_the_origins_client_are_what_the_file_says_and_else_its_own() {
+        let client = |text: &str| {
+            let config = Config::parse(text).unwrap().origin.client();
+            [config.connect_timeout, config.head_timeout, config.no_progress]
+        };
+        let usual = OriginConfig::default();
+        assert_eq!(client(""), [usual.connect_timeout, usual.head_timeout, usual.no_progress]);
+        let text = "[origin]\nconnect-timeout-s = 1\nanswer-timeout-s = 3600\nsilence-timeout-s = 300\n";
+        assert_eq!(client(text), [1, 3_600, 300].map(Duration::from_secs));
     }
 
     #[test]

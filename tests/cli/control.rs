@@ -111,6 +111,26 @@ async fn peers_are_added_listed_asked_for_and_forgotten() {
 }
 
 #[tokio::test]
+async fn lim_21_how_long_an_origin_may_be_silent_is_what_the_configuration_says() {
+    let home = Home::new();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    std::fs::write(home.join("c.toml"), "[origin]\nanswer-timeout-s = 1\n").unwrap();
+    let daemon = Daemon::start(&home, &["--config", &home.text("c.toml")]).await;
+    let id = home.add(&[&format!("http://{}/f", silent.local_addr().unwrap()), "f"]).await;
+    let failed = async {
+        loop {
+            let error = home.say(&["job", "show", &id, "--json"]).await.json()["error"].clone();
+            if !error.is_null() {
+                break error["message"].as_str().unwrap().to_owned();
+            }
+        }
+    };
+    let message = tokio::time::timeout(crate::support::DEADLINE, failed).await.expect("it says so");
+    assert!(message.contains("longer than 1 s"), "{message}");
+    daemon.kill().await;
+}
+
+#[tokio::test]
 async fn cache_14_peers_are_not_looked_for_while_peer_caching_is_off_and_whoever_switched_it_off_is_named() {
     let home = Home::new();
     let daemon = Daemon::start(&home, &[]).await;
