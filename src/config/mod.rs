@@ -13,7 +13,7 @@ use peer_proto::subnet::Subnet;
 use serde::{Deserialize, Serialize};
 
 use crate::job::{PeerFlags, Policy, Rates, ServeRates, TrustFloor};
-use crate::node::{OriginConfig, QueueConfig, SiteConfig};
+use crate::node::{OriginConfig, QueueConfig, START_SPREAD_S_MAX, SiteConfig};
 use crate::record::CacheWish;
 use crate::swarm::{Tunnels, parse_listen};
 
@@ -200,6 +200,8 @@ pub struct JobsSection {
     pub slice_s: u32,
     /// Files of one job on their way at once, 1 to 16. Default 4.
     pub files_at_once: u16,
+    /// Seconds within which a background job begins, at a moment that chance chooses, 0 to 3600. Default 0: at once (SCHED-11).
+    pub start_spread_s: u16,
     /// Bytes per second of all jobs together: `total`, `wan` for origins, `lan` for peers. Default without limits.
     pub rates: Rates,
     /// Days without any activity after which a job is given up, 1 to 999. Default 90 (POL-10).
@@ -239,11 +241,13 @@ pub struct TrustSection {
 
 impl Default for JobsSection {
     fn default() -> Self {
-        let QueueConfig { background_at_once, slice_s, files_at_once } = QueueConfig::default();
+        let QueueConfig { background_at_once, slice_s, files_at_once, start_spread_s } =
+            QueueConfig::default();
         Self {
             background_at_once,
             slice_s,
             files_at_once,
+            start_spread_s,
             rates: Rates::default(),
             inactivity_days: None,
             max_download_s: None,
@@ -259,8 +263,8 @@ impl JobsSection {
     /// How jobs share the node.
     #[must_use]
     pub const fn queue(&self) -> QueueConfig {
-        let Self { background_at_once, slice_s, files_at_once, .. } = *self;
-        QueueConfig { background_at_once, slice_s, files_at_once }
+        let Self { background_at_once, slice_s, files_at_once, start_spread_s, .. } = *self;
+        QueueConfig { background_at_once, slice_s, files_at_once, start_spread_s }
     }
 
     /// What jobs may have where the administrator's file says nothing.
@@ -281,13 +285,14 @@ impl JobsSection {
     /// The key that is out of its bounds, and what they are.
     fn fault(&self) -> Option<(&'static str, String)> {
         let counts = [
-            ("background-at-once", u32::from(self.background_at_once), 64),
-            ("slice-s", self.slice_s, u32::MAX),
-            ("files-at-once", u32::from(self.files_at_once), 16),
+            ("background-at-once", u32::from(self.background_at_once), 1..=64),
+            ("slice-s", self.slice_s, 1..=u32::MAX),
+            ("files-at-once", u32::from(self.files_at_once), 1..=16),
+            ("start-spread-s", u32::from(self.start_spread_s), 0..=u32::from(START_SPREAD_S_MAX)),
         ];
-        let wrong = counts.into_iter().find(|(_, value, most)| !(1..=*most).contains(value));
-        if let Some((key, value, most)) = wrong {
-            return Some((key, format!("{key} is {value}; it may be 1 to {most}")));
+        let wrong = counts.into_iter().find(|(_, value, may)| !may.contains(value));
+        if let Some((key, value, may)) = wrong {
+            return Some((key, format!("{key} is {value}; it may be {} to {}", may.start(), may.end())));
         }
         self.preference().check().err().map(|error| (error.key(), error.to_string()))
     }
@@ -499,6 +504,7 @@ mod tests {
             ("[jobs]\n\nbackground-at-once = 65\n", "background-at-once is 65; it may be 1 to 64"),
             ("[jobs]\n\nslice-s=0\n", "slice-s is 0; it may be 1 to 4294967295"),
             ("[jobs]\n\n  files-at-once = 17", "files-at-once is 17; it may be 1 to 16"),
+            ("[jobs]\n\nstart-spread-s = 3601", "start-spread-s is 3601; it may be 0 to 3600"),
             ("[jobs]\n\ninactivity-days = 0\n", "inactivity-days is 0; it may be 1 to 999"),
             ("[jobs]\n\nrates = { total = 0 }\n", "nonzero"),
             ("[serving]\n\nrates = { peer = 0 }\n", "nonzero"),

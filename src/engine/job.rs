@@ -78,6 +78,8 @@ pub(super) struct Job {
     kept_times_at: Option<Instant>,
     /// When a job is tried again of which no file is on its way; from its retry delay on if absent.
     retry_at: Option<Instant>,
+    /// Not to have its first turn before this, unless somebody waits for it.
+    starts_at: Instant,
     /// Its place in the queue of its priority.
     pub(super) place: u64,
     /// Who gave bytes to files that are not on their way now.
@@ -128,6 +130,7 @@ impl Job {
             kept_bytes: 0,
             kept_times_at: None,
             retry_at: None,
+            starts_at: Instant::ZERO,
             place: 0,
             shares: BTreeMap::new(),
             is_left_over: false,
@@ -179,6 +182,7 @@ impl Job {
     /// Makes a new job durable.
     pub(super) fn begin(&mut self, core: &mut Core) {
         self.set_rates(core);
+        self.draw_start(core);
         self.persist(core);
     }
 

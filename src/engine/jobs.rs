@@ -3,6 +3,8 @@
 //! Knows: limits on how many there are, who is looked at when. Does not know: what a job does (`job`), whose turn it is
 //! (`queue`).
 
+use peer_proto::time::Instant;
+
 use super::Engine;
 use super::event::{Event, Failure};
 use super::io::{Effect, EffectId, JobCommand, LocalFault, StoredJob};
@@ -49,8 +51,9 @@ impl Engine {
         let id = stored.id;
         if self.job(id).is_none() {
             self.core.attests.fallen.is_news |= stored.files.iter().any(|file| !file.vouched_by.is_empty());
-            let job = Job::found(stored, &self.core);
+            let mut job = Job::found(stored, &self.core);
             job.set_rates(&mut self.core);
+            job.draw_start(&mut self.core);
             self.jobs.insert(id, job);
             self.touched.insert(id);
             self.core.requeue = true;
@@ -148,16 +151,19 @@ impl Engine {
 
     /// Looks whose turn it is, and tells those for whom that changed.
     pub(super) fn give_turns(&mut self) {
+        let now = self.core.time();
         let mut contenders: Vec<Contender> = Vec::new();
+        let mut next_start = Instant::NEVER;
         for job in self.jobs.values_mut() {
             if job.place == 0 {
                 job.place = self.next_place;
                 self.next_place += 1;
             }
-            contenders.extend(job.contends());
+            contenders.extend(job.contends(now));
+            next_start = next_start.min(job.waits_for_start(now).unwrap_or(Instant::NEVER));
         }
-        let (verdicts, again) = queue::turns(&contenders, &self.core.config.queue, self.core.time());
-        self.turns_at = again;
+        let (verdicts, again) = queue::turns(&contenders, &self.core.config.queue, now);
+        self.turns_at = again.min(next_start);
         let mut watching = self.jobs.values().filter(|job| job.turn == Turn::Watch).count();
         for job in self.jobs.values_mut() {
             let verdict = verdicts.get(&job.id).copied();

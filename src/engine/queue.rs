@@ -13,6 +13,9 @@ use crate::job::{JobId, Priority};
 /// Foreground jobs at once; more wait in the order they came.
 pub const FOREGROUND_JOBS_MAX: usize = 64;
 
+/// The longest that a background job may be held back before its first turn: an hour.
+pub const START_SPREAD_S_MAX: u16 = 3_600;
+
 /// How jobs share the node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
@@ -23,11 +26,14 @@ pub struct QueueConfig {
     pub slice_s: u32,
     /// Files of one job on their way at once, 1 to 16. Default 4.
     pub files_at_once: u16,
+    /// Seconds within which a background job has its first turn, counted from when it was handed in or the node started, at
+    /// a moment that chance chooses; at most 3600. Default 0: at once (SCHED-11).
+    pub start_spread_s: u16,
 }
 
 impl Default for QueueConfig {
     fn default() -> Self {
-        Self { background_at_once: 4, slice_s: 300, files_at_once: 4 }
+        Self { background_at_once: 4, slice_s: 300, files_at_once: 4, start_spread_s: 0 }
     }
 }
 
@@ -39,6 +45,7 @@ impl QueueConfig {
             background_at_once: self.background_at_once.clamp(1, 64),
             slice_s: self.slice_s.max(1),
             files_at_once: self.files_at_once.clamp(1, 16),
+            start_spread_s: self.start_spread_s.min(START_SPREAD_S_MAX),
         }
     }
 }
@@ -147,7 +154,8 @@ fn share(
 mod tests {
     use super::*;
 
-    const SLICE: QueueConfig = QueueConfig { background_at_once: 1, slice_s: 10, files_at_once: 4 };
+    const SLICE: QueueConfig =
+        QueueConfig { background_at_once: 1, slice_s: 10, files_at_once: 4, start_spread_s: 0 };
 
     fn at_s(seconds: u64) -> Instant {
         Instant::ZERO.after(Duration::from_secs(seconds))

@@ -36,7 +36,7 @@ pub use crate::engine::SiteConfig;
 pub use crate::engine::event::{BytesBySource, Event, Failure, FileView, JobView, SourceShare};
 pub use crate::engine::explain::Decision;
 pub use crate::engine::io::JobCommand;
-pub use crate::engine::queue::QueueConfig;
+pub use crate::engine::queue::{QueueConfig, START_SPREAD_S_MAX};
 pub use crate::job::{Policy, Rates};
 pub use crate::origin::{OriginConfig, UrlError, parse_url};
 pub use crate::store::FolderError;

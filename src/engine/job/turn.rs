@@ -41,9 +41,13 @@ pub(in crate::engine) enum Turn {
 
 impl Job {
     /// What it wants of the queue, if anything.
-    pub(in crate::engine) fn contends(&self) -> Option<Contender> {
+    pub(in crate::engine) fn contends(&self, now: Instant) -> Option<Contender> {
         let wants = matches!(self.state, JobState::Queued | JobState::Connecting | JobState::Transferring);
-        if !wants || self.stage != Stage::Open || self.waits_for_foreground() {
+        if !wants
+            || self.stage != Stage::Open
+            || self.waits_for_foreground()
+            || self.waits_for_start(now).is_some()
+        {
             return None;
         }
         let since = match self.turn {
@@ -58,6 +62,25 @@ impl Job {
     /// Dynamic jobs cannot be held back, so they run at no other priority (SCHED-8).
     pub(super) fn waits_for_foreground(&self) -> bool {
         self.spec.dynamic && self.spec.priority != Priority::Foreground
+    }
+
+    /// When it may begin, if that is later: many machines may have been told to fetch at this moment (SCHED-11). Nobody
+    /// waits for a background job that was not on its way yet.
+    pub(in crate::engine) fn waits_for_start(&self, now: Instant) -> Option<Instant> {
+        let waits = self.state == JobState::Queued
+            && self.turn == Turn::None
+            && self.spec.priority != Priority::Foreground
+            && self.starts_at > now;
+        waits.then_some(self.starts_at)
+    }
+
+    /// Chooses when it may begin.
+    pub(in crate::engine) fn draw_start(&mut self, core: &mut Core) {
+        let spread_ms = u32::from(core.config.queue.start_spread_s) * 1_000;
+        if spread_ms > 0 {
+            let wait_ms = core.chance.below(spread_ms + 1);
+            self.starts_at = core.time().after(Duration::from_millis(wait_ms.into()));
+        }
     }
 
     /// What the queue said.

@@ -40,7 +40,7 @@ impl Job {
             url: first.map(|file| file.url.clone()).unwrap_or_default(),
             destination: first.map(|file| file.destination.clone()).unwrap_or_default(),
             state: self.state,
-            reason: self.reason(files),
+            reason: self.reason(files, core.time()),
             failure: self.failure(),
             error: self.error.clone(),
             error_count: self.error_count,
@@ -108,7 +108,7 @@ impl Job {
     }
 
     /// Why it stands where it stands, for people; empty if there is nothing to say.
-    fn reason(&self, files: &Files) -> String {
+    fn reason(&self, files: &Files, now: Instant) -> String {
         if !self.note.is_empty() {
             return self.note.clone();
         }
@@ -129,6 +129,10 @@ impl Job {
                 let words =
                     "a dynamic job has no pace: it waits for `nearbits job set --priority foreground`";
                 words.to_owned()
+            }
+            JobState::Queued if let Some(at) = self.waits_for_start(now) => {
+                let seconds = at.since(now).as_secs() + 1;
+                format!("many machines may start now: it begins within {seconds} s (`start-spread-s`)")
             }
             JobState::Error => {
                 let failed = (0_u16..).zip(&self.rows).find(|(_, row)| row.phase == FilePhase::Failed);

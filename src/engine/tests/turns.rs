@@ -8,7 +8,8 @@ use crate::engine::queue::QueueConfig;
 use crate::job::{JobChange, JobSpec, JobState, Priority};
 
 const SECOND: Duration = Duration::from_secs(1);
-const ONE: QueueConfig = QueueConfig { background_at_once: 1, slice_s: 5, files_at_once: 4 };
+const ONE: QueueConfig =
+    QueueConfig { background_at_once: 1, slice_s: 5, files_at_once: 4, start_spread_s: 0 };
 
 fn with_priority(priority: Priority, name: &str) -> JobSpec {
     JobSpec { priority, ..wish(&[name]) }
@@ -161,4 +162,84 @@ fn many_jobs_that_wait_for_their_origins_keep_few_files_open() {
     desk.run_for(120 * SECOND);
     let whole = (0..100).filter(|number| desk.state(job(*number)) == JobState::Transferred).count();
     assert_eq!(whole, 100);
+}
+
+/// A desk that holds background jobs back for up to ten seconds, by this seed.
+fn spread(seed: u8) -> Desk {
+    Desk::with(|config| {
+        config.seed = [seed; 32];
+        config.queue = QueueConfig { start_spread_s: 10, ..QueueConfig::default() };
+    })
+}
+
+/// The hundredths of a second after which a background job's origin is asked.
+fn first_asked(desk: &mut Desk) -> u64 {
+    let step = Duration::from_millis(10);
+    (0..2_000)
+        .find(|_| {
+            desk.run_for(step);
+            !desk.probes.is_empty()
+        })
+        .expect("it begins")
+}
+
+#[test]
+fn sched_11_background_jobs_of_many_machines_begin_at_moments_of_their_own() {
+    let mut starts: Vec<u64> = (1..=20)
+        .map(|seed| {
+            let mut desk = spread(seed);
+            desk.submit(job(1), wish(&["a"]));
+            first_asked(&mut desk)
+        })
+        .collect();
+    starts.sort_unstable();
+    assert!(starts.iter().all(|start| *start <= 1_001), "none later than ten seconds: {starts:?}");
+    assert!(starts[0] < 300 && starts[19] > 700, "over all of the span: {starts:?}");
+    starts.dedup();
+    assert!(starts.len() > 15, "{starts:?}");
+}
+
+#[test]
+fn sched_11_a_job_that_is_held_back_says_so_and_an_urgent_one_never_is() {
+    // A seed by which it waits.
+    let mut desk = spread(3);
+    desk.submit(job(1), wish(&["a"]));
+    desk.run_for(Duration::from_millis(100));
+    let view = desk.view(job(1));
+    assert_eq!(view.state, JobState::Queued);
+    assert!(
+        view.reason.contains("begins within") && view.reason.contains("start-spread-s"),
+        "{}",
+        view.reason
+    );
+    desk.submit(job(2), with_priority(Priority::Foreground, "b"));
+    desk.run_for(Duration::from_millis(100));
+    assert_eq!(desk.probes, [url("b")]);
+    let change = JobChange { priority: Some(Priority::Foreground), ..JobChange::default() };
+    desk.command(job(1), JobCommand::Change(Box::new(change)));
+    desk.run_for(Duration::from_millis(100));
+    assert_eq!(desk.probes, [url("b"), url("a")], "somebody waits for it now");
+}
+
+#[test]
+fn sched_11_a_job_is_held_back_once_and_not_when_it_goes_on() {
+    for seed in 1..=6 {
+        let mut desk = spread(seed);
+        desk.manners.insert(url("a"), Manner::Gives(10_000));
+        desk.submit(job(1), wish(&["a"]));
+        desk.run_for(11 * SECOND);
+        desk.command(job(1), JobCommand::Suspend);
+        desk.run_for(SECOND);
+        assert_eq!(desk.state(job(1)), JobState::Suspended);
+        desk.command(job(1), JobCommand::Resume);
+        desk.run_for(SECOND / 2);
+        assert_eq!(desk.state(job(1)), JobState::Transferring, "seed {seed}");
+    }
+}
+
+#[test]
+fn sched_11_without_a_span_a_job_begins_at_once() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&["a"]));
+    assert!(first_asked(&mut desk) <= 2);
 }
