@@ -178,6 +178,44 @@ mod tests {
     }
 
     #[test]
+    fn sched_1_of_very_many_foreground_jobs_the_first_64_run_and_those_that_run_stay() {
+        let mut jobs: Vec<_> = (0..66).map(|number| job(number, Priority::Foreground, None)).collect();
+        jobs[65].since = Some(at_s(0));
+        let runs: Vec<bool> = verdict(&jobs, 1, &SLICE).iter().map(|one| *one == Verdict::Runs).collect();
+        assert_eq!(runs, [&[true; 63][..], &[false, false, true]].concat());
+    }
+
+    #[test]
+    fn sched_4_what_is_configured_out_of_bounds_is_the_nearest_that_is_not() {
+        let [least, most] = [0, u16::MAX].map(|count| QueueConfig {
+            background_at_once: count,
+            slice_s: count.into(),
+            files_at_once: count,
+            start_spread_s: count,
+        });
+        let of = |config: QueueConfig| {
+            let QueueConfig { background_at_once, slice_s, files_at_once, start_spread_s } = config.bounded();
+            (background_at_once, slice_s, files_at_once, start_spread_s)
+        };
+        assert_eq!(of(least), (1, 1, 1, 0));
+        assert_eq!(of(most), (64, 65_535, 16, 3_600));
+        assert_eq!(QueueConfig::default().bounded(), QueueConfig::default());
+    }
+
+    #[test]
+    fn sched_4_a_slice_counts_from_when_each_began() {
+        let two = QueueConfig { background_at_once: 2, ..SLICE };
+        let jobs = [
+            job(1, Priority::Normal, Some(4)),
+            job(2, Priority::Normal, Some(3)),
+            job(3, Priority::Normal, None),
+        ];
+        let (verdicts, again) = turns(&jobs, &two, at_s(5));
+        assert!(jobs[..2].iter().all(|one| verdicts[&one.job] == Verdict::Runs));
+        assert_eq!(again, at_s(13), "the one that began first ends first");
+    }
+
+    #[test]
     fn sched_2_a_lower_level_waits_for_all_of_a_higher_one() {
         let four = QueueConfig { background_at_once: 4, ..SLICE };
         let jobs =

@@ -7,6 +7,7 @@ mod bounds;
 mod chaos;
 mod delivery;
 mod desk;
+mod ends;
 mod fallen;
 mod flow;
 mod fuse;

@@ -28,3 +28,47 @@ pub fn parse_count(text: &str) -> Option<u64> {
     let fraction = u128::from(part) * u128::from(unit) / u128::from(scale);
     whole.checked_mul(unit)?.checked_add(u64::try_from(fraction).ok()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_24_and_cache_5_counts_are_read_with_every_unit() {
+        for (text, count) in [
+            ("0", 0),
+            ("7B", 7),
+            ("2k", 2_000),
+            ("2K", 2_000),
+            ("2KB", 2_000),
+            ("3M", 3_000_000),
+            ("4G", 4_000_000_000),
+            ("2Ki", 2_048),
+            ("3MiB", 3 << 20),
+            ("4Gi", 4 << 30),
+            ("18446744073709551615", u64::MAX),
+        ] {
+            assert_eq!(parse_count(text), Some(count), "{text}");
+        }
+        for text in ["", "k", "2T", "2kk", "-1", "+1", "1 k", "18446744073709551616", "18446744073709551615k"]
+        {
+            assert_eq!(parse_count(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn file_24_and_cache_5_a_fraction_has_nine_digits_at_most_and_is_cut_to_whole_bytes() {
+        for (text, count) in [
+            ("1.5k", Some(1_500)),
+            ("0.0009k", Some(0)),
+            ("1.123456789G", Some(1_123_456_789)),
+            ("1.1234567890G", None),
+            ("1.", Some(1)),
+            (".5", None),
+            ("1.x", None),
+            ("1.2.3", None),
+        ] {
+            assert_eq!(parse_count(text), count, "{text}");
+        }
+    }
+}

@@ -115,3 +115,29 @@ pub struct ServeRates {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<NonZeroU64>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sec_9_header_lines_do_not_show_where_values_are_printed() {
+        let header = Header { name: "X-Token".into(), value: "s3cr3t".into() };
+        assert_eq!(format!("{header:?}"), "a header line");
+        let headers = Headers(vec![header.clone(), header]);
+        assert_eq!(format!("{headers:?}"), "2 header lines");
+    }
+
+    #[test]
+    fn rng_4_the_local_file_is_as_long_as_its_ranges_together_if_all_have_a_length() {
+        let len = |ranges: &[(u64, u64)]| {
+            let range =
+                |(offset, len): &(u64, u64)| RemoteRange { offset: *offset, len: NonZeroU64::new(*len) };
+            Remote { ranges: ranges.iter().map(range).collect(), ..Remote::default() }.ranges_len()
+        };
+        assert_eq!(len(&[]), None, "the whole remote file");
+        assert_eq!(len(&[(5, 3), (0, 4)]), Some(7));
+        assert_eq!(len(&[(5, 3), (0, 0)]), None, "one goes to the end");
+        assert_eq!((len(&[(0, u64::MAX)]), len(&[(0, u64::MAX), (0, 1)])), (Some(u64::MAX), None));
+    }
+}

@@ -90,3 +90,57 @@ impl Wish {
             || self.auto_complete != other.auto_complete
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Rates;
+
+    fn wish(change: impl FnOnce(&mut JobSpec)) -> Wish {
+        let mut spec = JobSpec::for_file("https://a.test/f", "/f");
+        spec.flags = PeerFlags::BOTH;
+        change(&mut spec);
+        Wish::of(&spec, &spec.files[0])
+    }
+
+    #[test]
+    fn file_23_a_dynamic_file_has_no_limit_and_is_nobody_elses() {
+        let limit = NonZeroU64::new(7);
+        let rates = Rates { total: NonZeroU64::new(9), wan: limit, lan: None };
+        let plain = wish(|spec| spec.rates = rates);
+        assert_eq!((plain.limit, plain.flags), (limit, PeerFlags::BOTH), "the lowest of its limits counts");
+        let dynamic = wish(|spec| (spec.rates, spec.dynamic) = (rates, true));
+        assert_eq!((dynamic.limit, dynamic.flags, dynamic.remote.dynamic), (None, PeerFlags::NONE, true));
+    }
+
+    #[test]
+    fn file_12_what_is_said_of_bytes_names_and_ends_puts_a_file_on_its_way_anew_and_nothing_else_does() {
+        type Change = fn(&mut JobSpec);
+        let anew: [Change; 6] = [
+            |spec| spec.files[0].url.push('2'),
+            |spec| spec.files[0].destination.push("2"),
+            |spec| {
+                spec.files[0].digests =
+                    vec![Digest::new(peer_proto::digest::Algorithm::Sha256, vec![1; 32]).unwrap()]
+            },
+            |spec| spec.files[0].digest_from = Some("https://a.test/SUMS".into()),
+            |spec| spec.existing = Existing::Replace,
+            |spec| spec.auto_complete = true,
+        ];
+        let usual = wish(|_| {});
+        for (place, change) in anew.into_iter().enumerate() {
+            let other = wish(change);
+            assert!(usual.is_elsewhere(&other) && !other.is_elsewhere(&other), "{place}");
+        }
+        let kept: [Change; 5] = [
+            |spec| spec.priority = Priority::Low,
+            |spec| spec.flags = PeerFlags::NONE,
+            |spec| spec.ask = Ask::Nobody,
+            |spec| spec.rates.total = NonZeroU64::new(1),
+            |spec| spec.retry_delay_s = 77,
+        ];
+        for (place, change) in kept.into_iter().enumerate() {
+            assert!(!usual.is_elsewhere(&wish(change)), "{place}");
+        }
+    }
+}

@@ -309,6 +309,18 @@ impl World {
         open
     }
 
+    /// Connections to the origin.
+    pub(super) fn open_at_origin(&self) -> Vec<LeaseId> {
+        let is_its = |run: &Running| matches!(run.lease.source, LeaseSource::Origin { .. });
+        self.leases.iter().filter(|(_, run)| is_its(run)).map(|(id, _)| *id).collect()
+    }
+
+    /// One of them breaks off.
+    pub(super) fn break_off(&mut self, lease: LeaseId) {
+        self.end(lease, Err(LeaseFault::Origin(transient("cut off", None))));
+        self.inbox.pop_back().into_iter().for_each(|input| self.tell(input));
+    }
+
     pub(super) fn end_late(&mut self, lease: LeaseId) {
         self.end(lease, Err(LeaseFault::PeerLost));
         self.inbox.pop_back().into_iter().for_each(|input| self.tell(input));
