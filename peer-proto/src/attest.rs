@@ -10,10 +10,11 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::content::{ContentId, Geometry, Hash};
-use crate::group::{EpochSecret, GroupId, HolderId, Roles, Token, TokenFault, TokenRules, Wish};
+use crate::group::{EpochSecret, GroupId, HolderId, Token, TokenFault};
 use crate::limits::{ATTESTATION_LEN_MAX, ATTESTATION_LIFE_MAX_S, ATTESTATION_SKEW_S};
 use crate::peer::PeerId;
-use crate::sign::{SIGNATURE_LEN, Signer, is_signed};
+use crate::sign::Signer;
+use crate::statement::{Draft, Opened, check_attestor, whenever_made};
 use crate::version::Version;
 
 const LABEL: &str = "nearbits attest 1";
@@ -118,10 +119,8 @@ impl Attestation {
         if said.version.len != Some(said.content.len) || !said.texts().all(|text| is_plain(text)) {
             return None;
         }
-        let mut out = BytesMut::with_capacity(1_024);
-        out.put_u16(u16::try_from(token.bytes().len()).ok()?);
-        out.put_slice(token.bytes());
-        let signed_at = out.len();
+        let mut draft = Draft::new(token.bytes(), 1_024)?;
+        let out = &mut draft.out;
         out.put_u8(FORMAT);
         out.put_slice(&said.group.0);
         out.put_slice(&said.holder.0);
@@ -136,13 +135,10 @@ impl Attestation {
             .into_iter()
             .chain([said.version.etag.as_ref(), said.version.last_modified.as_ref()])
         {
-            put_text(&mut out, text)?;
+            put_text(out, text)?;
         }
-        let signature = signer.sign(LABEL, &out[signed_at..]);
-        out.put_slice(&signature);
-        let fits = out.len() <= ATTESTATION_LEN_MAX;
-        let signed = || Signed { bytes: out.freeze(), token: token.clone(), signed_at, said };
-        fits.then(|| Self(Arc::new(signed())))
+        let (bytes, signed_at) = draft.sign(signer, LABEL, ATTESTATION_LEN_MAX)?;
+        Some(Self(Arc::new(Signed { bytes, token: token.clone(), signed_at, said })))
     }
 
     /// Reads an attestation; nothing of it is believed yet.
@@ -204,11 +200,7 @@ impl Attestation {
     /// # Errors
     /// The first condition that does not hold.
     pub fn check_author(&self, group: &[u8; 32]) -> Result<(), AttestFault> {
-        if self.said().group != GroupId::of(group) {
-            return Err(AttestFault::OtherGroup);
-        }
-        let Wish { not_before: now, epoch, .. } = *self.0.token.wish();
-        self.check_signer(&AttestRules { group, now, epoch, denied: &BTreeSet::new() })
+        self.check_signer(&whenever_made(self.said().group, group, &self.0.token)?)
     }
 
     fn check_signer(&self, rules: &AttestRules<'_>) -> Result<(), AttestFault> {
@@ -281,38 +273,10 @@ pub(crate) fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((u64::from_be_bytes(*number), rest))
 }
 
-/// Whether this attestor of the group signed a statement under its label: the signature is behind it.
-pub(crate) fn check_attestor(
-    token: &Token,
-    (peer, holder): (PeerId, HolderId),
-    label: &'static str,
-    signed: &[u8],
-    rules: &AttestRules<'_>,
-) -> Result<(), AttestFault> {
-    let wish = token.wish();
-    if !wish.roles.has(Roles::ATTEST) {
-        return Err(AttestFault::NotAttestor);
-    }
-    if wish.holder != holder {
-        return Err(AttestFault::OtherHolder);
-    }
-    let (group, now, epoch, denied) = (rules.group, rules.now, rules.epoch, rules.denied);
-    token.check(&TokenRules { group, peer, now, epoch, denied })?;
-    let is_good = signed
-        .split_last_chunk::<SIGNATURE_LEN>()
-        .is_some_and(|(body, signature)| is_signed(peer.public_key(), label, body, signature));
-    if is_good { Ok(()) } else { Err(AttestFault::Unsigned) }
-}
-
 fn read(bytes: &Bytes) -> Option<Attestation> {
-    if bytes.len() > ATTESTATION_LEN_MAX {
-        return None;
-    }
-    let token_len = usize::from(u16::from_be_bytes(*bytes.first_chunk()?));
-    let signed_at = 2 + token_len;
-    let token = Token::parse(bytes.get(2..signed_at).map(Bytes::copy_from_slice)?).ok()?;
-    let (body, _) = bytes.get(signed_at..)?.split_last_chunk::<SIGNATURE_LEN>()?;
-    let (format, rest) = body.split_first()?;
+    let opened = Opened::read(bytes, ATTESTATION_LEN_MAX)?;
+    let (token, signed_at) = (opened.token()?, opened.signed_at);
+    let (format, rest) = opened.body.split_first()?;
     let (group, rest) = rest.split_first_chunk()?;
     let (holder, rest) = rest.split_first_chunk()?;
     let (peer, rest) = rest.split_first_chunk()?;

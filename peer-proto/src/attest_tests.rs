@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::digest::bytes_from_hex;
+use crate::group::{Roles, Wish};
+use crate::sign::SIGNATURE_LEN;
 
 pub(crate) const NOW: u64 = 1_800_000_000;
 pub(crate) const DAY: u64 = 24 * 60 * 60;

@@ -3,19 +3,19 @@
 //! Knows: their bytes, when one counts, which one follows another in a stream. Does not know: which version the origin
 //! serves now, and what is taken on their word (the node's engine decides).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
-use crate::attest::{AttestFault, AttestRules, check_attestor, is_plain, number, put_text, text};
+use crate::attest::{AttestFault, AttestRules, is_plain, number, put_text, text};
 use crate::content::{Geometry, Hash};
-use crate::group::{GroupId, HolderId, Token, Wish};
+use crate::group::{GroupId, HolderId, Token};
 use crate::limits::{
     ATTESTATION_SKEW_S, BATCH_LEN_MAX, BATCH_LIFE_MAX_S, STREAM_PIECES_MAX, VALUES_PER_BATCH_MAX,
 };
 use crate::peer::PeerId;
-use crate::sign::{SIGNATURE_LEN, Signer};
+use crate::sign::Signer;
+use crate::statement::{Draft, Opened, check_attestor, whenever_made};
 use crate::version::Version;
 
 const LABEL: &str = "nearbits batch 1";
@@ -111,10 +111,8 @@ impl Batch {
         if !said.is_fit() {
             return None;
         }
-        let mut out = BytesMut::with_capacity(1_024 + 32 * said.values.len());
-        out.put_u16(u16::try_from(token.bytes().len()).ok()?);
-        out.put_slice(token.bytes());
-        let signed_at = out.len();
+        let mut draft = Draft::new(token.bytes(), 1_024 + 32 * said.values.len())?;
+        let out = &mut draft.out;
         out.put_u8(FORMAT);
         out.put_slice(&said.group.0);
         out.put_slice(&said.holder.0);
@@ -127,16 +125,13 @@ impl Batch {
         let version = &said.version;
         let optional = [version.etag.as_ref(), version.last_modified.as_ref()];
         for text in [Some(&said.url), Some(&version.final_origin)].into_iter().chain(optional) {
-            put_text(&mut out, text)?;
+            put_text(out, text)?;
         }
         out.put_u32(said.first);
         out.put_u16(u16::try_from(said.values.len()).ok()?);
         said.values.iter().for_each(|value| out.put_slice(&value.0));
-        let signature = signer.sign(LABEL, &out[signed_at..]);
-        out.put_slice(&signature);
-        let fits = out.len() <= BATCH_LEN_MAX;
-        let signed = || Signed { bytes: out.freeze(), token: token.clone(), signed_at, said };
-        fits.then(|| Self(Arc::new(signed())))
+        let (bytes, signed_at) = draft.sign(signer, LABEL, BATCH_LEN_MAX)?;
+        Some(Self(Arc::new(Signed { bytes, token: token.clone(), signed_at, said })))
     }
 
     /// Reads a batch; nothing of it is believed yet.
@@ -205,11 +200,7 @@ impl Batch {
     /// # Errors
     /// The first condition that does not hold.
     pub fn check_author(&self, group: &[u8; 32]) -> Result<(), AttestFault> {
-        if self.said().group != GroupId::of(group) {
-            return Err(AttestFault::OtherGroup);
-        }
-        let Wish { not_before: now, epoch, .. } = *self.0.token.wish();
-        self.check_signer(&AttestRules { group, now, epoch, denied: &BTreeSet::new() })
+        self.check_signer(&whenever_made(self.said().group, group, &self.0.token)?)
     }
 
     fn check_signer(&self, rules: &AttestRules<'_>) -> Result<(), AttestFault> {
@@ -220,13 +211,9 @@ impl Batch {
 }
 
 fn read(bytes: &Bytes) -> Option<Batch> {
-    if bytes.len() > BATCH_LEN_MAX {
-        return None;
-    }
-    let signed_at = 2 + usize::from(u16::from_be_bytes(*bytes.first_chunk()?));
-    let token = Token::parse(bytes.get(2..signed_at).map(Bytes::copy_from_slice)?).ok()?;
-    let (body, _) = bytes.get(signed_at..)?.split_last_chunk::<SIGNATURE_LEN>()?;
-    let (format, rest) = body.split_first()?;
+    let opened = Opened::read(bytes, BATCH_LEN_MAX)?;
+    let (token, signed_at) = (opened.token()?, opened.signed_at);
+    let (format, rest) = opened.body.split_first()?;
     let (group, rest) = rest.split_first_chunk()?;
     let (holder, rest) = rest.split_first_chunk()?;
     let (peer, rest) = rest.split_first_chunk()?;

@@ -29,6 +29,7 @@ pub mod range_set;
 pub mod session;
 pub mod sign;
 pub mod standing;
+mod statement;
 pub mod subnet;
 pub mod time;
 pub mod verify;

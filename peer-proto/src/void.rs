@@ -5,14 +5,15 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::attest::{AttestFault, is_plain, number, put_text, text};
 use crate::content::Hash;
-use crate::group::{GroupId, HolderId, Roles, Token, TokenRules};
+use crate::group::{GroupId, HolderId, Token};
 use crate::limits::{ATTESTATION_LIFE_MAX_S, ATTESTATION_SKEW_S, VOID_LEN_MAX, VOID_REASON_MAX};
 use crate::peer::PeerId;
-use crate::sign::{SIGNATURE_LEN, Signer, is_signed};
+use crate::sign::Signer;
+use crate::statement::{Draft, Opened, check_attestor, is_signed_by, whenever_made};
 
 const LABEL: &str = "nearbits void 1";
 const FORMAT: u8 = 1;
@@ -56,11 +57,8 @@ impl Void {
         if said.reason.len() > VOID_REASON_MAX || !is_plain(&said.reason) {
             return None;
         }
-        let mut out = BytesMut::with_capacity(512);
-        let shown = token.map_or(&[][..], |token| token.bytes());
-        out.put_u16(u16::try_from(shown.len()).ok()?);
-        out.put_slice(shown);
-        let signed_at = out.len();
+        let mut draft = Draft::new(token.map_or(&[][..], |token| token.bytes()), 512)?;
+        let out = &mut draft.out;
         out.put_u8(FORMAT);
         out.put_slice(&said.group.0);
         out.put_slice(&said.holder.0);
@@ -68,11 +66,10 @@ impl Void {
         out.put_slice(&said.statement.0);
         out.put_u64(said.sequence);
         out.put_u64(said.not_after);
-        put_text(&mut out, Some(&said.reason))?;
-        let signature = signer.sign(LABEL, &out[signed_at..]);
-        out.put_slice(&signature);
+        put_text(out, Some(&said.reason))?;
+        let (bytes, signed_at) = draft.sign(signer, LABEL, VOID_LEN_MAX)?;
         let (token, signer) = (token.cloned(), signer.public_key());
-        Some(Self(Arc::new(Signed { bytes: out.freeze(), token, signed_at, signer, said })))
+        Some(Self(Arc::new(Signed { bytes, token, signed_at, signer, said })))
     }
 
     /// Reads a void; nothing of it is believed yet.
@@ -118,43 +115,23 @@ impl Void {
         if said.not_after > now.saturating_add(ATTESTATION_LIFE_MAX_S + ATTESTATION_SKEW_S) {
             return Err(AttestFault::TooLong);
         }
+        let (signer, signed) = (&self.0.signer, &self.0.bytes[self.0.signed_at..]);
         match &self.0.token {
-            Some(token) if token.wish().holder != said.holder => return Err(AttestFault::OtherHolder),
-            Some(token) if !token.wish().roles.has(Roles::ATTEST) => return Err(AttestFault::NotAttestor),
             Some(token) => {
-                let (now, epoch) = (token.wish().not_before, token.wish().epoch);
-                let peer = PeerId::from_public_key(self.0.signer);
-                token.check(&TokenRules {
-                    group,
-                    peer,
-                    now,
-                    epoch,
-                    denied: &std::collections::BTreeSet::new(),
-                })?;
+                let by = (PeerId::from_public_key(*signer), said.holder);
+                check_attestor(token, by, LABEL, signed, &whenever_made(said.group, group, token)?)
             }
-            None if self.0.signer != *group => return Err(AttestFault::Unsigned),
-            None => {}
+            None if signer == group && is_signed_by(group, LABEL, signed) => Ok(()),
+            None => Err(AttestFault::Unsigned),
         }
-        let signed = self.0.bytes[self.0.signed_at..].split_last_chunk::<SIGNATURE_LEN>();
-        let is_good =
-            signed.is_some_and(|(body, signature)| is_signed(&self.0.signer, LABEL, body, signature));
-        if is_good { Ok(()) } else { Err(AttestFault::Unsigned) }
     }
 }
 
 fn read(bytes: &Bytes) -> Option<Void> {
-    if bytes.len() > VOID_LEN_MAX {
-        return None;
-    }
-    let token_len = usize::from(u16::from_be_bytes(*bytes.first_chunk()?));
-    let signed_at = 2 + token_len;
-    let shown = bytes.get(2..signed_at)?;
-    let token = match token_len {
-        0 => None,
-        _ => Some(Token::parse(Bytes::copy_from_slice(shown)).ok()?),
-    };
-    let (body, _) = bytes.get(signed_at..)?.split_last_chunk::<SIGNATURE_LEN>()?;
-    let (format, rest) = body.split_first()?;
+    let opened = Opened::read(bytes, VOID_LEN_MAX)?;
+    let token = if opened.shown.is_empty() { None } else { Some(opened.token()?) };
+    let signed_at = opened.signed_at;
+    let (format, rest) = opened.body.split_first()?;
     let (group, rest) = rest.split_first_chunk()?;
     let (holder, rest) = rest.split_first_chunk()?;
     let (signer, rest) = rest.split_first_chunk()?;

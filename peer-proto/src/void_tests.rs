@@ -3,7 +3,7 @@
 use super::*;
 use crate::attest::tests::{NOW, attestor, group, said, signed, wish};
 use crate::digest::hex;
-use crate::group::Wish;
+use crate::group::{Roles, Wish};
 
 fn voided() -> Voided {
     let one = signed(said());
