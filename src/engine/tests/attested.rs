@@ -17,7 +17,6 @@ use peer_proto::wire::{Frame, FrameKind};
 use super::models::session_config;
 use super::world::*;
 use crate::engine::io::{Footing, PartFound};
-use crate::engine::piece_set::PieceSet;
 use crate::engine::{Engine, EngineConfig, GroupConfig};
 use crate::job::{Header, Headers, JobSpec, JobState, PeerFlags, Policy, TrustFloor};
 
@@ -125,28 +124,10 @@ pub(super) fn neighbour(
     list: &Arc<HashList>,
     attestations: Vec<Attestation>,
 ) -> PeerId {
-    let model = PeerModel {
-        session: Session::new(
-            SessionConfig { peer: key(1).peer(), ..session_config(id, badge) },
-            world.now().monotonic,
-        ),
-        list: Arc::clone(list),
-        sends: Arc::clone(list),
-        have: PieceSet::of(0..list.geometry().piece_count()),
-        digest: Some(root_digest(list)),
-        sealed: true,
-        pace: Pace::steady(50_000_000),
-        asked: 0,
-        wanted: BTreeSet::new(),
-        answers: Vec::new(),
-        frames: Vec::new(),
-        attestations,
-        lists_held: None,
-        batches: Vec::new(),
-    };
-    world.peers.insert(id, model);
-    world.connect(id, true);
-    world.pump_and_tell(id);
+    let config = SessionConfig { peer: key(1).peer(), ..session_config(id, badge) };
+    let session = Session::new(config, world.now().monotonic);
+    let model = PeerModel::new(session, list, 50_000_000).holding(root_digest(list));
+    world.admit(id, PeerModel { attestations, ..model });
     id
 }
 

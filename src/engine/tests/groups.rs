@@ -1,6 +1,6 @@
 //! A member of a group: whom it hears, what it passes on, what it says itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,26 +102,9 @@ pub(super) fn neighbour(world: &mut World, wish: &Wish) -> PeerId {
 pub(super) fn neighbour_with(world: &mut World, token: Token) -> PeerId {
     let id = token.wish().peer;
     let badge = Badge { token, secret: EpochSecret([7; 32]), former: None };
-    let truth = Arc::clone(&world.truth);
-    let model = PeerModel {
-        session: Session::new(session_config(id, Some(Arc::new(badge))), world.now().monotonic),
-        list: Arc::clone(&truth),
-        sends: truth,
-        have: PieceSet::new(),
-        digest: None,
-        sealed: false,
-        pace: Pace::steady(SLOW),
-        asked: 0,
-        wanted: BTreeSet::new(),
-        answers: Vec::new(),
-        frames: Vec::new(),
-        attestations: Vec::new(),
-        lists_held: None,
-        batches: Vec::new(),
-    };
-    world.peers.insert(id, model);
-    world.connect(id, true);
-    world.pump_and_tell(id);
+    let session = Session::new(session_config(id, Some(Arc::new(badge))), world.now().monotonic);
+    let model = PeerModel::new(session, &world.truth, SLOW);
+    world.admit(id, model);
     join(world, id);
     id
 }

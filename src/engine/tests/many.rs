@@ -14,7 +14,6 @@ use super::groups::{LEN, NOW, key, wish};
 use super::models::session_config;
 use super::world::*;
 use crate::engine::io::Input;
-use crate::engine::piece_set::PieceSet;
 use crate::engine::{Engine, EngineConfig, GroupConfig};
 use crate::job::{Ask, PeerFlags};
 
@@ -78,27 +77,10 @@ fn neighbour(world: &mut World, number: u8, groups: &[usize]) -> PeerId {
 /// A neighbour that shows these badges.
 pub(super) fn neighbour_with(world: &mut World, number: u8, badges: Badges) -> PeerId {
     let id = key(number).peer();
-    let truth = Arc::clone(&world.truth);
     let config = SessionConfig { badges, ..session_config(id, None) };
-    let model = PeerModel {
-        session: Session::new(config, world.now().monotonic),
-        list: Arc::clone(&truth),
-        sends: truth,
-        have: PieceSet::new(),
-        digest: None,
-        sealed: false,
-        pace: Pace::steady(SLOW),
-        asked: 0,
-        wanted: BTreeSet::new(),
-        answers: Vec::new(),
-        frames: Vec::new(),
-        attestations: Vec::new(),
-        lists_held: None,
-        batches: Vec::new(),
-    };
-    world.peers.insert(id, model);
-    world.connect(id, true);
-    world.pump_and_tell(id);
+    let session = Session::new(config, world.now().monotonic);
+    let model = PeerModel::new(session, &world.truth, SLOW);
+    world.admit(id, model);
     id
 }
 

@@ -168,6 +168,32 @@ pub(super) fn spec(digests: &[Digest]) -> JobSpec {
 }
 
 impl PeerModel {
+    /// A peer of the file of this list that has nothing of it, knows no digest, and would give so many bytes a second.
+    pub(super) fn new(session: Session, list: &Arc<HashList>, rate: u64) -> Self {
+        Self {
+            session,
+            list: Arc::clone(list),
+            sends: Arc::clone(list),
+            have: PieceSet::new(),
+            digest: None,
+            sealed: false,
+            pace: Pace::steady(rate),
+            asked: 0,
+            wanted: BTreeSet::new(),
+            answers: Vec::new(),
+            frames: Vec::new(),
+            attestations: Vec::new(),
+            lists_held: None,
+            batches: Vec::new(),
+        }
+    }
+
+    /// The same, with all of the file under a digest.
+    pub(super) fn holding(self, digest: Digest) -> Self {
+        let have = PieceSet::of(0..self.list.geometry().piece_count());
+        Self { have, digest: Some(digest), sealed: true, ..self }
+    }
+
     /// Answers the questions for its list that it kept waiting.
     pub(super) fn give_lists(&mut self, now: Instant) {
         use peer_proto::session::SessionEvent;

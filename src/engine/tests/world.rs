@@ -4,7 +4,7 @@
 
 mod hands;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,6 @@ pub(super) use super::models::*;
 use crate::engine::Engine;
 use crate::engine::event::Event;
 use crate::engine::io::*;
-use crate::engine::piece_set::PieceSet;
 use crate::job::{JobSpec, JobState, PeerFlags};
 use crate::record::{Scope, Voucher};
 use peer_proto::version::Version;
@@ -209,25 +208,17 @@ impl World {
     /// A peer that holds all of `list` under `digest`, at `rate` bytes per second.
     pub(super) fn peer(&mut self, number: u8, list: &Arc<HashList>, digest: Digest, rate: u64) -> PeerId {
         let id = peer_id(number);
-        let model = PeerModel {
-            session: Session::new(session_config(id, None), self.now().monotonic),
-            list: Arc::clone(list),
-            sends: Arc::clone(list),
-            have: PieceSet::of(0..list.geometry().piece_count()),
-            digest: Some(digest),
-            sealed: true,
-            pace: Pace::steady(rate),
-            asked: 0,
-            wanted: BTreeSet::new(),
-            answers: Vec::new(),
-            frames: Vec::new(),
-            attestations: Vec::new(),
-            lists_held: None,
-            batches: Vec::new(),
-        };
-        self.peers.insert(id, model);
+        let session = Session::new(session_config(id, None), self.now().monotonic);
+        self.peers.insert(id, PeerModel::new(session, list, rate).holding(digest));
         self.connect(id, true);
         id
+    }
+
+    /// A peer on the link that comes now, and says what it wants to say.
+    pub(super) fn admit(&mut self, id: PeerId, model: PeerModel) {
+        self.peers.insert(id, model);
+        self.connect(id, true);
+        self.pump_and_tell(id);
     }
 
     pub(super) fn connect(&mut self, id: PeerId, near: bool) {
