@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peer_proto::content::{ContentId, Hash, PieceIndex};
+use peer_proto::digest::{Algorithm, Digest};
 use peer_proto::group::{Badge, EpochSecret, GroupId, HolderId, Roles, Token, Wish};
 use peer_proto::home::swarm_id;
 use peer_proto::peer::PeerId;
@@ -16,10 +17,10 @@ use peer_proto::wire::{Frame, Record, RecordHead, Said};
 use super::models::session_config;
 use super::world::*;
 use crate::engine::flood::{INTEREST_AGAIN, TICK_LEN_MAX};
-use crate::engine::io::PartFound;
+use crate::engine::io::{Input, PartFound};
 use crate::engine::piece_set::PieceSet;
 use crate::engine::{Engine, EngineConfig, GroupConfig};
-use crate::job::PeerFlags;
+use crate::job::{FileSpec, JobId, JobSpec, PeerFlags, Priority};
 
 pub(super) const NOW: u64 = 1_800_000_000;
 const DAY: u64 = 24 * 60 * 60;
@@ -459,4 +460,58 @@ fn what_a_member_read_before_it_was_restarted_is_said_too() {
         }
     }
     assert!(said.contains_all(0..9) && said.contains_all(10..100), "{said:?}");
+}
+
+/// Seventeen jobs of four files each, all on their way, of as many digests.
+fn wanting_many(world: &mut World) -> Vec<Digest> {
+    let digest = |number: u8| Digest::new(Algorithm::Sha256, vec![number; 32]).expect("32 bytes");
+    let digests: Vec<Digest> = (100..168).map(digest).collect();
+    for (number, digests) in (0..).zip(digests.chunks(4)) {
+        let file = |(place, digest): (usize, &Digest)| {
+            let destination = format!("/tmp/{number}-{place}");
+            let mut one =
+                JobSpec::for_file("https://example.org/file", destination).named_by(vec![digest.clone()]);
+            one.files.remove(0)
+        };
+        let files: Vec<FileSpec> = digests.iter().enumerate().map(file).collect();
+        let spec = JobSpec {
+            name: "many".into(),
+            files,
+            flags: PeerFlags::BOTH,
+            priority: Priority::Foreground,
+            ..JobSpec::default()
+        };
+        world.tell(Input::Submit {
+            job: JobId([100 + number; 16]),
+            spec: Box::new(spec),
+            by: ME,
+            start: true,
+        });
+    }
+    world.run_for(50);
+    digests
+}
+
+#[test]
+fn wire_4_one_member_is_heard_of_64_contents_and_of_no_more() {
+    let mut world = world();
+    let one = member(&mut world, 2);
+    let digests = wanting_many(&mut world);
+    let knowing = |world: &World, author: u8| {
+        let author = key(author).peer();
+        world.engine.files.values().filter(|file| file.knows_author(author)).count()
+    };
+    for author in [8, 9] {
+        for (sequence, digest) in (1..).zip(&digests) {
+            let (group, by) = (GroupId::of(&group().public_key()), key(author).peer());
+            let token = Token::grant(&self::group(), &wish(by));
+            let head = RecordHead { group, author: by, number: sequence, swarm: swarm_id(digest, LEN) };
+            let said = Said::Interest { fetches: true, token };
+            show(&mut world, one, &[Record::sign(&key(author), head, said).expect("it may be said")]);
+            // Nobody is heard without end at one moment.
+            world.run_for(100);
+            let heard = usize::try_from(sequence).expect("few").min(64);
+            assert_eq!(knowing(&world, author), heard);
+        }
+    }
 }
