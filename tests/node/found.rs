@@ -1,8 +1,8 @@
 //! How long it takes to find the one machine of many that holds a file, when nobody ever met it.
 //!
-//! Knows: an office of as many daemons as it is told, pairs of them that never met, when a job chose its first source.
-//! Does not know: how the holder is found. With `NEARBITS_LOOKUP=40x100` (machines, tries) it measures, and insists on
-//! 300 ms for 99 of 100; else it looks only whether it works.
+//! Knows: an office of as many daemons as it is told, each on a machine (a network namespace) of its own, pairs of them
+//! that never met, when a job chose its first source. Does not know: how the holder is found. With `NEARBITS_LOOKUP=40x100`
+//! (machines, tries) it measures, and insists on 300 ms for 99 of 100; else it looks only whether it works.
 
 use crate::asked::quiet;
 use crate::lab::blake3_of;
