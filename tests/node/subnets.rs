@@ -1,7 +1,7 @@
 //! An office of two subnets with a router between them: one of its machines is a rendezvous, and it is one site.
 //!
 //! Knows: eight daemons, an origin behind a narrow line, the configuration that people write. Does not know: how an office
-//! is made (`office`).
+//! is made (`office`). What crosses a line is counted on the line: an origin's sockets take bytes that nobody gets.
 
 use std::fmt::Write as _;
 
@@ -56,9 +56,24 @@ async fn know_each_other(daemons: &[Daemon], count: usize) {
     }
 }
 
-/// All of them fetch the same file at once; bytes that the origin sent, and who took what.
-async fn fetched_by_all(office: &Office, daemons: &[Daemon], content: Content) -> (u64, String) {
-    let manner = Manner { bytes_per_s: Some(LINE), ..Manner::default() };
+/// What came of a file that all of them fetched at once.
+struct Fetched {
+    /// Bytes that the origin wrote.
+    sent: u64,
+    /// Bytes of the origin's that reached the jobs.
+    kept: u64,
+    /// Who took what.
+    said: String,
+}
+
+/// All of them fetch the same file at once, from an origin that gives so many bytes a second.
+async fn fetched_by_all(
+    office: &Office,
+    daemons: &[Daemon],
+    content: Content,
+    bytes_per_s: Option<u64>,
+) -> Fetched {
+    let manner = Manner { bytes_per_s, ..Manner::default() };
     let origin = PlainOrigin::start_on(office.origin_listener(), content, manner);
     let names: Vec<String> =
         (0..daemons.len()).map(|number| format!("copy{number} of {}", content.seed)).collect();
@@ -71,7 +86,7 @@ async fn fetched_by_all(office: &Office, daemons: &[Daemon], content: Content) -
     for view in &views {
         writeln!(said, "{:?}", view.bytes).expect("memory");
     }
-    (origin.sent(), said)
+    Fetched { sent: origin.sent(), kept: views.iter().map(|view| view.bytes.origin).sum(), said }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,8 +95,29 @@ async fn eight_machines_on_two_subnets_are_one_site_where_there_is_a_rendezvous(
     let daemons = daemons(&office, Rendezvous::OnFirstMachine).await;
     know_each_other(&daemons, usize::from(MACHINES) - 1).await;
     let content = Content::new(81, 48 * MIB);
-    let (sent, said) = fetched_by_all(&office, &daemons, content).await;
+    let Fetched { sent, said, .. } = fetched_by_all(&office, &daemons, content, Some(LINE)).await;
     assert!(sent * 100 <= content.len * 108, "{sent} bytes of {}:\n{said}", content.len);
+}
+
+/// All that crosses the line counts, both ways and with its headers. 1.08 times the file and headers are promised, and not
+/// always kept: see DESIGN.md. Without one site it is twice the file.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::print_stdout, reason = "whoever measures wants to see it")]
+async fn behind_a_token_bucket_two_subnets_with_a_rendezvous_are_one_site_on_the_line_too() {
+    let Some(office) = Office::open(MACHINES, Addresses::TwoSubnets) else { return };
+    let daemons = daemons(&office, Rendezvous::OnFirstMachine).await;
+    know_each_other(&daemons, usize::from(MACHINES) - 1).await;
+    office.narrow_wan("20mbit");
+    let content = Content::new(82, 40 * MIB);
+    let before = office.wan_bytes();
+    let Fetched { sent, kept, said } = fetched_by_all(&office, &daemons, content, None).await;
+    let carried = office.wan_bytes() - before;
+    let of_file = |bytes: u64| bytes * 1_000 / content.len;
+    let (sent, kept, carried) = (of_file(sent), of_file(kept), of_file(carried));
+    let figures =
+        format!("of 1000: the origin wrote {sent}, the jobs had {kept}, the line carried {carried}");
+    println!("{figures}");
+    assert!(carried <= 1_350, "{figures}:\n{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -90,6 +126,6 @@ async fn without_a_rendezvous_each_subnet_fetches_for_itself() {
     let daemons = daemons(&office, Rendezvous::Nowhere).await;
     know_each_other(&daemons, usize::from(MACHINES) / 2 - 1).await;
     let content = Content::new(91, 12 * MIB);
-    let (sent, said) = fetched_by_all(&office, &daemons, content).await;
+    let Fetched { sent, said, .. } = fetched_by_all(&office, &daemons, content, Some(LINE)).await;
     assert!(sent * 100 >= content.len * 190, "{sent} bytes of {}:\n{said}", content.len);
 }
