@@ -269,6 +269,7 @@ impl Home {
         let mut rates: Vec<u64> = others.iter().map(|peer| self.rate(*peer, now)).collect();
         rates.sort_unstable();
         let median = rates.get(rates.len() / 2).copied().unwrap_or(0);
+        let stalls_after = self.stalls_after();
         for peer in others {
             let works = self.claims.contains_key(&peer)
                 || self
@@ -279,13 +280,23 @@ impl Home {
             let Some(member) = self.members.get_mut(&peer) else { continue };
             let Some(since) = member.fetcher_since else { continue };
             let at_work = now.since(member.moved.unwrap_or(since).max(since));
-            if works && at_work >= CLAIM_STALLS {
+            if works && at_work >= stalls_after {
                 member.suspended_until = Instant::NEVER;
                 self.failed.insert(peer);
             } else if works && now.since(since) >= CLAIM_STALLS * 2 && rate < median / 5 && rates.len() >= 2 {
                 member.suspended_until = now.after(SUSPENDED_FOR);
             }
         }
+    }
+
+    /// How long nothing may come of a claim: on a line so narrow that a piece takes longer than a second, three pieces.
+    pub(super) fn stalls_after(&self) -> Duration {
+        let piece = if self.own_rate > 0 {
+            lasting(self.grid.len_of(&(0..1)), self.own_rate)
+        } else {
+            Duration::ZERO
+        };
+        (piece * 3).clamp(CLAIM_STALLS, SUSPENDED_FOR)
     }
 
     fn has_open(&self, segment: u32, open: &PieceSet) -> bool {
@@ -379,7 +390,7 @@ impl Home {
     fn request(&self, own: &OwnClaim, open: &PieceSet, now: Instant) -> Option<Range<u32>> {
         let mut left = own.pieces.clone();
         if let Some((theirs, needed)) = self.other_unit(&own.pieces, own.from_back, open, now)
-            && needed <= BACKLOG_MAX
+            && !self.is_worth_twice(needed)
         {
             if own.from_back {
                 left.start = left.start.max(theirs.end);
@@ -418,6 +429,13 @@ impl Home {
             open.next_at(claim.pieces.start).filter(|piece| *piece < claim.pieces.end)?
         };
         Some((self.grid.unit_of(at), lasting(UNIT_LEN, self.rate(*peer, now))))
+    }
+
+    /// Whether a unit that another claimant needs so long for is fetched a second time: on a narrow line every unit takes
+    /// long, and a second copy of it longer still.
+    fn is_worth_twice(&self, needed: Duration) -> bool {
+        let own = if self.own_rate > 0 { lasting(UNIT_LEN, self.own_rate) } else { Duration::ZERO };
+        needed > BACKLOG_MAX.max(own * 2)
     }
 
     /// The first of the own segments with something to fetch that nobody else claims.
@@ -486,7 +504,7 @@ impl Home {
                 cut = cut.min(unit.end);
             }
             if let Some((theirs, needed)) = self.other_unit(&own.pieces, false, open, now)
-                && needed <= BACKLOG_MAX
+                && !self.is_worth_twice(needed)
             {
                 cut = cut.min(theirs.start.max(unit.end));
             }

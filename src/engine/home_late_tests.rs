@@ -453,12 +453,34 @@ fn home_4_a_fetcher_with_two_connections_asks_for_its_segment_in_two_parts() {
 }
 
 #[test]
-fn home_4_the_sum_of_a_site_is_what_all_of_it_read_in_the_last_second() {
+fn home_4_the_sum_of_a_site_is_what_all_of_it_read_of_late() {
     let mut view = home(1, 3);
-    assert_eq!(view.sum(at(0)), 0);
+    assert_eq!(view.sum(Duration::from_secs(1), at(0)), 0);
     view.progressed(peer(2), &(0..4), at(100));
     view.progressed(peer(3), &(16..20), at(900));
     view.read(&(32..40), at(1_000));
-    assert_eq!(view.sum(at(1_100)), 16 * 65_536);
-    assert_eq!(view.sum(at(1_101)), 12 * 65_536);
+    assert_eq!(view.sum(Duration::from_secs(1), at(1_100)), 16 * 65_536);
+    assert_eq!(view.sum(Duration::from_secs(1), at(1_101)), 12 * 65_536);
+    assert_eq!(view.sum(Duration::from_secs(2), at(1_101)), 8 * 65_536);
+    let readers = [1_101, 8_100, 8_101, 9_001].map(|ms| view.readers(at(ms)));
+    assert_eq!(readers, [3, 3, 2, 1], "whoever read nothing for eight seconds does not read");
+}
+
+#[test]
+fn home_3_on_a_line_on_which_a_piece_takes_seconds_a_claim_stalls_after_three_pieces() {
+    let mut view = home(1, 2);
+    for (rate, stalls_after_ms) in [(0, 3_000), (65_536, 3_000), (32_768, 6_000), (1_024, 30_000)] {
+        view.set_own_rate(rate);
+        assert_eq!(view.stalls_after(), Duration::from_millis(stalls_after_ms), "{rate} bytes/s");
+    }
+}
+
+#[test]
+fn home_4_a_unit_is_fetched_twice_only_by_who_is_twice_as_fast() {
+    let mut view = home(1, 2);
+    let needed = |ms: u64| Duration::from_millis(ms);
+    view.set_own_rate(256 * 1_024 / 4);
+    assert!(!view.is_worth_twice(needed(8_000)) && view.is_worth_twice(needed(8_001)), "four seconds here");
+    view.set_own_rate(10_000_000);
+    assert!(!view.is_worth_twice(needed(2_000)) && view.is_worth_twice(needed(2_001)), "no time here");
 }

@@ -437,7 +437,7 @@ impl JobFile {
             swarm.judged_at = now;
             swarm.home.judge(&open, now);
         }
-        self.look_at_width(&open, core);
+        self.look_at_width(geometry, &open, core);
         self.ask_for_all(geometry, open, rate, core);
         if let Some(swarm) = &self.swarm {
             let wake = swarm.home.wake(now);
@@ -447,7 +447,7 @@ impl JobFile {
     }
 
     /// Sees whether more connections bring the site more.
-    fn look_at_width(&mut self, open: &PieceSet, core: &Core) {
+    fn look_at_width(&mut self, geometry: &Geometry, open: &PieceSet, core: &Core) {
         let now = core.time();
         let is_at_work = self.leases.values().any(is_for_all);
         let Some(swarm) = self.swarm.as_mut().filter(|swarm| is_at_work && swarm.home.has_company()) else {
@@ -458,7 +458,8 @@ impl JobFile {
         let is_enough = open.count().saturating_mul(LAST_SHARE) >= grid.count();
         let left = is_enough.then(|| grid.len_of(&(0..open.count())));
         let width = &mut self.origin.lanes.together;
-        let change = width.look(|| swarm.home.sum(now), left, now);
+        let grain = geometry.piece_len().saturating_mul(swarm.home.readers(now));
+        let change = width.look(|over| swarm.home.sum(over, now), grain, left, now);
         swarm.home.set_connections(width.count());
         let note = match change {
             WidthChange::Same => return,

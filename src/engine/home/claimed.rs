@@ -12,7 +12,7 @@ use peer_proto::wire::SegmentClaim;
 use super::super::grid::UNIT_LEN;
 use super::super::mutant::Mutant;
 use super::super::piece_set::PieceSet;
-use super::{CLAIM_AGE_MAX, CLAIM_STALLS, Home, Member, SUSPENDED_FOR, lasting, overlap};
+use super::{CLAIM_AGE_MAX, Home, Member, SUSPENDED_FOR, lasting, overlap};
 
 /// What was claimed before is here within this, or free.
 const ENDS_WITHIN: Duration = Duration::from_secs(1);
@@ -78,7 +78,7 @@ impl Home {
         for (peer, claim) in &self.claims {
             let rate = self.rate(*peer, now);
             let unit = lasting(UNIT_LEN, rate);
-            let stalls = now.since(claim.moved) >= CLAIM_STALLS.max(unit * 4);
+            let stalls = now.since(claim.moved) >= self.stalls_after().max(unit * 4);
             let expected = lasting(self.grid.len_of(&claim.pieces), rate);
             let is_old = now.since(claim.since) >= CLAIM_AGE_MAX.max(expected * 8);
             if (stalls || is_old) && !Mutant::ClaimsNeverEnd.lives() {

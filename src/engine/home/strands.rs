@@ -4,11 +4,14 @@
 //! (`width`).
 
 use std::ops::Range;
+use std::time::Duration;
 
 use peer_proto::time::Instant;
 
-use super::super::width::MEASURED_OVER;
 use super::Home;
+
+/// Whoever read nothing for so long does not read.
+const READ_OF_LATE: Duration = Duration::from_secs(8);
 
 impl Home {
     /// This node has so many connections with the origin.
@@ -24,10 +27,20 @@ impl Home {
         }
     }
 
-    /// Bytes per second that all members together read from the origin of late.
+    /// Bytes per second that all members together read from the origin over the last `over`.
     #[must_use]
-    pub fn sum(&self, now: Instant) -> u64 {
-        self.members.values().map(|member| member.meter.rate(MEASURED_OVER, now)).sum()
+    pub fn sum(&self, over: Duration, now: Instant) -> u64 {
+        self.members.values().map(|member| member.meter.rate(over, now)).sum()
+    }
+
+    /// How many members read from the origin of late, one at least.
+    #[must_use]
+    pub fn readers(&self, now: Instant) -> u64 {
+        self.members
+            .values()
+            .map(|member| u64::from(member.meter.bytes(READ_OF_LATE, now) > 0))
+            .sum::<u64>()
+            .max(1)
     }
 
     /// How many pieces of a segment one connection is asked for: whole units.
