@@ -99,8 +99,8 @@ async fn eight_machines_on_two_subnets_are_one_site_where_there_is_a_rendezvous(
     assert!(sent * 100 <= content.len * 108, "{sent} bytes of {}:\n{said}", content.len);
 }
 
-/// All that crosses the line counts, both ways and with its headers. 1.08 times the file and headers are promised, and not
-/// always kept: see DESIGN.md. Without one site it is twice the file.
+/// All that crosses the line counts, both ways and with its headers: 1.08 times the file and 1.046 of that are promised, which
+/// is 1.13; one run on a busy machine may take a little more. Without one site it is twice the file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[expect(clippy::print_stdout, reason = "whoever measures wants to see it")]
 async fn behind_a_token_bucket_two_subnets_with_a_rendezvous_are_one_site_on_the_line_too() {
@@ -117,7 +117,7 @@ async fn behind_a_token_bucket_two_subnets_with_a_rendezvous_are_one_site_on_the
     let figures =
         format!("of 1000: the origin wrote {sent}, the jobs had {kept}, the line carried {carried}");
     println!("{figures}");
-    assert!(carried <= 1_350, "{figures}:\n{said}");
+    assert!(carried <= 1_200, "{figures}:\n{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
