@@ -10,6 +10,8 @@ mod judge;
 mod matrix;
 mod mixture;
 
+use nearbits::sim::SwarmFile;
+
 use self::judge::judge;
 use self::matrix::{CELLS, Form, TROUBLES, Trouble, world};
 
@@ -80,4 +82,16 @@ rows! {
     all_get_the_file_where_somebody_drips: Drips,
     all_get_the_file_where_most_share_a_radio_cell: Wireless,
     all_get_the_file_where_there_are_several_offices: Offices,
+}
+
+/// What all read is told in pieces, of which a narrow line brings few a second.
+#[test]
+fn home_4_on_a_narrow_line_the_site_fetches_once_too() {
+    let text = "file-mib = 16\nmachines = 8\nwan-mbit = 4\n";
+    let swarm = SwarmFile::parse(text).unwrap().swarm().unwrap();
+    for seed in 1..=6 {
+        let outcome = swarm.run(seed).unwrap_or_else(|fault| panic!("seed {seed}: {fault}"));
+        let per_mille = outcome.origin_bytes * 1_000 / outcome.len;
+        assert!(outcome.unfinished() == 0 && per_mille <= 1_100, "seed {seed}: {per_mille} of 1000 bytes");
+    }
 }
