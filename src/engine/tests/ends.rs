@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use peer_proto::content::PieceIndex;
+use peer_proto::peer::PeerId;
 use peer_proto::session::RefuseReason;
 use peer_proto::standing::{PieceRun, Standing};
 
@@ -77,19 +78,30 @@ fn claim_2_a_list_is_asked_for_once_the_origin_says_how_long_the_file_is() {
     assert!(asked(&world) > 0);
 }
 
-#[test]
-fn peer_34_a_busy_peer_is_hope_enough_where_the_origin_has_nothing() {
+/// A job in the middle of what only a peer has.
+fn fed_by_a_peer_alone() -> (World, PeerId) {
     let truth = file(16 * MIB, 1);
     let mut world = World::new(&truth);
     world.origin.fault = Some(fatal("404 Not Found"));
     let peer = world.peer(2, &truth, root_digest(&truth), 2_000_000);
     world.submit(spec(&[root_digest(&truth)]));
     world.run_until(10_000, |world| world.view().bytes.peers > MIB);
-    let (now, retry) = (world.now().monotonic, Duration::from_secs(9));
+    (world, peer)
+}
+
+/// The peer refuses all it was asked for.
+fn refuse_all(world: &mut World, peer: PeerId, reason: RefuseReason) {
+    let now = world.now().monotonic;
     for request in std::mem::take(&mut world.model(peer).wanted) {
-        world.model(peer).session.refuse(request, RefuseReason::Busy { retry }, now);
+        world.model(peer).session.refuse(request, reason, now);
     }
     world.pump_and_tell(peer);
+}
+
+#[test]
+fn peer_34_a_busy_peer_is_hope_enough_where_the_origin_has_nothing() {
+    let (mut world, peer) = fed_by_a_peer_alone();
+    refuse_all(&mut world, peer, RefuseReason::Busy { retry: Duration::from_secs(9) });
     let before = world.view().bytes.peers;
     world.run_for(8_000);
     let view = world.view();
@@ -119,19 +131,10 @@ fn job_32_what_was_written_down_and_is_not_there_any_more_counts_as_thrown_away(
 
 #[test]
 fn peer_34_a_peer_that_fails_again_and_again_is_no_hope() {
-    let truth = file(16 * MIB, 1);
-    let mut world = World::new(&truth);
-    world.origin.fault = Some(fatal("404 Not Found"));
-    let peer = world.peer(2, &truth, root_digest(&truth), 2_000_000);
-    world.submit(spec(&[root_digest(&truth)]));
-    world.run_until(10_000, |world| world.view().bytes.peers > MIB);
+    let (mut world, peer) = fed_by_a_peer_alone();
     // It says that it has everything, and gives nothing of it.
     for _ in 0..6_000 {
-        let now = world.now().monotonic;
-        for request in std::mem::take(&mut world.model(peer).wanted) {
-            world.model(peer).session.refuse(request, RefuseReason::NotHeld, now);
-        }
-        world.pump_and_tell(peer);
+        refuse_all(&mut world, peer, RefuseReason::NotHeld);
         world.run_for(10);
         if world.state() == JobState::Error {
             break;
