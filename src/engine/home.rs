@@ -291,12 +291,7 @@ impl Home {
 
     /// How long nothing may come of a claim: on a line so narrow that a piece takes longer than a second, three pieces.
     pub(super) fn stalls_after(&self) -> Duration {
-        let piece = if self.own_rate > 0 {
-            lasting(self.grid.len_of(&(0..1)), self.own_rate)
-        } else {
-            Duration::ZERO
-        };
-        (piece * 3).clamp(CLAIM_STALLS, SUSPENDED_FOR)
+        (self.takes_itself(self.grid.len_of(&(0..1))) * 3).clamp(CLAIM_STALLS, SUSPENDED_FOR)
     }
 
     fn has_open(&self, segment: u32, open: &PieceSet) -> bool {
@@ -434,8 +429,12 @@ impl Home {
     /// Whether a unit that another claimant needs so long for is fetched a second time: on a narrow line every unit takes
     /// long, and a second copy of it longer still.
     fn is_worth_twice(&self, needed: Duration) -> bool {
-        let own = if self.own_rate > 0 { lasting(UNIT_LEN, self.own_rate) } else { Duration::ZERO };
-        needed > BACKLOG_MAX.max(own * 2)
+        needed > BACKLOG_MAX.max(self.takes_itself(UNIT_LEN) * 2)
+    }
+
+    /// How long the origin takes to give this node so many bytes; no time while that is not known.
+    fn takes_itself(&self, len: u64) -> Duration {
+        if self.own_rate > 0 { lasting(len, self.own_rate) } else { Duration::ZERO }
     }
 
     /// The first of the own segments with something to fetch that nobody else claims.
