@@ -15,7 +15,9 @@ pub const CONNECTIONS_MAX: u32 = 8;
 /// The sum is measured over the shortest of these in which enough pieces were read: on a narrow line one more or less in a
 /// second would pass for a change of the line.
 const MEASURED_OVER: [Duration; 4] =
-    [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
+    [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), MEASURED_OVER_MOST];
+/// The longest of them.
+pub const MEASURED_OVER_MOST: Duration = Duration::from_secs(8);
 /// Pieces of each connection: each may have one more or less by chance, and a tenth is to be seen.
 const PIECES_ENOUGH: u64 = 8;
 const BEGINS_WITHIN: Duration = Duration::from_millis(500);

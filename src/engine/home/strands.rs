@@ -8,10 +8,8 @@ use std::time::Duration;
 
 use peer_proto::time::Instant;
 
+use super::super::width::MEASURED_OVER_MOST;
 use super::Home;
-
-/// Whoever read nothing for so long does not read.
-const READ_OF_LATE: Duration = Duration::from_secs(8);
 
 impl Home {
     /// This node has so many connections with the origin.
@@ -33,12 +31,12 @@ impl Home {
         self.members.values().map(|member| member.meter.rate(over, now)).sum()
     }
 
-    /// How many members read from the origin of late, one at least.
+    /// How many members read from the origin while the sum may have been measured, one at least.
     #[must_use]
     pub fn readers(&self, now: Instant) -> u64 {
         self.members
             .values()
-            .map(|member| u64::from(member.meter.bytes(READ_OF_LATE, now) > 0))
+            .map(|member| u64::from(member.meter.bytes(MEASURED_OVER_MOST, now) > 0))
             .sum::<u64>()
             .max(1)
     }
