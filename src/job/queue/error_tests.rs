@@ -2,6 +2,8 @@
 //!
 //! Knows: the table of the headers. Does not know: who raises an error.
 
+use std::collections::BTreeSet;
+
 use super::{Class, Code, Context, JobError, explain};
 
 /// Names of the headers (ERR-10..61), each with its number and its class there or ours.
@@ -118,6 +120,34 @@ fn http_21_statuses_have_their_classes() {
 }
 
 #[test]
+fn http_21_what_a_status_means_and_what_to_do_is_said_in_words_of_its_own() {
+    let told = [
+        (302, "a redirect that is not followed", "or allow redirects"),
+        (401, "wants credentials", "Give the job credentials"),
+        (403, "forbids", "the right to read"),
+        (404, "does not have this file", "Correct the file's URL, then"),
+        (407, "proxy wants credentials", "Give the job credentials"),
+        (408, "waited too long", "Nothing; it is tried again"),
+        (410, "does not have this file", "Correct the file's URL, then"),
+        (414, "too long", "or tell whoever runs the server"),
+        (416, "no such bytes", "or tell whoever runs the server"),
+        (425, "asked later", "Nothing; it is tried again"),
+        (429, "asked later", "Nothing; it is tried again"),
+        (500, "it failed", "Nothing; it is tried again"),
+        (501, "does not support", "or tell whoever runs the server"),
+        (503, "too busy", "Nothing; it is tried again"),
+        (504, "behind it did not answer", "Nothing; it is tried again"),
+        (505, "does not support", "or tell whoever runs the server"),
+    ];
+    for (status, meaning, advice) in told {
+        let code = Code::Http(status);
+        assert!(code.text().contains(meaning), "{status}: {}", code.text());
+        assert!(code.advice().contains(advice), "{status}: {}", code.advice());
+    }
+    assert_eq!(Code::Http(418).text(), "The server answered with the status 418.", "nobody knows more of it");
+}
+
+#[test]
 fn err_66_a_full_disk_is_waited_for_and_a_refused_one_is_not() {
     assert_eq!(Code::DiskFull.class(), Class::Waits);
     assert_eq!(Code::AccessDenied.class(), Class::Fatal);
@@ -151,6 +181,7 @@ fn codes_are_read_as_people_write_them_and_nothing_else_is() {
         assert_eq!(text.parse(), Ok(Code::NoProgress), "{text}");
     }
     assert_eq!("http_error_404".parse(), Ok(Code::Http(404)));
+    assert_eq!(Code::Http(404).to_string(), "BG_E_HTTP_ERROR_404", "they are shown as they are read");
     for text in
         ["", "BG_E_", "BG_E_NOTHING", "0x", "0x80209999", "BG_E_HTTP_ERROR_99", "BG_E_HTTP_ERROR_70000"]
     {
@@ -175,6 +206,8 @@ fn err_4_contexts_have_the_published_names_and_numbers() {
     assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
     let text = serde_json::to_string(&[Context::LocalFile, Context::Transport]).unwrap();
     assert_eq!(text, r#"["BG_ERROR_CONTEXT_LOCAL_FILE","BG_ERROR_CONTEXT_GENERAL_TRANSPORT"]"#);
+    let told: BTreeSet<&str> = all.into_iter().map(Context::text).filter(|text| text.contains(' ')).collect();
+    assert_eq!(told.len(), 8, "each place but nowhere has words of its own: {told:?}");
 }
 
 #[test]

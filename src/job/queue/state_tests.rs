@@ -183,4 +183,7 @@ fn every_state_can_be_reached_from_a_new_job() {
 fn states_are_written_as_one_word_each() {
     let text = serde_json::to_string(&[TransientError, Acknowledged]).unwrap();
     assert_eq!(text, r#"["transient-error","acknowledged"]"#);
+    for state in State::ALL {
+        assert_eq!(serde_json::to_value(state).unwrap(), state.name(), "people and programs read the same");
+    }
 }
