@@ -139,6 +139,25 @@ fn file_1_lim_12_a_destination_is_an_absolute_path_of_a_file() {
         to(&long).map(|(error, _)| error),
         Some(SpecError::DestinationTooLong { file: 0, len: 4_097 })
     );
+    assert_eq!(to(&long[..4_096]), None);
+}
+
+#[test]
+fn a_file_has_8_mirrors_and_8_digests_at_most() {
+    let mirrored =
+        |count| job(vec![FileSpec { mirrors: vec!["http://mirror/a".into(); count], ..file("a") }]);
+    assert_eq!(refusal(&mirrored(8)), None);
+    for count in [9, 10] {
+        let error = SpecError::TooManyMirrors { file: 0, count };
+        assert_eq!(refusal(&mirrored(count)).map(|(error, _)| error), Some(error));
+    }
+    let digest = Digest::new(Algorithm::Sha256, vec![7; 32]).unwrap();
+    let named = |count| job(vec![FileSpec { digests: vec![digest.clone(); count], ..file("a") }]);
+    assert_eq!(refusal(&named(8)), None);
+    for count in [9, 10] {
+        let error = SpecError::TooManyDigests { file: 0, count };
+        assert_eq!(refusal(&named(count)).map(|(error, _)| error), Some(error));
+    }
 }
 
 #[test]
@@ -257,6 +276,8 @@ fn lim_3_a_job_without_time_is_refused_and_a_change_to_none_gives_the_policys_ag
     let spec = Spec { max_time_s: Some(60), ..job(vec![]) };
     let change = Change { max_time_s: Some(0), ..Change::default() };
     assert_eq!(spec.apply(&change, &RUNNING, &Limits::default()).unwrap().max_time_s, None);
+    let change = Change { max_time_s: Some(1), ..Change::default() };
+    assert_eq!(spec.apply(&change, &RUNNING, &Limits::default()).unwrap().max_time_s, Some(1));
 }
 
 #[test]
@@ -446,7 +467,15 @@ fn what_differs_between_two_jobs_of_one_wish_makes_the_one_do_what_the_other_was
     assert_eq!(Change::between(&known, &known), None);
     known.name = "another".into();
     known.trust = crate::job::TrustFloor::Digest;
-    let wanted = Spec { priority: Priority::Foreground, retry_delay_s: 5, ..job(vec![file("a")]) };
+    let wanted = Spec {
+        priority: Priority::Foreground,
+        retry_delay_s: 5,
+        no_progress_s: 6,
+        ask: Ask::Nobody,
+        shareable: true,
+        redirects: Redirects::Deny,
+        ..job(vec![file("a")])
+    };
     let change = Change::between(&known, &wanted).expect("they differ");
     let changed = known.apply(&change, &RUNNING, &Limits::default()).expect("it may change");
     assert_eq!(changed, Spec { name: known.name, ..wanted }, "all but what people call it");
