@@ -370,10 +370,22 @@ fn host_of(origin: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::JobId;
 
     #[test]
     fn the_host_of_an_origin_is_its_name_without_scheme_and_port() {
         assert_eq!(host_of("https://example.org:443"), "example.org");
         assert_eq!(host_of("https://[::1]:8443"), "[::1]");
+    }
+
+    #[test]
+    fn lookup_5_a_peer_that_went_answers_no_question_and_another_one_does() {
+        let [gone, here] = [1, 2].map(|number| PeerId::from_public_key([number; 32]));
+        let file = FileId { job: JobId([7; 16]), index: 0 };
+        let mut attests = Attests::default();
+        attests.note_asked(gone, 1, file);
+        attests.note_asked(here, 1, file);
+        attests.forget_peer(gone);
+        assert_eq!((attests.answered(gone, 1), attests.answered(here, 1)), (None, Some(file)));
     }
 }

@@ -37,6 +37,7 @@ mod repair;
 mod rivals;
 mod saves;
 mod serving;
+mod shown;
 mod sources;
 mod streams;
 mod sums;

@@ -72,9 +72,9 @@ fn a_banned_peer_is_shown_with_its_address_until_its_ban_is_over_and_counted_onl
     world.run_for(50);
     assert!(shown(&world, peer).is_some_and(|view| view.connected && view.banned_for_s.is_none()));
     world.engine.core.back_off(peer, "not understood");
-    assert_eq!(world.engine.core.peers.banned_count(world.engine.core.time()), 0, "that is no lie");
+    assert_eq!(world.engine.totals().banned_peers, 0, "that is no lie");
     world.engine.core.ban(peer, "a lie");
-    assert_eq!(world.engine.core.peers.banned_count(world.engine.core.time()), 1);
+    assert_eq!(world.engine.totals().banned_peers, 1);
     world.run_for(10);
     let view = shown(&world, peer).expect("it is shown");
     assert_eq!((view.address.as_str(), view.connected, view.near), ("10.0.0.2", false, false));
@@ -84,7 +84,7 @@ fn a_banned_peer_is_shown_with_its_address_until_its_ban_is_over_and_counted_onl
     assert_eq!(shown(&world, peer).and_then(|view| view.banned_for_s), Some(2), "rounded up");
     at(&mut world.engine.core, end);
     assert_eq!(shown(&world, peer), None);
-    assert_eq!(world.engine.core.peers.banned_count(world.engine.core.time()), 0);
+    assert_eq!(world.engine.totals().banned_peers, 0);
 }
 
 #[test]

@@ -149,6 +149,17 @@ fn a_peer_that_was_told_is_served_and_stopped_when_the_permission_goes() {
     assert_eq!(world.serves.len(), 8, "nothing more is served");
 }
 
+#[test]
+fn peer_9_who_is_served_is_served_on_when_only_taking_from_peers_is_forbidden() {
+    let (mut world, asker) = serving_world();
+    find(&mut world, asker, 1);
+    want(&mut world, asker, 2);
+    world.tell(Input::FlagsChanged(PeerFlags { client: false, server: true }));
+    assert!(!world.effects.iter().any(|name| name == "StopServe"));
+    want(&mut world, asker, 1);
+    assert_eq!(world.serves.len(), 3);
+}
+
 fn find(world: &mut World, asker: peer_proto::peer::PeerId, key: u32) {
     let now = world.now().monotonic;
     world.model(asker).session.find(&[(key, sha256())], now);
