@@ -52,6 +52,8 @@ pub(super) fn mixed(one: PeerId, other: PeerId) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -65,5 +67,31 @@ mod tests {
         }
         assert_eq!(a.below(0), 0);
         assert_ne!(Chance::new([8; 32]).number(), Chance::new([9; 32]).number());
+    }
+
+    #[test]
+    fn the_numbers_are_those_that_splitmix64_is_known_by() {
+        let mut chance = Chance { state: 1_234_567 };
+        let drawn = [(); 5].map(|()| chance.number());
+        let known = [
+            6_457_827_717_110_365_317,
+            3_203_168_211_198_807_973,
+            9_817_491_932_198_370_423,
+            4_593_380_528_125_082_431,
+            16_408_922_859_458_223_821,
+        ];
+        assert_eq!(drawn, known);
+    }
+
+    #[test]
+    fn each_byte_of_a_pairs_number_differs_from_pair_to_pair() {
+        let key = |at: usize| {
+            let mut key = [7; 32];
+            key[at] = 8;
+            PeerId::from_public_key(key)
+        };
+        let one = PeerId::from_public_key([1; 32]);
+        let numbers: BTreeSet<u64> = (0..8).map(|at| mixed(one, key(at))).collect();
+        assert_eq!(numbers.len(), 8, "a key that differs in one place gives another number: {numbers:x?}");
     }
 }
