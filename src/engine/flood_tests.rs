@@ -112,3 +112,29 @@ fn a_word_counts_for_thirty_seconds_and_a_newcomer_is_told_of_it_for_fifteen() {
     assert_eq!(circle.expire(at(30_000)), [author]);
     assert_eq!((circle.heard.len(), circle.segments.len(), circle.pieces.len()), (0, 0, 1));
 }
+
+#[test]
+fn home_1_a_neighbour_that_went_is_no_neighbour_and_known_still_if_others_told_of_it() {
+    let mut circle = circle();
+    let [told, untold] = [2, 3].map(|number| Signer::of(&[number; 32]).peer());
+    circle.heard.insert(told, (at(0), pieces(2, 1)));
+    for peer in [told, untold] {
+        circle.near.insert((mixed(circle.me, peer), peer));
+    }
+    assert_eq!((circle.went(told), circle.has_neighbours(), circle.went(untold)), (true, true, false));
+    assert!(!circle.has_neighbours());
+}
+
+#[test]
+fn home_1_of_4096_authors_each_is_heard_and_one_more_is_not() {
+    let mut circle = circle();
+    let author = |number: usize| {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&number.to_be_bytes());
+        PeerId::from_public_key(key)
+    };
+    circle.seen = (1..AUTHORS_MAX).map(|number| (author(number), Seen::default())).collect();
+    assert!(circle.is_news(&pieces(2, 1)));
+    circle.seen.insert(author(AUTHORS_MAX), Seen::default());
+    assert!(!circle.is_news(&pieces(2, 1)));
+}

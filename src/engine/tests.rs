@@ -5,6 +5,7 @@ mod attesting;
 mod bans;
 mod bounds;
 mod chaos;
+mod circle;
 mod delivery;
 mod desk;
 mod ends;
