@@ -242,12 +242,15 @@ mod tests {
         assert_eq!(hours_after(&[0]), [0; 0]);
         assert_eq!(hours_after(&[0, 23]), [1]);
         assert_eq!(hours_after(&[0, 24]), [0; 0], "a day later");
+        assert_eq!(hours_after(&[0, 1, 25]), [1], "a day after the one that still counted");
         let mut fuse = Fuse::default();
         assert_eq!(fuse.note(link(1), at(0)), None);
         assert_eq!(fuse.note(link(2), at(1)), None, "another link");
         assert_eq!(fuse.note(link(1), at(2)), Some(at(3)));
         assert_eq!((fuse.blown_until(link(1), at(2)), fuse.blown_until(link(1), at(3))), (Some(at(3)), None));
         assert_eq!(fuse.blown_until(link(2), at(2)), None);
+        let blown = |now| fuse.blown(now).collect::<Vec<_>>();
+        assert_eq!((blown(at(2)), blown(at(3))), (vec![(link(1), at(3))], Vec::new()));
     }
 
     #[test]
@@ -282,6 +285,12 @@ mod tests {
         assert_eq!(next.note(link(1), at(1)), Some(at(2)), "the second one");
         assert_eq!(next.note(link(2), at(1)), Some(at(3)), "the third one");
         assert!(next.kept(at(30)).is_empty(), "a day later nothing is worth it");
+        let mut quiet = Fuse::default();
+        quiet.note(link(1), at(0));
+        assert_eq!((quiet.kept(at(23)).len(), quiet.kept(at(24)).len()), (1, 0));
+        quiet.found(&KeptFuse { link: link(2), times: 0, left_s: 0, files_s: vec![10, 20, 30] }, at(1));
+        let files = |of: KeptFuse| (of.link == link(2)).then_some(of.files_s.len());
+        assert_eq!(quiet.kept(at(1)).into_iter().find_map(files), Some(1), "as many as it would have kept");
     }
 
     #[test]

@@ -125,4 +125,12 @@ mod tests {
         assert_eq!(grid.segment_of(1_024), 1_024..1_025);
         assert_eq!(grid.len_of(&(0..2)), 131_072);
     }
+
+    #[test]
+    fn a_request_is_repeated_as_many_pieces_early_as_come_in_a_round_trip() {
+        let geometry = Geometry::of(64 << 20).expect("short");
+        let pieces = |rate, ms| ahead(&geometry, rate, Duration::from_millis(ms));
+        assert_eq!((pieces(65_536, 1_000), pieces(655_361, 1_000), pieces(655_360, 2_000)), (1, 11, 20));
+        assert_eq!(pieces(0, 1_000), 1, "never none");
+    }
 }

@@ -86,14 +86,15 @@ fn job_10_a_job_that_is_over_is_forgotten_when_its_owner_says_so() {
 fn file_15_a_reported_redirect_becomes_the_files_url_but_header_lines_stay_with_their_origin() {
     let secret = || Headers(vec![Header { name: "Authorization".into(), value: "Bearer x".into() }]);
     let (here, there) = ("http://o.test/new", "http://other.test/new");
-    for (headers, to, wanted) in [
-        (Headers::default(), there, there.to_owned()),
-        (secret(), here, here.to_owned()),
-        (secret(), there, url("a")),
+    for (headers, redirects, to, wanted) in [
+        (Headers::default(), Redirects::Report, there, there.to_owned()),
+        (Headers::default(), Redirects::Follow, there, url("a")),
+        (secret(), Redirects::Report, here, here.to_owned()),
+        (secret(), Redirects::Report, there, url("a")),
     ] {
         let mut desk = Desk::new();
         desk.redirects.insert(url("a"), to.to_owned());
-        desk.submit(job(1), JobSpec { headers, redirects: Redirects::Report, ..wish(&["a"]) });
+        desk.submit(job(1), JobSpec { headers, redirects, ..wish(&["a"]) });
         desk.run_for(3 * SECOND);
         let spec = desk.engine.stored_job(job(1)).expect("known").spec;
         assert_eq!((desk.state(job(1)), spec.files[0].url.clone()), (JobState::Transferred, wanted));

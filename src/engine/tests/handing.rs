@@ -140,6 +140,34 @@ fn group_6_whoever_is_silent_for_5_s_is_passed_over() {
 }
 
 #[test]
+fn group_6_a_list_that_came_too_late_to_be_new_is_not_kept_again() {
+    let mut world = world();
+    let one = member(&mut world, 2);
+    assert_eq!(world.engine.core.handing_wake(), peer_proto::time::Instant::NEVER, "nobody is asked");
+    tells(&mut world, one, &list(5));
+    assert!(world.engine.core.handing_wake() > world.now().monotonic, "it has time to answer");
+    let group = GroupConfig { denied: Some(list(5)), ..membership() };
+    world.tell(Input::GroupsChanged(Some(group).into()));
+    gives(&mut world, one, &list(5));
+    assert!(offered(&world).is_empty());
+}
+
+#[test]
+fn group_6_who_has_a_newer_list_than_the_one_that_came_is_asked_before_that_one_counts() {
+    let mut world = world();
+    let [one, other, third] = [2, 3, 4].map(|number| member(&mut world, number));
+    tells(&mut world, one, &list(5));
+    tells(&mut world, other, &list(6));
+    tells(&mut world, third, &list(5));
+    gives(&mut world, one, &list(5));
+    let versions =
+        |world: &mut World, id| -> Vec<u64> { asked(world, id).iter().map(|want| want.version).collect() };
+    assert_eq!((versions(&mut world, other), versions(&mut world, third)), (vec![6], vec![]));
+    gives(&mut world, other, &list(6));
+    assert_eq!((offered(&world), versions(&mut world, third)), (vec![5, 6], vec![]));
+}
+
+#[test]
 fn group_6_whoever_knows_the_secret_and_is_no_member_is_neither_told_nor_heard() {
     let mut world = world();
     let over = Wish { not_after: NOW - HOUR, ..wish(key(2).peer()) };

@@ -392,6 +392,25 @@ fn job_36_and_file_18_sums_are_unknown_while_one_length_is_and_count_every_file(
 }
 
 #[test]
+fn file_3_a_file_moves_while_its_bytes_are_asked_for_and_not_before_or_after_or_on_hold() {
+    let mut desk = Desk::new();
+    desk.submit_as(job(1), wish(&["a"]), ME, false);
+    let moves = |desk: &Desk| desk.files(job(1))[0].is_moving;
+    assert!(!moves(&desk));
+    desk.command(job(1), JobCommand::Resume);
+    desk.run_for(Duration::from_millis(300));
+    assert!(moves(&desk));
+    desk.command(job(1), JobCommand::Suspend);
+    desk.run_for(Duration::from_millis(50));
+    assert!(!moves(&desk));
+    desk.command(job(1), JobCommand::Resume);
+    desk.run_for(3 * SECOND);
+    assert_eq!((desk.state(job(1)), moves(&desk)), (JobState::Transferred, false));
+    let kept = &desk.stored[&job(1)].files[0];
+    assert!(kept.decisions.count() > 0, "why it came whence it came is written down with it");
+}
+
+#[test]
 fn job_t30_and_sched_3_a_toggled_permission_queues_a_job_and_it_goes_on() {
     use crate::engine::io::Input;
     use crate::job::PeerFlags;

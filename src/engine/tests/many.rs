@@ -192,6 +192,18 @@ fn group_6_who_is_denied_in_one_group_is_a_member_of_the_other_all_the_same() {
 }
 
 #[test]
+fn group_8_a_file_that_is_fetched_in_one_group_goes_on_when_another_one_is_left() {
+    let mut world = world(both());
+    let a = neighbour(&mut world, 2, &[0]);
+    join(&mut world, a, Some(0));
+    show(&mut world, a, &[interest(0, 8, 1)]);
+    let knows = |world: &World| world.engine.files.values().any(|file| file.knows_author(key(8).peer()));
+    assert!(knows(&world));
+    world.tell(Input::GroupsChanged(Some(membership(0)).into()));
+    assert!(knows(&world));
+}
+
+#[test]
 fn group_8_leaving_one_group_leaves_the_others_sessions_as_they_are() {
     let mut world = world(both());
     let a = neighbour(&mut world, 2, &[0]);

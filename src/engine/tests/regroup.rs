@@ -9,8 +9,8 @@ use peer_proto::wire::{Frame, Said};
 
 use super::groups::*;
 use super::world::*;
-use crate::engine::GroupConfig;
 use crate::engine::io::Input;
+use crate::engine::{GroupConfig, Groups};
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -56,6 +56,37 @@ fn group_5_a_renewed_token_is_shown_to_members_in_the_sessions_that_are_open() {
     assert!(tokens_shown(&mut world, stranger).is_empty());
     assert_eq!(world.disconnected, []);
     assert!(world.engine.core.is_member(one));
+}
+
+#[test]
+fn group_3_whose_token_allows_it_to_serve_only_asks_for_nothing_and_is_no_member() {
+    let mut world = world();
+    let [one, other] = [(2, Roles::SERVE), (3, Roles::FETCH)]
+        .map(|(number, roles)| neighbour(&mut world, &Wish { roles, ..wish(key(number).peer()) }));
+    assert_eq!([one, other].map(|id| world.engine.core.is_member(id)), [false, true]);
+}
+
+#[test]
+fn group_8_what_members_of_a_group_that_was_left_said_of_a_file_is_forgotten() {
+    let mut world = world();
+    let one = member(&mut world, 2);
+    show(&mut world, one, &[interest(8, 1)]);
+    let knows = |world: &World| world.engine.files.values().any(|file| file.knows_author(key(8).peer()));
+    assert!(knows(&world));
+    change(&mut world, Some(renewed(7)));
+    assert!(knows(&world), "it is a member still");
+    change(&mut world, None);
+    assert!(!knows(&world));
+}
+
+#[test]
+fn group_8_of_more_groups_than_eight_the_first_eight_count() {
+    let of = |count: u8| -> Groups {
+        (0..count)
+            .map(|number| GroupConfig { key: Signer::of(&[number; 32]).public_key(), ..membership() })
+            .collect()
+    };
+    assert_eq!([7, 8, 9, 12].map(|count| of(count).ids().len()), [7, 8, 8, 8]);
 }
 
 #[test]
