@@ -289,3 +289,50 @@ impl Core {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::JobId;
+
+    const FILE: FileId = FileId { job: JobId([1; 16]), index: 0 };
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ZERO.after(Duration::from_secs(seconds))
+    }
+
+    fn content(number: usize) -> LookupId {
+        let mut bytes = vec![0; 32];
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        lookup_id(&Digest::new(peer_proto::digest::Algorithm::Sha256, bytes).expect("32 bytes"))
+    }
+
+    #[test]
+    fn lookup_4_each_question_has_a_number_of_its_own() {
+        let (mut one, mut other) = (Inquiries::new([1; 32]), Inquiries::new([2; 32]));
+        let nonces: std::collections::BTreeSet<_> =
+            [one.nonce(), one.nonce(), other.nonce(), other.nonce()].into();
+        assert_eq!(nonces.len(), 4);
+    }
+
+    #[test]
+    fn lookup_4_what_is_due_waits_only_if_five_questions_left_within_the_second() {
+        let mut inquiries = Inquiries::new([1; 32]);
+        inquiries.seek(content(1), FILE, at(1));
+        (0..4).for_each(|_| inquiries.note_left(at(1)));
+        assert_eq!(inquiries.wake(), at(1));
+        inquiries.note_left(at(1));
+        assert_eq!(inquiries.wake(), at(2));
+    }
+
+    #[test]
+    fn peer_15_of_1024_contents_it_is_known_when_they_were_asked_for_until_ten_minutes_have_passed() {
+        let mut inquiries = Inquiries::new([1; 32]);
+        (0..SOUGHT_MAX + 9).for_each(|number| inquiries.seek(content(number), FILE, at(0)));
+        assert_eq!(inquiries.sought.len(), SOUGHT_MAX);
+        inquiries.seek(content(SOUGHT_MAX), FILE, at(599));
+        assert!(!inquiries.sought.contains_key(&content(SOUGHT_MAX)), "there is no room");
+        inquiries.seek(content(SOUGHT_MAX), FILE, at(600));
+        assert!(inquiries.sought.contains_key(&content(SOUGHT_MAX)) && inquiries.sought.len() == 1);
+    }
+}

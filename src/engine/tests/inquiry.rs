@@ -56,6 +56,55 @@ fn peer_15_the_same_file_wanted_again_is_not_asked_for_again() {
 }
 
 #[test]
+fn peer_14_a_file_that_is_on_hold_or_whole_is_not_asked_for() {
+    let mut held = seeker(PeerFlags::BOTH, spec(&[sha256()]));
+    held.run_for(500);
+    held.command(JobCommand::Suspend);
+    let mut whole = World::new(&file(MIB, 1));
+    whole.submit(JobSpec { auto_complete: false, ..spec(&[sha256()]) });
+    for mut world in [held, whole] {
+        world.run_for(30_000);
+        assert_eq!(times(&world), [0], "{:?}", world.state());
+    }
+}
+
+#[test]
+fn lookup_4_who_clears_the_peers_again_and_again_asks_five_questions_in_a_second() {
+    let mut world = seeker(PeerFlags::BOTH, spec(&[sha256()]));
+    world.run_for(2_500);
+    for _ in 0..10 {
+        world.tell(Input::PeersForgotten);
+        world.run_for(20);
+    }
+    let within = times(&world).into_iter().filter(|at| (2_500..3_500).contains(at)).count();
+    assert_eq!(within, 5);
+}
+
+#[test]
+fn lookup_4_sixteen_files_are_asked_for_in_one_question_and_the_others_in_the_next() {
+    let mut world = World::new(&file(64 * MIB, 1));
+    world.origin.silent = true;
+    let digest = |number: u8| Digest::new(peer_proto::digest::Algorithm::Sha256, vec![number; 32]).unwrap();
+    for number in 1..=19 {
+        let wanted = JobSpec {
+            flags: PeerFlags::BOTH,
+            priority: crate::job::Priority::Foreground,
+            ..JobSpec::for_file("https://example.org/file", format!("/tmp/{number}"))
+                .named_by(vec![digest(number)])
+        };
+        let job = JobId([100 + number; 16]);
+        world.tell(Input::Submit { job, spec: Box::new(wanted), by: ME, start: true });
+    }
+    // All are due again at once.
+    world.run_for(500);
+    world.asked_link.clear();
+    world.tell(Input::PeersForgotten);
+    world.run_for(1_500);
+    let sizes: Vec<usize> = world.asked_link.iter().map(|(_, wanted)| wanted.len()).take(2).collect();
+    assert_eq!(sizes, [16, 3]);
+}
+
+#[test]
 fn peer_23_who_clears_the_peers_has_the_link_asked_again_at_once() {
     let mut world = seeker(PeerFlags::BOTH, spec(&[sha256()]));
     world.run_for(30_000);
@@ -282,6 +331,16 @@ fn lookup_3_who_fetches_it_calls_the_asker_unless_its_job_is_for_others() {
         asks(&mut world, FROM, &to_link(sha256()));
         world.run_for(100);
         assert_eq!(!world.called.is_empty(), is_called, "{ask} {flags:?}");
+    }
+    let mut members_only = seeking_member(Ask::Members);
+    let mut held = seeker(PeerFlags::BOTH, spec(&[sha256()]));
+    held.run_for(500);
+    held.command(JobCommand::Suspend);
+    for world in [&mut members_only, &mut held] {
+        world.run_for(500);
+        asks(world, FROM, &to_link(sha256()));
+        world.run_for(100);
+        assert_eq!(callees(world), []);
     }
 }
 

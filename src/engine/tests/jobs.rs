@@ -338,6 +338,7 @@ fn file_24_a_job_takes_no_more_bytes_than_it_may() {
     let view = desk.view(job(1));
     assert_eq!(view.state, JobState::Error, "{}", view.reason);
     assert_eq!(view.error.map(|error| error.code), Some(Code::MaxDownloadSizeLimitReached));
+    assert_eq!(view.error_count, 1);
     assert!(desk.given[&url("a")] == LEN && desk.given.get(&url("b")).is_none_or(|bytes| *bytes < LEN / 4));
     assert!(desk.open.is_empty());
     let mut desk = Desk::new();
@@ -388,6 +389,11 @@ fn job_36_and_file_18_sums_are_unknown_while_one_length_is_and_count_every_file(
     assert_eq!((view.len, view.stored, view.files_transferred), (Some(2 * LEN), 2 * LEN, 2));
     let of_files: u64 = desk.files(job(1)).iter().map(|file| file.bytes.origin).sum();
     assert_eq!((view.bytes.origin, of_files), (2 * LEN, 2 * LEN));
+    let [origin] = &view.sources[..] else { panic!("one origin gave all: {:?}", view.sources) };
+    assert!(origin.bytes == 2 * LEN && origin.leases >= 2, "{origin:?}");
+    let decisions = desk.engine.decisions(job(1)).expect("known");
+    let of: std::collections::BTreeSet<_> = decisions.iter().map(|decision| decision.file).collect();
+    assert_eq!(of, [Some(0), Some(1)].into(), "each is of a file");
     assert!(desk.files(job(1)).iter().all(|file| !file.from_peer));
 }
 

@@ -51,6 +51,44 @@ fn job_t7_and_sched_4_equal_jobs_share_by_slices() {
 }
 
 #[test]
+fn sched_4_whoever_gave_up_its_slice_goes_to_the_end_behind_those_who_wait_longer() {
+    let mut desk = Desk::with(|config| config.queue = ONE);
+    // They came in another order than that of their ids.
+    for number in [2, 3, 1] {
+        let name = format!("f{number}");
+        desk.manners.insert(url(&name), Manner::Gives(10_000));
+        desk.submit(job(number), with_priority(Priority::Normal, &name));
+    }
+    let mut turns = Vec::new();
+    for _ in 0..350 {
+        desk.run_for(Duration::from_millis(100));
+        let runs = (1..=3).find(|number| desk.state(job(*number)) == JobState::Transferring);
+        if runs.is_some() && turns.last() != Some(&runs) {
+            turns.push(runs);
+        }
+    }
+    turns.truncate(7);
+    assert_eq!(turns, [2, 3, 1, 2, 3, 1, 2].map(Some));
+}
+
+#[test]
+fn who_forgets_a_job_that_is_over_leaves_the_files_of_others_on_their_way() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), JobSpec { auto_complete: true, ..wish(&["a"]) });
+    desk.run_for(3 * SECOND);
+    assert_eq!(desk.state(job(1)), JobState::Acknowledged);
+    desk.manners.insert(url("b"), Manner::Gives(100_000));
+    desk.submit(job(2), wish(&["b"]));
+    desk.run_for(2 * SECOND);
+    desk.command(job(1), JobCommand::Forget);
+    assert_eq!(desk.engine.job_view(job(1)), None);
+    desk.run_for(20 * SECOND);
+    assert_eq!(desk.state(job(2)), JobState::Transferred);
+    let again = desk.given[&url("b")] - super::desk::LEN;
+    assert_eq!((again, desk.probes.len()), (0, 2), "it went on as before");
+}
+
+#[test]
 fn sched_5_jobs_of_one_priority_begin_in_the_order_they_came() {
     let mut desk = Desk::with(|config| config.queue = ONE);
     for number in [3, 1, 2] {
