@@ -9,7 +9,7 @@ use peer_proto::standing::{PieceRun, Standing};
 
 use super::desk::{Desk, Manner, job, url, wish};
 use super::world::*;
-use crate::engine::io::{JobCommand, PartFound};
+use crate::engine::io::{Input, JobCommand, PartFound};
 use crate::job::JobState;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -142,4 +142,64 @@ fn peer_34_a_peer_that_fails_again_and_again_is_no_hope() {
     }
     assert_eq!(world.state(), JobState::Error, "{}", world.view().reason);
     assert!(world.view().reason.contains("404"), "{}", world.view().reason);
+}
+
+#[test]
+fn job_32_the_node_counts_what_its_jobs_count_by_source_and_what_was_thrown_away() {
+    let truth = file(20 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.origin.cuts_after = Some(6 * MIB + 1_000);
+    world.submit(spec(&[root_digest(&truth)]));
+    world.run_for(900);
+    let peer = world.peer(2, &truth, root_digest(&truth), 4_000_000);
+    world.run(MINUTE);
+    let (bytes, totals) = (world.view().bytes, world.engine.totals());
+    assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
+    assert!(bytes.peers > 0 && bytes.origin > 0 && bytes.discarded > 0, "{bytes:?}");
+    assert_eq!(
+        (totals.peer_bytes, totals.origin_bytes, totals.discarded_bytes),
+        (bytes.peers, bytes.origin, bytes.discarded)
+    );
+    let view = world.engine.peer_views().into_iter().find(|view| view.peer == peer).expect("connected");
+    assert_eq!(view.bytes_in, bytes.peers);
+}
+
+#[test]
+fn peer_35_an_origin_that_gives_something_each_time_is_asked_again_as_soon_as_after_the_first_cut() {
+    let truth = file(20 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.origin.cuts_after = Some(MIB + 1_000);
+    world.submit(spec(&[]));
+    world.run(MINUTE);
+    assert_eq!(world.state(), JobState::Acknowledged, "{} of 20 MiB", world.view().stored);
+}
+
+#[test]
+fn an_answer_whose_bytes_met_others_on_the_disk_is_not_asked_for_again_at_once() {
+    let truth = file(64 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.submit(spec(&[]));
+    world.run_for(500);
+    let asked = world.origin.leases;
+    world.open_at_origin().into_iter().for_each(|lease| world.meet_others(lease));
+    world.run_for(30);
+    assert_eq!(world.origin.leases, asked);
+    world.run_for(3_000);
+    assert!(world.origin.leases > asked);
+    // Nor is the origin to blame for what this node stopped itself.
+    world.command(JobCommand::Suspend);
+    world.run_for(50);
+    let asked = world.origin.leases;
+    world.command(JobCommand::Resume);
+    world.run_for(50);
+    assert!(world.origin.leases > asked, "{}", world.view().reason);
+}
+
+#[test]
+fn wire_9_the_leases_of_a_peer_that_is_sent_away_end_before_it_has_gone() {
+    let (mut world, peer) = fed_by_a_peer_alone();
+    let before = world.effects.len();
+    world.tell(Input::BadFrame { peer, message: "garbage".into() });
+    let told: Vec<&str> = world.effects[before..].iter().map(String::as_str).collect();
+    assert!(told.contains(&"StopLease") && told.contains(&"Disconnect"), "{told:?}");
 }

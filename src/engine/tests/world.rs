@@ -312,6 +312,12 @@ impl World {
         self.inbox.pop_back().into_iter().for_each(|input| self.tell(input));
     }
 
+    /// Its bytes met others on the disk: the hands end it without being told to.
+    pub(super) fn meet_others(&mut self, lease: LeaseId) {
+        self.end(lease, Err(LeaseFault::Stopped));
+        self.inbox.pop_back().into_iter().for_each(|input| self.tell(input));
+    }
+
     pub(super) fn end_late(&mut self, lease: LeaseId) {
         self.end(lease, Err(LeaseFault::PeerLost));
         self.inbox.pop_back().into_iter().for_each(|input| self.tell(input));
