@@ -28,6 +28,7 @@ mod meet;
 mod members;
 mod models;
 mod ondemand;
+mod over;
 mod owners;
 mod plan;
 mod raised;
