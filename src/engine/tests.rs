@@ -4,6 +4,7 @@ mod attested;
 mod attesting;
 mod bans;
 mod bounds;
+mod changes;
 mod chaos;
 mod circle;
 mod delivery;
