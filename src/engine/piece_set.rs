@@ -146,7 +146,7 @@ impl PieceSet {
         let mut end = start + 1;
         while end - start < count_max {
             let word = self.word(place(end / BITS)) >> (end % BITS);
-            let ones = word.trailing_ones().min(BITS - end % BITS);
+            let ones = word.trailing_ones();
             end += ones;
             if ones == 0 || end % BITS != 0 {
                 break;
@@ -248,7 +248,7 @@ fn masks(pieces: Range<u32>) -> impl Iterator<Item = (usize, u64)> {
     let words = if start == end { 0..0 } else { start / BITS..end.div_ceil(BITS) };
     words.map(move |word| {
         let first = word.saturating_mul(BITS);
-        let low = start.saturating_sub(first).min(BITS - 1);
+        let low = start.saturating_sub(first);
         let high = (end - first).min(BITS);
         let mask = (u64::MAX << low) & (u64::MAX >> (BITS - high));
         (place(word), mask)
