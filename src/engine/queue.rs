@@ -257,6 +257,40 @@ mod tests {
     }
 
     #[test]
+    fn sched_4_of_two_slices_that_are_over_the_one_that_began_first_ends_for_the_one_taker_without_a_place() {
+        let three = QueueConfig { background_at_once: 3, ..SLICE };
+        let jobs = [
+            job(1, Priority::Normal, Some(1)),
+            job(2, Priority::Normal, Some(0)),
+            job(3, Priority::Normal, None),
+            job(4, Priority::Normal, None),
+        ];
+        let wanted = [Verdict::Runs, Verdict::SliceEnded, Verdict::Runs, Verdict::Runs];
+        assert_eq!(verdict(&jobs, 50, &three), wanted);
+    }
+
+    #[test]
+    fn sched_4_slices_are_looked_at_only_while_somebody_waits_for_a_place() {
+        let two = QueueConfig { background_at_once: 2, ..SLICE };
+        let [runs, also, waits] = [(1, Some(0)), (2, Some(0)), (3, None)]
+            .map(|(number, since)| job(number, Priority::Normal, since));
+        let again = |jobs: &[Contender], config| turns(jobs, config, at_s(3)).1;
+        assert_eq!(again(&[runs, waits], &two), Instant::NEVER, "there is a place for each");
+        assert_eq!(again(&[runs, also], &SLICE), Instant::NEVER, "one of them had its place taken away");
+        assert_eq!(again(&[runs, also, waits], &two), at_s(10));
+    }
+
+    #[test]
+    fn sched_3_who_stands_aside_for_the_foreground_does_not_lose_its_place_in_the_row() {
+        let jobs = [
+            job(1, Priority::Normal, Some(0)),
+            job(2, Priority::Normal, None),
+            job(3, Priority::Foreground, None),
+        ];
+        assert_eq!(verdict(&jobs, 50, &SLICE), [Verdict::Preempted, Verdict::Waits, Verdict::Runs]);
+    }
+
+    #[test]
     fn sched_4_only_as_many_slices_end_as_there_are_takers() {
         let two = QueueConfig { background_at_once: 2, ..SLICE };
         let jobs = [
