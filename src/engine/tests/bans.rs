@@ -79,7 +79,8 @@ fn a_banned_peer_is_shown_with_its_address_until_its_ban_is_over_and_counted_onl
     let view = shown(&world, peer).expect("it is shown");
     assert_eq!((view.address.as_str(), view.connected, view.near), ("10.0.0.2", false, false));
     assert_eq!(view.banned_for_s, Some(1_200), "its second fault");
-    let end = Duration::from_millis(50) + 2 * BAN_FIRST;
+    let core = &world.engine.core;
+    let end = core.peers.banned_until(peer, core.time()).expect("it is refused").since(Instant::ZERO);
     at(&mut world.engine.core, end.saturating_sub(Duration::from_secs(1)));
     assert_eq!(shown(&world, peer).and_then(|view| view.banned_for_s), Some(2), "rounded up");
     at(&mut world.engine.core, end);

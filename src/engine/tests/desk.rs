@@ -221,8 +221,10 @@ impl Desk {
         let end = self.now + span;
         while self.now < end {
             self.now += STEP;
-            self.engine.handle_timeout(self.moment());
-            self.drain();
+            if self.drain() <= self.moment().monotonic {
+                self.engine.handle_timeout(self.moment());
+                self.drain();
+            }
             self.settle();
             self.move_bytes();
             self.settle();

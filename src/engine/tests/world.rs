@@ -363,18 +363,22 @@ impl World {
             self.pump_peer(id);
         }
         self.move_bytes();
-        self.engine.handle_timeout(self.now());
-        self.drain();
+        // It is woken when it said so, and no sooner: what it forgets to wait for is not done.
+        if self.drain() <= now {
+            self.engine.handle_timeout(self.now());
+            self.drain();
+        }
         while let Some(input) = self.inbox.pop_front() {
             self.tell(input);
         }
     }
 
-    fn drain(&mut self) {
+    /// Performs what is to be done; gives when the engine wants to be woken.
+    fn drain(&mut self) -> Instant {
         loop {
             match self.engine.poll_output() {
                 Output::Effect(effect) => self.perform(*effect),
-                Output::WaitUntil(_) => return,
+                Output::WaitUntil(at) => return at,
             }
         }
     }
