@@ -340,3 +340,36 @@ impl JobFile {
         self.repair.is_some() && self.claims.alone.is_none() && doubtful()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ZERO.after(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn claim_10_checks_take_a_third_of_the_time_at_most() {
+        let mut repair = Repair::after(None, "first".into(), at(10));
+        assert_eq!((repair.text.as_str(), repair.changed, repair.next_check), ("first", false, at(0)));
+        repair.began_with = 100;
+        repair.changed = true;
+        repair.begin_check(130, at(20));
+        assert!(!repair.changed, "what is known by now is looked at");
+        repair.changed = true;
+        let repair = Repair::after(Some(repair), "second".into(), at(25));
+        assert_eq!((repair.text.as_str(), repair.changed, repair.next_check), ("second", false, at(35)));
+        assert_eq!((repair.began_with, repair.checked_with), (100, 30), "it goes on from where it was");
+    }
+
+    #[test]
+    fn claim_10_a_check_is_worth_it_when_twice_as_much_is_known_as_at_the_last_one() {
+        let mut repair = Repair { began_with: 100, ..Repair::default() };
+        assert!(repair.is_worth_it(100), "the first change may be the one that matters");
+        repair.begin_check(130, at(1));
+        assert_eq!([130, 159, 160].map(|sum| repair.is_worth_it(sum)), [false, false, true]);
+        repair.begin_check(90, at(2));
+        assert!(repair.is_worth_it(90), "and if less is known than at first");
+    }
+}

@@ -359,3 +359,79 @@ fn attest_7_an_attestor_serves_what_it_reads_by_value_and_goes_on_when_it_is_don
     assert_eq!(wanted(&mut world), 2, "from the record that its file became");
     assert!(!world.origin_spans.is_empty() && Attested { ..said(1, &truth) }.content == truth.content());
 }
+
+/// What an attestor said of a whole file in batches of so many pieces.
+fn whole(number: u8, list: &HashList, step: usize) -> Vec<Batch> {
+    let mut chain = Chain::of(number);
+    (0..1_024)
+        .step_by(step)
+        .for_each(|first| drop(chain.reads(list, first..first + u32::try_from(step).expect("few"))));
+    chain.said
+}
+
+#[test]
+fn attest_8_an_attestation_of_another_content_than_was_streamed_is_not_believed_nor_its_author_again() {
+    let truth = file(LEN, 1);
+    let wrong = altered(LEN, 1, &[7]);
+    for (read, list, is_believed) in [(1_024, &truth, true), (1_008, &wrong, true), (1_024, &wrong, false)] {
+        let mut world = world(&truth);
+        let core = &mut world.engine.core;
+        for batch in whole(3, &truth, 16).into_iter().take(read / 16) {
+            assert!(core.add_batch(batch));
+        }
+        let one = attested(3, said(3, list));
+        assert_eq!(core.learn(&one, NOW).is_ok(), is_believed, "{read} pieces");
+        assert_eq!(core.attests.fallen.has((one.said().group, one.said().holder)), !is_believed);
+        let other = attested(4, said(4, &wrong));
+        assert_eq!(core.learn(&other, NOW), Ok(()), "another one said nothing before");
+    }
+}
+
+#[test]
+fn attest_8_the_streams_of_who_fell_go_and_those_of_others_and_about_others_stay_apart() {
+    let truth = file(LEN, 1);
+    let mut world = world(&truth);
+    let core = &mut world.engine.core;
+    for number in [3, 4] {
+        assert!(core.add_batch(whole(number, &truth, 16).remove(0)));
+    }
+    let count = |core: &crate::engine::core::Core, url: &str, etag: &str| {
+        core.attests.streams.about(url, &version(etag, Some(LEN))).count()
+    };
+    assert_eq!(
+        (count(core, URL, "a"), count(core, URL, "b"), count(core, "https://a.test/", "a")),
+        (2, 0, 0)
+    );
+    let ours = GroupId::of(&group().public_key());
+    core.drop_holder(Some(ours), HolderId([3; 16]));
+    assert_eq!(count(core, URL, "a"), 1);
+    core.drop_holder(None, HolderId([4; 16]));
+    assert_eq!(count(core, URL, "a"), 0);
+}
+
+#[test]
+fn attest_7_a_member_that_showed_a_batch_is_told_what_comes_after_it_and_no_batch_is_heard_before_the_last() {
+    let truth = file(LEN, 1);
+    let mut world = world(&truth);
+    let [one, other] = [2, 5].map(|number| holder(&mut world, number, &truth, Vec::new()));
+    let id = attested_id(&EpochSecret([7; 32]), URL, &version("a", Some(LEN)));
+    for member in [one, other] {
+        assert!(world.model(member).session.want_attestations(id).is_some());
+        world.pump_and_tell(member);
+    }
+    let said = whole(3, &truth, 16);
+    let core = &mut world.engine.core;
+    assert!(!core.batch_shown(one, &said[1]), "what came before is not known");
+    assert!(core.batch_shown(one, &said[0]) && core.batch_shown(one, &said[1]));
+    assert!(!core.batch_shown(other, &said[0]), "it is no news");
+    assert!(core.batch_shown(one, &said[2]));
+    world.run_for(10);
+    let told = |member: PeerId| -> Vec<u32> {
+        let batches = world.peers[&member].frames.iter().filter_map(|frame| match frame {
+            Frame::Batches(shown) => Some(shown.list.iter().map(|batch| batch.said().number)),
+            _ => None,
+        });
+        batches.flatten().collect()
+    };
+    assert_eq!((told(one), told(other)), (vec![], vec![0, 1, 2]));
+}
