@@ -64,3 +64,17 @@ fn every_member_has_a_number_of_its_own_for_everybody() {
         }
     }
 }
+
+#[test]
+fn what_files_that_were_fetched_by_their_url_became_is_known_of_the_last_ones_once_each() {
+    let content = |len: usize| ContentId { root: Hash([1; 32]), len: u64::try_from(len).expect("short") };
+    let mut serving = Serving::default();
+    for number in 0..BY_URL_MAX {
+        serving.note_by_url(content(number), content(1_000_000));
+    }
+    serving.note_by_url(content(0), content(2_000_000));
+    let known: Vec<ContentId> = serving.by_url.iter().map(|(swarm, _)| *swarm).collect();
+    assert_eq!((known.len(), known[0], known.last()), (BY_URL_MAX, content(1), Some(&content(0))));
+    serving.note_by_url(content(BY_URL_MAX), content(3_000_000));
+    assert_eq!((serving.by_url.len(), serving.by_url[0].0), (BY_URL_MAX, content(2)), "the oldest goes");
+}
