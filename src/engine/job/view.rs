@@ -192,3 +192,82 @@ impl Job {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use peer_proto::digest::{Algorithm, Digest};
+    use peer_proto::version::Version;
+
+    use super::*;
+    use crate::engine::io::Probe;
+
+    /// A file of which 5 of 9 bytes are there, from an origin with ranges whose version can be told from others.
+    fn half() -> (StoredFile, FileSpec) {
+        let version = Version {
+            final_origin: "http://o.test:80".into(),
+            etag: Some("\"a\"".into()),
+            last_modified: None,
+            len: Some(9),
+        };
+        let probe = Probe {
+            version,
+            ranges: true,
+            digests: Vec::new(),
+            public: true,
+            footing: crate::engine::io::Footing::default(),
+            round_trip: Duration::ZERO,
+            final_url: String::new(),
+            headers: Vec::new(),
+        };
+        let mut row = StoredFile { stored: 5, len: Some(9), ..StoredFile::default() };
+        row.memory.probe = Some(Box::new(probe));
+        let file = FileSpec {
+            url: "http://o.test/a".into(),
+            mirrors: Vec::new(),
+            destination: "/out/a".into(),
+            digests: Vec::new(),
+            digest_from: None,
+            ranges: Vec::new(),
+        };
+        (row, file)
+    }
+
+    fn probe(row: &mut StoredFile) -> &mut Probe {
+        row.memory.probe.as_mut().expect("it was asked")
+    }
+
+    #[test]
+    fn http_15_a_file_begins_anew_if_its_origin_gives_no_ranges_or_nothing_tells_its_answers_apart() {
+        let digest = || Digest::new(Algorithm::Sha256, vec![1; 32]).expect("32 bytes");
+        let (row, file) = half();
+        assert!(!begins_anew(&row, &file));
+        let (mut row, mut file) = half();
+        probe(&mut row).ranges = false;
+        assert!(begins_anew(&row, &file));
+        file.digests = vec![digest()];
+        assert!(begins_anew(&row, &file), "whatever names it");
+        let (mut row, mut file) = half();
+        probe(&mut row).version.etag = None;
+        assert!(begins_anew(&row, &file));
+        file.digests = vec![digest()];
+        assert!(!begins_anew(&row, &file), "its job names it");
+        file.digests.clear();
+        probe(&mut row).digests = vec![digest()];
+        assert!(!begins_anew(&row, &file), "its origin names it");
+    }
+
+    #[test]
+    fn http_15_what_is_whole_or_not_asked_yet_does_not_begin_anew() {
+        let (mut row, file) = half();
+        probe(&mut row).ranges = false;
+        let with = |stored, len, phase| StoredFile { stored, len, phase, ..row.clone() };
+        assert!(!begins_anew(&with(9, Some(9), FilePhase::Waiting), &file));
+        assert!(begins_anew(&with(9, None, FilePhase::Waiting), &file), "nobody knows how much is missing");
+        for phase in [FilePhase::Whole, FilePhase::Failed, FilePhase::Delivered] {
+            assert!(!begins_anew(&with(5, Some(9), phase), &file), "{phase:?}");
+        }
+        assert!(!begins_anew(&StoredFile { stored: 5, ..StoredFile::default() }, &file));
+    }
+}

@@ -325,3 +325,21 @@ fn file_28_on_demand_mode_and_dynamic_content_exclude_each_other() {
     );
     assert!(refused, "{:?}", world.events);
 }
+
+#[test]
+fn rng_11_requests_that_touch_become_one_where_there_would_be_too_many_and_more_are_refused() {
+    let policy = crate::job::Policy { ranges_per_file: Some(2), ..crate::job::Policy::default() };
+    let mut desk = Desk::with(|config| config.policy = policy.over(&crate::job::Policy::default()));
+    desk.submit(job(1), JobSpec { on_demand: true, ..wish(&["a"]) });
+    desk.run_for(SECOND);
+    let kept = |desk: &Desk| desk.engine.file_ranges(job(1), 0).expect("known").requested;
+    let mut ask = |ranges: &[(u64, u64)]| {
+        desk.events.clear();
+        desk.command(job(1), request(ranges));
+        (desk.refusal().map(|(code, _)| code), kept(&desk))
+    };
+    assert_eq!(ask(&[(0, 10), (10, 10)]), (None, vec![range(0, 10), range(10, 10)]));
+    assert_eq!(ask(&[(500, 10)]), (None, vec![range(0, 20), range(500, 10)]));
+    let (refused, still) = ask(&[(900, 10)]);
+    assert_eq!((refused, still), (Some(Code::TooManyRangesInFile), vec![range(0, 20), range(500, 10)]));
+}

@@ -97,7 +97,7 @@ fn job_t29_and_lim_3_time_at_work_is_bounded_and_resume_gives_it_anew() {
     assert_eq!(desk.state(job(1)), JobState::Transferring, "a pause does not count, and Resume begins anew");
     desk.run_for(2 * SECOND);
     let view = desk.view(job(1));
-    assert_eq!(view.state, JobState::Error);
+    assert_eq!((view.state, view.error_count), (JobState::Error, 1));
     assert_eq!(view.error.map(|error| error.code), Some(Code::MaxDownloadTimeout));
 }
 

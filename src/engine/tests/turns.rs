@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::desk::{Desk, Manner, job, url, wish};
-use crate::engine::io::JobCommand;
+use crate::engine::io::{Input, JobCommand};
 use crate::engine::queue::QueueConfig;
-use crate::job::{JobChange, JobSpec, JobState, Priority};
+use crate::job::{JobChange, JobSpec, JobState, Priority, Rates};
 
 const SECOND: Duration = Duration::from_secs(1);
 const ONE: QueueConfig =
@@ -280,4 +280,51 @@ fn sched_11_without_a_span_a_job_begins_at_once() {
     let mut desk = Desk::new();
     desk.submit(job(1), wish(&["a"]));
     assert!(first_asked(&mut desk) <= 2);
+}
+
+#[test]
+fn job_t18_when_the_network_is_back_files_that_wait_for_a_retry_are_asked_for_at_once() {
+    let mut desk = Desk::new();
+    desk.manners.insert(url("a"), Manner::Away);
+    desk.submit(job(1), wish(&["a"]));
+    desk.run_for(60 * SECOND);
+    assert_eq!(desk.state(job(1)), JobState::TransientError);
+    let before = desk.probes.len();
+    desk.run_for(SECOND);
+    assert_eq!(desk.probes.len(), before, "it waits");
+    desk.tell(Input::NetworkChanged { up: true });
+    desk.run_for(Duration::from_millis(100));
+    assert!(desk.probes.len() > before);
+}
+
+#[test]
+fn job_t22_a_job_that_was_whole_says_what_it_lacks_since_files_were_added() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&["a"]));
+    desk.run_for(3 * SECOND);
+    assert_eq!((desk.state(job(1)), desk.view(job(1)).reason), (JobState::Transferred, String::new()));
+    let mut add = |name: &str| {
+        let change = JobChange { add_files: wish(&[name]).files, ..JobChange::default() };
+        desk.command(job(1), JobCommand::Change(Box::new(change)));
+        (desk.state(job(1)), desk.view(job(1)).reason)
+    };
+    let one = "1 file is not fetched: `nearbits job resume` fetches it, `complete` now gives it up";
+    assert_eq!(add("b"), (JobState::Transferred, one.to_owned()));
+    let two = "2 files are not fetched: `nearbits job resume` fetches them, `complete` now gives them up";
+    assert_eq!(add("c"), (JobState::Transferred, two.to_owned()));
+}
+
+#[test]
+fn lim_5_a_jobs_own_rates_are_told_when_it_comes_and_when_they_change_and_none_of_a_job_without() {
+    let mut desk = Desk::new();
+    desk.submit(job(1), wish(&["a"]));
+    assert!(desk.rates.is_empty());
+    let rates = Rates { total: std::num::NonZeroU64::new(50_000), ..Rates::default() };
+    desk.submit(job(2), JobSpec { rates, ..wish(&["b"]) });
+    assert_eq!(desk.rates, [(Some(job(2)), rates)]);
+    let set = |rates| JobCommand::Change(Box::new(JobChange { rates: Some(rates), ..JobChange::default() }));
+    desk.command(job(1), set(Rates::default()));
+    assert_eq!(desk.rates.len(), 1, "nothing changed");
+    desk.command(job(1), set(rates));
+    assert_eq!(desk.rates[1..], [(Some(job(1)), rates)]);
 }
