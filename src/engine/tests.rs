@@ -42,6 +42,7 @@ mod saves;
 mod serving;
 mod shown;
 mod sources;
+mod stand;
 mod streams;
 mod sums;
 mod taken_back;

@@ -220,3 +220,48 @@ fn attest_9_an_attestor_whose_own_word_fails_its_audit_takes_it_back() {
     assert!(why(&world).contains("what this node attested is taken back"), "{}", why(&world));
     assert_eq!(world.state(), JobState::Acknowledged);
 }
+
+#[test]
+fn attest_9_a_void_of_an_earlier_run_counts_to_its_last_second_and_makes_room_after_it() {
+    let truth = file(MIB, 1);
+    let mut world = world(&truth);
+    let one = |number| attested(number, said(number, &truth));
+    let until = |number: u8, not_after| {
+        let said = Voided { not_after, ..voided(number, one(number).id()) };
+        Void::sign(&group(), None, said).expect("fit")
+    };
+    let counts = |world: &World, number: u8| {
+        let said = one(number).said().clone();
+        world.engine.core.attests.voids.has(one(number).id(), (said.group, said.holder))
+    };
+    for (number, not_after) in [(3, NOW - 1), (4, NOW), (5, NOW + 9)] {
+        world.tell(Input::VoidFound(until(number, not_after)));
+    }
+    assert_eq!([3, 4, 5].map(|number| counts(&world, number)), [false, true, true]);
+    world.run_for(1_010);
+    world.tell(Input::VoidFound(until(6, NOW + 9)));
+    assert_eq!(
+        [4, 5, 6].map(|number| counts(&world, number)),
+        [false, true, true],
+        "what is over goes first"
+    );
+}
+
+#[test]
+fn attest_9_an_attestor_takes_back_what_it_signed_itself_and_nothing_else() {
+    let truth = file(MIB, 1);
+    for (roles, voids) in [(Roles::ATTEST, 1), (MEMBER, 0)] {
+        let mut world = node(&truth, roles, &Policy::default(), PeerFlags::BOTH);
+        let all = [1, 3].map(|number| attested(number, said(number, &truth)));
+        all.iter().for_each(|one| world.tell(Input::AttestationFound(one.clone())));
+        let own = |world: &World| {
+            let views = world.engine.attestations();
+            views.into_iter().filter(|view| view.is_own).map(|view| view.id).collect::<Vec<_>>()
+        };
+        assert_eq!(own(&world).len(), voids);
+        let statements = all.iter().map(|one| one.id().to_string()).collect();
+        world.tell(Input::TakeBack { statements, reason: "it was read wrong".into() });
+        assert_eq!(world.voids.len(), voids);
+        assert!(world.voids.iter().all(|void| void.said().statement == all[0].id()));
+    }
+}

@@ -72,7 +72,7 @@ impl Scenery {
         let peers = self.peers.iter().filter(|(id, _)| chosen != Chosen::Peer(*id));
         others.extend(peers.take(OTHERS_MAX).map(|(id, stand)| format!("{id}: {}", stand.words())));
         if self.banned > 0 {
-            others.push(format!("{} peers are banned", self.banned));
+            others.push(format!("banned peers: {}", self.banned));
         }
         others
     }
@@ -89,5 +89,17 @@ impl PeerStand {
             Self::NoList => "its list is not here, or another one is followed".to_owned(),
             Self::Busy => "busy, or lacks these pieces".to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_banned_peers_are_told_of_if_there_are_any() {
+        let words = |banned| Scenery { banned, ..Scenery::default() }.words(Chosen::Origin);
+        assert!(words(0).is_empty());
+        assert_eq!([1, 2].map(words), [["banned peers: 1"], ["banned peers: 2"]]);
     }
 }
