@@ -1,5 +1,6 @@
 //! The engine against scripted hands in virtual time.
 
+mod answers;
 mod attested;
 mod attesting;
 mod bans;

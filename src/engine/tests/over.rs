@@ -62,7 +62,7 @@ fn job_10_of_those_that_are_only_listed_the_oldest_goes_for_one_too_many() {
 }
 
 #[test]
-fn job_10_jobs_of_many_files_are_listed_as_long_as_there_is_room_for_4096_rows() {
+fn job_10_jobs_with_many_files_stay_as_long_as_there_is_room_for_4096_rows() {
     let desk = desk();
     let mut over = Over::default();
     let mut gone = |number, files| -> Vec<JobId> {
