@@ -36,6 +36,7 @@ mod plan;
 mod raised;
 mod recall;
 mod regroup;
+mod renewal_wakes;
 mod renewing;
 mod repair;
 mod rivals;
