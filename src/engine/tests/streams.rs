@@ -17,6 +17,8 @@ use peer_proto::wire::{Frame, FrameKind, HaveSet};
 
 use super::attested::*;
 use super::world::*;
+use crate::engine::fetch::Reach;
+use crate::engine::file::{JobFile, Stage};
 use crate::job::{JobSpec, JobState, PeerFlags, Policy, TrustFloor};
 use crate::record::Voucher;
 
@@ -434,4 +436,32 @@ fn attest_7_a_member_that_showed_a_batch_is_told_what_comes_after_it_and_no_batc
         batches.flatten().collect()
     };
     assert_eq!((told(one), told(other)), (vec![], vec![0, 1, 2]));
+}
+
+#[test]
+fn attest_7_an_attestor_streams_what_it_reads_itself_of_a_version_that_is_settled_and_nothing_else() {
+    let truth = file(LEN, 1);
+    let id = attested_id(&EpochSecret([7; 32]), URL, &version("a", Some(LEN)));
+    let would = |roles: Roles, spec: JobSpec, change: fn(&mut JobFile)| {
+        let mut world = node(&truth, roles, &Policy::default(), PeerFlags::BOTH);
+        world.submit(spec);
+        world.run_for(500);
+        let file = world.engine.files.values_mut().next().expect("on its way");
+        change(file);
+        [id, [1; 32]].map(|id| file.would_stream(&id, &world.engine.core))
+    };
+    assert_eq!(would(Roles::ATTEST, spec(&[]), |_| {}), [true, false]);
+    assert_eq!(would(MEMBER, spec(&[]), |_| {}), [false, false], "no attestor");
+    assert_eq!(would(Roles::ATTEST, spec(&[sha256()]), |_| {}), [false, false], "a digest names it");
+    let unfit: [(&str, fn(&mut JobFile)); 6] = [
+        ("it is emptied", |file| file.reset_to = Some(version("b", Some(LEN)))),
+        ("another version is here", |file| file.pinned = Some(version("b", Some(LEN)))),
+        ("nothing is known of what is here", |file| file.pinned = None),
+        ("it is sealed", |file| file.stage = Stage::Sealed),
+        ("the origin is away", |file| file.origin.reach = Reach::Away),
+        ("its length is not known", |file| file.geometry = None),
+    ];
+    for (why, change) in unfit {
+        assert_eq!(would(Roles::ATTEST, spec(&[]), change), [false, false], "{why}");
+    }
 }
