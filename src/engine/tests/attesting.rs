@@ -10,6 +10,7 @@ use peer_proto::wire::{AttestWant, Frame};
 
 use super::attested::*;
 use super::world::*;
+use crate::engine::file::JobFile;
 use crate::engine::io::{Input, JobCommand, PartFound};
 use crate::job::{Header, Headers, JobChange, JobSpec, JobState, PeerFlags, Policy, TrustFloor};
 
@@ -279,4 +280,33 @@ fn attest_11_however_many_have_the_file_one_piece_is_read_to_check_their_attesto
     }
     let (_, origin) = fetched(&mut world);
     assert!(origin >= 65_536, "{}", why(&world));
+}
+
+#[test]
+fn attest_2_that_this_node_attests_a_file_stands_among_the_files_decisions() {
+    let truth = file(8 * MIB, 1);
+    for (roles, says) in [(Roles::ATTEST, true), (MEMBER, false)] {
+        let mut world = node(&truth, roles, &Policy::default(), PeerFlags::BOTH);
+        fetched(&mut world);
+        assert_eq!(why(&world).contains("this node attests it to its group"), says);
+    }
+}
+
+#[test]
+fn attest_5_what_is_on_disk_tells_whether_attestors_are_right_only_if_it_is_of_their_version() {
+    let is_it = |change: fn(&mut JobFile)| {
+        let truth = file(LEN, 1);
+        let mut world = world(&truth);
+        holder(&mut world, 2, &truth, vec![attested(3, said(3, &truth))]);
+        world.submit(spec(&[]));
+        world.run_for(500);
+        let file = world.engine.files.values_mut().next().expect("on its way");
+        change(file);
+        file.is_of_vouched_version()
+    };
+    assert!(is_it(|_| {}));
+    assert!(!is_it(|file| file.reset_to = Some(version("a", Some(LEN)))), "it is being emptied");
+    assert!(!is_it(|file| file.pinned = Some(version("b", Some(LEN)))), "of another one");
+    assert!(!is_it(|file| file.pinned = None), "of nobody knows which");
+    assert!(!is_it(|file| file.vouched = None), "nobody vouches");
 }

@@ -11,6 +11,8 @@ use peer_proto::standing::Standing;
 use peer_proto::verify::HashList;
 
 use super::world::*;
+use crate::engine::fetch::Reach;
+use crate::engine::file::JobFile;
 use crate::job::JobState;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -256,4 +258,47 @@ fn claim_6_and_claim_2_sixty_three_liars_cost_a_piece_each_at_most_and_the_file_
             assert!(bytes.peers > LEN / 2, "the honest one is asked on: {bytes:?}");
         }
     }
+}
+
+#[test]
+fn claim_10_a_file_that_was_wrong_is_looked_at_again_when_something_changed_and_nobody_is_asked_about_it() {
+    let due = |change: fn(&mut JobFile)| {
+        let mut world = found_wrong(&[900], &[]);
+        let file = world.engine.files.values_mut().next().expect("on its way");
+        file.repair.as_mut().expect("it was found wrong").changed = true;
+        change(file);
+        file.check_is_due(&world.engine.core)
+    };
+    assert!(due(|_| {}));
+    let not_due: [(&str, fn(&mut JobFile)); 6] = [
+        ("nothing changed", |file| file.repair.as_mut().expect("there").changed = false),
+        ("it was not wrong", |file| file.repair = None),
+        ("its length is not known", |file| file.geometry = None),
+        ("pieces are missing", |file| file.pieces = Default::default()),
+        ("the origin is asked which of two lists is right", |file| {
+            file.claims.conflicts.insert(5);
+        }),
+        ("too little more is known, and more may be asked for", |file| {
+            let (sum, now) = (file.certain_and_held(), peer_proto::time::Instant::ZERO);
+            file.repair.as_mut().expect("there").begin_check(sum + 10, now);
+            file.repair.as_mut().expect("there").changed = true;
+        }),
+    ];
+    for (why, change) in not_due {
+        assert!(!due(change), "{why}");
+    }
+    assert!(
+        due(|file| {
+            file.claims.conflicts.insert(5);
+            file.origin.reach = Reach::Away;
+        }),
+        "nobody can be asked which of two lists is right"
+    );
+    assert!(
+        due(|file| {
+            file.claims.conflicts.insert(5);
+            file.origin.no_ranges = true;
+        }),
+        "nor for one piece of it"
+    );
 }
