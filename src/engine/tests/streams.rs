@@ -438,6 +438,9 @@ fn attest_7_a_member_that_showed_a_batch_is_told_what_comes_after_it_and_no_batc
     assert_eq!((told(one), told(other)), (vec![], vec![0, 1, 2]));
 }
 
+/// What is made of a file, to see what follows from that alone.
+type Change = fn(&mut JobFile);
+
 #[test]
 fn attest_7_an_attestor_streams_what_it_reads_itself_of_a_version_that_is_settled_and_nothing_else() {
     let truth = file(LEN, 1);
@@ -453,7 +456,7 @@ fn attest_7_an_attestor_streams_what_it_reads_itself_of_a_version_that_is_settle
     assert_eq!(would(Roles::ATTEST, spec(&[]), |_| {}), [true, false]);
     assert_eq!(would(MEMBER, spec(&[]), |_| {}), [false, false], "no attestor");
     assert_eq!(would(Roles::ATTEST, spec(&[sha256()]), |_| {}), [false, false], "a digest names it");
-    let unfit: [(&str, fn(&mut JobFile)); 6] = [
+    let unfit: [(&str, Change); 6] = [
         ("it is emptied", |file| file.reset_to = Some(version("b", Some(LEN)))),
         ("another version is here", |file| file.pinned = Some(version("b", Some(LEN)))),
         ("nothing is known of what is here", |file| file.pinned = None),

@@ -260,6 +260,9 @@ fn claim_6_and_claim_2_sixty_three_liars_cost_a_piece_each_at_most_and_the_file_
     }
 }
 
+/// What is made of a file, to see what follows from that alone.
+type Change = fn(&mut JobFile);
+
 #[test]
 fn claim_10_a_file_that_was_wrong_is_looked_at_again_when_something_changed_and_nobody_is_asked_about_it() {
     let due = |change: fn(&mut JobFile)| {
@@ -270,7 +273,7 @@ fn claim_10_a_file_that_was_wrong_is_looked_at_again_when_something_changed_and_
         file.check_is_due(&world.engine.core)
     };
     assert!(due(|_| {}));
-    let not_due: [(&str, fn(&mut JobFile)); 6] = [
+    let not_due: [(&str, Change); 6] = [
         ("nothing changed", |file| file.repair.as_mut().expect("there").changed = false),
         ("it was not wrong", |file| file.repair = None),
         ("its length is not known", |file| file.geometry = None),
