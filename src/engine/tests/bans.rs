@@ -198,3 +198,12 @@ fn bans_and_what_was_held_against_a_peer_are_kept_for_the_next_run() {
     assert_eq!(core.totals.banned_peers, u64::from(BANS_MAX));
     assert_eq!(core.peers.banned_until(many(0), core.time()), Some(Instant::ZERO.after(BAN_MAX)));
 }
+
+#[test]
+fn claim_4_who_was_refuted_is_not_believed_for_an_hour() {
+    let (mut world, peer) = world();
+    let peers = &mut world.engine.core.peers;
+    peers.refute(peer, Instant::ZERO);
+    let minutes = |minutes: u64| Instant::ZERO.after(Duration::from_secs(minutes * 60));
+    assert_eq!([0, 59, 60].map(|at| peers.is_refuted(peer, minutes(at))), [true, true, false]);
+}

@@ -262,6 +262,8 @@ fn lookup_3_who_holds_it_and_may_say_so_calls_the_asker_and_nobody_else_does() {
     assert!(!calls(PeerFlags { client: true, server: false }, good(), &here(), FROM));
     assert!(!calls(PeerFlags::BOTH, good(), &to_link(root_digest(&file(MIB, 3))), FROM), "another file");
     assert!(!calls(PeerFlags::BOTH, good(), &here(), "192.168.7.21:60000"), "seen, and sent from elsewhere");
+    let used_today = RecordSummary { last_used_unix_s: 1_800_000_000 - 23 * 3_600, ..good() };
+    assert!(calls(PeerFlags::BOTH, used_today, &here(), FROM), "used within a day");
     let members = Wanted { digest: sha256(), audience: Audience::Members(EpochSecret([7; 32])) };
     assert!(!calls(PeerFlags::BOTH, good(), &[members], FROM), "not for strangers");
     for hidden in [
