@@ -7,6 +7,8 @@ use peer_proto::session::RefuseReason;
 use peer_proto::wire::Frame;
 
 use super::world::*;
+use crate::engine::fetch::Reach;
+use crate::engine::file::JobFile;
 use crate::engine::io::*;
 use crate::engine::piece_set::PieceSet;
 use crate::job::{JobState, Priority};
@@ -234,4 +236,34 @@ fn a_busy_peer_is_asked_again_when_it_said_and_not_before() {
     assert_eq!(asked(&world), before);
     world.run_for(300);
     assert!(asked(&world) > before);
+}
+
+#[test]
+fn claim_5_an_audit_is_possible_while_the_origin_may_answer_for_single_pieces_and_no_list_is_trusted() {
+    let truth = file(16 * MIB, 1);
+    let possible = |change: fn(&mut JobFile)| {
+        let mut world = World::new(&truth);
+        world.origin.pace = Pace::steady(100_000);
+        world.submit(spec(&[sha256()]));
+        world.run_for(300);
+        let file = world.engine.files.values_mut().next().expect("on its way");
+        change(file);
+        file.audit_is_possible()
+    };
+    let fail = |file: &mut JobFile, times: usize| {
+        (0..times).for_each(|_| file.origin.breaker.fail(0, peer_proto::time::Instant::ZERO));
+    };
+    assert!(possible(|_| {}));
+    assert!(possible(|file| file.origin.reach = Reach::Unknown), "it has not said no");
+    assert!(!possible(|file| file.origin.reach = Reach::Away));
+    assert!(!possible(|file| file.origin.no_ranges = true));
+    assert!(!possible(|file| file.claims.trusted = Some(self::file(16 * MIB, 1))), "nothing is in doubt");
+    let mut world = World::new(&truth);
+    world.submit(spec(&[sha256()]));
+    world.run_for(300);
+    let file = world.engine.files.values_mut().next().expect("on its way");
+    fail(file, 2);
+    assert!(file.audit_is_possible());
+    fail(file, 1);
+    assert!(!file.audit_is_possible(), "it failed three times in a row");
 }
