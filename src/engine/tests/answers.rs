@@ -5,9 +5,14 @@ use std::time::Duration;
 use peer_proto::content::ContentId;
 use peer_proto::peer::PeerId;
 use peer_proto::session::Answer;
+use peer_proto::time::Instant;
 
 use super::world::*;
+use crate::engine::claims::Fetching;
+use crate::engine::fetch::{LIST_WAIT, LOOK_FOR};
+use crate::engine::file::JobFile;
 use crate::engine::io::Input;
+use crate::engine::piece_set::PieceSet;
 use crate::job::{JobState, PeerFlags};
 
 const LEN: u64 = 16 * MIB;
@@ -89,4 +94,69 @@ fn trust_5_a_list_is_trusted_at_once_if_the_origin_says_its_length_and_else_when
         world.run(Duration::from_secs(60));
         assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
     }
+}
+
+/// Whether a peer may still help a file whose list is held back, if that is all that is changed.
+fn hopes(change: impl FnOnce(&mut JobFile, Instant)) -> bool {
+    let truth = file(LEN, 1);
+    let mut world = World::new(&truth);
+    world.origin.pace = Pace::steady(SLOW);
+    let peer = world.peer(2, &truth, sha256(), SLOW);
+    world.model(peer).lists_held = Some(Vec::new());
+    world.submit(spec(&[sha256()]));
+    world.run_for(500);
+    // Long after all that was said.
+    let now = Instant::ZERO.after(Duration::from_secs(60));
+    world.engine.core.now.monotonic = now;
+    let file = world.engine.files.values_mut().next().expect("on its way");
+    assert!(
+        file.sources.contains_key(&peer) && !file.claims.fetching.is_empty(),
+        "it was asked for its list"
+    );
+    change(file, now);
+    file.has_hope(&world.engine.core)
+}
+
+fn ago(now: Instant, span: Duration) -> Instant {
+    Instant::from_micros(now.as_micros().saturating_sub(u64::try_from(span.as_micros()).expect("short")))
+}
+
+/// No list is on its way, and the peer said what it has so long ago.
+fn said(file: &mut JobFile, now: Instant, span: Duration) {
+    file.claims.fetching.clear();
+    file.sources.values_mut().for_each(|source| source.since = ago(now, span));
+}
+
+#[test]
+fn peer_34_a_list_that_is_on_its_way_is_hope_for_three_times_as_long_as_it_may_take() {
+    let on_its_way = |span: Duration| {
+        hopes(|file, now| {
+            said(file, now, LOOK_FOR);
+            let fetching = Fetching { asked: vec![peer_id(2)], since: ago(now, span) };
+            file.claims.fetching.insert(ContentId { len: 1, ..self::file(LEN, 1).content() }, fetching);
+        })
+    };
+    assert!(on_its_way(Duration::ZERO) && on_its_way(LIST_WAIT * 3 - Duration::from_micros(1)));
+    assert!(!on_its_way(LIST_WAIT * 3));
+}
+
+#[test]
+fn peer_34_a_source_is_hope_while_its_answer_is_fresh_and_it_has_not_failed_four_times() {
+    let millis = Duration::from_millis(1);
+    assert!(hopes(|file, now| said(file, now, LOOK_FOR - millis)));
+    assert!(!hopes(|file, now| said(file, now, LOOK_FOR)), "it has no list, and said so long ago");
+    let failing = |times| {
+        hopes(|file, now| {
+            said(file, now, Duration::ZERO);
+            for source in file.sources.values_mut() {
+                (0..times).for_each(|_| source.breaker.fail(0, now));
+            }
+        })
+    };
+    assert_eq!([3, 4].map(failing), [true, false]);
+    let nothing = |file: &mut JobFile, now| {
+        said(file, now, Duration::ZERO);
+        file.sources.values_mut().for_each(|source| source.have = PieceSet::new());
+    };
+    assert!(!hopes(nothing), "it has nothing that is missing");
 }
