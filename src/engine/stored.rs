@@ -219,3 +219,39 @@ pub struct Memory {
     /// Not to be put on its way before this: it waits for a retry, and others of its job had better luck.
     pub not_before: Option<Instant>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rng_12_a_file_that_is_emptied_keeps_what_was_asked_for_of_it_and_nothing_else() {
+        let requested = vec![RemoteRange { offset: 5, len: None }];
+        let kept = StoredFile {
+            requested: requested.clone(),
+            position: Some(7),
+            stored: 9,
+            len: Some(10),
+            reason: "wrong".into(),
+            ..StoredFile::default()
+        };
+        for origin_only in [true, false] {
+            let emptied = StoredFile {
+                requested: requested.clone(),
+                position: Some(7),
+                origin_only,
+                ..StoredFile::default()
+            };
+            assert_eq!(kept.emptied(origin_only), emptied);
+        }
+    }
+
+    #[test]
+    fn val_4_invalid_is_said_of_bytes_that_are_gone_and_not_of_those_that_took_their_place() {
+        let of =
+            |validation, stored| Verdict::of(&StoredFile { validation, stored, ..StoredFile::default() }).is;
+        assert_eq!(of(Validation::Invalid, 0), Validation::Invalid);
+        assert_eq!(of(Validation::Invalid, 1), Validation::Unknown);
+        assert_eq!(of(Validation::Valid, 1), Validation::Valid);
+    }
+}

@@ -268,3 +268,21 @@ fn a_record_of_another_length_than_the_part_gives_nothing_to_it() {
         assert_eq!(view.len, Some(4 * MIB));
     }
 }
+
+#[test]
+fn attest_9_what_nobody_vouches_for_any_more_is_copied_no_further() {
+    let truth = file(64 * MIB, 1);
+    let mut world = World::new(&truth);
+    keep(&mut world, &truth, sha256(), Scope::Shareable, u64::MAX);
+    world.cache_hangs = true;
+    world.cache = Some((Arc::clone(&truth), MIB));
+    world.submit(spec(&[sha256()]));
+    world.run_for(50);
+    let before = world.effects.iter().filter(|name| *name == "StopLease").count();
+    let file = world.engine.files.values_mut().next().expect("on its way");
+    assert!(file.recall.scope().is_some(), "it is being copied");
+    file.recall_no_more(&mut world.engine.core);
+    assert_eq!(file.recall.scope(), None);
+    world.run_for(10);
+    assert!(world.effects.iter().filter(|name| *name == "StopLease").count() > before);
+}
