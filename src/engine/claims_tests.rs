@@ -299,3 +299,40 @@ fn claim_4_of_contents_that_failed_64_are_remembered() {
     }
     assert_eq!(claims.dropped.len(), 64);
 }
+
+#[test]
+fn claim_10_step_3_a_list_is_put_on_trial_once_over_three_pieces_and_wins_it_once() {
+    let mut claims = claims(&[(list(None), 1)]);
+    let mut chance = Chance::new([2; 32]);
+    assert!(!claims.owes_trial() && !claims.is_on_trial(), "none is followed");
+    claims.choose();
+    assert!(claims.owes_trial() && !claims.is_on_trial() && claims.trial_won().is_none());
+    claims.draw_trial(PieceSet::of(10..15), &mut chance);
+    let hint = &claims.hints[0];
+    let drawn: BTreeSet<u32> = hint.audit.pieces.iter().copied().collect();
+    assert_eq!((drawn.len(), hint.audit.trial, hint.cleared), (3, Trial::Open(3), false));
+    assert!(drawn.iter().all(|piece| (10..15).contains(piece)), "{drawn:?}");
+    assert!(claims.is_on_trial() && !claims.owes_trial() && claims.trial_won().is_none());
+    for piece in drawn {
+        assert_eq!(claims.compare(piece, Hash([1; 32])), []);
+    }
+    assert!(!claims.is_on_trial());
+    assert!(claims.trial_won().is_some() && claims.trial_won().is_none());
+    assert!(!claims.owes_trial());
+}
+
+#[test]
+fn claim_10_step_3_of_two_pieces_both_speak_of_none_nobody_need_and_a_refuted_list_has_no_trial() {
+    let mut chance = Chance::new([2; 32]);
+    for (differing, wanted) in [(3..5, 2), (3..3, 0)] {
+        let mut claims = claims(&[(list(None), 1)]);
+        claims.choose();
+        claims.draw_trial(PieceSet::of(differing), &mut chance);
+        let hint = &claims.hints[0];
+        assert_eq!((hint.audit.trial, hint.cleared), (Trial::Open(wanted), wanted == 0));
+    }
+    let mut claims = claims(&[(list(None), 1)]);
+    claims.choose();
+    claims.hints[0].refuted = true;
+    assert!(!claims.owes_trial());
+}

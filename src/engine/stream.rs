@@ -451,4 +451,18 @@ mod tests {
             (1, 0, 1)
         );
     }
+
+    #[test]
+    fn attest_7_what_a_member_asked_and_was_told_goes_with_it_and_with_the_stream() {
+        let [one, other] = [1, 2].map(|number| PeerId::from_public_key([number; 32]));
+        let [first, second] = [1, 2].map(|number| Hash([number; 32]));
+        let mut streams = Streams::default();
+        [one, other].into_iter().for_each(|peer| streams.want(peer, [7; 32], 1));
+        streams.told = [((one, first), 3), ((other, first), 4), ((one, second), 5)].into();
+        let told = |streams: &Streams| streams.told.values().copied().collect::<Vec<_>>();
+        streams.forget(second);
+        assert_eq!(told(&streams), [3, 4]);
+        streams.forget_peer(one);
+        assert_eq!((told(&streams), streams.wanted.keys().collect::<Vec<_>>()), (vec![4], vec![&other]));
+    }
 }

@@ -462,6 +462,7 @@ fn taken_then_free(desk: &mut Desk, number: u8) {
     desk.run_for(SECOND);
     assert_eq!((desk.state(job(number)), desk.delivered.len()), (JobState::Transferred, 0));
     assert!(desk.refusal().is_some_and(|(_, reason)| reason.contains("already exists")));
+    assert_eq!(desk.view(job(number)).error_count, 1);
     desk.taken.clear();
     desk.events.clear();
     desk.command(job(number), JobCommand::Complete);

@@ -81,3 +81,27 @@ fn sec_6_what_the_owner_before_sent_along_is_sent_no_more() {
     assert_eq!(desk.state(job(1)), JobState::Transferred);
     assert_eq!(desk.headers_sent.last(), Some(&0), "{:?}", desk.headers_sent);
 }
+
+#[test]
+fn sec_6_an_administrator_who_takes_what_is_his_already_keeps_its_header_lines() {
+    let mut desk = Desk::new();
+    let headers = Headers(vec![Header { name: "X-Token".into(), value: "secret".into() }]);
+    desk.submit_as(job(1), JobSpec { headers: headers.clone(), ..wish(&["a"]) }, ROOT, false);
+    desk.command_as(job(1), JobCommand::Take, ROOT);
+    assert_eq!(desk.engine.stored_job(job(1)).expect("known").spec.headers, headers);
+}
+
+#[test]
+fn sec_1_who_may_not_change_a_job_does_not_learn_which_names_are_taken() {
+    let mut desk = Desk::new();
+    desk.submit_as(job(1), wish(&["a"]), ME, false);
+    desk.submit_as(job(2), wish(&["b"]), ME, false);
+    let add = || {
+        let change = JobChange { add_files: wish(&["b"]).files, ..JobChange::default() };
+        JobCommand::Change(Box::new(change))
+    };
+    desk.command_as(job(1), add(), OTHER);
+    assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::AccessDenied));
+    desk.command_as(job(1), add(), ME);
+    assert_eq!(desk.refusal().map(|(code, _)| code), Some(Code::FileExists));
+}

@@ -325,6 +325,7 @@ fn pol_6_and_pol_19_a_policy_that_changes_is_told_at_once_and_holds_only_where_p
         let told = world.paces.iter().map(|pace| pace.rates.total);
         told.map(|rate| rate.map_or(0, std::num::NonZeroU64::get)).collect::<Vec<_>>()
     };
+    assert_eq!(say(None, None), [0; 0]);
     assert_eq!(say(Some(true), Some(8_000_000)), [1_000_000]);
     assert_eq!(say(Some(true), Some(16_000_000)), [1_000_000, 2_000_000]);
     assert_eq!(say(None, Some(16_000_000)), [1_000_000, 2_000_000, 0]);

@@ -468,3 +468,41 @@ fn attest_7_an_attestor_streams_what_it_reads_itself_of_a_version_that_is_settle
         assert_eq!(would(Roles::ATTEST, spec(&[]), change), [false, false], "{why}");
     }
 }
+
+/// A member that follows an attestor, and what is made of its file.
+fn following<T>(look: impl FnOnce(&mut JobFile) -> T) -> T {
+    let truth = file(LEN, 1);
+    let (mut world, id, mut chain) = begun(&truth, 3);
+    goes_on(&mut world, id, &mut chain, &truth, 0..32);
+    look(world.engine.files.values_mut().next().expect("on its way"))
+}
+
+#[test]
+fn attest_7_a_stream_is_followed_until_a_list_proves_the_pieces_or_nobody_vouches() {
+    assert!(following(|file| file.follows_stream()));
+    assert!(!following(|file| {
+        file.claims.trusted = Some(self::file(LEN, 1));
+        file.follows_stream()
+    }));
+    assert!(!following(|file| {
+        file.vouched = None;
+        file.follows_stream()
+    }));
+    let before_and_after = following(|file| {
+        let before = file.streaming.value(3);
+        file.streaming.unfollow();
+        (before, file.streaming.value(3))
+    });
+    assert_eq!(before_and_after, (file(LEN, 1).value(PieceIndex(3)), None));
+}
+
+#[test]
+fn attest_7_a_stream_is_about_a_file_of_its_url_and_version_while_that_is_fetched() {
+    let is_about = |url: &str, etag: &str| following(|file| file.is_about(url, &version(etag, Some(LEN))));
+    assert!(is_about(URL, "a"));
+    assert!(!is_about("https://example.org/other", "a") && !is_about(URL, "b"));
+    assert!(!following(|file| {
+        file.stage = Stage::Sealed;
+        file.is_about(URL, &version("a", Some(LEN)))
+    }));
+}

@@ -305,3 +305,16 @@ fn claim_10_a_file_that_was_wrong_is_looked_at_again_when_something_changed_and_
         "nor for one piece of it"
     );
 }
+
+#[test]
+fn claim_10_what_is_certain_counts_twice_of_what_is_known() {
+    let truth = file(4 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.origin.pace = Pace::steady(1_000_000);
+    world.submit(spec(&[sha256()]));
+    world.run_for(2_000);
+    let file = world.engine.files.values().next().expect("on its way");
+    let certain = file.pieces.certain().count();
+    assert!(certain > 4);
+    assert_eq!(file.certain_and_held(), 2 * certain);
+}
