@@ -225,3 +225,31 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t10_no_machine_of_the_site_has_an_address_that_is_good_on_one_link_or_one_machine_only() {
+        let subnets = [
+            "127.0.0.0/8",
+            "169.254.0.0/16",
+            "0.0.0.0/8",
+            "224.0.0.0/8",
+            "203.0.113.0/24",
+            "10.0.0.0/8",
+            "::/32",
+            "fe80::/32",
+            "ff02::/32",
+            "2001:db8::/32",
+        ];
+        let everything = subnets.map(|subnet| subnet.parse().expect("a subnet"));
+        let open = SiteConfig { subnets: everything.into(), ..SiteConfig::default() };
+        let has = |ip: &str| open.has(ip.parse().expect("an address"));
+        for ip in ["127.0.0.1", "169.254.1.1", "0.0.0.0", "224.0.0.1", "::1", "fe80::1", "::", "ff02::1"] {
+            assert!(!has(ip), "{ip}");
+        }
+        assert!(has("203.0.113.5") && has("10.1.2.3") && has("2001:db8::1"));
+    }
+}

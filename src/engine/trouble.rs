@@ -184,3 +184,36 @@ pub(super) fn place_of(url: &str) -> String {
 pub(super) fn source_of(context: Context, url: &str) -> Option<String> {
     (context != Context::LocalFile).then(|| place_of(url))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn err_4_a_fault_of_the_origin_is_of_the_file_if_an_answer_came_or_its_code_says_so_and_else_of_the_way()
+    {
+        let of = |code, status, severity| {
+            let trouble =
+                Trouble::from(OriginFault { code, ..OriginFault::new(severity, "it failed", status) });
+            (trouble.code, trouble.context)
+        };
+        let transient = Severity::Transient { retry_after: None };
+        assert_eq!(of(None, None, transient), (Code::ConnectFailure, Context::Transport));
+        assert_eq!(of(None, Some(404), Severity::Fatal), (Code::Http(404), Context::RemoteFile));
+        assert_eq!(of(None, Some(200), Severity::Fatal), (Code::InvalidServerResponse, Context::RemoteFile));
+        for way in [Code::NameNotResolved, Code::Timeout, Code::CertificateErrors, Code::ChannelError] {
+            assert_eq!(of(Some(way), None, transient), (way, Context::Transport), "{way}");
+        }
+        let garbled = Code::InvalidServerResponse;
+        assert_eq!(of(Some(garbled), None, Severity::Fatal), (garbled, Context::RemoteFile));
+    }
+
+    #[test]
+    fn err_27_an_answer_that_cannot_be_used_is_trouble_with_the_file_and_says_which() {
+        let trouble = Trouble::response("no length".into());
+        assert_eq!(
+            (trouble.code, trouble.context, trouble.text.as_str()),
+            (Code::InvalidServerResponse, Context::RemoteFile, "no length")
+        );
+    }
+}

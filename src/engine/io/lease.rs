@@ -122,3 +122,23 @@ pub enum Span {
     /// Everything from zero; the length is learned when the body ends in good order.
     ToEnd,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wire_6_a_lease_knows_how_long_the_file_is_if_a_list_or_a_member_says_so() {
+        let list = Arc::new(HashList::from_values(70_000, vec![Hash([1; 32]); 2]).expect("two pieces"));
+        let standing = Standing::Proved;
+        let values: Arc<[Hash]> = vec![Hash([1; 32])].into();
+        let lens = [
+            Accept::Certain { check: None },
+            Accept::Certain { check: Some(Arc::clone(&list)) },
+            Accept::Listed { list, standing },
+            Accept::Stated { len: 80_000, first: PieceIndex(0), values, standing },
+        ]
+        .map(|accept| accept.file_len());
+        assert_eq!(lens, [None, Some(70_000), Some(70_000), Some(80_000)]);
+    }
+}
