@@ -377,4 +377,32 @@ mod tests {
         assert_eq!(kept.to_vec(), why.log().to_vec());
         assert!(text.contains(r#""chosen":"nobody","why":"started again","outcome":"the origin changed""#));
     }
+
+    #[test]
+    fn a_word_that_is_said_twice_in_a_row_is_written_down_once_and_of_very_many_the_first_ones() {
+        let mut why = Why::new(Decisions::default(), Instant::ZERO);
+        let mut say = |words: String| {
+            why.note(Chosen::Nobody, words, String::new(), Instant::ZERO);
+            why.log().count()
+        };
+        assert_eq!(["a", "a", "b", "a"].map(|words| say(words.into())), [1, 1, 2, 3]);
+        let counts = (0..DECISIONS_MAX).map(|number| say(number.to_string())).max();
+        assert_eq!(counts, Some(DECISIONS_MAX));
+    }
+
+    #[test]
+    fn what_came_of_leases_counts_from_the_first_and_names_each_fault_once_and_few_of_them() {
+        let at = |seconds| Instant::ZERO.after(std::time::Duration::from_secs(seconds));
+        let mut why = Why::new(Decisions::default(), Instant::ZERO);
+        let range = |start: u64| ByteRange::new(start..start + 10);
+        for number in 0..20_u64 {
+            let id = LeaseId(number);
+            why.lease(id, range(number * 10), Chosen::Origin, "it is there", Scenery::default, at(5));
+            why.ended(id, 10, Some(format!("fault {}.", number / 2)), at(7));
+        }
+        let [one] = &why.log().to_vec()[..] else { panic!("they are one thought") };
+        assert!(one.outcome.starts_with("200 bytes in 2000 ms"), "{}", one.outcome);
+        let named = (0..10).filter(|number| one.outcome.contains(&format!("fault {number}."))).count();
+        assert_eq!(named, FAULTS_MAX, "{}", one.outcome);
+    }
 }

@@ -6,6 +6,7 @@ use peer_proto::session::{Answer, RefuseReason};
 use peer_proto::wire::Frame;
 
 use super::world::*;
+use crate::engine::file::{JobFile, Stage};
 use crate::engine::io::*;
 use crate::job::{JobSpec, PeerFlags, Policy, Priority};
 use crate::record::{Holding, RecordId, RecordSummary, Scope};
@@ -330,4 +331,25 @@ fn pol_6_and_pol_19_a_policy_that_changes_is_told_at_once_and_holds_only_where_p
     assert_eq!(say(Some(true), Some(16_000_000)), [1_000_000, 2_000_000]);
     assert_eq!(say(None, Some(16_000_000)), [1_000_000, 2_000_000, 0]);
     assert_eq!(say(Some(true), None), [1_000_000, 2_000_000, 0], "nothing new");
+}
+
+#[test]
+fn wire_7_a_growing_part_is_offered_while_it_lies_there_and_may_be_served() {
+    let offered = |change: fn(&mut JobFile), flags: PeerFlags| {
+        let truth = file(16 * MIB, 1);
+        let mut world = World::new(&truth);
+        world.origin.pace = Pace::steady(4_000_000);
+        world.peer(2, &truth, root_digest(&truth), 4_000_000);
+        world.submit(spec(&[root_digest(&truth)]));
+        world.run_for(1_000);
+        let file = world.engine.files.values_mut().next().expect("on its way");
+        change(file);
+        world.engine.core.flags = flags;
+        file.offer(&world.engine.core).is_some()
+    };
+    assert!(offered(|_| {}, PeerFlags::BOTH));
+    assert!(!offered(|_| {}, PeerFlags { client: true, server: false }));
+    assert!(!offered(|file| file.reset_to = Some(version("b", None)), PeerFlags::BOTH), "it is emptied");
+    assert!(!offered(|file| file.stage = Stage::Over, PeerFlags::BOTH), "it has another name");
+    assert!(!offered(|file| file.claims.trusted = None, PeerFlags::BOTH), "no list proves it");
 }
