@@ -141,3 +141,14 @@ fn why_banned_peers_are_counted_and_named_with_the_others() {
     world.engine.core.ban(peer_id(5), "a lie");
     assert_eq!(scenery(&world).banned, 1);
 }
+
+#[test]
+fn why_of_many_peers_the_first_twelve_are_named_beside_the_one_that_was_chosen() {
+    let mut world = named();
+    let truth = std::sync::Arc::clone(&world.truth);
+    for number in 10..30 {
+        world.peer(number, &truth, sha256(), SLOW);
+    }
+    let ids: Vec<PeerId> = scenery(&world).peers.into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, (10..23).map(peer_id).collect::<Vec<_>>());
+}
