@@ -33,8 +33,8 @@ pub(super) struct Dial {
 /// Why somebody is dialled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Reason {
-    /// It is the configured peer at this place.
-    Configured(usize),
+    /// It is configured under this address.
+    Configured(PeerAddress),
     /// It was announced.
     Announced,
     /// It asked the link for what is here.
@@ -126,7 +126,7 @@ impl PeerTable {
 
     /// Adds a configured peer; false if it was there already or the table is full.
     pub(super) fn configure(&mut self, address: PeerAddress, purpose: Purpose, now: Instant) -> bool {
-        if let Some(known) = self.configured.iter_mut().find(|one| one.address == address) {
+        if let Some(known) = self.configured_at(address) {
             if purpose == Purpose::Rendezvous {
                 known.purpose = purpose;
             }
@@ -137,6 +137,10 @@ impl PeerTable {
         }
         self.configured.push(Configured { address, learned: None, purpose, attempts: Attempts::due(now) });
         true
+    }
+
+    fn configured_at(&mut self, address: PeerAddress) -> Option<&mut Configured> {
+        self.configured.iter_mut().find(|one| one.address == address)
     }
 
     /// Whether the configuration names this peer as a rendezvous: by its id, or where no id is given by its address.
@@ -262,14 +266,14 @@ impl PeerTable {
         }
         let bans = &self.bans;
         let free = |peer: PeerId| !busy.contains(&peer) && !is_banned(bans, peer, now);
-        for (index, one) in self.configured.iter_mut().enumerate() {
+        for one in &mut self.configured {
             if dials.len() >= STATIC_DIALS_PER_TICK {
                 break;
             }
             if one.attempts.is_due(now) && one.peer().is_none_or(free) {
                 one.attempts.under_way = true;
-                let socket = one.address.socket();
-                dials.push(Dial { socket, peer: one.address.peer(), reason: Reason::Configured(index) });
+                let (socket, peer) = (one.address.socket(), one.address.peer());
+                dials.push(Dial { socket, peer, reason: Reason::Configured(one.address) });
             }
         }
         if strangers == Strangers::Dial && dials.is_empty() {
@@ -323,7 +327,7 @@ impl PeerTable {
     /// The attempts a dial counts for.
     fn attempts(&mut self, dial: &Dial) -> Option<&mut Attempts> {
         match (dial.reason, dial.peer) {
-            (Reason::Configured(index), _) => self.configured.get_mut(index).map(|one| &mut one.attempts),
+            (Reason::Configured(address), _) => self.configured_at(address).map(|one| &mut one.attempts),
             (Reason::Announced, Some(peer)) => {
                 let reach = self.announced.get_mut(&peer)?.get_mut(&dial.socket)?;
                 Some(&mut reach.attempts)
@@ -353,8 +357,8 @@ impl PeerTable {
             *attempts = Attempts::due(now.after(BACK_OFF_FIRST));
         }
         match dial.reason {
-            Reason::Configured(index) => {
-                self.configured.get_mut(index).into_iter().for_each(|one| one.learned = Some(peer));
+            Reason::Configured(address) => {
+                self.configured_at(address).into_iter().for_each(|one| one.learned = Some(peer));
             }
             Reason::Announced => {}
             Reason::Asked => self.calls.reached(dial.socket.ip()),
