@@ -31,6 +31,7 @@ async fn start(seed: u8, peer: Option<&Swarm>) -> (Swarm, mpsc::Receiver<SwarmEv
         rendezvous: Vec::new(),
         tunnels: nearbits::swarm::Tunnels::default(),
         remembered: Vec::new(),
+        added_peers: Vec::new(),
         mdns: false,
         ask_link: false,
         static_peers: peer

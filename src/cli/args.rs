@@ -206,9 +206,16 @@ pub(super) enum PeerCommand {
     Id(AskArgs),
     /// Ask the network who is there, at most every ten minutes. It is asked without that, too.
     Discover(AskArgs),
-    /// Forget all that were not configured. Sessions go on, and bans hold.
+    /// Forget all that the configuration does not name, added ones too. Sessions go on, and bans hold.
     Clear(AskArgs),
-    /// Keep trying one, until the node ends.
+    /// Take back one that was added. Its session goes on.
+    Remove {
+        /// The address it was added under.
+        address: String,
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+    /// Keep trying one, across restarts, until it is removed or all are cleared.
     Add {
         /// ip:port, [v6%scope]:port or a multiaddress.
         address: String,

@@ -52,7 +52,11 @@ pub(super) async fn peer(command: PeerCommand) -> Result<Exit, Stop> {
         PeerCommand::Discover(ask) => return discover(&ask).await,
         PeerCommand::Clear(ask) => return clear(&ask).await,
         PeerCommand::Add { address, ask } => {
-            reach::running(&ask.place).await?.add_peer(&address).await?;
+            reach::running(&ask.place).await?.keep_peer(&address).await?;
+            return Ok(Exit::Done);
+        }
+        PeerCommand::Remove { address, ask } => {
+            reach::running(&ask.place).await?.remove_peer(&address).await?;
             return Ok(Exit::Done);
         }
     };
@@ -85,6 +89,8 @@ pub(super) async fn peer(command: PeerCommand) -> Result<Exit, Stop> {
 const fn known_by(by: PeerKnownBy) -> &'static str {
     match by {
         PeerKnownBy::Configured => "configuration",
+        PeerKnownBy::Added => "peer add",
+        PeerKnownBy::Command => "a command",
         PeerKnownBy::Announced => "announcement",
         PeerKnownBy::Named => "rendezvous",
         PeerKnownBy::Remembered => "earlier run",

@@ -20,6 +20,7 @@
 //! | `GET /v1/policy` | [`PolicyShown`] |
 //! | `GET /v1/explain/{code}` | [`Explanation`] |
 //! | `GET /v1/peers`, `POST /v1/peers` [`AddPeer`] | [`PeerRow`]s; nothing |
+//! | `DELETE /v1/peers/added?address=` | nothing |
 //! | `DELETE /v1/peers` | [`PeersForgotten`] |
 //! | `POST /v1/peers/discovery` | [`PeersAsked`] |
 //! | `GET /v1/records`, `GET /v1/records/{id}` | [`RecordRow`]s; a [`RecordRow`] with its ranges |
@@ -45,7 +46,7 @@ pub use self::attested::TakeBack;
 pub use self::group::{
     GroupOffer, GroupShown, GroupState, GroupTaken, GroupTakenAs, TicketMade, TicketOrder, WhichGroup,
 };
-pub use self::peer::{AddPeer, PeerKnownBy, PeerRow, PeersAsked, PeersForgotten};
+pub use self::peer::{AddPeer, PeerKnownBy, PeerRow, PeersAsked, PeersForgotten, WhichPeer};
 pub use crate::engine::event::{
     AttestationView, BytesBySource, Event, Failure, FilePhase, FileRanges, FileView, JobView, SourceShare,
     Times, Validation,

@@ -11,16 +11,16 @@ use peer_proto::group::{GroupId, Membership, OfferFault, Roles, Ticket};
 use tokio::sync::broadcast;
 
 use super::api::{
-    AttestationView, CacheChange, CacheState, Caller, Code, DamagedJob, Decision, Event, Failure, FileRanges,
-    FileView, FlagsShown, GroupOffer, GroupShown, GroupTaken, JobId, JobSpec, JobView, KeepAs, Kind,
-    PeerFlags, PeerKnownBy, PeerRow, PolicyShown, Problem, ProblemKind, RecordId, RecordRow, RecordVerified,
-    RecordsRemoved, RemoteRange, Scope, SeenRow, Status, TakeBack, TicketMade, TicketOrder, Totals,
-    UnheardLink, Verb, WhichGroup,
+    AddPeer, AttestationView, CacheChange, CacheState, Caller, Code, DamagedJob, Decision, Event, Failure,
+    FileRanges, FileView, FlagsShown, GroupOffer, GroupShown, GroupTaken, JobId, JobSpec, JobView, KeepAs,
+    Kind, PeerFlags, PeerKnownBy, PeerRow, PolicyShown, Problem, ProblemKind, RecordId, RecordRow,
+    RecordVerified, RecordsRemoved, RemoteRange, Scope, SeenRow, Status, TakeBack, TicketMade, TicketOrder,
+    Totals, UnheardLink, Verb, WhichGroup,
 };
 use super::server::Desk;
 use crate::driver::{
-    BlownLink, Cleared, Damaged, Done, EnrolmentError, Gone, Handle, JobCommand, KeeperError, KnownBy,
-    KnownPeer, PeerView, PolicyState, RequestError, Shown, TicketError, TicketWish,
+    AddedError, BlownLink, Cleared, Damaged, Done, EnrolmentError, Gone, Handle, JobCommand, KeeperError,
+    KnownBy, KnownPeer, PeerView, PolicyState, RequestError, Shown, TicketError, TicketWish,
 };
 use crate::telemetry;
 
@@ -42,6 +42,20 @@ impl NodeDesk {
 impl From<Gone> for Problem {
     fn from(gone: Gone) -> Self {
         Self::new(ProblemKind::Busy, gone.to_string())
+    }
+}
+
+impl From<AddedError> for Problem {
+    fn from(error: AddedError) -> Self {
+        let kind = match &error {
+            AddedError::Address(_) => ProblemKind::Usage,
+            AddedError::Refused(_) => ProblemKind::Conflict,
+            AddedError::NotAdded(_) => ProblemKind::NotFound,
+            AddedError::NotKept(_) => ProblemKind::Fatal,
+            AddedError::Gone(_) => ProblemKind::Busy,
+        };
+        let why = std::error::Error::source(&error).map(|why| format!(": {why}")).unwrap_or_default();
+        Self::new(kind, format!("{error}{why}"))
     }
 }
 
@@ -120,6 +134,8 @@ impl From<KnownBy> for PeerKnownBy {
     fn from(by: KnownBy) -> Self {
         match by {
             KnownBy::Configured => Self::Configured,
+            KnownBy::Added => Self::Added,
+            KnownBy::Command => Self::Command,
             KnownBy::Announced => Self::Announced,
             KnownBy::Named => Self::Named,
             KnownBy::Remembered => Self::Remembered,
@@ -306,12 +322,16 @@ impl Desk for NodeDesk {
         Ok(with_known(met, self.handle.known_peers()))
     }
 
-    async fn add_peer(&self, address: String) -> Result<(), Problem> {
-        let parsed = address.parse().map_err(|error| {
-            Problem::new(ProblemKind::Usage, format!("{address:?} is not a peer's address: {error}"))
-        })?;
-        self.handle.add_peer(parsed);
+    async fn add_peer(&self, peer: AddPeer) -> Result<(), Problem> {
+        if peer.keep {
+            return Ok(self.handle.keep_peer(&peer.address).await?);
+        }
+        self.handle.add_peer(peer.address.parse().map_err(AddedError::from)?);
         Ok(())
+    }
+
+    async fn remove_peer(&self, address: String) -> Result<(), Problem> {
+        Ok(self.handle.remove_peer(&address).await?)
     }
 
     async fn forget_peers(&self) -> Result<usize, Problem> {

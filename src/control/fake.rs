@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::ControlSocket;
 use super::api::{
-    AttestationView, CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView, FlagsShown,
-    GroupOffer, GroupShown, GroupTaken, JobId, JobSpec, JobState, JobView, Kind, PeerFlags, PeerRow,
-    PolicyShown, Priority, Problem, ProblemKind, RecordId, RecordRow, RecordVerified, RecordsRemoved, Status,
-    TakeBack, TicketMade, TicketOrder, Totals, WhichGroup,
+    AddPeer, AttestationView, CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView,
+    FlagsShown, GroupOffer, GroupShown, GroupTaken, JobId, JobSpec, JobState, JobView, Kind, PeerFlags,
+    PeerRow, PolicyShown, Priority, Problem, ProblemKind, RecordId, RecordRow, RecordVerified,
+    RecordsRemoved, Status, TakeBack, TicketMade, TicketOrder, Totals, WhichGroup,
 };
 use super::client::Client;
 use super::events::Events;
@@ -122,8 +122,12 @@ impl Desk for Fake {
         Ok(Vec::new())
     }
 
-    async fn add_peer(&self, address: String) -> Result<(), Problem> {
-        Err(Problem::new(ProblemKind::Usage, format!("{address} is not an address")))
+    async fn add_peer(&self, peer: AddPeer) -> Result<(), Problem> {
+        Err(Problem::new(ProblemKind::Usage, format!("{} is not an address", peer.address)))
+    }
+
+    async fn remove_peer(&self, address: String) -> Result<(), Problem> {
+        Err(Problem::new(ProblemKind::NotFound, format!("{address} was not added")))
     }
 
     async fn forget_peers(&self) -> Result<usize, Problem> {

@@ -35,6 +35,7 @@ use super::{attested, cached, group, peers, ranges, verbs};
         verbs::explained,
         peers::known,
         peers::add,
+        peers::remove,
         peers::clear,
         peers::discover,
         cached::records,

@@ -2,15 +2,16 @@
 //!
 //! Knows: HTTP and the values of `api`. Does not know: how peers are found.
 
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::{Extension, Json};
 
 use super::api::{
     AddPeer, Code, FlagsShown, PeerFlags, PeerRow, PeersAsked, PeersForgotten, PolicyRow, PolicyShown,
-    PolicySource, Problem, ProblemKind,
+    PolicySource, Problem, ProblemKind, WhichPeer,
 };
 use super::server::Desk;
-use super::verbs::{Answer, AnyDoor, BODY_LEN_MAX, By, administrators_only, read};
+use super::verbs::{Answer, AnyDoor, BODY_LEN_MAX, By, administrators_only, read, refusal};
 
 #[utoipa::path(
     get,
@@ -32,7 +33,7 @@ pub(super) async fn known<D: Desk>(State(door): AnyDoor<D>, Extension(by): By) -
     tag = "peers",
     request_body = AddPeer,
     responses(
-        (status = 200, description = "It is tried from now on", body = ()),
+        (status = 200, description = "It is tried from now on; if it is to be kept, that is durable", body = ()),
         (status = "default", description = "Refused, and why", body = Problem),
     ),
 )]
@@ -42,8 +43,29 @@ pub(super) async fn add<D: Desk>(
     body: axum::body::Body,
 ) -> Answer<()> {
     administrators_only(by)?;
-    let AddPeer { address } = read(body, BODY_LEN_MAX).await?;
-    door.desk.add_peer(address).await?;
+    door.desk.add_peer(read(body, BODY_LEN_MAX).await?).await?;
+    Ok(Json(()))
+}
+
+#[utoipa::path(
+    delete,
+    path = "/v1/peers/added",
+    tag = "peers",
+    params(WhichPeer),
+    responses(
+        (status = 200, description = "It is not tried any more, durably; a session goes on", body = ()),
+        (status = "default", description = "Refused, and why", body = Problem),
+    ),
+)]
+pub(super) async fn remove<D: Desk>(
+    State(door): AnyDoor<D>,
+    Extension(by): By,
+    which: Result<Query<WhichPeer>, QueryRejection>,
+) -> Answer<()> {
+    administrators_only(by)?;
+    let Query(WhichPeer { address }) =
+        which.map_err(|error| refusal(ProblemKind::Usage, error.body_text()))?;
+    door.desk.remove_peer(address).await?;
     Ok(Json(()))
 }
 

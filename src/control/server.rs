@@ -18,9 +18,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{
-    AttestationView, CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView, FlagsShown,
-    GroupOffer, GroupShown, GroupTaken, JobId, JobSpec, JobView, PeerFlags, PeerRow, PolicyShown, Problem,
-    RecordId, RecordRow, RecordVerified, RecordsRemoved, Status, TakeBack, TicketMade, TicketOrder,
+    AddPeer, AttestationView, CacheChange, CacheState, Caller, Decision, Event, FileRanges, FileView,
+    FlagsShown, GroupOffer, GroupShown, GroupTaken, JobId, JobSpec, JobView, PeerFlags, PeerRow, PolicyShown,
+    Problem, RecordId, RecordRow, RecordVerified, RecordsRemoved, Status, TakeBack, TicketMade, TicketOrder,
     WhichGroup,
 };
 use super::events::Events;
@@ -79,8 +79,10 @@ pub trait Desk: Clone + Send + Sync + 'static {
     fn policy(&self) -> impl Future<Output = Result<PolicyShown, Problem>> + Send;
     /// The peers it knows.
     fn peers(&self) -> impl Future<Output = Result<Vec<PeerRow>, Problem>> + Send;
-    /// Keeps trying a peer.
-    fn add_peer(&self, address: String) -> impl Future<Output = Result<(), Problem>> + Send;
+    /// Keeps trying a peer; durable when it returns, if it is to be kept.
+    fn add_peer(&self, peer: AddPeer) -> impl Future<Output = Result<(), Problem>> + Send;
+    /// Takes back one that was added to be kept; durable when it returns.
+    fn remove_peer(&self, address: String) -> impl Future<Output = Result<(), Problem>> + Send;
     /// Forgets those that were not configured; how many they were.
     fn forget_peers(&self) -> impl Future<Output = Result<usize, Problem>> + Send;
     /// Asks the network who is there; whether it is asked now.

@@ -68,6 +68,8 @@ async fn peer_11_only_an_administrator_has_to_do_with_computer_flags_and_cache()
         client.forget_url("https://example.org/a").await.err(),
         client.clear_cache().await.err(),
         client.verify_record(record).await.err(),
+        client.keep_peer("127.0.0.1:9").await.err(),
+        client.remove_peer("127.0.0.1:9").await.err(),
         client.forget_peers().await.err(),
         client.discover_peers().await.err(),
     ];

@@ -11,7 +11,7 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Extension, Json, Router};
 use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
@@ -50,6 +50,7 @@ pub(super) fn router<D: Desk>(door: Arc<Door<D>>) -> Router {
         .route("/v1/explain/{code}", get(explained))
         .route("/v1/openapi.json", get(openapi::document))
         .route("/v1/peers", get(peers::known::<D>).post(peers::add::<D>).delete(peers::clear::<D>))
+        .route("/v1/peers/added", delete(peers::remove::<D>))
         .route("/v1/peers/discovery", post(peers::discover::<D>))
         .route("/v1/records", get(cached::records::<D>).delete(cached::remove_records::<D>))
         .route("/v1/records/{id}", get(cached::record_shown::<D>).delete(cached::remove_record::<D>))

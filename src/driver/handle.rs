@@ -11,16 +11,16 @@ use peer_proto::group::GroupId;
 use peer_proto::peer::PeerId;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::{Enrolment, Keeper, Request};
+use super::{AddedPeers, Enrolment, Keeper, Request};
 use crate::disk::RealFiles;
 use crate::disk::paths;
 use crate::engine::event::{AttestationView, Event, Failure, FileRanges, FileView, JobView};
 use crate::engine::explain::Decision;
-use crate::engine::io::{Input, JobCommand, KeptBan};
+use crate::engine::io::{JobCommand, KeptBan};
 use crate::engine::{Engine, PeerView, Totals};
 use crate::job::{Caller, Code, Effective, FileSpec, JobId, JobSpec, JobState, PeerFlags, PolicyRow};
 use crate::store::Damaged;
-use crate::swarm::{KnownPeer, PeerAddress, RememberedPeer, Swarm};
+use crate::swarm::{KnownPeer, RememberedPeer, Swarm};
 
 /// A handle to a running node. Cheap to clone; the node goes on when all of them are dropped.
 #[derive(Clone)]
@@ -30,6 +30,7 @@ pub struct Handle {
     pub(super) swarm: Swarm,
     pub(super) keeper: Keeper,
     pub(super) enrolment: Enrolment,
+    pub(super) added: AddedPeers,
     pub(super) files: RealFiles,
     /// Jobs that cannot be read.
     pub(super) damaged: Arc<[Damaged]>,
@@ -444,11 +445,6 @@ impl Handle {
         self.read(move |engine| engine.renewal_fault(group).map(|fault| fault.to_string())).await
     }
 
-    /// Keeps trying a peer at this address, as if it had been configured.
-    pub fn add_peer(&self, address: PeerAddress) {
-        self.swarm.add_static(address);
-    }
-
     /// Where peers may be reached, met or not: one entry per address.
     #[must_use]
     pub fn known_peers(&self) -> Vec<KnownPeer> {
@@ -460,20 +456,6 @@ impl Handle {
     #[must_use]
     pub fn discover_peers(&self) -> bool {
         self.swarm.discover()
-    }
-
-    /// Forgets every peer that was not configured, and how many they were; sessions and bans stay. What is wanted is asked
-    /// for on the link again (PEER-23).
-    ///
-    /// # Errors
-    /// [`Gone`]: they may be forgotten already.
-    ///
-    /// # Cancel safety
-    /// Dropping it may leave the link unasked.
-    pub async fn forget_peers(&self) -> Result<usize, Gone> {
-        let forgotten = self.swarm.forget_peers();
-        self.ask(Request::Tell(Box::new(Input::PeersForgotten))).await?;
-        Ok(forgotten)
     }
 
     /// Neighbours to be kept for the next run.

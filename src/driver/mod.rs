@@ -3,6 +3,7 @@
 //! Whoever asks "why does it hang" looks here first. Knows: which room performs which effect. Does not know: why the
 //! engine wants it.
 
+mod added;
 pub(crate) mod enrolment;
 mod handle;
 mod keeper;
@@ -23,6 +24,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::added::{AddedError, AddedPeers};
 pub use self::enrolment::{Enrolled, Enrolment, EnrolmentError};
 pub use self::handle::{Done, Gone, Handle, PolicyState, RequestError};
 pub use self::keeper::{Cleared, Keeper, KeeperError, Shown};
@@ -105,6 +107,8 @@ pub struct DriverParts {
     pub keeper: Keeper,
     /// Which group this node is in.
     pub enrolment: Enrolment,
+    /// Peers that were added by command.
+    pub added: AddedPeers,
     /// The file system, to look at destinations.
     pub files: RealFiles,
     /// Jobs of this state folder that cannot be read.
@@ -157,6 +161,7 @@ impl Driver {
             swarm: parts.swarm.clone(),
             keeper: parts.keeper.clone(),
             enrolment: parts.enrolment.clone(),
+            added: parts.added.clone(),
             files: parts.files,
             damaged: Arc::clone(&parts.damaged),
             own: Caller { uid: parts.files.uid(), is_administrator: true },

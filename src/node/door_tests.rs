@@ -92,6 +92,8 @@ async fn d37_t23_each_verb_of_another_user_is_denied() {
     is_denied(lab.other.jobs_where(&ListJobs { all: true, ..ListJobs::default() }).await);
     is_denied(lab.other.set_flags(PeerFlags::NONE).await);
     is_denied(lab.other.add_peer("127.0.0.1:1").await);
+    is_denied(lab.other.keep_peer("127.0.0.1:1").await);
+    is_denied(lab.other.remove_peer("127.0.0.1:1").await);
     is_denied(lab.other.peers().await);
     is_denied(lab.other.forget_peers().await);
     is_denied(lab.other.discover_peers().await);

@@ -145,6 +145,7 @@ mod tests {
             mdns: false,
             ask_link: false,
             static_peers: Vec::new(),
+            added_peers: Vec::new(),
             rendezvous: Vec::new(),
             tunnels: crate::swarm::Tunnels::default(),
             remembered: Vec::new(),

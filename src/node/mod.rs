@@ -29,8 +29,8 @@ use crate::control::events::Events;
 pub use crate::control::server::ControlServer;
 use crate::disk::RealFiles;
 pub use crate::driver::{
-    Cleared, Done, Enrolled, Enrolment, EnrolmentError, Gone, Handle, Keeper, KeeperError, PeerView,
-    PolicyState, RequestError, Shown, TicketError, TicketWish, Totals,
+    AddedError, Cleared, Done, Enrolled, Enrolment, EnrolmentError, Gone, Handle, Keeper, KeeperError,
+    PeerView, PolicyState, RequestError, Shown, TicketError, TicketWish, Totals,
 };
 pub use crate::engine::SiteConfig;
 pub use crate::engine::event::{BytesBySource, Event, Failure, FileView, JobView, SourceShare};

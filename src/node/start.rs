@@ -18,7 +18,7 @@ use crate::cache::Cache;
 use crate::clock::{self, Clock};
 use crate::control::events::Events;
 use crate::disk::RealFiles;
-use crate::driver::{Driver, DriverParts, Enrolment, Keeper};
+use crate::driver::{AddedPeers, Driver, DriverParts, Enrolment, Keeper};
 use crate::engine::io::{Input, StoredJob};
 use crate::engine::{Engine, EngineConfig, Groups};
 use crate::job::{Code, PeerFlags, Policy};
@@ -26,7 +26,7 @@ use crate::origin::Origin;
 use crate::record::CacheWish;
 use crate::store::index::INDEXED_FROM;
 use crate::store::{Damaged, Distrusted, FlagStore, Index, JobStore, KnownAttestations, StateFolder};
-use crate::swarm::{Swarm, SwarmConfig, SwarmEvent};
+use crate::swarm::{PeerAddress, Swarm, SwarmConfig, SwarmEvent};
 use crate::transfer::{Transfer, TransferParts};
 
 /// Facts that may wait for the driver.
@@ -47,6 +47,9 @@ struct Known {
     damaged: Vec<Damaged>,
     flags: FlagStore<RealFiles>,
     enrolment: Enrolment,
+    added: AddedPeers,
+    /// Which of them can be tried now.
+    added_now: Vec<PeerAddress>,
     groups: Groups,
     policy: Policy,
     /// Which file that was.
@@ -78,6 +81,7 @@ pub(super) async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         attestations: known.folder.attestations(),
         keeper: keeper.clone(),
         enrolment: known.enrolment.clone(),
+        added: known.added,
         files: RealFiles,
         damaged: known.damaged.into(),
         policy_file: config.policy_file.clone(),
@@ -150,6 +154,7 @@ fn engine(config: &NodeConfig, known: &mut Known, swarm: &Swarm, clock: Clock) -
         expects_peers: config.mdns
             || config.asks_link()
             || !config.static_peers.is_empty()
+            || !known.added_now.is_empty()
             || !config.rendezvous.is_empty(),
         neighbours_known: swarm.remembered_here(),
         site: config.site.clone(),
@@ -203,6 +208,7 @@ async fn meet(known: &Known, config: &NodeConfig, stop: &CancellationToken) -> R
         mdns: config.mdns,
         ask_link: config.asks_link(),
         static_peers: config.static_peers.clone(),
+        added_peers: known.added_now.clone(),
         rendezvous: config.rendezvous.clone(),
         tunnels: config.tunnels,
         remembered: known.neighbours.peers.clone(),
@@ -255,12 +261,18 @@ fn read(state_dir: &Path, policy_file: &Path, tell: mpsc::Sender<Input>) -> Resu
     if let Some(note) = note {
         tracing::warn!("{note}");
     }
+    let (added, added_now, notes) = AddedPeers::load(folder.added_peers());
+    for note in notes {
+        tracing::warn!("{note}");
+    }
     let signer = Signer::of(folder.identity_seed());
     let held = folder.group().load()?;
     let groups = membership::counts(&held, &signer, clock::wall_unix_ms())?;
     Ok(Known {
         flags: folder.flags(),
         enrolment: Enrolment::new(&folder, signer, held, Some(tell)),
+        added,
+        added_now,
         groups,
         folder,
         cache,

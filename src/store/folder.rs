@@ -17,6 +17,8 @@ const VERSION: &str = "nearbits state 1\n";
 const IDENTITY_TITLE: &str = "nearbits identity 1";
 /// Bytes of the small files of ours that we are willing to read.
 const SMALL_FILE_MAX: u64 = 4_096;
+/// The same of added peers: 256 addresses.
+const ADDED_LEN_MAX: u64 = 256 << 10;
 /// The same of neighbours: 1 024 with eight addresses each, and as many bans, need 2 MiB.
 const NEIGHBOURS_LEN_MAX: u64 = 4 << 20;
 
@@ -160,6 +162,12 @@ impl StateFolder {
     #[must_use]
     pub fn cache_limits(&self) -> super::LimitStore<RealFiles> {
         super::LimitStore::new(RealFiles, self.path.clone(), "cache.json")
+    }
+
+    /// Peers that were added by command.
+    #[must_use]
+    pub fn added_peers(&self) -> super::AddedStore<RealFiles> {
+        super::AddedStore::sized(RealFiles, self.path.clone(), "peers.json", ADDED_LEN_MAX)
     }
 
     /// Whom this node met, and whom it refuses.

@@ -20,5 +20,5 @@ pub use folder::{FolderError, StateFolder};
 pub use group::GroupStore;
 pub use index::Index;
 pub use jobs::{JobStore, JobStoreError};
-pub use setting::{FlagStore, LimitStore, Setting};
+pub use setting::{AddedStore, FlagStore, LimitStore, Setting};
 pub use tickets::TicketStore;

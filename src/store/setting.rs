@@ -30,6 +30,8 @@ pub struct Setting<F: Files, T> {
 
 /// The computer's flags.
 pub type FlagStore<F> = Setting<F, PeerFlags>;
+/// Addresses of peers that `peer add` named, as they were written.
+pub type AddedStore<F> = Setting<F, Vec<String>>;
 /// What was said of the cache's limits.
 pub type LimitStore<F> = Setting<F, CacheWish>;
 

@@ -1,4 +1,4 @@
-//! The table of peers: who was announced or configured, where, whom to dial next, whom not to talk to.
+//! The table of peers: who was announced or named, where, whom to dial next, whom not to talk to.
 //!
 //! Knows: addresses with their ages and failures, back-off per (peer, address), bans per peer id (TRUST-9), the
 //! bounds of T11. Does not know: sockets, clocks, who is connected: it is told.
@@ -75,6 +75,7 @@ struct Configured {
     /// Who answered there, if the configuration does not say.
     learned: Option<PeerId>,
     purpose: Purpose,
+    by: NamedBy,
     attempts: Attempts,
 }
 
@@ -85,6 +86,17 @@ pub(super) enum Purpose {
     Peer,
     /// To name others of the site, too.
     Rendezvous,
+}
+
+/// What came of naming a peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Named {
+    /// It is tried from now on.
+    New,
+    /// It was named already, and stands under whoever said so for longer.
+    Known,
+    /// As many are named as there may be, or it is this node.
+    Refused,
 }
 
 /// An announced address.
@@ -124,19 +136,34 @@ impl PeerTable {
         }
     }
 
-    /// Adds a configured peer; false if it was there already or the table is full.
-    pub(super) fn configure(&mut self, address: PeerAddress, purpose: Purpose, now: Instant) -> bool {
+    /// Adds a peer that somebody named.
+    pub(super) fn configure(
+        &mut self,
+        address: PeerAddress,
+        purpose: Purpose,
+        by: NamedBy,
+        now: Instant,
+    ) -> Named {
         if let Some(known) = self.configured_at(address) {
             if purpose == Purpose::Rendezvous {
                 known.purpose = purpose;
             }
-            return false;
+            known.by = known.by.max(by);
+            return Named::Known;
         }
         if self.configured.len() >= STATIC_PEERS_MAX || address.peer() == Some(self.me) {
-            return false;
+            return Named::Refused;
         }
-        self.configured.push(Configured { address, learned: None, purpose, attempts: Attempts::due(now) });
-        true
+        let attempts = Attempts::due(now);
+        self.configured.push(Configured { address, learned: None, purpose, by, attempts });
+        Named::New
+    }
+
+    /// Forgets a peer at an address that `peer add` named; whether there was one. Its session stays.
+    pub(super) fn remove_added(&mut self, address: PeerAddress) -> bool {
+        let before = self.configured.len();
+        self.configured.retain(|one| one.address != address || one.by != NamedBy::Added);
+        self.configured.len() < before
     }
 
     fn configured_at(&mut self, address: PeerAddress) -> Option<&mut Configured> {
@@ -414,20 +441,46 @@ impl PeerTable {
         }
     }
 
-    /// Forgets everyone who was not configured; how many they were.
+    /// Forgets everyone whom the configuration does not name; how many they were.
     pub(super) fn clear(&mut self) -> usize {
-        std::mem::take(&mut self.announced).len()
+        let announced = std::mem::take(&mut self.announced);
+        let is_other = |one: &&Configured| {
+            one.by != NamedBy::Configuration && one.peer().is_none_or(|peer| !announced.contains_key(&peer))
+        };
+        let named = self.configured.iter().filter(is_other).count();
+        self.configured.retain(|one| one.by == NamedBy::Configuration);
+        announced.len() + named
     }
 
     /// Everyone known now: id if known, addresses, how they came to be known.
     pub(super) fn known(&self, now: Instant) -> impl Iterator<Item = (Option<PeerId>, SocketAddr, KnownBy)> {
-        let configured =
-            self.configured.iter().map(|one| (one.peer(), one.address.socket(), KnownBy::Configured));
+        let configured = self.configured.iter().map(|one| (one.peer(), one.address.socket(), one.by.into()));
         let hints = self.announced.iter().flat_map(move |(peer, known)| {
             let valid = known.iter().filter(move |(_, reach)| reach.expires > now);
             valid.map(|(socket, reach)| (Some(*peer), *socket, reach.by))
         });
         configured.chain(hints)
+    }
+}
+
+/// Who named a peer that nobody announced; of several, who says so for longer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum NamedBy {
+    /// A command, for as long as the node runs: `get --peer`, a ticket.
+    Command,
+    /// `peer add`, until it is taken back.
+    Added,
+    /// The configuration.
+    Configuration,
+}
+
+impl From<NamedBy> for KnownBy {
+    fn from(by: NamedBy) -> Self {
+        match by {
+            NamedBy::Command => Self::Command,
+            NamedBy::Added => Self::Added,
+            NamedBy::Configuration => Self::Configured,
+        }
     }
 }
 

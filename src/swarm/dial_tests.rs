@@ -60,7 +60,12 @@ fn t11_local_8_ten_dials_a_second_however_often_it_is_asked() {
     let mut table = PeerTable::new(ME);
     for number in 0..100 {
         table.announce(peer(number), &[on_lan(number, 80)], KnownBy::Announced, at(0));
-        table.configure(PeerAddress::new(on_lan(1_000 + number, 80), None).unwrap(), Purpose::Peer, at(0));
+        table.configure(
+            PeerAddress::new(on_lan(1_000 + number, 80), None).unwrap(),
+            Purpose::Peer,
+            NamedBy::Configuration,
+            at(0),
+        );
     }
     // A flood of announcements and of configured addresses wakes the loop at any time.
     let dialled: usize =
@@ -125,8 +130,8 @@ fn trust_9_failures_count_against_the_address_and_never_the_peer() {
 fn a_configured_peer_is_dialled_for_ever_with_growing_pauses() {
     let mut table = PeerTable::new(ME);
     let address: PeerAddress = "10.0.0.1:80".parse().unwrap();
-    assert!(table.configure(address, Purpose::Peer, at(0)));
-    assert!(!table.configure(address, Purpose::Peer, at(0)), "twice");
+    assert_eq!(table.configure(address, Purpose::Peer, NamedBy::Configuration, at(0)), Named::New);
+    assert_eq!(table.configure(address, Purpose::Peer, NamedBy::Added, at(0)), Named::Known, "twice");
     let mut waits = Vec::new();
     let mut last = 0;
     for second in 0..200 {
@@ -143,7 +148,7 @@ fn a_configured_peer_is_dialled_for_ever_with_growing_pauses() {
 #[test]
 fn a_configured_peer_is_not_dialled_while_connected_and_is_again_once_lost() {
     let mut table = PeerTable::new(ME);
-    table.configure("10.0.0.1:80".parse().unwrap(), Purpose::Peer, at(0));
+    table.configure("10.0.0.1:80".parse().unwrap(), Purpose::Peer, NamedBy::Configuration, at(0));
     let dial = dials(&mut table, at(0)).pop().unwrap();
     table.reached(&dial, peer(1), at(1));
     let busy = BTreeSet::from([peer(1)]);
@@ -204,7 +209,7 @@ fn nobody_dials_himself() {
     let mut table = PeerTable::new(ME);
     assert_eq!(table.announce(ME, &[on_lan(1, 80)], KnownBy::Announced, at(0)), Announced::Ignored);
     let own = PeerAddress::new(on_lan(1, 80), Some(ME)).unwrap();
-    assert!(!table.configure(own, Purpose::Peer, at(0)));
+    assert_eq!(table.configure(own, Purpose::Peer, NamedBy::Configuration, at(0)), Named::Refused);
 }
 
 #[test]
@@ -252,7 +257,15 @@ fn t10_who_is_connected_or_banned_is_not_called() {
 fn peer_14_whoever_waits_for_his_next_try_is_tried_at_once_when_somebody_asks() {
     let mut table = PeerTable::new(ME);
     table.announce(peer(1), &[on_lan(1, 80)], KnownBy::Announced, at(0));
-    assert!(table.configure(PeerAddress::new(on_lan(2, 80), None).unwrap(), Purpose::Peer, at(0)));
+    assert_eq!(
+        table.configure(
+            PeerAddress::new(on_lan(2, 80), None).unwrap(),
+            Purpose::Peer,
+            NamedBy::Configuration,
+            at(0)
+        ),
+        Named::New
+    );
     let first: Vec<Dial> = [dials(&mut table, at(0)), dials(&mut table, at(0))].concat();
     assert_eq!(first.len(), 2);
     first.iter().for_each(|dial| table.failed(dial, at(1)));
@@ -269,7 +282,15 @@ fn peer_23_a_cleared_table_keeps_configured_peers_and_bans() {
     for number in 1..=3 {
         table.announce(peer(number), &[on_lan(number, 80)], KnownBy::Announced, at(0));
     }
-    assert!(table.configure(PeerAddress::new(on_lan(9, 80), None).unwrap(), Purpose::Peer, at(0)));
+    assert_eq!(
+        table.configure(
+            PeerAddress::new(on_lan(9, 80), None).unwrap(),
+            Purpose::Peer,
+            NamedBy::Configuration,
+            at(0)
+        ),
+        Named::New
+    );
     table.ban(peer(1), Duration::from_secs(60), at(0));
     assert_eq!(table.clear(), 3);
     assert_eq!(table.known(at(0)).map(|(_, address, _)| address).collect::<Vec<_>>(), [on_lan(9, 80)]);
@@ -287,4 +308,53 @@ fn whoever_is_connected_stays_known_and_a_goodbye_on_the_link_takes_announcement
     assert_eq!(known(&table, at(600)), [on_lan(1, 80)], "the others were said ten minutes ago");
     table.withdraw(peer(1));
     assert_eq!(known(&table, at(0)), [on_lan(3, 80)]);
+}
+
+#[test]
+fn a_peer_that_was_added_goes_when_it_is_taken_back_and_what_is_configured_or_under_way_goes_on() {
+    let mut table = PeerTable::new(ME);
+    let [kept, lent, fixed] = [1, 2, 3].map(|number| PeerAddress::new(on_lan(number, 80), None).unwrap());
+    for (address, by) in [
+        (kept, NamedBy::Added),
+        (lent, NamedBy::Command),
+        (fixed, NamedBy::Configuration),
+        (fixed, NamedBy::Added),
+    ] {
+        table.configure(address, Purpose::Peer, by, at(0));
+    }
+    let by = |table: &PeerTable| table.known(at(0)).map(|(_, _, by)| by).collect::<Vec<_>>();
+    assert_eq!(by(&table), [KnownBy::Added, KnownBy::Command, KnownBy::Configured]);
+    let dial = dials(&mut table, at(0)).pop().unwrap();
+    assert_eq!(dial.reason, Reason::Configured(kept));
+    assert!(table.remove_added(kept) && !table.remove_added(kept));
+    assert!(!table.remove_added(lent) && !table.remove_added(fixed), "nobody added them to be kept");
+    // The dial under way ends as it may: it is nobody's, and the others keep their turns.
+    table.reached(&dial, peer(9), at(1));
+    table.failed(&dial, at(1));
+    assert_eq!(by(&table), [KnownBy::Command, KnownBy::Configured]);
+    assert!(table.known(at(1)).all(|(peer, _, _)| peer.is_none()));
+    let next: Vec<_> =
+        (1..3).flat_map(|second| dials(&mut table, at(second))).map(|dial| dial.socket).collect();
+    assert_eq!(next, [lent.socket(), fixed.socket()]);
+}
+
+#[test]
+fn peer_23_whoever_is_forgotten_counts_once_however_he_came_to_be_known() {
+    let mut table = PeerTable::new(ME);
+    let fixed = PeerAddress::new(on_lan(1, 80), Some(peer(1))).unwrap();
+    table.configure(fixed, Purpose::Peer, NamedBy::Configuration, at(0));
+    table.configure(
+        PeerAddress::new(on_lan(2, 80), Some(peer(2))).unwrap(),
+        Purpose::Peer,
+        NamedBy::Added,
+        at(0),
+    );
+    table.configure(PeerAddress::new(on_lan(3, 80), None).unwrap(), Purpose::Peer, NamedBy::Command, at(0));
+    table.announce(peer(2), &[on_lan(2, 81)], KnownBy::Announced, at(0));
+    table.announce(peer(4), &[on_lan(4, 80)], KnownBy::Announced, at(0));
+    assert_eq!((table.clear(), table.clear()), (3, 0));
+    assert_eq!(
+        table.known(at(0)).collect::<Vec<_>>(),
+        [(Some(peer(1)), fixed.socket(), KnownBy::Configured)]
+    );
 }

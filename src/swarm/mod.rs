@@ -64,6 +64,7 @@ pub use transport::TransportSetupError;
 pub use tunnel::Tunnels;
 
 use dial::Purpose;
+pub use dial::{Named, NamedBy};
 use link::{Shared, locked};
 use remember::Memory;
 
@@ -80,6 +81,8 @@ pub struct SwarmConfig {
     pub ask_link: bool,
     /// Peers to stay connected to; at most 256, further ones are ignored.
     pub static_peers: Vec<PeerAddress>,
+    /// Peers that `peer add` named in an earlier run. They count as static peers.
+    pub added_peers: Vec<PeerAddress>,
     /// Peers that name others of the site to this node. They count as static peers.
     pub rendezvous: Vec<PeerAddress>,
     /// Whether peers are met over VPNs and other tunnels. Configured ones always are.
@@ -181,8 +184,12 @@ pub struct KnownPeer {
 /// How a node came to know a peer's address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KnownBy {
-    /// The configuration or the administrator named it.
+    /// The configuration named it.
     Configured,
+    /// `peer add` named it.
+    Added,
+    /// Another command named it, for as long as the node runs.
+    Command,
     /// It announced itself on a link.
     Announced,
     /// A rendezvous named it.
@@ -213,12 +220,14 @@ impl Swarm {
         let (keypair, me) = identity::from_seed(config.identity_seed);
         let (shared, to_ask) = Shared::new(me, config.tunnels);
         let shared = Arc::new(shared);
-        for address in &config.static_peers {
-            locked(&shared.table).configure(*address, Purpose::Peer, shared.now());
-        }
-        for address in &config.rendezvous {
-            locked(&shared.table).configure(*address, Purpose::Rendezvous, shared.now());
-        }
+        let named = |addresses: &[PeerAddress], purpose, by| {
+            for address in addresses {
+                locked(&shared.table).configure(*address, purpose, by, shared.now());
+            }
+        };
+        named(&config.static_peers, Purpose::Peer, NamedBy::Configuration);
+        named(&config.rendezvous, Purpose::Rendezvous, NamedBy::Configuration);
+        named(&config.added_peers, Purpose::Peer, NamedBy::Added);
         *locked(&shared.memory) = Memory::restore(config.remembered.clone(), shared.now());
         let run = run::Run::new(Arc::clone(&shared), &keypair, &config, to_ask, events, stop)?;
         Ok((Self { shared }, tokio::spawn(run.run())))
@@ -270,10 +279,16 @@ impl Swarm {
         }
     }
 
-    /// Adds a peer to stay connected to. Does nothing if it is known, or 256 are.
-    pub fn add_static(&self, address: PeerAddress) {
-        locked(&self.shared.table).configure(address, Purpose::Peer, self.shared.now());
+    /// Adds a peer to stay connected to, if fewer than 256 are.
+    pub fn add_static(&self, address: PeerAddress, by: NamedBy) -> Named {
+        let named = locked(&self.shared.table).configure(address, Purpose::Peer, by, self.shared.now());
         self.shared.common.wake.notify_one();
+        named
+    }
+
+    /// Forgets a peer that [`NamedBy::Added`] names, at exactly this address. Its session stays.
+    pub fn remove_added(&self, address: PeerAddress) {
+        locked(&self.shared.table).remove_added(address);
     }
 
     /// Tries a peer that a rendezvous named, as if it had announced itself there; never at this machine's loopback, at a
@@ -303,7 +318,7 @@ impl Swarm {
         begins
     }
 
-    /// Forgets every peer that was not configured; how many they were. Connections stay, and so do bans. The next
+    /// Forgets every peer that the configuration does not name; how many they were. Connections stay, and so do bans. The next
     /// [`discover`](Self::discover) asks (PEER-23).
     #[must_use]
     pub fn forget_peers(&self) -> usize {

@@ -84,29 +84,83 @@ async fn status_lists_what_is_documented() {
     daemon.kill().await;
 }
 
+/// What `peer list` has: addresses, and how each came to be known.
+async fn listed(home: &Home) -> Vec<(String, String)> {
+    let rows = home.say(&["peer", "list", "--json"]).await.json();
+    let text = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap().to_owned();
+    rows.as_array().unwrap().iter().map(|row| (text(row, "address"), text(row, "known_by"))).collect()
+}
+
 #[tokio::test]
 async fn peers_are_added_listed_asked_for_and_forgotten() {
     let home = Home::new();
-    let daemon = Daemon::start(&home, &["--flags", "client,server"]).await;
+    let daemon = Daemon::start(&home, &["--flags", "client,server", "--peer", "127.0.0.1:8"]).await;
     assert_eq!(home.say(&["peer", "add", "127.0.0.1:9"]).await.code, 0);
     let wrong = home.say(&["peer", "add", "nowhere"]).await;
     assert!(wrong.error_line(2).contains("nowhere"), "{wrong:?}");
-    let listed = home.say(&["peer", "list", "--json"]).await.json();
-    let row = &listed[0];
+    let rows = home.say(&["peer", "list", "--json"]).await.json();
+    let row = &rows[1];
     assert_eq!(
         (row["peer"].as_str(), row["address"].as_str(), row["known_by"].as_str(), &row["connected"]),
-        (Some(""), Some("127.0.0.1:9"), Some("configured"), &false.into()),
-        "{listed}"
+        (Some(""), Some("127.0.0.1:9"), Some("added"), &false.into()),
+        "{rows}"
     );
     let asked = home.say(&["peer", "discover", "--json"]).await.json();
     assert_eq!(asked, serde_json::json!({"asked": true}));
     let again = home.say(&["peer", "discover"]).await;
     assert!(again.code == 0 && again.out.contains("ten minutes"), "{again:?}");
     let cleared = home.say(&["peer", "clear", "--json"]).await.json();
-    assert_eq!(cleared, serde_json::json!({"peers": 0}), "configured ones stay");
-    assert!(home.say(&["peer", "list"]).await.out.contains("127.0.0.1:9"));
+    assert_eq!(cleared, serde_json::json!({"peers": 1}));
+    assert_eq!(listed(&home).await, [("127.0.0.1:8".into(), "configured".into())], "it stays");
     let asked = home.say(&["peer", "discover"]).await;
     assert!(asked.out.contains("is asked"), "{asked:?}");
+    daemon.kill().await;
+    let daemon = Daemon::start(&home, &["--flags", "client,server"]).await;
+    assert_eq!(listed(&home).await, [], "what was cleared does not come back");
+    daemon.kill().await;
+}
+
+#[tokio::test]
+async fn peer_23_who_was_added_is_a_peer_after_a_restart_until_it_is_removed_and_whom_get_named_is_not() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &[]).await;
+    for address in ["127.0.0.1:9", "/ip4/127.0.0.1/tcp/10", "127.0.0.1:9"] {
+        let added = home.say(&["peer", "add", address]).await;
+        assert_eq!(added.code, 0, "{}", added.err);
+    }
+    let origin = Origin::start(payload(1_000)).await;
+    let got = finish(home.get(&origin.url(), "f", &["--peer", "127.0.0.1:11"]).spawn().unwrap()).await;
+    assert_eq!(got.code, 0, "{}", got.err);
+    let row = |port: u16, by: &str| (format!("127.0.0.1:{port}"), by.to_owned());
+    assert_eq!(listed(&home).await, [row(9, "added"), row(10, "added"), row(11, "command")]);
+    assert!(home.say(&["peer", "list"]).await.out.contains("peer add"));
+
+    // It is killed, and nothing more is said to it.
+    daemon.kill().await;
+    let daemon = Daemon::start(&home, &["--peer", "127.0.0.1:12"]).await;
+    assert_eq!(listed(&home).await, [row(12, "configured"), row(9, "added"), row(10, "added")]);
+    let removed = home.say(&["peer", "remove", "127.0.0.1:10"]).await;
+    assert_eq!(removed.code, 0, "another way to write it: {}", removed.err);
+    for address in ["127.0.0.1:10", "127.0.0.1:12"] {
+        let again = home.say(&["peer", "remove", address]).await;
+        assert!(again.error_line(7).contains("was not added"), "{again:?}");
+    }
+    assert!(home.say(&["peer", "remove", "nowhere"]).await.error_line(2).contains("nowhere"));
+    assert_eq!(listed(&home).await, [row(12, "configured"), row(9, "added")]);
+    daemon.kill().await;
+
+    // A list that cannot be read is set aside, and a line in it that is no address now holds up nobody.
+    std::fs::write(home.join("state/peers.json"), r#"["[fe80::1%nolink0]:9","127.0.0.1:13"]"#).unwrap();
+    let daemon = Daemon::start(&home, &[]).await;
+    assert_eq!(listed(&home).await, [row(13, "added")]);
+    assert_eq!(home.say(&["peer", "remove", "[fe80::1%nolink0]:9"]).await.code, 0);
+    let kept = std::fs::read_to_string(home.join("state/peers.json")).unwrap();
+    assert_eq!(kept, r#"["127.0.0.1:13"]"#);
+    daemon.kill().await;
+    std::fs::write(home.join("state/peers.json"), "[").unwrap();
+    let daemon = Daemon::start(&home, &[]).await;
+    assert_eq!(listed(&home).await, []);
+    assert!(home.join("state/peers.json.damaged").exists());
     daemon.kill().await;
 }
 

@@ -117,6 +117,7 @@ impl Hostile {
             mdns: false,
             ask_link: false,
             static_peers: Vec::new(),
+            added_peers: Vec::new(),
         };
         let (swarm, _) = Swarm::start(config, events, stop.clone()).expect("loopback is free");
         let hostile = Self { swarm: swarm.clone(), stop, sent: Arc::default(), requests: Arc::default() };

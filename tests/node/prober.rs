@@ -51,6 +51,7 @@ impl Prober {
             mdns: false,
             ask_link: false,
             static_peers,
+            added_peers: Vec::new(),
         };
         let (swarm, _) = Swarm::start(config, events, stop.clone()).expect("loopback is free");
         Self {

@@ -3,7 +3,7 @@
 //! Knows: the shapes of their JSON. Does not know: who may ask.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// A peer to keep trying.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
@@ -11,6 +11,19 @@ use utoipa::ToSchema;
 pub struct AddPeer {
     /// `ip:port`, `[v6%scope]:port`, or a multiaddress.
     #[schema(example = "192.0.2.7:7411")]
+    pub address: String,
+    /// Whether it is kept across restarts, until it is taken back. Default false: it is tried until the node ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep: bool,
+}
+
+/// Which added peer is meant.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct WhichPeer {
+    /// The address it was added under.
+    #[param(example = "192.0.2.7:7411")]
     pub address: String,
 }
 
@@ -47,8 +60,12 @@ pub struct PeerRow {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PeerKnownBy {
-    /// The configuration names it, or `peer add` did.
+    /// The configuration names it.
     Configured,
+    /// It was added, to be kept across restarts: `peer add`.
+    Added,
+    /// It was added until the node ends: `get --peer`, a ticket's enroller.
+    Command,
     /// It announced itself on a link.
     Announced,
     /// A rendezvous named it.

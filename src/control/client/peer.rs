@@ -20,7 +20,7 @@ impl Client {
         self.read("/v1/peers").await
     }
 
-    /// Makes the node keep trying a peer.
+    /// Makes the node keep trying a peer until it ends.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -28,7 +28,31 @@ impl Client {
     /// # Cancel safety
     /// The peer may or may not have been added.
     pub async fn add_peer(&self, address: &str) -> Result<(), ClientError> {
-        self.write(Method::POST, "/v1/peers", &AddPeer { address: address.to_owned() }).await
+        let peer = AddPeer { address: address.to_owned(), keep: false };
+        self.write(Method::POST, "/v1/peers", &peer).await
+    }
+
+    /// Makes the node keep trying a peer, across restarts.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// The peer may or may not have been added.
+    pub async fn keep_peer(&self, address: &str) -> Result<(), ClientError> {
+        self.write(Method::POST, "/v1/peers", &AddPeer { address: address.to_owned(), keep: true }).await
+    }
+
+    /// Takes back what [`keep_peer`](Self::keep_peer) added.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; refused if nothing was added under this address.
+    ///
+    /// # Cancel safety
+    /// The peer may or may not have been taken back.
+    pub async fn remove_peer(&self, address: &str) -> Result<(), ClientError> {
+        let mut path = url::form_urlencoded::Serializer::new(String::from("/v1/peers/added?"));
+        self.whole(Method::DELETE, &path.append_pair("address", address).finish(), Bytes::new()).await
     }
 
     /// Makes the node forget the peers that were not configured.

@@ -53,8 +53,8 @@ async fn two_that_dial_each_other_use_one_connection() {
         let mut first = Node::start(one, "127.0.0.1:0", &[]).await;
         let mut second = Node::start(two, "127.0.0.1:0", &[]).await;
         let (to_first, to_second) = (first.address(), second.address());
-        first.swarm.add_static(to_second);
-        second.swarm.add_static(to_first);
+        first.swarm.add_static(to_second, NamedBy::Command);
+        second.swarm.add_static(to_first, NamedBy::Command);
         first.meet(&mut second).await;
         for number in 0..50 {
             let frame = words(&format!("{round} {number}"));

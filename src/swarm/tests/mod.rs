@@ -113,6 +113,7 @@ fn config(seed: u8, listen: &str, peers: &[PeerAddress]) -> SwarmConfig {
         mdns: false,
         ask_link: false,
         static_peers: peers.to_vec(),
+        added_peers: Vec::new(),
     }
 }
 
