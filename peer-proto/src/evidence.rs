@@ -1,4 +1,4 @@
-//! Proof against an attestor: two things it signed that cannot both be so (ATTEST-8).
+//! Proof against an attestor: things it signed that cannot all be so (ATTEST-8).
 //!
 //! Knows: when two statements are such a proof, for everybody and for good. Does not know: who is told, and what follows
 //! (the node's engine decides).
@@ -8,32 +8,56 @@ use bytes::Bytes;
 use crate::attest::{AttestFault, Attestation};
 use crate::batch::Batch;
 use crate::content::Hash;
+use crate::denial::Denial;
 use crate::group::{GroupId, HolderId};
 use crate::void::Void;
+use crate::wire::Versions;
 
 /// What members tell each other against an attestor, or something it signed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Against {
-    /// It signed two things that cannot both be so.
+    /// It signed things that cannot all be so.
     Contradiction(Contradiction),
     /// Something it signed is taken back.
     Void(Void),
 }
 
-/// Two statements of one holder about one version of one URL that deny each other, as it signed them.
+/// Statements of one holder about one version of one URL that deny each other, as it signed them.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Contradiction(Pair);
+pub struct Contradiction(Proof);
 
-/// That with the lower id first: a pair is one pair, whoever found it.
+/// Of two alike that with the lower id first: a pair is one pair, whoever found it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Pair {
+enum Proof {
     /// They name other bytes for the whole file.
     Attestations(Attestation, Attestation),
     /// They name other values for one piece.
     Batches(Batch, Batch),
+    /// An attestation names other bytes than the batches.
+    Denial(Denial),
+}
+
+/// What contradicts what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Two whole files.
+    Contents,
+    /// Two values of one piece.
+    Pieces,
+    /// A whole file, and what was said of it while it was read.
+    Denial,
 }
 
 impl Against {
+    /// The first version of the protocol in which it can be told.
+    #[must_use]
+    pub const fn since(&self) -> u32 {
+        match self {
+            Self::Contradiction(pair) if matches!(pair.kind(), Kind::Denial) => Versions::DENIAL,
+            Self::Contradiction(_) | Self::Void(_) => Versions::EVIDENCE,
+        }
+    }
+
     /// In which group.
     #[must_use]
     pub fn group(&self) -> GroupId {
@@ -54,7 +78,7 @@ impl Contradiction {
             return None;
         }
         let (one, other) = if one.id() <= other.id() { (one, other) } else { (other, one) };
-        Some(Self(Pair::Attestations(one, other)))
+        Some(Self(Proof::Attestations(one, other)))
     }
 
     /// The proof that two batches are, of one stream or of two, if they are one.
@@ -70,15 +94,16 @@ impl Contradiction {
             return None;
         }
         let (one, other) = if one.id() <= other.id() { (one, other) } else { (other, one) };
-        Some(Self(Pair::Batches(one, other)))
+        Some(Self(Proof::Batches(one, other)))
     }
 
     /// In which group.
     #[must_use]
     pub fn group(&self) -> GroupId {
         match &self.0 {
-            Pair::Attestations(one, _) => one.said().group,
-            Pair::Batches(one, _) => one.said().group,
+            Proof::Attestations(one, _) => one.said().group,
+            Proof::Batches(one, _) => one.said().group,
+            Proof::Denial(denial) => denial.attestation().said().group,
         }
     }
 
@@ -86,51 +111,67 @@ impl Contradiction {
     #[must_use]
     pub fn holder(&self) -> HolderId {
         match &self.0 {
-            Pair::Attestations(one, _) => one.said().holder,
-            Pair::Batches(one, _) => one.said().holder,
+            Proof::Attestations(one, _) => one.said().holder,
+            Proof::Batches(one, _) => one.said().holder,
+            Proof::Denial(denial) => denial.attestation().said().holder,
         }
     }
 
-    /// Whether it is about pieces, and not about whole files.
+    /// What contradicts what.
     #[must_use]
-    pub const fn is_of_batches(&self) -> bool {
-        matches!(self.0, Pair::Batches(..))
+    pub const fn kind(&self) -> Kind {
+        match self.0 {
+            Proof::Attestations(..) => Kind::Contents,
+            Proof::Batches(..) => Kind::Pieces,
+            Proof::Denial(_) => Kind::Denial,
+        }
     }
 
-    /// What was signed, as it travels.
+    /// What was signed, as it travels and is kept; behind it, where one piece shows it, what proves its value.
     #[must_use]
-    pub fn signed(&self) -> [&Bytes; 2] {
+    pub fn parts(&self) -> Vec<Bytes> {
         match &self.0 {
-            Pair::Attestations(one, other) => [one.bytes(), other.bytes()],
-            Pair::Batches(one, other) => [one.bytes(), other.bytes()],
+            Proof::Attestations(one, other) => vec![one.bytes().clone(), other.bytes().clone()],
+            Proof::Batches(one, other) => vec![one.bytes().clone(), other.bytes().clone()],
+            Proof::Denial(denial) => denial.parts(),
         }
     }
 
-    /// The proof that two signed things are, whatever they are, if they are one.
+    /// The proof that such parts are, whatever they are, if they are one.
     #[must_use]
-    pub fn parse(one: &Bytes, other: &Bytes) -> Option<Self> {
-        let attestations = (Attestation::parse(one.clone()), Attestation::parse(other.clone()));
-        if let (Ok(one), Ok(other)) = attestations {
-            return Self::of(one, other);
+    pub fn parse(parts: &[Bytes]) -> Option<Self> {
+        let [one, other] = parts else { return Denial::parse(parts).map(Self::from) };
+        match (Attestation::parse(one.clone()), Attestation::parse(other.clone())) {
+            (Ok(one), Ok(other)) => Self::of(one, other),
+            (Ok(_), Err(_)) => Denial::parse(parts).map(Self::from),
+            (Err(_), _) => {
+                Self::of_batches(Batch::parse(one.clone()).ok()?, Batch::parse(other.clone()).ok()?)
+            }
         }
-        Self::of_batches(Batch::parse(one.clone()).ok()?, Batch::parse(other.clone()).ok()?)
     }
 
-    /// Whether an attestor of the group with this key signed both, whenever that was: what it proves does not pass.
+    /// Whether an attestor of the group with this key signed all of it, whenever that was: what it proves does not pass.
     ///
     /// # Errors
     /// The first condition that does not hold.
     pub fn check(&self, group: &[u8; 32]) -> Result<(), AttestFault> {
         match &self.0 {
-            Pair::Attestations(one, other) => {
+            Proof::Attestations(one, other) => {
                 one.check_author(group)?;
                 other.check_author(group)
             }
-            Pair::Batches(one, other) => {
+            Proof::Batches(one, other) => {
                 one.check_author(group)?;
                 other.check_author(group)
             }
+            Proof::Denial(denial) => denial.check(group),
         }
+    }
+}
+
+impl From<Denial> for Contradiction {
+    fn from(denial: Denial) -> Self {
+        Self(Proof::Denial(denial))
     }
 }
 

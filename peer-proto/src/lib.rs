@@ -6,7 +6,7 @@
 //! Knows: content ids and piece geometry ([`content`]), sets of ranges ([`range_set`]), proofs ([`verify`]),
 //! lookup ids and their proofs ([`lookup`]), what a node asks its whole link ([`question`]), who fetches what of a file
 //! that many want ([`home`]), who is a member of a group ([`group`], [`sign`]), what attestors say of a URL ([`attest`], [`batch`])
-//! and what proves them false or takes it back ([`evidence`], [`void`]), the frames and their bytes ([`wire`]), the
+//! and what proves them false or takes it back ([`evidence`], [`denial`], [`void`]), the frames and their bytes ([`wire`]), the
 //! dialogue of two peers ([`session`]). Does not
 //! know: sockets, files, jobs, which peer is worth asking.
 
@@ -15,6 +15,7 @@
 pub mod attest;
 pub mod batch;
 pub mod content;
+pub mod denial;
 pub mod digest;
 pub mod evidence;
 #[doc(hidden)]

@@ -131,6 +131,10 @@ pub const BATCH_LIFE_MAX_S: u64 = 24 * 60 * 60;
 pub const STREAM_PIECES_MAX: u32 = 16_384;
 /// Batches in one frame.
 pub const BATCHES_PER_FRAME_MAX: usize = 32;
+/// Bytes of an attestation and all that denies it, each with its length: less than a page frame.
+pub const DENIAL_LEN_MAX: usize = 36 * 1024 - 32;
+/// Values beside the way from a root down to a piece: digits of a number below [`STREAM_PIECES_MAX`].
+pub const DENIAL_PATH_MAX: usize = 14;
 /// Bytes of a void with its signer's token.
 pub const VOID_LEN_MAX: usize = 1_024;
 /// Bytes of its reason.

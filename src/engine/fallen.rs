@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use peer_proto::attest::AttestFault;
-use peer_proto::evidence::{Against, Contradiction};
+use peer_proto::evidence::{Against, Contradiction, Kind};
 use peer_proto::group::{GroupId, HolderId};
 use peer_proto::peer::PeerId;
 
@@ -22,7 +22,7 @@ use crate::record::{Scope, Voucher};
 
 /// Attestors that are remembered for a false word.
 const FALLEN_MAX: usize = 4_096;
-/// Proofs that are kept to be passed on: each is at most 8 KiB, and a newcomer is told all of them at once.
+/// Proofs that are kept to be passed on: each is at most 36 KiB, and a newcomer is told all of them at once.
 const PROOFS_MAX: usize = 16;
 
 /// Who fell.
@@ -84,12 +84,12 @@ impl Core {
 
     /// An attestor contradicts itself: whoever is a member is told, but for the one who told this node (ATTEST-8).
     pub(super) fn fall(&mut self, pair: Contradiction, from: Option<PeerId>) {
-        let evidence = pair.signed().map(Bytes::clone).to_vec();
-        let why = match pair.is_of_batches() {
-            false => "it signed two different contents of one version",
-            true => "it said two different things of one piece of one version",
+        let why = match pair.kind() {
+            Kind::Contents => "it signed two different contents of one version",
+            Kind::Pieces => "it said two different things of one piece of one version",
+            Kind::Denial => "what it attested is not what it said while it read it",
         };
-        self.distrust((pair.group(), pair.holder()), evidence, why.to_owned());
+        self.distrust((pair.group(), pair.holder()), pair.parts(), why.to_owned());
         self.attests.fallen.keep(pair.clone());
         self.tell_members(&Against::Contradiction(pair), from);
     }

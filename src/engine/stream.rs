@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use peer_proto::attest::{AttestFault, AttestRules, Attestation, attested_id};
 use peer_proto::batch::Batch;
-use peer_proto::content::{ContentId, Hash};
+use peer_proto::content::{ContentId, Hash, PieceIndex};
+use peer_proto::denial::Denial;
 use peer_proto::evidence::Contradiction;
 use peer_proto::group::GroupId;
 use peer_proto::peer::PeerId;
@@ -92,10 +93,15 @@ impl Stream {
         self.batches.iter().rev().find(|batch| batch.said().value(piece).is_some())
     }
 
-    /// What it signed, of one piece or altogether.
-    pub(super) fn evidence(&self, piece: Option<u32>) -> Vec<Bytes> {
-        let names = |batch: &&Batch| piece.is_none_or(|piece| batch.said().value(piece).is_some());
-        self.batches.iter().filter(names).map(|batch| batch.bytes().clone()).collect()
+    /// Whether a list has another value of a piece, and what was signed of that piece.
+    pub(super) fn denies(&self, list: &HashList) -> Option<&Batch> {
+        let differs = |piece: &u32| self.value(*piece) != list.value(PieceIndex(*piece));
+        self.batch_of(self.pieces.runs().flatten().find(differs)?)
+    }
+
+    /// What it signed.
+    pub(super) fn evidence(&self) -> Vec<Bytes> {
+        self.batches.iter().map(|batch| batch.bytes().clone()).collect()
     }
 
     /// Whether it is about this version of this URL.
@@ -328,20 +334,27 @@ impl Core {
         Contradiction::of_batches(known.batch_of(piece)?.clone(), other.batch_of(piece)?.clone())
     }
 
-    /// Whether an attestation is not what its holder said while it read: then it is not believed again (ATTEST-8).
+    /// Whether an attestation is not what its holder said while it read: then it is not believed again, and members are told
+    /// if what shows it is short enough (ATTEST-8).
     pub(super) fn denies_its_stream(&mut self, one: &Attestation) -> bool {
-        let Some(evidence) = self.denied_stream(one) else { return false };
-        let why = "what it attested is not what it said while it read it".to_owned();
-        self.distrust(attestor(one), [vec![one.bytes().clone()], evidence].concat(), why);
+        let Some(batches) = self.denied_stream(one) else { return false };
+        match Denial::by_root(one.clone(), batches.clone()) {
+            Some(denial) => self.fall(denial.into(), None),
+            None => {
+                let signed = [one.bytes()].into_iter().chain(batches.iter().map(Batch::bytes));
+                let why = "what it attested is not what it said while it read it".to_owned();
+                self.distrust(attestor(one), signed.cloned().collect(), why);
+            }
+        }
         true
     }
 
-    fn denied_stream(&self, one: &Attestation) -> Option<Vec<Bytes>> {
+    fn denied_stream(&self, one: &Attestation) -> Option<Vec<Batch>> {
         let said = one.said();
         let streams = self.attests.streams.about(&said.url, &said.version);
         let mut its = streams.filter(|(_, stream)| stream.attestor() == Some(attestor(one)));
         let is_denied = |stream: &Stream| stream.content().is_some_and(|content| content != said.content);
-        its.find(|(_, stream)| is_denied(stream)).map(|(_, stream)| stream.evidence(None))
+        its.find(|(_, stream)| is_denied(stream)).map(|(_, stream)| stream.batches.clone())
     }
 
     /// Nothing that these attestors streamed is kept any more.
@@ -446,10 +459,8 @@ mod tests {
         let (one, other) = (Stream::new(first(1, 1), now), Stream::new(first(1, 2), now));
         assert_eq!((one.differs(&other), one.differs(&one)), (Some(0), None));
         assert_eq!((one.value(1), one.value(2), one.content()), (Some(Hash([1; 32])), None, None));
-        assert_eq!(
-            (one.evidence(Some(1)).len(), one.evidence(Some(2)).len(), one.evidence(None).len()),
-            (1, 0, 1)
-        );
+        assert!(one.batch_of(1).is_some() && one.batch_of(2).is_none());
+        assert_eq!(one.evidence(), [first(1, 1).bytes().clone()]);
     }
 
     #[test]

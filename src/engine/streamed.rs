@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use peer_proto::batch::{Batch, Batched};
 use peer_proto::content::{ContentId, Hash, PieceIndex};
+use peer_proto::denial::Denial;
 use peer_proto::digest::{Algorithm, Digest};
 use peer_proto::group::GroupId;
 use peer_proto::limits::{BATCH_LIFE_MAX_S, STREAM_PIECES_MAX, VALUES_PER_BATCH_MAX};
@@ -367,14 +368,9 @@ impl JobFile {
         let (Some(stream), Some(one)) = (core.attests.streams.get(id), vouched.by.get(&holder)) else {
             return true;
         };
-        let differs = |piece: &u32| stream.value(*piece) != list.value(PieceIndex(*piece));
-        let Some(piece) = stream.pieces().runs().flatten().find(differs) else { return true };
-        let evidence = [vec![one.bytes().clone()], stream.evidence(Some(piece))].concat();
-        core.distrust(
-            (vouched.group, holder),
-            evidence,
-            "what it attested is not what it said while it read it".to_owned(),
-        );
+        let Some(batch) = stream.denies(list) else { return true };
+        let Some(denial) = Denial::by_piece(one.clone(), batch.clone(), list) else { return true };
+        core.fall(denial.into(), None);
         false
     }
 

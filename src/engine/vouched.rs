@@ -438,8 +438,7 @@ impl JobFile {
             core.distrust((vouched.group, holder), vec![one.bytes().clone()], why);
         }
         if let Some((id, holder)) = vouched.stream.filter(|_| vouched.content.is_none()) {
-            let evidence =
-                core.attests.streams.get(id).map(|stream| stream.evidence(None)).unwrap_or_default();
+            let evidence = core.attests.streams.get(id).map(|stream| stream.evidence()).unwrap_or_default();
             let why = format!("the origin serves other bytes than it said while it read them: {found}");
             self.why.note(
                 Chosen::Nobody,

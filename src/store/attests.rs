@@ -20,7 +20,7 @@ use crate::disk::Files;
 /// Files that are looked at when a node starts; more than the engine keeps of both kinds.
 const FILES_MAX: usize = 8_192;
 /// Bytes of what an attestor signed, as people can read it, that are looked at.
-const FALSE_LEN_MAX: u64 = 64 * 1024;
+const FALSE_LEN_MAX: u64 = 128 * 1024;
 const GOOD: &str = "attestation";
 const FALSE: &str = "false";
 const VOID: &str = "void";
@@ -102,12 +102,12 @@ impl<F: Files> AttestStore<F> {
         Void::parse(Bytes::from(bytes)).ok()
     }
 
-    /// What proves to others that an attestor is false: the two attestations in its file, if they do.
+    /// What proves to others that an attestor is false: what it signed, if that does.
     fn proof(&self, path: &Path, group: Option<GroupId>, holder: HolderId) -> Option<Contradiction> {
         let bytes = self.files.read(path, FALSE_LEN_MAX).ok()?;
         let text = String::from_utf8(bytes).ok()?;
-        let mut signed = text.lines().skip(1).map(|line| bytes_from_hex(line).map(Bytes::from));
-        let pair = Contradiction::parse(&signed.next()??, &signed.next()??)?;
+        let signed = text.lines().skip(1).map(|line| bytes_from_hex(line).map(Bytes::from));
+        let pair = Contradiction::parse(&signed.collect::<Option<Vec<_>>>()?)?;
         let is_it = pair.holder() == holder && group.is_none_or(|group| group == pair.group());
         is_it.then_some(pair)
     }

@@ -208,7 +208,7 @@ impl Session {
 
     /// Tells kin what tells against an attestor of their group; whoever knows no such frame is not told.
     pub fn show_against(&mut self, against: Against) {
-        let speaks = self.version().is_some_and(|version| version >= Versions::EVIDENCE);
+        let speaks = self.version().is_some_and(|version| version >= against.since());
         if speaks && self.is_kin_of(against.group()) {
             self.out.frame(Frame::Against(against));
         }

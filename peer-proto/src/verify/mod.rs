@@ -7,6 +7,7 @@ mod assembler;
 mod error;
 mod length;
 mod list;
+mod path;
 mod piece;
 mod stream;
 mod subtree;
@@ -17,6 +18,7 @@ pub use assembler::ListAssembler;
 pub use error::VerifyError;
 pub use length::{LENGTH_CANDIDATES_MAX, LengthError, LengthProof};
 pub use list::{HashList, ListPart};
+pub use path::is_value_of;
 pub use piece::{PieceHasher, piece_value, piece_values};
 pub use stream::StreamHasher;
 

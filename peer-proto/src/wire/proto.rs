@@ -10,7 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::attest::{AttestFault, Attestation};
 use crate::batch::Batch;
 use crate::content::{ByteRange, ContentId, Hash};
-use crate::evidence::{self, Contradiction};
+use crate::evidence::{self, Contradiction, Kind};
 use crate::group::GrantFault;
 use crate::limits::{
     ATTESTATIONS_PER_FRAME_MAX, BATCHES_PER_FRAME_MAX, PEERS_NAMED_MAX, RECORDS_PER_FRAME_MAX,
@@ -184,7 +184,7 @@ pub(super) struct Attestations {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Against {
-    /// 1 two attestations, 2 a void, 3 two batches.
+    /// 1 two attestations, 2 a void, 3 two batches, 4 an attestation and the batches it denies.
     #[prost(uint32, tag = "1")]
     pub(super) kind: u32,
     /// What was signed, each after its length in two bytes.
@@ -474,12 +474,17 @@ pub(super) fn batches(bytes: &Bytes) -> Result<Vec<Batch>, DecodeError> {
 const CONTRADICTION: u32 = 1;
 const VOID: u32 = 2;
 const DENIED_PIECE: u32 = 3;
+const DENIED_STREAM: u32 = 4;
 
 pub(super) fn pack_against(against: &evidence::Against) -> Against {
     match against {
         evidence::Against::Contradiction(pair) => {
-            let kind = if pair.is_of_batches() { DENIED_PIECE } else { CONTRADICTION };
-            Against { kind, packed: pack_sized(pair.signed().into_iter()) }
+            let kind = match pair.kind() {
+                Kind::Contents => CONTRADICTION,
+                Kind::Pieces => DENIED_PIECE,
+                Kind::Denial => DENIED_STREAM,
+            };
+            Against { kind, packed: pack_sized(pair.parts().iter()) }
         }
         evidence::Against::Void(void) => {
             Against { kind: VOID, packed: pack_sized(std::iter::once(void.bytes())) }
@@ -489,16 +494,9 @@ pub(super) fn pack_against(against: &evidence::Against) -> Against {
 
 pub(super) fn against(body: &Against) -> Result<evidence::Against, DecodeError> {
     match body.kind {
-        CONTRADICTION | DENIED_PIECE => {
-            let malformed = || AttestFault::Malformed.into();
-            let parts = sized(&body.packed, 2, malformed, |_| FrameFault::NoContradiction)?;
-            let [one, other] = parts.as_slice() else { return Err(FrameFault::NoContradiction.into()) };
-            let pair = Contradiction::parse(one, other).ok_or(FrameFault::NoContradiction)?;
-            if pair.is_of_batches() != (body.kind == DENIED_PIECE) {
-                return Err(FrameFault::NoContradiction.into());
-            }
-            Ok(evidence::Against::Contradiction(pair))
-        }
+        CONTRADICTION => contradiction(&body.packed, 2, Kind::Contents),
+        DENIED_PIECE => contradiction(&body.packed, 2, Kind::Pieces),
+        DENIED_STREAM => contradiction(&body.packed, 1 + BATCHES_PER_FRAME_MAX, Kind::Denial),
         VOID => {
             let malformed = || AttestFault::Malformed.into();
             let parts = sized(&body.packed, 1, malformed, |_| FrameFault::NoContradiction)?;
@@ -507,6 +505,13 @@ pub(super) fn against(body: &Against) -> Result<evidence::Against, DecodeError> 
         }
         value => Err(DecodeError::UnknownValue { field: "against", value }),
     }
+}
+
+fn contradiction(packed: &Bytes, most: usize, kind: Kind) -> Result<evidence::Against, DecodeError> {
+    let malformed = || AttestFault::Malformed.into();
+    let parts = sized(packed, most, malformed, |_| FrameFault::NoContradiction)?;
+    let pair = Contradiction::parse(&parts).filter(|pair| pair.kind() == kind);
+    Ok(evidence::Against::Contradiction(pair.ok_or(FrameFault::NoContradiction)?))
 }
 
 /// Signed things, each after its length in two bytes.

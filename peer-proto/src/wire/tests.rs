@@ -18,7 +18,9 @@ use crate::evidence::{Against, Contradiction};
 use crate::group::GroupId;
 use crate::limits::{BLOCK_LEN_MAX, FILE_LEN_MAX, PIECE_LEN_MIN, RETRY_MAX};
 use crate::session::RequestId;
-use golden::{attestation, attestation_of, golden_version_8, golden_versions, golden_want_with_values};
+use golden::{
+    attestation, attestation_of, golden_version_8, golden_version_9, golden_versions, golden_want_with_values,
+};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -64,7 +66,7 @@ fn raw_want(ranges: &[(u64, u64)]) -> Result<Frame, DecodeError> {
 #[test]
 fn every_frame_has_golden_bytes() {
     let golden = golden_versions();
-    for (frame, hex) in golden.iter().chain(&golden_version_8()) {
+    for (frame, hex) in golden.iter().chain(&golden_version_8()).chain(&golden_version_9()) {
         let bytes = bytes_from_hex(hex).unwrap();
         let written = encode(frame).unwrap();
         assert_eq!(written, bytes, "{frame:?} is written as {written:02x?}");
@@ -468,7 +470,7 @@ fn a_body_shorter_than_its_header_said_is_refused() {
 
 #[test]
 fn every_golden_frame_survives_any_single_flipped_bit() {
-    for (frame, _) in golden_versions() {
+    for (frame, _) in golden_versions().into_iter().chain(golden_version_9()) {
         let bytes = encode(&frame).unwrap();
         fuzz::fuzz_frame(&bytes);
         for bit in 0..bytes.len() * 8 {

@@ -15,7 +15,7 @@ pub struct Versions {
 
 impl Versions {
     /// What this crate speaks.
-    pub const OURS: Self = Self { min: 1, max: 8 };
+    pub const OURS: Self = Self { min: 1, max: 9 };
     /// The first version with the frames of swarms.
     pub const SWARM: u32 = 2;
     /// The first version with the frames of groups.
@@ -30,6 +30,8 @@ impl Versions {
     pub const MEET: u32 = 7;
     /// The first version in which a session may be one of several groups: whatever belongs to one names it.
     pub const GROUPS: u32 = 8;
+    /// The first version in which an attestation that denies its stream is told of.
+    pub const DENIAL: u32 = 9;
 
     /// The highest version both sides speak (WIRE-1).
     #[must_use]

@@ -7,7 +7,7 @@ use peer_proto::attest::{AttestRules, Attested, attested_id};
 use peer_proto::batch::{Batch, Batched};
 use peer_proto::content::{ContentId, Hash, PieceIndex};
 use peer_proto::digest::{Algorithm, Digest};
-use peer_proto::evidence::Against;
+use peer_proto::evidence::{Against, Contradiction, Kind};
 use peer_proto::group::{EpochSecret, GroupId, HolderId, Roles, Token};
 use peer_proto::home::swarm_id;
 use peer_proto::peer::PeerId;
@@ -55,7 +55,7 @@ impl Chain {
             previous: self.said.last().map_or(Hash([0; 32]), Batch::id),
             at: NOW,
             url: URL.into(),
-            version: version("a", Some(LEN)),
+            version: version("a", Some(list.content().len)),
             first: pieces.start,
             values,
         };
@@ -178,6 +178,14 @@ fn attest_11_a_stream_that_is_false_falls_at_its_first_audit() {
     assert!(reason.contains("the origin serves other bytes"), "{reason}");
 }
 
+/// What shows that an attestation denies its stream.
+fn denial(frame: &Frame) -> Option<Contradiction> {
+    match frame {
+        Frame::Against(Against::Contradiction(pair)) if pair.kind() == Kind::Denial => Some(pair.clone()),
+        _ => None,
+    }
+}
+
 #[test]
 fn attest_8_an_attestor_that_attests_something_else_than_it_streamed_falls() {
     let truth = file(LEN, 1);
@@ -186,6 +194,7 @@ fn attest_8_an_attestor_that_attests_something_else_than_it_streamed_falls() {
         let (streamed, attests) = if streamed_wrong { (&wrong, &truth) } else { (&truth, &wrong) };
         for until in [512, 1_024] {
             let (mut world, id, mut chain) = begun(&truth, 3);
+            let member = holder(&mut world, 2, &truth, Vec::new());
             // Its bytes are slow to come, so that it attests the file before that is here.
             world.model(id).pace = Pace::steady(1_000_000);
             world.model(id).sends = Arc::clone(streamed);
@@ -197,8 +206,37 @@ fn attest_8_an_attestor_that_attests_something_else_than_it_streamed_falls() {
             assert!(origin >= LEN, "{until}: {origin}");
             let [(fallen, reason)] = world.distrusted.as_slice() else { panic!("{}", why(&world)) };
             assert!(*fallen == HolderId([3; 16]) && reason.contains("while it read it"), "{reason}");
+            // Who had all of so long a stream never asked for the list, and cannot show it.
+            let proofs: Vec<_> = world.model(member).frames.iter().filter_map(denial).collect();
+            assert_eq!(proofs.len(), usize::from(until == 512), "{proofs:?}");
+            assert!(proofs.iter().all(|proof| proof.check(&group().public_key()).is_ok()));
         }
     }
+}
+
+#[test]
+fn attest_8_who_has_all_of_a_short_stream_shows_members_that_its_attestation_denies_it() {
+    let (truth, wrong) = (file(8 * MIB, 1), altered(8 * MIB, 1, &[3]));
+    let (mut world, id, mut chain) = begun(&truth, 3);
+    let member = holder(&mut world, 2, &truth, Vec::new());
+    let all = vec![chain.reads(&wrong, 0..100), chain.reads(&wrong, 100..128)];
+    world.model(id).session.show_batches(1, all);
+    world.pump_and_tell(id);
+    world.model(id).attestations = vec![attested(3, said(3, &truth))];
+    fetched(&mut world);
+    let [(fallen, reason)] = world.distrusted.as_slice() else { panic!("{}", why(&world)) };
+    assert!(*fallen == HolderId([3; 16]) && reason.contains("while it read it"), "{reason}");
+    let told = |world: &mut World, id| world.model(id).frames.iter().filter_map(denial).collect::<Vec<_>>();
+    let [proof] = told(&mut world, member).try_into().expect("once");
+    assert_eq!(proof.check(&group().public_key()), Ok(()), "and whoever is told can see it");
+
+    // A node that heard nothing else believes it, and tells others, but not the one who told it.
+    let mut world = self::world(&truth);
+    let [member, other] = [2, 4].map(|number| holder(&mut world, number, &truth, Vec::new()));
+    world.model(member).session.show_against(Against::Contradiction(proof.clone()));
+    world.pump_and_tell(member);
+    assert_eq!(world.distrusted.len(), 1);
+    assert_eq!((told(&mut world, member), told(&mut world, other)), (vec![], vec![proof]));
 }
 
 #[test]
@@ -217,8 +255,7 @@ fn attest_8_an_attestor_that_streams_two_things_of_one_piece_falls() {
     world.pump_and_tell(id);
     let [(fallen, reason)] = world.distrusted.as_slice() else { panic!("{:?}", world.distrusted) };
     assert!(*fallen == HolderId([3; 16]) && reason.contains("two different things"), "{reason}");
-    let is_proof =
-        |frame: &Frame| matches!(frame, Frame::Against(Against::Contradiction(pair)) if pair.is_of_batches());
+    let is_proof = |frame: &Frame| matches!(frame, Frame::Against(Against::Contradiction(pair)) if pair.kind() == Kind::Pieces);
     assert!(world.model(member).frames.iter().any(is_proof), "members are told");
     assert!(fetched(&mut world).1 >= LEN);
 }

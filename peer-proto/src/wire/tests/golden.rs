@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use super::*;
 use crate::attest::{Attestation, Attested};
+use crate::denial::Denial;
+use crate::digest::hex;
 use crate::evidence::{Against, Contradiction};
 use crate::group::{GrantFault, GroupId, HolderId, Roles, Token, Wish};
 use crate::peer::PeerId;
 use crate::sign::Signer;
+use crate::verify::HashList;
 use crate::version::Version;
 
 /// One frame of each kind with the bytes it has had since the version in the name. Changing any of these needs a new
@@ -191,7 +194,7 @@ fn golden_version_5() -> Vec<(Frame, String)> {
         let bytes: String = one.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("{:04x}{bytes}", one.len())
     };
-    let packed: String = pair.signed().map(told).concat();
+    let packed: String = pair.parts().iter().map(told).collect::<Vec<_>>().concat();
     let batch = crate::batch::tests::signed(crate::batch::tests::said());
     let read: String = batch.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     let list = vec![batch];
@@ -256,6 +259,35 @@ pub(super) fn golden_version_8() -> Vec<(Frame, String)> {
         (Frame::DenyWant(of), format!("3100001608071002{}", named("22"))),
         (Frame::DenyPage(page), format!("3200001b080710021a03777777{}", named("22"))),
         (Frame::Enrol(Enrol { number: 5, ticket: None, group }), format!("330000140805{}", named("1a"))),
+    ]
+}
+
+/// An attestation that denies its stream, shown by the root and by one piece.
+pub(super) fn golden_version_9() -> Vec<(Frame, String)> {
+    let list =
+        HashList::from_values(131_073, vec![Hash([0x11; 32]), Hash([0x22; 32]), Hash([0x33; 32])]).unwrap();
+    let said = Attested { content: list.content(), ..crate::attest::tests::said() };
+    let one = crate::attest::tests::signed(said);
+    let batch = |first, values| {
+        let mut said = crate::batch::tests::said();
+        (said.version.len, said.first, said.values) = (Some(131_073), first, values);
+        crate::batch::tests::signed(said)
+    };
+    let told = |parts: &[&[u8]]| -> String {
+        let part = |part: &&[u8]| format!("{:04x}{}", part.len(), hex(part));
+        parts.iter().map(part).collect()
+    };
+    let whole = batch(0, vec![Hash([0x11; 32]), Hash([0x22; 32]), Hash([0x44; 32])]);
+    let by_root = told(&[one.bytes(), whole.bytes()]);
+    let part = batch(2, vec![Hash([0x44; 32])]);
+    // The value over the first two pieces, which stands beside the third.
+    let beside = "7c0b01ec4c443977ff9caddc99f1f1bc94ac60a1b398485279c277d12171a610";
+    let path = bytes_from_hex(&format!("00000002{}{beside}", "33".repeat(32)));
+    let by_piece = told(&[one.bytes(), part.bytes(), &path.unwrap()]);
+    let against = |denial: Denial| Frame::Against(Against::Contradiction(denial.into()));
+    vec![
+        (against(Denial::by_root(one.clone(), vec![whole]).unwrap()), format!("280003ed080412e807{by_root}")),
+        (against(Denial::by_piece(one, part, &list).unwrap()), format!("280003f3080412ee07{by_piece}")),
     ]
 }
 

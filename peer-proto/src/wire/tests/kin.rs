@@ -33,7 +33,8 @@ fn attest_8_what_is_said_against_an_attestor_is_two_attestations_that_contradict
         let body = super::super::proto::Against { kind, packed };
         decode(&framed(FrameKind::Against, &prost::Message::encode_to_vec(&body)))
     };
-    let [one, other] = contradiction().signed().map(|one| Attestation::parse(one.clone()).unwrap());
+    let [one, other] =
+        <[Bytes; 2]>::try_from(contradiction().parts()).unwrap().map(|one| Attestation::parse(one).unwrap());
     let pair = || Frame::Against(Against::Contradiction(contradiction()));
     assert_eq!(frame(1, &[one.clone(), other.clone()]), Ok(pair()));
     assert_eq!(frame(1, &[other.clone(), one.clone()]), Ok(pair()), "in any order");
