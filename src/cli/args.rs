@@ -132,6 +132,10 @@ pub(super) struct GetArgs {
     /// --peer), members (of this machine's group), or none.
     #[arg(long, value_name = "WHOM", default_value = "link", value_parser = str::parse::<Ask>)]
     pub(super) ask: Ask,
+    /// Keep to one of this machine's groups, by its id or the beginning of it: only its members are asked, only its attestors
+    /// count.
+    #[arg(long, value_name = "ID")]
+    pub(super) group: Option<String>,
     /// A peer to try: ip:port, [v6%scope]:port or a multiaddress. May be repeated.
     #[arg(long, value_name = "ADDR")]
     pub(super) peer: Vec<String>,

@@ -15,7 +15,7 @@ use super::patience::Patience;
 use super::progress::Progress;
 use super::reach::{self, Host, Reached};
 use super::summary::Before;
-use super::{place, say, signals, summary, wish, words};
+use super::{group, place, say, signals, summary, wish, words};
 use crate::clock::Clock;
 use crate::control::api::{JobId, JobSpec, JobState, JobView, Submit, Verb};
 use crate::control::client::{Client, ClientError};
@@ -147,6 +147,7 @@ impl Get {
             }
             self.warn_if_flags_are_off(client).await?;
         }
+        self.spec.group = group::one_group(self.args.group.as_deref(), client).await?;
         let submitted = client.submit(&Submit { spec: self.spec.clone(), adopt: true, start: true }).await?;
         *job = Some(submitted.id);
         let mut events = client.follow(submitted.id).await?;

@@ -17,7 +17,9 @@ use peer_proto::peer::PeerId;
 use super::args::{AskArgs, GroupCommand, JoinArgs, PlaceArgs};
 use super::exit::{Exit, Stop};
 use super::{amount, place, reach, say, table};
-use crate::control::api::{GroupOffer, GroupShown, GroupState, GroupTaken, GroupTakenAs, Problem};
+use crate::control::api::{
+    GroupOffer, GroupShown, GroupState, GroupTaken, GroupTakenAs, InGroup, OneGroup, Problem,
+};
 use crate::control::client::{Client, ClientError};
 use crate::node::{EnrolmentError, FolderError, NodeError, StoppedNode};
 
@@ -225,6 +227,40 @@ fn told(taken: &GroupTaken) -> String {
         GroupTakenAs::Denied => format!("deny list {version} of group {id}: {count} denied"),
         GroupTakenAs::Known => format!("nothing new: member of group {id} {until}"),
         GroupTakenAs::Older => format!("ignored: a newer deny list, {version}, is there already"),
+    }
+}
+
+/// The group that a job is to be kept to, by its id or the beginning of it.
+pub(super) async fn one_group(which: Option<&str>, client: &Client) -> Result<Option<OneGroup>, Stop> {
+    Ok(in_group(which, client).await?.and_then(|InGroup(group)| group))
+}
+
+/// The same as a change of a job: `none` is for all groups.
+pub(super) async fn in_group(which: Option<&str>, client: &Client) -> Result<Option<InGroup>, Stop> {
+    let Some(which) = which else { return Ok(None) };
+    let whole = which.parse::<OneGroup>().ok();
+    let group = match (which, whole) {
+        ("none", _) => None,
+        (_, Some(group)) => Some(group),
+        (_, None) => Some(meant(which, &client.group().await?.groups)?),
+    };
+    Ok(Some(InGroup(group)))
+}
+
+/// The one of these groups whose id begins so.
+fn meant(which: &str, groups: &[GroupState]) -> Result<OneGroup, Stop> {
+    let those = groups.iter().filter(|group| group.id.starts_with(which));
+    let meant: Vec<GroupState> = those.cloned().collect();
+    match (&meant[..], groups) {
+        ([one], _) => one.id.parse().map_err(|error| Stop::new(Exit::Fatal, format!("{}: {error}", one.id))),
+        (_, []) => {
+            Err(Stop::new(Exit::NotFound, "this machine is in no group: --group has nothing to keep to"))
+        }
+        ([], _) => {
+            let line = format!("this machine is in no group {which:?}: it is in {}", ids(groups));
+            Err(Stop::new(Exit::NotFound, line))
+        }
+        _ => Err(Stop::usage(format!("{which:?} may be any of {}: give more of the id", ids(&meant)))),
     }
 }
 

@@ -91,6 +91,7 @@ pub(super) fn first_line(spec: &JobSpec) -> String {
         return "peers are off for this job: every byte comes from the origin".into();
     }
     let who = match spec.ask {
+        Ask::Link | Ask::Members if spec.group.is_some() => "members of the one group",
         Ask::Link => "strangers on this link",
         Ask::Members => "members of this machine's group",
         Ask::Nobody => return "as `--ask none` says, every byte comes from the origin".into(),

@@ -54,9 +54,9 @@ pub use crate::engine::event::{
 pub use crate::engine::explain::Decision;
 pub use crate::job::amount::parse_count;
 pub use crate::job::{
-    Ask, Caller, Class, Code, Context, Existing, Explanation, FileSpec, Header, Headers, JobChange, JobError,
-    JobId, JobSpec, JobState, MaxSize, NotifyFlags, PeerFlags, PolicyRow, PolicySource, Priority,
-    RETRY_DELAY_MIN_S, Rates, Redirects, RemoteRange, TrustFloor, explain,
+    Ask, Caller, Class, Code, Context, Existing, Explanation, FileSpec, Header, Headers, InGroup, JobChange,
+    JobError, JobId, JobSpec, JobState, MaxSize, NotifyFlags, OneGroup, PeerFlags, PolicyRow, PolicySource,
+    Priority, RETRY_DELAY_MIN_S, Rates, Redirects, RemoteRange, TrustFloor, explain,
 };
 pub use crate::record::{
     CacheLimits, CacheSize, CacheWish as CacheChange, Holding, KeepAs, LimitError, RecordId, RecordSummary,

@@ -7,18 +7,20 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use peer_proto::group::GroupId;
+use peer_proto::group::{GroupId, Membership};
 use peer_proto::peer::PeerId;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::{AddedPeers, Enrolment, Keeper, Request};
+use super::{AddedPeers, Enrolment, EnrolmentError, Keeper, Request};
 use crate::disk::RealFiles;
 use crate::disk::paths;
 use crate::engine::event::{AttestationView, Event, Failure, FileRanges, FileView, JobView};
 use crate::engine::explain::Decision;
 use crate::engine::io::{JobCommand, KeptBan};
 use crate::engine::{Engine, PeerView, Totals};
-use crate::job::{Caller, Code, Effective, FileSpec, JobId, JobSpec, JobState, PeerFlags, PolicyRow};
+use crate::job::{
+    Caller, Code, Effective, FileSpec, InGroup, JobId, JobSpec, JobState, OneGroup, PeerFlags, PolicyRow,
+};
 use crate::store::Damaged;
 use crate::swarm::{KnownPeer, RememberedPeer, Swarm};
 
@@ -137,6 +139,7 @@ impl Handle {
     pub async fn submit_as(&self, spec: JobSpec, by: Caller, start: bool) -> Result<JobId, RequestError> {
         let name = if spec.name.is_empty() { spec.suggested_name() } else { spec.name.clone() };
         let spec = JobSpec { name, ..spec };
+        self.check_group(spec.group).await?;
         self.check(&spec.files, &spec).await?;
         let job = random_job_id().map_err(|error| RequestError::Refused {
             reason: format!("the system gives no random numbers: {error}"),
@@ -146,6 +149,19 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Submit { job, spec: Box::new(spec), by, start, reply }).await?;
         answer.await.map_err(|_| Gone)?
+    }
+
+    /// Whether this machine is in the group that a job is to be kept to.
+    async fn check_group(&self, group: Option<OneGroup>) -> Result<(), RequestError> {
+        let Some(OneGroup(wanted)) = group else { return Ok(()) };
+        let held: Vec<GroupId> =
+            self.enrolment.enrolled().await.memberships.iter().map(Membership::group).collect();
+        if held.contains(&wanted) {
+            return Ok(());
+        }
+        let known = EnrolmentError::Unknown(wanted.to_string(), held.clone());
+        let fault = if held.is_empty() { EnrolmentError::NoGroup } else { known };
+        Err(RequestError::refused(fault.to_string(), None, Code::NotFound))
     }
 
     /// Whether these files' URLs can be asked, and their folders take them (FILE-1, 3).
@@ -217,6 +233,7 @@ impl Handle {
             let stored = self.read(move |engine| engine.stored_job(job)).await?;
             let spec = stored.ok_or(RequestError::NoSuchJob(job))?.spec;
             self.check(&change.add_files, &spec).await?;
+            self.check_group(change.group.and_then(|InGroup(group)| group)).await?;
         }
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Command { job, command, by, reply }).await?;

@@ -14,10 +14,44 @@ use super::core::Core;
 use super::file::JobFile;
 
 impl JobFile {
-    /// The group in which this file is fetched when its swarm begins: that of those who are known to want it, else that with
+    /// Whether what is said in a group may be heard and said for this file: its job may be kept to another one.
+    pub(super) fn is_for(&self, group: GroupId) -> bool {
+        self.wish.group.is_none_or(|only| only.0 == group)
+    }
+
+    /// Whether its job is kept to a group of which this node is no member now: then nobody is asked.
+    pub(super) fn lacks_its_group(&self, core: &Core) -> bool {
+        self.wish.group.is_some_and(|only| !core.belongs_to(only.0))
+    }
+
+    /// Whether this node is a member of a group that counts for this file.
+    pub(super) fn is_in_a_group(&self, core: &Core) -> bool {
+        core.live_groups().any(|(group, _)| self.is_for(group))
+    }
+
+    /// Groups in which this node says as an attestor what it reads of this file.
+    pub(super) fn attests_in<'a>(&'a self, core: &'a Core) -> impl Iterator<Item = GroupId> + 'a {
+        core.attests_in().filter(|group| self.is_for(*group))
+    }
+
+    /// Whose token is over by now, or was of another group from the beginning, is a source no more where one group is kept to.
+    pub(super) fn keep_to_group(&mut self, core: &mut Core) {
+        let in_group = self.swarm.as_ref().and_then(|swarm| swarm.group);
+        if self.swarm.is_some() && self.wish.group.is_some_and(|only| in_group != Some(only.0)) {
+            self.leave_swarm(core);
+        }
+        if self.wish.group.is_some() {
+            self.drop_who_may_not_be_asked(core);
+        }
+    }
+
+    /// The group in which this file is fetched when its swarm begins: that which its job is kept to, if it is; that of those who are known to want it, else that with
     /// the most members here.
     pub(super) fn fetched_in(&self, core: &Core) -> Option<GroupId> {
-        self.together_in.filter(|group| core.belongs_to(*group)).or_else(|| core.likely_group())
+        match self.wish.group {
+            Some(only) => Some(only.0).filter(|group| core.belongs_to(*group)),
+            None => self.together_in.filter(|group| core.belongs_to(*group)).or_else(|| core.likely_group()),
+        }
     }
 
     pub(super) fn is_of_len(&self, len: u64) -> bool {
@@ -32,7 +66,7 @@ impl JobFile {
         let has_met = swarm.circle.as_ref().is_some_and(|circle| circle.has_neighbours());
         let is_met = has_met && core.belongs_to(here);
         let both_could = core.is_member_of(peer, here);
-        if here == there || is_met || (both_could && here < there) {
+        if here == there || is_met || (both_could && here < there) || !self.is_for(there) {
             return;
         }
         self.together_in = Some(there);

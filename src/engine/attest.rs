@@ -261,7 +261,7 @@ impl JobFile {
         let is_it = self.pinned.as_ref().is_some_and(|pinned| pinned.is_same(&probe.version));
         let Some((url, true)) = self.attestable_url().map(|url| (url, is_it)) else { return };
         let read = (sealed.content, sha256);
-        for id in core.attests_in().collect::<Vec<_>>() {
+        for id in self.attests_in(core).collect::<Vec<_>>() {
             let Some(group) = core.config.groups.get(id).cloned() else { continue };
             let who = (id, group.badge.token.wish().holder);
             if self.stands_by(&url, &probe.version, who, read, core) {
@@ -332,7 +332,7 @@ impl JobFile {
                 || core.config.policy.trust.attest_hosts.iter().any(|named| named == host)
         });
         // What a mirror gave was not read under the job's URL.
-        core.attests_in().next().is_some()
+        self.attests_in(core).next().is_some()
             && trusted_root
             && self.mirror == 0
             && self.may_serve(core)

@@ -147,7 +147,8 @@ impl JobFile {
         }
         let audiences: Vec<Audience> = if self.asks_members_only() {
             let vouched = self.vouched.as_ref().filter(|_| self.rests_on_attestors());
-            let is_meant = |group: GroupId| vouched.is_none_or(|vouched| vouched.group == group);
+            let is_meant =
+                |group: GroupId| self.is_for(group) && vouched.is_none_or(|vouched| vouched.group == group);
             let groups = core.live_groups().filter(|(group, _)| is_meant(*group));
             // Who has not heard of the new epoch knows the one before.
             groups.map(|(_, group)| Audience::Members(group.badge.oldest().clone())).collect()
@@ -164,7 +165,7 @@ impl JobFile {
 
     /// Whether only members may learn that this file is wanted here (LOOKUP-5): its job says so, or a member vouches for it.
     pub(super) fn asks_members_only(&self) -> bool {
-        self.rests_on_attestors() || self.wish.ask == Ask::Members
+        self.rests_on_attestors() || self.wish.ask == Ask::Members || self.wish.group.is_some()
     }
 
     /// Digests under which somebody who is on the link may have of this file what there is by now, or fetch it together.

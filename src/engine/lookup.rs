@@ -43,12 +43,12 @@ impl JobFile {
     pub(super) fn wants_peers(&self, core: &Core) -> bool {
         let may = (core.flags.client || Mutant::TakesUnasked.lives()) && self.wish.flags.client;
         // Where members alone may be asked, and there are none, nobody is waited for.
-        let may = may
-            && match self.wish.ask {
+        let may =
+            may && match self.wish.ask {
                 Ask::Link => true,
                 Ask::Members => core.belongs(),
                 Ask::Nobody => false,
-            };
+            } && !self.lacks_its_group(core);
         may && !self.origin_only && self.is_named() && self.trust_level(core).level > Level::Origin
     }
 
@@ -57,7 +57,10 @@ impl JobFile {
     pub(super) fn may_ask(&self, id: PeerId, core: &Core) -> bool {
         match (self.rests_on_attestors(), &self.vouched) {
             (true, Some(vouched)) => core.is_member_of(id, vouched.group),
-            _ => self.wish.ask != Ask::Members || core.is_member(id),
+            _ => match self.wish.group {
+                Some(only) => core.is_member_of(id, only.0),
+                None => self.wish.ask != Ask::Members || core.is_member(id),
+            },
         }
     }
 

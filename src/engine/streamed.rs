@@ -129,7 +129,7 @@ impl JobFile {
     pub(super) fn would_stream(&self, id: &[u8; 32], core: &Core) -> bool {
         let about = self.streamable(core);
         let Some((url, version)) = about else { return false };
-        core.attests_in().any(|group| core.attested_ids(group, &url, &version).contains(id))
+        self.attests_in(core).any(|group| core.attested_ids(group, &url, &version).contains(id))
     }
 
     /// Says what was read since it was said last, if a member wants to know.
@@ -143,7 +143,7 @@ impl JobFile {
             self.streaming.own = None;
         }
         if self.streaming.own.is_none() {
-            let wanted_in = core.attests_in().find(|group| core.wants_to_hear(*group, &url, &version));
+            let wanted_in = self.attests_in(core).find(|group| core.wants_to_hear(*group, &url, &version));
             let Some(group) = wanted_in.filter(|_| !self.streaming.gave_up) else { return };
             let stream = std::array::from_fn(|_| u8::try_from(core.chance.below(256)).unwrap_or(0));
             let said = PieceSet::new();
@@ -255,7 +255,9 @@ impl JobFile {
             return None;
         }
         let about = core.attests.streams.about(url, version);
-        let all: Vec<(Hash, &Stream)> = about.filter(|(id, _)| core.stream_counts(*id)).collect();
+        let is_for = |stream: &Stream| stream.attestor().is_some_and(|(group, _)| self.is_for(group));
+        let counts = |(id, stream): &(Hash, &Stream)| core.stream_counts(*id) && is_for(stream);
+        let all: Vec<(Hash, &Stream)> = about.filter(counts).collect();
         let disagree = all.iter().any(|(_, one)| all.iter().any(|(_, other)| one.differs(other).is_some()));
         let followed = self.vouched.as_ref().and_then(|vouched| vouched.stream);
         let is_followed = |(id, _): &&(Hash, &Stream)| followed.is_some_and(|(followed, _)| followed == *id);

@@ -21,6 +21,7 @@ mod invalid;
 mod jobs;
 mod keeping;
 mod kept;
+mod kept_to;
 mod lag;
 mod lists;
 mod many;

@@ -45,8 +45,10 @@ pub(super) struct Case<'a> {
     pub(super) floor: TrustFloor,
     /// Whether the job, or the origin over https, names a digest.
     pub(super) has_digest: bool,
-    /// Whether this node is a member of a group.
+    /// Whether this node is a member of a group that counts for the job.
     pub(super) is_member: bool,
+    /// Whether the job is kept to a group of which it is no member.
+    pub(super) lacks_its_group: bool,
     /// Whether the whole remote file is wanted, as it lies there.
     pub(super) is_plain: bool,
     /// Whether the job has header lines of its own.
@@ -118,6 +120,9 @@ impl Case<'_> {
 
     /// Whether an attestation may stand for this file, or be made of it (ATTEST-2).
     pub(super) fn may_be_attested(&self) -> Result<(), &'static str> {
+        if self.lacks_its_group {
+            return Err("no digest is known, and this machine is not in the group that the job is kept to");
+        }
         if !self.is_member {
             return Err("no digest is known, and this machine is in no group whose attestors could vouch");
         }
@@ -181,7 +186,8 @@ impl JobFile {
         Case {
             floor: self.wish.trust.max(core.config.policy.trust.floor),
             has_digest: self.has_digest(),
-            is_member: core.belongs(),
+            is_member: self.is_in_a_group(core),
+            lacks_its_group: self.lacks_its_group(core),
             is_plain: remote.ranges.is_empty() && !remote.dynamic && !self.wish.on_demand,
             has_headers: !remote.headers.0.is_empty(),
             has_query: remote.url.contains('?'),

@@ -44,6 +44,7 @@ fn trust_11_and_attest_2_every_case_has_its_level() {
                         floor,
                         has_digest,
                         is_member,
+                        lacks_its_group: false,
                         is_plain: true,
                         has_headers,
                         has_query,
@@ -85,6 +86,7 @@ fn reason(change: impl FnOnce(&mut Case<'_>), of_origin: impl FnOnce(&mut Probe)
         floor: TrustFloor::Auto,
         has_digest: false,
         is_member: true,
+        lacks_its_group: false,
         is_plain: true,
         has_headers: false,
         has_query: false,
@@ -104,6 +106,7 @@ fn attest_2_each_condition_shuts_the_gate_alone_and_says_which_it_was() {
     assert_eq!(open.to_string(), "level 1 (attested): an attestor of the group vouches for this version");
     let shut = [
         ("no group", reason(|case| case.is_member = false, |_| {})),
+        ("not in the group", reason(|case| case.lacks_its_group = true, |_| {})),
         ("whole files", reason(|case| case.is_plain = false, |_| {})),
         ("header lines", reason(|case| case.has_headers = true, |_| {})),
         ("a query", reason(|case| case.has_query = true, |_| {})),

@@ -8,6 +8,7 @@ use super::file::JobFile;
 use super::peers::Peer;
 use super::trust::Level;
 use super::why::{OriginStand, PeerStand, Scenery};
+use crate::job::Ask;
 use peer_proto::peer::PeerId;
 
 impl JobFile {
@@ -27,11 +28,13 @@ impl JobFile {
         match (trust.level, self.why_no_peers(core)) {
             (Level::Origin, _) => format!("{named}; no peer is asked"),
             (_, Some(why)) => format!("{named}; no peer is asked: {why}"),
-            (Level::Digest, None) => {
-                format!("{named}; peers on this link may be asked and learn that it is wanted")
-            }
-            (Level::Attested | Level::AttestedTwice, None) => {
-                format!("{named}; members of the group may be asked and learn that it is wanted")
+            (_, None) => {
+                let who = match (trust.level, self.wish.ask, self.wish.group) {
+                    (_, _, Some(only)) => format!("members of the group {only}, and nobody else,"),
+                    (Level::Digest, Ask::Link | Ask::Nobody, None) => "peers on this link".to_owned(),
+                    _ => "members of the group".to_owned(),
+                };
+                format!("{named}; {who} may be asked and learn that it is wanted")
             }
         }
     }
@@ -40,6 +43,9 @@ impl JobFile {
         match (core.flags.client, self.wish.flags.client) {
             (false, _) => Some("the computer's client flag is off"),
             (true, false) => Some("the job's client flag is off"),
+            (true, true) if self.lacks_its_group(core) => {
+                Some("this machine is not in the group that the job is kept to")
+            }
             (true, true) => None,
         }
     }
@@ -87,6 +93,7 @@ impl JobFile {
             _ if !peer.ready => PeerStand::NoHello,
             None if core.peers.is_refuted(id, now) => PeerStand::Refuted,
             None if peer.asks.values().any(|job| *job == self.id) => PeerStand::Unanswered,
+            None if !self.may_ask(id, core) => PeerStand::Outside,
             None => PeerStand::Lacks,
             Some(source) if !source.breaker.is_closed(now) => PeerStand::Waits(source.breaker.failures()),
             Some(source) if !self.claims.is_accepted(source.content) => PeerStand::NoList,

@@ -106,8 +106,10 @@ impl JobFile {
         self.vouched.as_ref().is_some_and(|vouched| !vouched.is_canary) && !self.has_digest()
     }
 
-    /// Asks members what attestors say, and weighs what is known, while nothing better names the bytes.
+    /// Asks members what attestors say, and weighs what is known, while nothing better names the bytes. Whoever is not of the group
+    /// that the job is kept to is dropped before anybody is asked.
     pub(super) fn seek_attestors(&mut self, core: &mut Core) {
+        self.keep_to_group(core);
         if !(core.flags.client && self.wish.flags.client) || self.wish.ask == Ask::Nobody {
             // Nobody is asked; what was proved by attestors' words stays so, and is checked before it is sealed.
             return;
@@ -149,7 +151,9 @@ impl JobFile {
 
     fn ask_members(&mut self, url: &str, version: &Version, core: &mut Core) {
         self.seeking.asked.retain(|(peer, _), _| core.peers.get(*peer).is_some());
-        for (group, id) in core.ids_to_ask(url, version) {
+        let mut ids = core.ids_to_ask(url, version);
+        ids.retain(|(group, _)| self.is_for(*group));
+        for (group, id) in ids {
             self.ask_members_of(group, id, core);
         }
     }
@@ -205,7 +209,9 @@ impl JobFile {
         let anchor = self.origin.probe.as_ref().and_then(|probe| probe.footing.anchor);
         let same_anchor = core.config.policy.trust.same_anchor;
         let fits = |one: &&Attestation| {
-            core.vouches(one, now).is_ok() && (!same_anchor || anchor == Some(one.said().anchor))
+            core.vouches(one, now).is_ok()
+                && self.is_for(one.said().group)
+                && (!same_anchor || anchor == Some(one.said().anchor))
         };
         let known: Vec<Attestation> = core.attests.about(url, version).filter(fits).cloned().collect();
         let disagree = known.iter().find(|one| known.iter().any(|other| one.contradicts(other))).cloned();
@@ -387,16 +393,21 @@ impl JobFile {
         }
     }
 
-    /// Another floor, of the job or the machine: who may not be asked any more is not, and attestors are weighed anew.
+    /// Another floor, of the job or the machine, or another group to keep to: who may not be asked any more is not, and attestors are weighed anew.
     pub(super) fn floor_changed(&mut self, core: &mut Core) {
         self.seeking.seen = None;
+        self.keep_to_group(core);
+        self.drop_who_may_not_be_asked(core);
+        self.wake_at(core.time());
+    }
+
+    pub(super) fn drop_who_may_not_be_asked(&mut self, core: &mut Core) {
         let may_ask = |peer: &PeerId| self.wants_peers(core) && self.may_ask(*peer, core);
         if !self.sources.keys().all(may_ask) {
             self.leave_swarm(core);
             self.stop_where(core, |lease| lease.peer().is_some());
             self.forget_sources(core);
         }
-        self.wake_at(core.time());
     }
 
     /// Whether what is on disk is of the version that attestors vouch for, so that it can tell whether they are right.

@@ -5,6 +5,7 @@
 
 pub mod amount;
 pub mod ask;
+mod group;
 pub mod queue;
 mod remote;
 pub mod trust;
@@ -19,12 +20,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use ask::{Ask, NotAnAsk};
+pub use group::{NotAGroupId, OneGroup};
 pub use queue::error::{Class, Code, Context, Explanation, JobError, explain};
 pub use queue::peering::PeerRules;
 pub use queue::policy::{Effective, JobCounts, Maker, Policy, PolicyRow, Source as PolicySource};
 pub use queue::spec::{
-    Change as JobChange, FileSpec, Limits, MaxSize, Moment, NotifyFlags, RETRY_DELAY_MIN_S, Spec as JobSpec,
-    SpecError,
+    Change as JobChange, FileSpec, InGroup, Limits, MaxSize, Moment, NotifyFlags, RETRY_DELAY_MIN_S,
+    Spec as JobSpec, SpecError,
 };
 pub use queue::state::{Cause, Refusal, State as JobState};
 pub use remote::{Header, Headers, Rates, Redirects, Remote, RemoteRange, ServeRates};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use peer_proto::digest::Digest;
 
-use super::{Ask, Existing, FileSpec, JobSpec, PeerFlags, Priority, Remote, TrustFloor};
+use super::{Ask, Existing, FileSpec, JobSpec, OneGroup, PeerFlags, Priority, Remote, TrustFloor};
 
 /// What the hands and the planner need to know of one file of a job.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,6 +29,8 @@ pub struct Wish {
     pub trust: TrustFloor,
     /// Who is asked for it beside the origin.
     pub ask: Ask,
+    /// The only group whose members are asked for it.
+    pub group: Option<OneGroup>,
     /// Whether attestors may vouch for its URL although it has a query.
     pub shareable: bool,
     /// How urgent it is.
@@ -68,6 +70,7 @@ impl Wish {
             flags: if spec.dynamic { PeerFlags::NONE } else { spec.flags },
             trust: spec.trust,
             ask: spec.ask,
+            group: spec.group,
             shareable: spec.shareable,
             priority: spec.priority,
             auto_complete: spec.auto_complete,
@@ -132,10 +135,11 @@ mod tests {
             let other = wish(change);
             assert!(usual.is_elsewhere(&other) && !other.is_elsewhere(&other), "{place}");
         }
-        let kept: [Change; 5] = [
+        let kept: [Change; 6] = [
             |spec| spec.priority = Priority::Low,
             |spec| spec.flags = PeerFlags::NONE,
             |spec| spec.ask = Ask::Nobody,
+            |spec| spec.group = Some(OneGroup(peer_proto::group::GroupId([1; 16]))),
             |spec| spec.rates.total = NonZeroU64::new(1),
             |spec| spec.retry_delay_s = 77,
         ];

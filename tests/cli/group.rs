@@ -167,6 +167,33 @@ async fn group_4_a_running_node_joins_is_shown_and_leaves_without_a_restart() {
     assert_eq!(machine.shown().await["group"], serde_json::Value::Null);
 }
 
+/// A job of a machine in these two groups is kept to one of them, by the beginning of its id.
+async fn a_job_keeps_to_one(machine: &Machine<'_>, ids: &[&str]) {
+    let add = async |group: &str| {
+        let wish = ["job", "add", "http://127.0.0.1:9/a", "f", "--suspended", "--group", group];
+        machine.say(&wish).await
+    };
+    for unknown in ["zz", &"ab".repeat(16)] {
+        let ran = add(unknown).await;
+        let line = ran.error_line(7);
+        assert!(line.contains(unknown) && ids.iter().all(|id| line.contains(id)), "{line}");
+        let get = machine.say(&["get", "http://127.0.0.1:9/a", "-o", "g", "--group", unknown]).await;
+        assert!(get.code == 7 && get.err.contains(ids[0]), "{get:?}");
+    }
+    let added = add(&ids[1][..6]).await;
+    assert_eq!(added.code, 0, "{}", added.err);
+    let job = added.out.trim();
+    let kept = async || machine.say(&["job", "show", job, "--json"]).await.json()["spec"]["group"].clone();
+    assert_eq!(kept().await, ids[1]);
+    let shown = machine.say(&["job", "show", job]).await.out;
+    assert!(shown.contains("kept to group") && shown.contains(ids[1]), "{shown}");
+    assert_eq!(machine.say(&["job", "set", job, "--group", &ids[0][..6]]).await.code, 0);
+    assert_eq!(kept().await, ids[0]);
+    assert_eq!(machine.say(&["job", "set", job, "--group", "zz"]).await.code, 7);
+    assert_eq!(machine.say(&["job", "set", job, "--group", "none"]).await.code, 0);
+    assert_eq!(kept().await, serde_json::Value::Null);
+}
+
 #[tokio::test]
 async fn group_8_a_machine_in_two_groups_is_asked_which_one_is_meant() {
     let home = Home::new();
@@ -191,6 +218,7 @@ async fn group_8_a_machine_in_two_groups_is_asked_which_one_is_meant() {
     assert!(shown["groups"][0]["connected"] == 0 && shown["groups"][1]["connected"] == 0, "{shown}");
     let ran = machine.say(&["group", "show"]).await;
     assert!(ids.iter().all(|id| ran.out.contains(id)) && ran.out.contains("0 members"), "{ran:?}");
+    a_job_keeps_to_one(&machine, &ids).await;
     // Of one enroller's groups the one in which it is an enroller is meant.
     let ran = machine.say(&["group", "ticket"]).await;
     assert!(ran.code == 0 && ran.out.starts_with("nearbits-ticket-1:"), "{ran:?}");

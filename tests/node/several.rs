@@ -2,13 +2,13 @@
 //!
 //! Knows: three nodes that are all connected to each other. Does not know: what is said between them.
 
-use nearbits::job::{Ask, JobSpec};
-use nearbits::node::Authority;
+use nearbits::job::{Ask, Caller, JobSpec, OneGroup, PeerFlags};
+use nearbits::node::{Authority, JobCommand};
 use peer_proto::group::Roles;
 use peer_proto::peer::PeerId;
 
 use crate::groups::now;
-use crate::lab::{LabNode, PATIENCE, assert_exact, sha256_of};
+use crate::lab::{LabNode, PATIENCE, assert_exact, placed, sha256_of};
 use crate::plain_origin::{Content, Manner, PlainOrigin};
 
 const MIB: u64 = 1 << 20;
@@ -91,6 +91,62 @@ async fn group_8_a_node_in_two_groups_takes_from_one_and_gives_to_the_other_and_
     let sent = origin.sent() * 100 / content.len;
     assert!(sent < 150, "the origin sent {sent} % of the file");
     are_kin(&x, &z, 0).await;
+    for node in [x, y, z] {
+        node.shut_down().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn group_8_a_job_of_one_group_takes_from_its_members_alone_and_from_nobody_once_that_is_left() {
+    let x = LabNode::start(&[]).await;
+    let z = LabNode::start(&[]).await;
+    let y = LabNode::start(&[&x, &z]).await;
+    let mut keys = Keys::new(now(&x.folder));
+    for node in [&x, &y] {
+        invite(&mut keys.a, node, false).await;
+    }
+    for node in [&y, &z] {
+        invite(&mut keys.b, node, false).await;
+    }
+    are_kin(&x, &y, 1).await;
+    are_kin(&z, &y, 1).await;
+    let content = Content::new(84, 8 * MIB);
+    let origin = PlainOrigin::start(content, Manner::default()).await;
+    let digest = sha256_of(content);
+    for node in [&x, &z] {
+        node.fetch(node.spec(&origin, vec![digest.clone()])).await;
+    }
+    let wish = |name: &str| {
+        let spec = placed(y.spec(&origin, vec![digest.clone()]), y.path(name));
+        // Nothing is left behind that would be found in the cache instead of at a peer.
+        JobSpec {
+            group: Some(OneGroup(keys.b.id())),
+            flags: PeerFlags { client: true, server: false },
+            ..spec
+        }
+    };
+    let ids = [&x, &z].map(|node| node.handle.peer_id());
+    let own = Caller { uid: rustix::process::getuid().as_raw(), is_administrator: true };
+    let later = y.handle.submit_as(wish("later"), own, false).await.unwrap_or_else(|error| panic!("{error}"));
+    y.fetch(wish("kept")).await;
+    assert_exact(&y.path("kept"), content);
+    assert!(taken(&y, ids[1]).await > 7 * MIB, "of its fellow in the group of the job");
+    assert_eq!(taken(&y, ids[0]).await, 0, "whoever else has it");
+
+    let group = keys.b.id().to_string();
+    y.handle.group().leave(Some(&group)).await.unwrap_or_else(|error| panic!("{error}"));
+    let error = y.handle.submit(wish("more")).await.expect_err("it is in no such group");
+    assert!(error.to_string().contains(&keys.a.id().to_string()), "it says where it is: {error}");
+    let before = taken(&y, ids[1]).await;
+    y.handle.command(later, JobCommand::Resume).await.expect("it goes on");
+    let view = y.delivered(later).await;
+    assert_exact(&y.path("later"), content);
+    assert_eq!((view.bytes.peers, taken(&y, ids[0]).await, taken(&y, ids[1]).await), (0, 0, before));
+    assert!(
+        y.why(later).await.contains("not in the group that the job is kept to"),
+        "{}",
+        y.why(later).await
+    );
     for node in [x, y, z] {
         node.shut_down().await;
     }

@@ -254,6 +254,10 @@ pub(in crate::cli) struct SettingArgs {
     /// configured peers), members (of this machine's group), or none [default: link].
     #[arg(long, value_name = "WHOM", value_parser = str::parse::<Ask>)]
     pub(in crate::cli) ask: Option<Ask>,
+    /// Keep to one of this machine's groups, by its id or the beginning of it: only its members are asked, only its attestors
+    /// count; or none, for all of its groups [default: none].
+    #[arg(long, value_name = "ID")]
+    pub(in crate::cli) group: Option<String>,
     /// Attestors of the group may vouch for the URLs although they have a query.
     #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
         value_parser = clap::builder::BoolishValueParser::new(), hide_possible_values = true)]

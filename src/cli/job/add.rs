@@ -13,6 +13,7 @@ use super::short;
 use super::sources::{self, Named};
 use crate::cli::args::AddArgs;
 use crate::cli::exit::{Exit, Stop};
+use crate::cli::group::{in_group, one_group};
 use crate::cli::{reach, say, table, words};
 use crate::control::api::{
     Code, FileSpec, JobChange, JobId, JobSpec, JobState, PeerFlags, Priority, Problem, Rates, Submit,
@@ -41,6 +42,7 @@ pub(super) async fn run(args: AddArgs) -> Result<Exit, Stop> {
         None => {
             let spec = JobSpec { files, ..new_job(&args.settings)? };
             let client = reach::running(&args.ask.place).await?;
+            let spec = JobSpec { group: one_group(args.settings.group.as_deref(), &client).await?, ..spec };
             warn_of_flags(&client, &spec).await?;
             warn_of_short_ranges(&spec);
             let id = submit(&client, spec.clone(), !args.suspended).await?;
@@ -67,7 +69,8 @@ async fn extend(args: &AddArgs, text: &str, add_files: Vec<FileSpec>) -> Result<
     let client = reach::running(&args.ask.place).await?;
     let id = find(&client, text).await?.id;
     let spec = client.spec(id).await?;
-    let change = JobChange { add_files, ..change(&args.settings, spec.rates)? };
+    let group = in_group(args.settings.group.as_deref(), &client).await?;
+    let change = JobChange { add_files, group, ..change(&args.settings, spec.rates)? };
     let creates = change.create_dirs.unwrap_or(spec.create_dirs);
     let changed = client.change(id, &change).await.map_err(|error| refused(error, creates))?;
     if matches!(changed.state, JobState::Transferred | JobState::Error) {
@@ -84,6 +87,7 @@ async fn extend(args: &AddArgs, text: &str, add_files: Vec<FileSpec>) -> Result<
 async fn per_line(args: &AddArgs, lines: Vec<Result<Named, Stop>>) -> Result<Exit, Stop> {
     let usual = new_job(&args.settings)?;
     let client = reach::running(&args.ask.place).await?;
+    let usual = JobSpec { group: one_group(args.settings.group.as_deref(), &client).await?, ..usual };
     let (mut made, mut refused) = (0_usize, None);
     warn_of_flags(&client, &usual).await?;
     warn_of_dynamic(&usual);

@@ -60,6 +60,7 @@ pub(super) fn new_job(settings: &SettingArgs) -> Result<JobSpec, Stop> {
         disable_branch_cache: change.disable_branch_cache.unwrap_or(usual.disable_branch_cache),
         trust: change.trust.unwrap_or(usual.trust),
         ask: change.ask.unwrap_or(usual.ask),
+        group: None,
         shareable: change.shareable.unwrap_or(usual.shareable),
         auto_complete: change.auto_complete.unwrap_or(usual.auto_complete),
         existing: change.existing.unwrap_or(usual.existing),

@@ -9,6 +9,7 @@ use super::find::find;
 use super::{because, called, show};
 use crate::cli::args::SetArgs;
 use crate::cli::exit::{Exit, Stop};
+use crate::cli::group::in_group;
 use crate::cli::{reach, say};
 use crate::control::api::{FileSpec, Headers, JobChange, JobSpec, JobView};
 use crate::node::parse_url;
@@ -33,6 +34,7 @@ pub(super) async fn run(args: SetArgs) -> Result<Exit, Stop> {
             [old, new] => Some((old.clone(), new.clone())),
             _ => None,
         },
+        group: in_group(args.settings.group.as_deref(), &client).await?,
         ..change(&args.settings, before.rates)?
     };
     if args.no_headers {

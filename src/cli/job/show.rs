@@ -178,6 +178,7 @@ fn settings(spec: &JobSpec) -> Vec<(&'static str, String)> {
         ("priority", priority(spec.priority).to_owned()),
         ("peers", flags_text(spec.flags)),
         ("asked", spec.ask.to_string()),
+        ("kept to group", spec.group.map(|group| group.to_string()).unwrap_or_default()),
         ("BranchCache", if spec.disable_branch_cache { "disabled" } else { "" }.into()),
         ("auto-complete", yes_no(spec.auto_complete)),
         ("existing files", if spec.existing == Existing::Replace { "replaced" } else { "refused" }.into()),

@@ -48,7 +48,7 @@ pub(super) fn membership(group: usize) -> GroupConfig {
     }
 }
 
-fn both() -> Vec<GroupConfig> {
+pub(super) fn both() -> Vec<GroupConfig> {
     vec![membership(0), membership(1)]
 }
 
@@ -69,7 +69,7 @@ fn wish_of(number: u8) -> Wish {
 }
 
 /// A neighbour that is a member of these groups, and wants nothing yet.
-fn neighbour(world: &mut World, number: u8, groups: &[usize]) -> PeerId {
+pub(super) fn neighbour(world: &mut World, number: u8, groups: &[usize]) -> PeerId {
     let badges = groups.iter().map(|group| badge(*group, &wish_of(number))).collect();
     neighbour_with(world, number, badges)
 }
@@ -85,7 +85,7 @@ pub(super) fn neighbour_with(world: &mut World, number: u8, badges: Badges) -> P
 }
 
 /// It wants the file too, and fetches it in this group.
-fn join(world: &mut World, id: PeerId, group: Option<usize>) {
+pub(super) fn join(world: &mut World, id: PeerId, group: Option<usize>) {
     let group = group.map(|group| ids()[group]);
     world.model(id).session.join_in(group, &sha256(), LEN, true);
     world.pump_and_tell(id);
@@ -108,7 +108,7 @@ fn show(world: &mut World, id: PeerId, records: &[Record]) {
 }
 
 /// The groups that frames to a neighbour are of, by what they carry.
-fn groups_told(world: &mut World, id: PeerId) -> BTreeSet<GroupId> {
+pub(super) fn groups_told(world: &mut World, id: PeerId) -> BTreeSet<GroupId> {
     let mut groups = BTreeSet::new();
     for frame in &world.model(id).frames {
         match frame {

@@ -23,7 +23,7 @@ fn other_group() -> Signer {
     Signer::of(&[91; 32])
 }
 
-fn other_id() -> GroupId {
+pub(super) fn other_id() -> GroupId {
     GroupId::of(&other_group().public_key())
 }
 
@@ -33,7 +33,7 @@ fn other_badge(wish: &Wish) -> Arc<Badge> {
 }
 
 /// A node in both groups, with these roles in each.
-fn world_of_both(truth: &Arc<HashList>, roles: Roles) -> World {
+pub(super) fn world_of_both(truth: &Arc<HashList>, roles: Roles) -> World {
     let mut world = node(truth, roles, &Policy::default(), PeerFlags::BOTH);
     let first = only(&world.engine.core.config.groups);
     let badge = other_badge(&wish(1, roles));
@@ -45,14 +45,19 @@ fn world_of_both(truth: &Arc<HashList>, roles: Roles) -> World {
 }
 
 /// The same statement as an attestor of the second group makes it: groups name holders as they like.
-fn in_other(number: u8, list: &HashList) -> Attestation {
+pub(super) fn in_other(number: u8, list: &HashList) -> Attestation {
     let said = Attested { group: other_id(), ..said(number, list) };
     let token = Token::grant(&other_group(), &wish(number, Roles::ATTEST));
     Attestation::sign(&key(number), &token, said).expect("fit to be signed")
 }
 
 /// A member of the second group that holds all of a list, and passes these on.
-fn other_holder(world: &mut World, number: u8, list: &Arc<HashList>, said: Vec<Attestation>) -> PeerId {
+pub(super) fn other_holder(
+    world: &mut World,
+    number: u8,
+    list: &Arc<HashList>,
+    said: Vec<Attestation>,
+) -> PeerId {
     let badge = other_badge(&wish(number, MEMBER));
     neighbour(world, key(number).peer(), Some(badge), list, said)
 }

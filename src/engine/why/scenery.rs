@@ -40,6 +40,7 @@ pub(in crate::engine) enum PeerStand {
     NoHello,
     Refuted,
     Unanswered,
+    Outside,
     Lacks,
     /// It is left alone after so many failures.
     Waits(u32),
@@ -84,6 +85,7 @@ impl PeerStand {
             Self::NoHello => "has not said hello".to_owned(),
             Self::Refuted => "stated what the origin does not say".to_owned(),
             Self::Unanswered => "has not answered yet".to_owned(),
+            Self::Outside => "is not of those who may learn that it is wanted".to_owned(),
             Self::Lacks => "says it does not have it".to_owned(),
             Self::Waits(failures) => format!("waits after {failures} failures"),
             Self::NoList => "its list is not here, or another one is followed".to_owned(),

@@ -14,9 +14,11 @@ use peer_proto::digest::Digest;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::super::{Ask, Existing, Headers, PeerFlags, Priority, Rates, Redirects, RemoteRange, TrustFloor};
+use super::super::{
+    Ask, Existing, Headers, OneGroup, PeerFlags, Priority, Rates, Redirects, RemoteRange, TrustFloor,
+};
 
-pub use change::{Change, MaxSize, Moment};
+pub use change::{Change, InGroup, MaxSize, Moment};
 pub use error::{SpecError, UrlFault};
 pub use notify::NotifyFlags;
 
@@ -81,6 +83,10 @@ pub struct Spec {
     pub trust: TrustFloor,
     /// Who is asked for its files beside the origin, and so may learn that this machine wants them (LOOKUP-5). Default `link`.
     pub ask: Ask,
+    /// The only group whose members are asked and whose attestors count (GROUP-8): what this machine says of its files it says
+    /// in that group. While this machine is not in it, no peer is asked. Default all of its groups, and whom `ask` names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<OneGroup>,
     /// Whether attestors of the group may vouch for its URLs although they have a query (ATTEST-2). Default no.
     pub shareable: bool,
     /// Whether it is completed as soon as all its files are whole. Default no.
@@ -132,6 +138,7 @@ impl Default for Spec {
             disable_branch_cache: false,
             trust: TrustFloor::default(),
             ask: Ask::default(),
+            group: None,
             shareable: false,
             auto_complete: false,
             existing: Existing::default(),

@@ -7,7 +7,9 @@ use peer_proto::digest::Digest;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::super::super::{Ask, Existing, Headers, PeerFlags, Priority, Rates, Redirects, TrustFloor};
+use super::super::super::{
+    Ask, Existing, Headers, OneGroup, PeerFlags, Priority, Rates, Redirects, TrustFloor,
+};
 use super::{FileSpec, Limits, NotifyFlags, RETRY_DELAY_MIN_S, Spec, SpecError};
 
 /// A change of a job. What is absent stays as it is.
@@ -51,6 +53,10 @@ pub struct Change {
     /// Whom else to ask.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ask: Option<Ask>,
+    /// The only group to keep to; null for all there are.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "named")]
+    #[schema(value_type = Option<OneGroup>)]
+    pub group: Option<InGroup>,
     /// Whether attestors may vouch for its URLs although they have a query.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shareable: Option<bool>,
@@ -111,6 +117,7 @@ impl Change {
             priority: differing(&known.priority, &wanted.priority),
             trust: differing(&known.trust, &wanted.trust),
             ask: differing(&known.ask, &wanted.ask),
+            group: differing(&known.group, &wanted.group).map(InGroup),
             shareable: differing(&known.shareable, &wanted.shareable),
             existing: differing(&known.existing, &wanted.existing),
             rates: differing(&known.rates, &wanted.rates),
@@ -128,9 +135,13 @@ impl Change {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct MaxSize(pub Option<u64>);
 
+/// Which group a job keeps to; none for all there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct InGroup(pub Option<OneGroup>);
+
 /// What is named counts, null too.
-fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MaxSize>, D::Error> {
-    MaxSize::deserialize(deserializer).map(Some)
+fn named<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 fn differing<T: Clone + PartialEq>(known: &T, wanted: &T) -> Option<T> {
@@ -212,6 +223,7 @@ impl Spec {
         set(&mut self.disable_branch_cache, change.disable_branch_cache.as_ref());
         set(&mut self.trust, change.trust.as_ref());
         set(&mut self.ask, change.ask.as_ref());
+        set(&mut self.group, change.group.map(|InGroup(group)| group).as_ref());
         set(&mut self.shareable, change.shareable.as_ref());
         set(&mut self.auto_complete, change.auto_complete.as_ref());
         set(&mut self.existing, change.existing.as_ref());
