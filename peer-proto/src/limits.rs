@@ -87,6 +87,8 @@ pub const HAVE_FRAMES_PER_TICK_MAX: usize = 8;
 pub const QUESTIONS_UNANSWERED_MAX: usize = 256;
 /// Groups a node may be a member of at a time: as many as a Hello has tags.
 pub const GROUPS_MAX: usize = 8;
+/// Bytes of what a group is called.
+pub const GROUP_NAME_LEN_MAX: usize = 64;
 /// Bytes of a token. One that an enroller gave travels with its enroller's behind it.
 pub const TOKEN_LEN_MAX: usize = 256;
 /// Seconds a token may live: 30 days ...

@@ -132,7 +132,7 @@ pub(super) struct GetArgs {
     /// --peer), members (of this machine's group), or none.
     #[arg(long, value_name = "WHOM", default_value = "link", value_parser = str::parse::<Ask>)]
     pub(super) ask: Ask,
-    /// Keep to one of this machine's groups, by its id or the beginning of it: only its members are asked, only its attestors
+    /// Keep to one of this machine's groups, by its id, the beginning of it, or its name: only its members are asked, only its attestors
     /// count.
     #[arg(long, value_name = "ID")]
     pub(super) group: Option<String>,

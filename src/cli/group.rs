@@ -230,7 +230,7 @@ fn told(taken: &GroupTaken) -> String {
     }
 }
 
-/// The group that a job is to be kept to, by its id or the beginning of it.
+/// The group that a job is to be kept to, by its id, the beginning of it, or its name.
 pub(super) async fn one_group(which: Option<&str>, client: &Client) -> Result<Option<OneGroup>, Stop> {
     Ok(in_group(which, client).await?.and_then(|InGroup(group)| group))
 }
@@ -247,9 +247,10 @@ pub(super) async fn in_group(which: Option<&str>, client: &Client) -> Result<Opt
     Ok(Some(InGroup(group)))
 }
 
-/// The one of these groups whose id begins so.
+/// The one of these groups that is called this, or whose id begins so.
 fn meant(which: &str, groups: &[GroupState]) -> Result<OneGroup, Stop> {
-    let those = groups.iter().filter(|group| group.id.starts_with(which));
+    let is_called = |group: &GroupState| group.name.as_deref() == Some(which) || group.id.starts_with(which);
+    let those = groups.iter().filter(|group| is_called(group));
     let meant: Vec<GroupState> = those.cloned().collect();
     match (&meant[..], groups) {
         ([one], _) => one.id.parse().map_err(|error| Stop::new(Exit::Fatal, format!("{}: {error}", one.id))),
@@ -265,7 +266,11 @@ fn meant(which: &str, groups: &[GroupState]) -> Result<OneGroup, Stop> {
 }
 
 fn ids(groups: &[GroupState]) -> String {
-    groups.iter().map(|group| group.id.as_str()).collect::<Vec<_>>().join(", ")
+    let called = |group: &GroupState| match &group.name {
+        Some(name) => format!("{} ({name})", group.id),
+        None => group.id.clone(),
+    };
+    groups.iter().map(called).collect::<Vec<_>>().join(", ")
 }
 
 fn until(group: &GroupState) -> String {
@@ -307,6 +312,7 @@ fn rows_of(group: &GroupState) -> Vec<(&'static str, String)> {
     let connected = group.connected.map(|count| ("connected", format!("{count} members")));
     let rows = vec![
         ("group", group.id.clone()),
+        ("name", group.name.clone().unwrap_or_default()),
         ("this node", state),
         ("roles", group.roles.join(",")),
         ("token", format!("{}, {} % of its life is over{late}", until(group), group.spent_percent)),

@@ -4,6 +4,7 @@
 //! Does not know: what is taken and what is not (`peer_proto::group::offer`), what members do (`engine`).
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,11 +40,11 @@ pub enum EnrolmentError {
     #[error("this node is in no group")]
     NoGroup,
     /// It is in no group of this name.
-    #[error("this node is in no group whose id is or begins with {0:?}; it is in {of}", of = listed(.1))]
-    Unknown(String, Vec<GroupId>),
+    #[error("this node is in no group that is called {0:?} or whose id begins so; it is in {of}", of = listed(.1))]
+    Unknown(String, Vec<Called>),
     /// Of several it must be said which.
-    #[error("this node is in several groups; say which is meant, by its id or the beginning of it: {}", listed(.0))]
-    Several(Vec<GroupId>),
+    #[error("this node is in several groups; say which is meant, by its id, the beginning of it, or its name: {}", listed(.0))]
+    Several(Vec<Called>),
     /// Leaving one for another does not say which.
     #[error("this node is in several groups; leave the one that is not wanted any more: {}", listed(.0))]
     ReplacesSeveral(Vec<GroupId>),
@@ -55,7 +56,7 @@ pub enum EnrolmentError {
     Gone,
 }
 
-fn listed(groups: &[GroupId]) -> String {
+fn listed(groups: &[impl ToString]) -> String {
     groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
@@ -133,6 +134,31 @@ pub(crate) enum Entry {
     InPlace,
     /// Nothing: what members hand on makes nobody a member of a group that he left meanwhile.
     No,
+}
+
+/// A group as people know it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Called {
+    /// Its id.
+    pub group: GroupId,
+    /// What its owner calls it, if that is known.
+    pub name: Option<String>,
+}
+
+impl Called {
+    pub(super) fn of(membership: &Membership) -> Self {
+        let name = membership.name.as_ref().map(|name| name.text().to_owned());
+        Self { group: membership.group(), name }
+    }
+}
+
+impl fmt::Display for Called {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{} ({name})", self.group),
+            None => self.group.fmt(f),
+        }
+    }
 }
 
 /// Memberships by their groups.
@@ -224,24 +250,30 @@ impl Enrolment {
         }
     }
 
-    /// The one of these groups that is meant: by its id or the beginning of it, or the only one.
+    /// The one of these groups that is meant: by its id, the beginning of it, or its name, or the only one.
     ///
     /// # Errors
     /// [`EnrolmentError::NoGroup`], [`EnrolmentError::Unknown`], [`EnrolmentError::Several`].
-    pub(super) fn meant(groups: &[GroupId], which: Option<&str>) -> Result<GroupId, EnrolmentError> {
-        let is_meant = |group: &&GroupId| which.is_none_or(|text| group.to_string().starts_with(text));
-        let meant: Vec<GroupId> = groups.iter().filter(is_meant).copied().collect();
+    pub(super) fn meant(groups: &[&Membership], which: Option<&str>) -> Result<GroupId, EnrolmentError> {
+        let is_whole = |group: &&&Membership| which.is_some_and(|text| group.group().to_string() == text);
+        if let Some(one) = groups.iter().find(is_whole) {
+            // Whatever another one is called.
+            return Ok(one.group());
+        }
+        let is_meant = |group: &&&Membership| which.is_none_or(|text| is_called(group, text));
+        let meant: Vec<Called> = groups.iter().filter(is_meant).map(|group| Called::of(group)).collect();
         match (&meant[..], which) {
-            ([one], _) => Ok(*one),
+            ([one], _) => Ok(one.group),
             ([], Some(text)) if !groups.is_empty() => {
-                Err(EnrolmentError::Unknown(text.to_owned(), groups.to_vec()))
+                let all = groups.iter().map(|group| Called::of(group)).collect();
+                Err(EnrolmentError::Unknown(text.to_owned(), all))
             }
             ([], _) => Err(EnrolmentError::NoGroup),
             _ => Err(EnrolmentError::Several(meant)),
         }
     }
 
-    /// Leaves a group, by its id or the beginning of it, or the only one, and says which it was. Whoever wants the node out of it has to forget it as well: its token still
+    /// Leaves a group, by its id, the beginning of it, or its name, or the only one, and says which it was. Whoever wants the node out of it has to forget it as well: its token still
     /// counts, for whoever has its key.
     ///
     /// # Errors
@@ -251,7 +283,7 @@ impl Enrolment {
     /// Dropping it may or may not have left.
     pub async fn leave(&self, which: Option<&str>) -> Result<GroupId, EnrolmentError> {
         let mut held = self.held.lock().await;
-        let group = Self::meant(&held.keys().copied().collect::<Vec<_>>(), which)?;
+        let group = Self::meant(&held.values().collect::<Vec<_>>(), which)?;
         let store = self.store.clone();
         tokio::task::spawn_blocking(move || store.remove(group))
             .await
@@ -303,6 +335,11 @@ impl Enrolment {
             }
         }
     }
+}
+
+/// Whether a group's name is this, or its id begins so.
+fn is_called(group: &Membership, text: &str) -> bool {
+    group.name.as_ref().is_some_and(|name| name.text() == text) || group.group().to_string().starts_with(text)
 }
 
 /// What there is to notice of a membership at one moment.

@@ -33,6 +33,7 @@ fn membership(serial: u64, not_after: u64) -> Membership {
         former: None,
         token: Token::grant(&group(), &wish),
         denied: None,
+        name: None,
         seal: None,
     }
     .sealed(&group())

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use peer_proto::group::{GroupId, Membership};
+use peer_proto::group::GroupId;
 use peer_proto::peer::PeerId;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::{AddedPeers, Enrolment, EnrolmentError, Keeper, Request};
+use super::{AddedPeers, Enrolment, Keeper, Request};
 use crate::disk::RealFiles;
 use crate::disk::paths;
 use crate::engine::event::{AttestationView, Event, Failure, FileRanges, FileView, JobView};
@@ -154,14 +154,12 @@ impl Handle {
     /// Whether this machine is in the group that a job is to be kept to.
     async fn check_group(&self, group: Option<OneGroup>) -> Result<(), RequestError> {
         let Some(OneGroup(wanted)) = group else { return Ok(()) };
-        let held: Vec<GroupId> =
-            self.enrolment.enrolled().await.memberships.iter().map(Membership::group).collect();
-        if held.contains(&wanted) {
-            return Ok(());
+        let held = self.enrolment.enrolled().await.memberships;
+        let which = wanted.to_string();
+        match Enrolment::meant(&held.iter().collect::<Vec<_>>(), Some(&which)) {
+            Ok(_) => Ok(()),
+            Err(fault) => Err(RequestError::refused(fault.to_string(), None, Code::NotFound)),
         }
-        let known = EnrolmentError::Unknown(wanted.to_string(), held.clone());
-        let fault = if held.is_empty() { EnrolmentError::NoGroup } else { known };
-        Err(RequestError::refused(fault.to_string(), None, Code::NotFound))
     }
 
     /// Whether these files' URLs can be asked, and their folders take them (FILE-1, 3).

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::added::{AddedError, AddedPeers};
-pub use self::enrolment::{Enrolled, Enrolment, EnrolmentError};
+pub use self::enrolment::{Called, Enrolled, Enrolment, EnrolmentError};
 pub use self::handle::{Done, Gone, Handle, PolicyState, RequestError};
 pub use self::keeper::{Cleared, Keeper, KeeperError, Shown};
 use self::spans::Spans;

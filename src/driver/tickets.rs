@@ -7,9 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use peer_proto::group::{
-    Asker, GrantFault, GroupId, HolderId, Membership, Offer, Roles, Taken, Ticket, TicketSecret,
-};
+use peer_proto::group::{Asker, GrantFault, HolderId, Membership, Offer, Roles, Taken, Ticket, TicketSecret};
 use peer_proto::peer::PeerId;
 use tokio::sync::oneshot;
 
@@ -25,7 +23,7 @@ pub(super) const REDEEM_WITHIN: Duration = Duration::from_secs(30);
 /// What a ticket should be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TicketWish {
-    /// Which group it leads to, by its id or the beginning of it; of one enroller's only group nothing need be said.
+    /// Which group it leads to, by its id, the beginning of it, or its name; of one enroller's only group nothing need be said.
     pub group: Option<String>,
     /// How many machines it may make members.
     pub uses: u16,
@@ -129,8 +127,8 @@ impl Enrolment {
     async fn enrols_for(&self, which: Option<&str>, now: u64) -> Result<Membership, EnrolmentError> {
         let held = self.held.lock().await;
         let may = |held: &&Membership| held.may_enrol(self.peer_id(), now);
-        let able: Vec<GroupId> = held.values().filter(may).map(Membership::group).collect();
-        let all: Vec<GroupId> = held.keys().copied().collect();
+        let able: Vec<&Membership> = held.values().filter(may).collect();
+        let all: Vec<&Membership> = held.values().collect();
         let group = Self::meant(if which.is_none() && !able.is_empty() { &able } else { &all }, which)?;
         let no_enroller = TicketError::NoEnroller(GrantFault::NoEnroller);
         Ok(held.get(&group).filter(may).cloned().ok_or(no_enroller)?)

@@ -12,7 +12,10 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use peer_proto::digest::{bytes_from_hex, hex};
 use peer_proto::group::offer::{Offer, denied_text, invitation_text};
-use peer_proto::group::{DenyList, EpochSecret, Former, GroupId, HolderId, Membership, Roles, Token, Wish};
+use peer_proto::group::{
+    DenyList, EpochSecret, Former, GroupId, GroupName, HolderId, Membership, Roles, Token, Wish,
+    is_group_name,
+};
 use peer_proto::limits::DENIED_HOLDERS_MAX;
 use peer_proto::peer::PeerId;
 use peer_proto::sign::Signer;
@@ -25,7 +28,6 @@ use crate::disk::{Files, RealFiles};
 const FORMAT: u32 = 1;
 /// A hundred thousand members.
 const FILE_LEN_MAX: u64 = 32 * 1024 * 1024;
-const NAME_LEN_MAX: usize = 64;
 const DAY_S: u64 = 24 * 60 * 60;
 /// Clocks of machines may be so far behind the one that signs.
 const SKEW_S: u64 = 10 * 60;
@@ -177,12 +179,7 @@ impl Authority {
     /// # Errors
     /// [`AuthorityError`]; nothing is there then that was not before.
     pub fn create(path: &Path, name: &str, now: u64) -> Result<Self, AuthorityError> {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.is_empty()
-            || name.len() > NAME_LEN_MAX
-            || name.starts_with('.')
-            || !name.chars().all(is_plain)
-        {
+        if !is_group_name(name) {
             return Err(AuthorityError::Name(name.chars().take(80).collect()));
         }
         let folder = path.parent().unwrap_or(path);
@@ -348,6 +345,7 @@ impl Authority {
             former,
             token: Token::grant(&self.signer, &wish),
             denied: if self.kept.deny_version == 0 { None } else { Some(self.deny_list()?) },
+            name: GroupName::sign(&self.signer, &self.kept.name),
             seal: None,
         };
         let granted = Granted {

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use peer_proto::digest::{bytes_from_hex, hex};
-use peer_proto::group::{DenyList, EpochSecret, Former, GroupId, Membership, Token};
+use peer_proto::group::{DenyList, EpochSecret, Former, GroupId, GroupName, Membership, Token};
 use serde::{Deserialize, Serialize};
 
 use super::folder::{FolderError, at, close, replace};
@@ -43,6 +43,9 @@ struct Written {
     token: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     denied: Option<String>,
+    /// What its owner calls the group, behind his signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     /// Without it this node cannot hand the epoch on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seal: Option<String>,
@@ -143,6 +146,10 @@ fn parse(bytes: &[u8]) -> Option<Membership> {
         }
         None => None,
     };
+    let name = match &written.name {
+        Some(text) => Some(GroupName::parse(&bytes_from_hex(text)?, &group_key)?),
+        None => None,
+    };
     let seal = match &written.seal {
         Some(text) => Some(bytes_from_hex(text)?.try_into().ok()?),
         None => None,
@@ -154,6 +161,7 @@ fn parse(bytes: &[u8]) -> Option<Membership> {
         former,
         token: Token::parse(bytes_from_hex(&written.token)?.into()).ok()?,
         denied,
+        name,
         seal,
     })
 }
@@ -168,6 +176,7 @@ fn written(group: &Membership) -> Written {
         former_until: former.map(|former| former.until).filter(|until| *until < u64::MAX),
         token: hex(group.token.bytes()),
         denied: group.denied.as_ref().map(|list| hex(list.bytes())),
+        name: group.name.as_ref().map(|name| hex(&name.bytes())),
         seal: group.seal.map(|seal| hex(&seal)),
     }
 }
@@ -246,6 +255,7 @@ mod tests {
             former: Some(Former { secret: EpochSecret([6; 32]), until: 9 }),
             token: token(),
             denied: DenyList::sign(&signer(), 5, (0..4_096).map(holder).collect()),
+            name: GroupName::sign(&signer(), "branch"),
             seal: None,
         };
         let sealed = whole.clone().sealed(&signer());
@@ -272,6 +282,7 @@ mod tests {
             former: None,
             token: Token::grant(&group, &wish),
             denied: None,
+            name: None,
             seal: None,
         }
     }
@@ -312,9 +323,10 @@ mod tests {
         let longer = format!("{whole}{}", " ".repeat(200_000));
         let foreign = DenyList::sign(&Signer::of(&[2; 32]), 5, [].into()).unwrap();
         let foreign = text(&format!(r#" "denied": "{}","#, hex(foreign.bytes())));
-        for damaged in
-            [&whole[..whole.len() - 9], r#"{"key": "00"}"#, "", &text(r#" "more": 1,"#), &longer, &foreign]
-        {
+        let named = GroupName::sign(&Signer::of(&[2; 32]), "branch").unwrap();
+        let named = text(&format!(r#" "name": "{}","#, hex(&named.bytes())));
+        let (cut, more) = (&whole[..whole.len() - 9], text(r#" "more": 1,"#));
+        for damaged in [cut, r#"{"key": "00"}"#, "", &more, &longer, &foreign, &named] {
             std::fs::write(folder.path().join(NAME), damaged).unwrap();
             let error = store(folder.path()).load().unwrap_err().to_string();
             assert!(error.contains("group.json") && !error.contains('\n'), "{error}");

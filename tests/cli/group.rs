@@ -192,6 +192,10 @@ async fn a_job_keeps_to_one(machine: &Machine<'_>, ids: &[&str]) {
     assert_eq!(machine.say(&["job", "set", job, "--group", "zz"]).await.code, 7);
     assert_eq!(machine.say(&["job", "set", job, "--group", "none"]).await.code, 0);
     assert_eq!(kept().await, serde_json::Value::Null);
+    assert_eq!(machine.say(&["job", "set", job, "--group", "other"]).await.code, 0);
+    let other = machine.shown().await["groups"].as_array().unwrap().clone();
+    let other = other.into_iter().find(|group| group["name"] == "other").unwrap();
+    assert_eq!(kept().await, other["id"], "by its name");
 }
 
 #[tokio::test]
@@ -218,6 +222,7 @@ async fn group_8_a_machine_in_two_groups_is_asked_which_one_is_meant() {
     assert!(shown["groups"][0]["connected"] == 0 && shown["groups"][1]["connected"] == 0, "{shown}");
     let ran = machine.say(&["group", "show"]).await;
     assert!(ids.iter().all(|id| ran.out.contains(id)) && ran.out.contains("0 members"), "{ran:?}");
+    assert!(ran.out.contains("name       branch") && ran.out.contains("name       other"), "{}", ran.out);
     a_job_keeps_to_one(&machine, &ids).await;
     // Of one enroller's groups the one in which it is an enroller is meant.
     let ran = machine.say(&["group", "ticket"]).await;
@@ -238,6 +243,40 @@ async fn group_8_a_machine_in_two_groups_is_asked_which_one_is_meant() {
     daemon.kill().await;
     assert_eq!(machine.shown().await["groups"].as_array().map(Vec::len), Some(1));
     assert_eq!(machine.say(&["group", "leave"]).await.code, 0);
+}
+
+#[tokio::test]
+async fn group_8_of_two_groups_of_one_name_an_id_says_which_and_a_name_that_is_an_id_means_nothing() {
+    let home = Home::new();
+    let machine = Machine { home: &home, name: "state" };
+    let id = machine.id().await;
+    let invited = async |name: &str, dir: &str| {
+        std::fs::create_dir_all(home.join(dir)).unwrap();
+        owner(&home, &["group", "create", name, "--dir", dir]).await;
+        let file = format!("{dir}/{name}.group");
+        let line = owner(&home, &["group", "token", "--group", &file, &id]).await;
+        let ran = machine.say(&["group", "join", line.trim()]).await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+    };
+    invited("branch", "a").await;
+    invited("branch", "b").await;
+    let groups = machine.shown().await["groups"].as_array().unwrap().clone();
+    let ids: Vec<&str> = groups.iter().map(|one| one["id"].as_str().unwrap()).collect();
+    assert!(groups.iter().all(|one| one["name"] == "branch"), "{groups:?}");
+    let line = machine.say(&["group", "leave", "branch"]).await.error_line(2).to_owned();
+    assert!(ids.iter().all(|id| line.contains(&format!("{id} (branch)"))), "{line}");
+    // Somebody calls his group as another one is numbered.
+    invited(ids[0], "c").await;
+    let ran = machine.say(&["group", "leave", ids[0]]).await;
+    assert!(ran.code == 0 && ran.out.contains(ids[1]), "{ran:?}");
+    let left = machine.shown().await["groups"].as_array().unwrap().clone();
+    assert!(left.len() == 2 && left.iter().all(|one| one["id"] != ids[0]), "{left:?}");
+    assert_eq!(
+        machine.say(&["group", "leave", "branch"]).await.code,
+        0,
+        "it is the only one of that name now"
+    );
+    assert_eq!(machine.shown().await["group"]["name"], ids[0]);
 }
 
 #[tokio::test]

@@ -276,6 +276,7 @@ async fn make_member(node: &LabNode, roles: Roles, since: u64, left: u64) {
         former: None,
         token: Token::grant(&group(), &wish),
         denied: None,
+        name: None,
         seal: None,
     };
     let line = invitation_text(&membership.sealed(&group())).expect("sealed");

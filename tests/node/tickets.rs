@@ -3,7 +3,7 @@
 //! Knows: what whoever has a ticket is told. Does not know: what members do (`groups`).
 
 use nearbits::node::{EnrolmentError, TicketError, TicketWish};
-use peer_proto::group::{Roles, Taken, Ticket, TokenFault};
+use peer_proto::group::{GroupName, Roles, Taken, Ticket, TokenFault};
 
 use crate::groups::{keeps, made_enroller, now, takes_for};
 use crate::lab::LabNode;
@@ -110,6 +110,8 @@ async fn group_6_whoever_was_forgotten_is_not_made_a_member_by_a_ticket() {
     let other = LabNode::start(&[]).await;
     other.handle.join_by_ticket(&line, false).await.unwrap_or_else(|error| panic!("{error}"));
     keeps(&other, "the deny list", |kept| kept.denied.is_some()).await;
+    let name = other.handle.group().enrolled().await.first().and_then(|held| held.name.clone());
+    assert_eq!(name.as_ref().map(GroupName::text), Some(authority.name()), "its enroller knows it");
     // An enroller that is forgotten takes those with it that it made members.
     let (list, _) =
         authority.forget(&[enroller.handle.peer_id().to_string()], now(&enroller.folder)).expect("denied");

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use bytes::{Buf, BufMut, Bytes};
 
-use super::{Badge, DenyList, EpochSecret, GroupId, Token, TokenFault, TokenRules};
+use super::{Badge, DenyList, EpochSecret, GroupId, GroupName, Token, TokenFault, TokenRules};
 use crate::peer::PeerId;
 use crate::sign::{SIGNATURE_LEN, Signer, is_signed};
 
@@ -39,6 +39,8 @@ pub struct Membership {
     pub token: Token,
     /// Who is no member any more, if anybody ever was forgotten.
     pub denied: Option<DenyList>,
+    /// What its owner calls the group, if he said so. Nothing follows from it.
+    pub name: Option<GroupName>,
     /// The group's signature of its key and of what is said of its epochs. Without it this node cannot hand the epoch on.
     pub seal: Option<[u8; SIGNATURE_LEN]>,
 }
@@ -87,16 +89,17 @@ impl Membership {
     }
 
     /// The invitation by which it reaches its node; `None` without a seal. It consists of what the group signed, each part by
-    /// itself: the epochs, the token, the deny list.
+    /// itself: the epochs, the token, the deny list, and the name if there is one.
     #[must_use]
     pub fn invitation(&self) -> Option<Bytes> {
         let mut out = self.epochs();
         out.put_slice(&self.seal?);
-        for part in [Some(self.token.bytes()), self.denied.as_ref().map(DenyList::bytes)] {
-            let part = part.map(Bytes::as_ref).unwrap_or_default();
-            // Both are far shorter than 4 GiB.
+        let denied = self.denied.as_ref().map(|list| list.bytes().clone()).unwrap_or_default();
+        let name = self.name.as_ref().map(GroupName::bytes);
+        for part in [self.token.bytes().clone(), denied].into_iter().chain(name) {
+            // All are far shorter than 4 GiB.
             out.put_u32(u32::try_from(part.len()).unwrap_or(u32::MAX));
-            out.put_slice(part);
+            out.put_slice(&part);
         }
         Some(out.into())
     }
@@ -118,9 +121,13 @@ impl Membership {
             none if none.is_empty() => None,
             list => Some(DenyList::parse(list).filter(|list| list.is_signed(&key))?),
         };
+        let name = match rest.is_empty() {
+            true => None,
+            false => Some(GroupName::parse(&part(&mut rest)?, &key)?),
+        };
         let former = (until > 0).then_some(Former { secret: former, until });
         let is_whole = head[0] == FORMAT && rest.is_empty() && is_signed(&key, LABEL, head, &seal);
-        is_whole.then_some(Self { key, epoch, secret, former, token, denied, seal: Some(seal) })
+        is_whole.then_some(Self { key, epoch, secret, former, token, denied, name, seal: Some(seal) })
     }
 
     /// What the seal is a signature of.
@@ -180,6 +187,7 @@ pub(super) mod tests {
             former: Some(Former { secret: EpochSecret([3; 32]), until: NOW + DAY }),
             token: Token::grant(group, &wish),
             denied: DenyList::sign(group, 2, [HolderId([8; 16])].into()),
+            name: GroupName::sign(group, "branch"),
             seal: None,
         }
         .sealed(group)
@@ -189,7 +197,8 @@ pub(super) mod tests {
     fn group_4_an_invitation_is_read_as_it_was_made() {
         let whole = membership(&group(), 1);
         let fresh = Membership { former: None, denied: None, ..whole.clone() }.sealed(&group());
-        for membership in [whole, fresh] {
+        let unnamed = Membership { name: None, ..whole.clone() };
+        for membership in [whole, fresh, unnamed] {
             assert_eq!(Membership::invited(&membership.invitation().unwrap()), Some(membership));
         }
         let unsealed = Membership { seal: None, ..membership(&group(), 1) };
@@ -206,8 +215,10 @@ pub(super) mod tests {
                 Membership::invited(&flipped.into()).is_some_and(|read| read.check(peer(), NOW).is_ok());
             assert!(!counts, "bit {bit}");
         }
+        let name = bytes.len() - (4 + SIGNATURE_LEN + "branch".len());
         for end in 0..bytes.len() {
-            assert_eq!(Membership::invited(&bytes.slice(..end)), None, "{end} bytes");
+            let read = Membership::invited(&bytes.slice(..end));
+            assert_eq!(read.is_some(), end == name, "{end} bytes: it need not have a name");
         }
     }
 
@@ -218,6 +229,9 @@ pub(super) mod tests {
         let foreign = DenyList::sign(&Signer::of(&[8; 32]), 2, [HolderId([8; 16])].into());
         let bytes = Membership { denied: foreign, ..membership(&group(), 1) }.invitation().unwrap();
         assert_eq!(Membership::invited(&bytes), None, "another group's deny list");
+        let foreign = GroupName::sign(&Signer::of(&[8; 32]), "branch");
+        let bytes = Membership { name: foreign, ..membership(&group(), 1) }.invitation().unwrap();
+        assert_eq!(Membership::invited(&bytes), None, "another group's name");
     }
 
     #[test]

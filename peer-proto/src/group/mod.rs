@@ -1,7 +1,7 @@
 //! Groups: people's trust in nodes, as tokens that a group's key signed.
 //!
 //! Knows: who is a member and until when ([`token`]), how two members find out that they are both members without
-//! telling anybody else ([`badge`]), who is no member any more ([`deny`]), what makes one node a member ([`membership`]), what
+//! telling anybody else ([`badge`]), who is no member any more ([`deny`]), what makes one node a member ([`membership`]), what its owner calls a group ([`name`]), what
 //! a member that enrols others may give ([`enrol`]) and for which secret ([`ticket`]), what becomes of it when a new invitation or deny list is handed in ([`offer`]), which statements of an author were seen
 //! already ([`seen`]). Does not know: how invitations travel, or what members say ([`wire::record`](crate::wire::record)).
 
@@ -9,6 +9,7 @@ pub mod badge;
 pub mod deny;
 pub mod enrol;
 pub mod membership;
+pub mod name;
 pub mod offer;
 pub mod seen;
 pub mod ticket;
@@ -20,6 +21,7 @@ pub use badge::{Badge, Badges, EpochSecret, filler};
 pub use deny::DenyList;
 pub use enrol::{Asker, GrantFault};
 pub use membership::{Former, Membership};
+pub use name::{GroupName, is_group_name};
 pub use offer::{Offer, OfferFault, OfferRules, Taken};
 pub use seen::Seen;
 pub use ticket::{Ticket, TicketSecret};

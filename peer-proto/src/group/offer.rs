@@ -184,7 +184,9 @@ fn invited(
     let version = |list: &Option<DenyList>| list.as_ref().map_or(0, DenyList::version);
     let known_list = before.and_then(|before| before.denied.clone());
     let denied = if version(&known_list) > version(&offered.denied) { known_list } else { offered.denied };
-    let after = Membership { denied, ..offered };
+    // Whoever enrols may know the group from before it had a name.
+    let name = offered.name.clone().or_else(|| before.and_then(|before| before.name.clone()));
+    let after = Membership { denied, name, ..offered };
     after.check(rules.me, rules.now).map_err(OfferFault::Token)?;
     let taken = match before {
         None => Taken::Joined,
@@ -216,7 +218,7 @@ mod tests {
     use crate::group::membership::tests::{DAY, NOW, group, membership, peer};
     use std::sync::Arc;
 
-    use crate::group::{Badges, EpochSecret, HolderId, Roles, Token, Wish};
+    use crate::group::{Badges, EpochSecret, GroupName, HolderId, Roles, Token, Wish};
     use crate::sign::Signer;
 
     const RULES: fn() -> OfferRules = || OfferRules { me: peer(), now: NOW };
@@ -286,6 +288,22 @@ mod tests {
         assert_eq!(take(&text(&new), Some(&old)).unwrap(), (new.clone(), Taken::Renewed));
         let fault = OfferFault::Older { offered: 5, known: 6 };
         assert_eq!(take(&text(&old), Some(&new)), Err(fault));
+    }
+
+    #[test]
+    fn group_8_a_member_keeps_the_name_of_its_group_until_it_hears_another() {
+        let named = |name: Option<&str>, serial| {
+            let name = name.and_then(|name| GroupName::sign(&group(), name));
+            Membership { name, ..membership(&group(), serial) }
+        };
+        for (before, offered, after) in [
+            (None, Some("branch"), Some("branch")),
+            (Some("branch"), None, Some("branch")),
+            (Some("branch"), Some("office"), Some("office")),
+        ] {
+            let (member, taken) = take(&text(&named(offered, 6)), Some(&named(before, 5))).unwrap();
+            assert_eq!((member.name.as_ref().map(GroupName::text), taken), (after, Taken::Renewed));
+        }
     }
 
     #[test]

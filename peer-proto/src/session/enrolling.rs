@@ -58,9 +58,13 @@ impl Session {
 
     /// Answers [`HandedOn::EnrolAsked`].
     pub fn show_enrolled(&mut self, number: u32, given: Result<Bytes, GrantFault>) {
-        if self.version().is_some() {
-            self.out.frame(Frame::Enrolled(Enrolled { number, given }));
-        }
+        let Some(version) = self.version() else { return };
+        let unnamed = |bytes: Bytes| {
+            let given = Membership::invited(&bytes).map(|given| Membership { name: None, ..given });
+            given.and_then(|given| given.invitation()).unwrap_or(bytes)
+        };
+        let given = if version < Versions::NAMES { given.map(unnamed) } else { given };
+        self.out.frame(Frame::Enrolled(Enrolled { number, given }));
     }
 
     pub(super) fn enrol_asked(&mut self, ask: &Enrol, now: Instant) -> Result<(), ProtocolError> {

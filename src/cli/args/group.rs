@@ -92,7 +92,7 @@ pub(in crate::cli) struct TicketArgs {
     /// What it gives: fetch, or fetch,serve.
     #[arg(long, value_name = "ROLES", default_value = "fetch,serve")]
     pub(in crate::cli) roles: String,
-    /// Which group it leads to, by its id or the beginning of it; needed if this node is an enroller in several.
+    /// Which group it leads to, by its id, the beginning of it, or its name; needed if this node is an enroller in several.
     #[arg(long, value_name = "ID")]
     pub(in crate::cli) group: Option<String>,
     /// Where those who have it reach this node, ip:port; may be repeated [default: where it listens].
@@ -138,7 +138,7 @@ pub(in crate::cli) struct ShowArgs {
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct LeaveArgs {
-    /// Which, by its id or the beginning of it; needed if this node is in several.
+    /// Which, by its id, the beginning of it, or its name; needed if this node is in several.
     #[arg(value_name = "ID")]
     pub(in crate::cli) group: Option<String>,
     #[command(flatten)]

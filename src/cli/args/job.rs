@@ -254,7 +254,7 @@ pub(in crate::cli) struct SettingArgs {
     /// configured peers), members (of this machine's group), or none [default: link].
     #[arg(long, value_name = "WHOM", value_parser = str::parse::<Ask>)]
     pub(in crate::cli) ask: Option<Ask>,
-    /// Keep to one of this machine's groups, by its id or the beginning of it: only its members are asked, only its attestors
+    /// Keep to one of this machine's groups, by its id, the beginning of it, or its name: only its members are asked, only its attestors
     /// count; or none, for all of its groups [default: none].
     #[arg(long, value_name = "ID")]
     pub(in crate::cli) group: Option<String>,

@@ -23,7 +23,7 @@ pub struct GroupOffer {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TicketOrder {
-    /// Which group it leads to, by its id or the beginning of it. Default the only one in which the node is an enroller.
+    /// Which group it leads to, by its id, the beginning of it, or its name. Default the only one in which the node is an enroller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// How many machines it may make members, 1 to 1 000. Default 1.
@@ -68,7 +68,7 @@ pub struct TicketMade {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct WhichGroup {
-    /// Its id, or the beginning of it. Default the only one.
+    /// Its id, the beginning of it, or its name. Default the only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
 }
@@ -90,6 +90,9 @@ pub struct GroupShown {
 pub struct GroupState {
     /// The group.
     pub id: String,
+    /// What its owner calls it, if that came with an invitation. Another group may be called the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Whether it makes the node a member now.
     pub is_member: bool,
     /// Why it does not.
@@ -228,6 +231,7 @@ fn state(membership: &Membership, enrolled: &Enrolled) -> GroupState {
     let denied = membership.denied.as_ref();
     GroupState {
         id: membership.group().to_string(),
+        name: membership.name.as_ref().map(|name| name.text().to_owned()),
         is_member: reason.is_none(),
         reason,
         holder: wish.holder.to_string(),

@@ -48,7 +48,7 @@ impl Client {
         self.write(Method::POST, "/v1/group/tickets", order).await
     }
 
-    /// Leaves a group, by its id or the beginning of it, or the only one.
+    /// Leaves a group, by its id, the beginning of it, or its name, or the only one.
     ///
     /// # Errors
     /// See [`ClientError`].

@@ -36,7 +36,8 @@ fn enroller(group: usize, number: u8) -> Membership {
     let Badge { secret, .. } = (*badge(group, &wish)).clone();
     let token = Token::grant(&keys()[group], &wish);
     let key = keys()[group].public_key();
-    Membership { key, epoch: 1, secret, former: None, token, denied: None, seal: None }.sealed(&keys()[group])
+    Membership { key, epoch: 1, secret, former: None, token, denied: None, name: None, seal: None }
+        .sealed(&keys()[group])
 }
 
 /// An enroller of both groups.

@@ -61,6 +61,7 @@ fn handed(number: u8) -> Membership {
         former: None,
         token: Token::grant(&group(), &enroller_wish(number)),
         denied: None,
+        name: None,
         seal: None,
     }
     .sealed(&group())

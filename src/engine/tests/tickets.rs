@@ -29,6 +29,7 @@ fn enroller() -> GroupConfig {
         former: None,
         token: Token::grant(&group(), &own),
         denied: None,
+        name: None,
         seal: None,
     }
     .sealed(&group());
@@ -109,6 +110,7 @@ fn membership_for(number: u8) -> Membership {
         former: None,
         token: Token::grant(&group(), &wish(peer_id(number))),
         denied: None,
+        name: None,
         seal: None,
     }
     .sealed(&group())

@@ -3,7 +3,9 @@
 use super::groups::{carried, group, members};
 use super::hello::hello_of;
 use super::pair::*;
-use crate::group::{EpochSecret, GrantFault, HolderId, Membership, Roles, TicketSecret, Token, Wish};
+use crate::group::{
+    EpochSecret, GrantFault, GroupName, HolderId, Membership, Roles, TicketSecret, Token, Wish,
+};
 use crate::session::{EnrolBy, HandedOn, ProtocolError, Session, SessionEvent};
 use crate::sign::Signer;
 use crate::time::Instant;
@@ -36,6 +38,7 @@ fn membership() -> Membership {
         former: None,
         token: Token::grant(&group, &wish),
         denied: None,
+        name: GroupName::sign(&group, "branch"),
         seal: None,
     }
     .sealed(&group)
@@ -61,6 +64,23 @@ fn group_5_a_member_asks_for_a_token_and_is_answered_by_number() {
     assert!(carried(&mut yours, &mut mine, NOW).is_empty());
     let unasked = Frame::Enrolled(Enrolled { number: 2, given: Err(GrantFault::Denied) });
     assert_eq!(mine.handle_frame(unasked, NOW), Err(ProtocolError::UnaskedAnswer { number: 2 }));
+}
+
+#[test]
+fn group_8_who_knows_no_names_of_groups_is_given_none() {
+    for (version, is_named) in [(8, false), (9, true)] {
+        let mut alone = Alone::new();
+        alone.take(hello_of(1, version)).unwrap();
+        alone.frames();
+        alone.take(Frame::Enrol(Enrol { number: 1, ticket: Some([3; 32]), group: None })).unwrap();
+        alone.session.show_enrolled(1, Ok(membership().invitation().unwrap()));
+        alone.poll();
+        let [Frame::Enrolled(Enrolled { given: Ok(bytes), .. })] = &alone.frames()[..] else {
+            panic!("no answer")
+        };
+        let name = membership().name.filter(|_| is_named);
+        assert_eq!(Membership::invited(bytes), Some(Membership { name, ..membership() }));
+    }
 }
 
 #[test]
