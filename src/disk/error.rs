@@ -59,6 +59,14 @@ pub enum DiskError {
         /// The piece.
         piece: PieceIndex,
     },
+    /// The piece is stored with another value, which another source brought.
+    #[error("piece {} of {} is stored with another value", .piece.0, .path.display())]
+    Differs {
+        /// The partial file.
+        path: PathBuf,
+        /// The piece.
+        piece: PieceIndex,
+    },
     /// A thread of ours is gone.
     #[error("the thread that hashes {} is gone", .path.display())]
     HasherGone {
@@ -79,6 +87,7 @@ impl DiskError {
             Self::ForeignJournal { .. } => io::ErrorKind::InvalidData,
             Self::LengthUnknown { .. } | Self::BeyondEnd { .. } => io::ErrorKind::InvalidInput,
             Self::NotHeld { .. } => io::ErrorKind::NotFound,
+            Self::Differs { .. } => io::ErrorKind::InvalidData,
             Self::HasherGone { .. } => io::ErrorKind::Other,
         }
     }

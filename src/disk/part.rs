@@ -245,9 +245,9 @@ impl<F: Files> Part<F> {
     /// A piece that two sources wrote into is read back first.
     ///
     /// # Errors
-    /// [`DiskError::NotHeld`] names a piece in which the bytes of two sources got mixed: it stays a gap, the pieces
-    /// before it are committed. [`DiskError::LengthUnknown`], [`DiskError::BeyondEnd`]. [`DiskError::Io`] if the
-    /// journal cannot be written: the pieces count, and a later flush tries again.
+    /// [`DiskError::NotHeld`] names a piece in which bytes of two sources got mixed, which stays a gap, [`DiskError::Differs`]
+    /// one that is stored with another value; those before it are committed. [`DiskError::LengthUnknown`],
+    /// [`DiskError::BeyondEnd`]. [`DiskError::Io`] if the journal cannot be written: they count, a later flush tries again.
     pub fn commit(&self, run: &PieceRun) -> Result<(), DiskError> {
         let mut claims = lock(&self.claims);
         let mut state = self.state();
@@ -256,20 +256,20 @@ impl<F: Files> Part<F> {
             return Err(self.beyond(cut.len()));
         }
         let mut good = run.clone();
-        let mut mixed = None;
+        let mut fault = None;
         for (index, piece) in (run.first.0..).map(PieceIndex).take(run.values.len()).enumerate() {
             let is_other = |stored: &super::pieces::Piece| {
                 stored.standing != Standing::Suspect && stored.value != run.values[index]
             };
             if state.pieces.at(piece).is_some_and(is_other) {
                 // Its bytes were left out when they were written: what is stored stays.
-                mixed = Some(piece);
+                fault = Some(DiskError::Differs { path: self.path.clone(), piece });
                 good.values.truncate(index);
                 break;
             }
             if claims.is_mixed(piece) && self.read_back(&cut, piece)? != Some(run.values[index]) {
                 // Still mixed, for whoever commits it next.
-                mixed = Some(piece);
+                fault = Some(DiskError::NotHeld { path: self.path.clone(), piece });
                 good.values.truncate(index);
                 break;
             }
@@ -289,7 +289,7 @@ impl<F: Files> Part<F> {
         if state.pending_bytes >= JOURNAL_EVERY {
             self.flush_state(&mut state)?;
         }
-        mixed.map_or(Ok(()), |piece| Err(DiskError::NotHeld { path: self.path.clone(), piece }))
+        fault.map_or(Ok(()), Err)
     }
 
     /// Changes the standing of stored pieces; their bytes stay.

@@ -69,7 +69,8 @@ impl JobFile {
                         self.fail(Failure::Fatal, Trouble::response(reason), core);
                     }
                 }
-                if !lease.stopped && outcome == Err(LeaseFault::Stopped) {
+                if !lease.stopped && matches!(outcome, Err(LeaseFault::Stopped | LeaseFault::Differs { .. }))
+                {
                     // Its bytes met others on the disk. Not at once again, if that is how it goes.
                     let jitter = core.chance.below(256);
                     self.origin.breaker.fail(jitter, now);
@@ -125,7 +126,7 @@ impl JobFile {
                 core.ban(peer, &reason);
             }
             Err(LeaseFault::Local(fault)) => self.local_trouble(fault, core),
-            Err(LeaseFault::Stopped) => {}
+            Err(LeaseFault::Stopped | LeaseFault::Differs { .. }) => {}
             Err(LeaseFault::PeerLost | LeaseFault::NotHeld | LeaseFault::Origin(_)) => {
                 if let Some(source) = self.sources.get_mut(&peer)
                     && !lease.stopped
@@ -156,6 +157,7 @@ impl JobFile {
                 self.origin.fault = Trouble::integrity(text);
             }
             Err(LeaseFault::Local(fault)) => self.local_trouble(fault, core),
+            Err(LeaseFault::Differs { piece, value }) => self.origin_differs(piece, value, core),
             Err(LeaseFault::Stopped | LeaseFault::PeerLost | LeaseFault::NotHeld) => {}
         }
     }

@@ -186,7 +186,7 @@ impl JobFile {
     /// A copy ended. What it could not give comes from elsewhere.
     pub(super) fn cache_lease_ended(&mut self, outcome: Result<(), LeaseFault>) -> Option<LocalFault> {
         match outcome {
-            Ok(()) | Err(LeaseFault::Stopped) => None,
+            Ok(()) | Err(LeaseFault::Stopped | LeaseFault::Differs { .. }) => None,
             Err(LeaseFault::Local(fault)) => Some(fault),
             Err(
                 LeaseFault::NotHeld

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use peer_proto::attest::Attestation;
-use peer_proto::content::{ContentId, Hash};
+use peer_proto::content::{ContentId, Hash, PieceIndex};
 use peer_proto::digest::{Algorithm, Digest, hex};
 use peer_proto::group::{GroupId, HolderId};
 use peer_proto::peer::PeerId;
@@ -461,6 +461,16 @@ impl JobFile {
         }
         self.give_up_attestors(core);
         self.repair = None;
+    }
+
+    /// The origin's bytes of a piece that a member brought meanwhile are others, and were left out. If attestors vouch for what
+    /// the member brought, they are wrong, as if it had been an audit.
+    pub(super) fn origin_differs(&mut self, piece: PieceIndex, value: Hash, core: &mut Core) {
+        let is_brought = !self.pieces.certain().contains(piece.0);
+        let differs = self.pieces.value(piece.0).is_some_and(|held| held != value);
+        if is_brought && differs && self.rests_on_attestors() && self.is_of_vouched_version() {
+            self.differs_from_vouched(piece.0, Some(value), core);
+        }
     }
 
     /// The value of a piece from the origin is not the vouched one.

@@ -61,9 +61,21 @@ impl SinkParts {
             Ok(()) => Ok(()),
             // Another source's bytes got mixed in: nobody's fault. That piece stays a gap, those before it count.
             Err(DiskError::NotHeld { piece, .. }) => {
-                let count = piece.0.saturating_sub(run.first.0);
-                run.values.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+                run.values.truncate(before(&run, piece));
                 Err(LeaseFault::Stopped)
+            }
+            // What another source brought stays. Who of them is right the brain may know.
+            Err(DiskError::Differs { piece, .. }) => {
+                let value = run.values.get(before(&run, piece)).copied();
+                run.values.truncate(before(&run, piece));
+                if run.standing == Standing::Certain {
+                    tracing::warn!(
+                        lease = self.lease.0,
+                        piece = piece.0,
+                        "the origin's bytes are left out: another source's differ"
+                    );
+                }
+                Err(value.map_or(LeaseFault::Stopped, |value| LeaseFault::Differs { piece, value }))
             }
             Err(error) => return Err(LeaseFault::Local(local(&error))),
         };
@@ -84,6 +96,11 @@ impl SinkParts {
             .write_at(Writer(self.lease.0), offset, bytes)
             .map_err(|error| LeaseFault::Local(local(&error)))
     }
+}
+
+/// How many pieces of a run lie before one of them.
+fn before(run: &PieceRun, piece: PieceIndex) -> usize {
+    usize::try_from(piece.0.saturating_sub(run.first.0)).unwrap_or(usize::MAX)
 }
 
 /// Stores whole pieces of a file of known length.

@@ -160,7 +160,9 @@ fn pieces_before_one_in_which_two_sources_met_are_told() {
     bench.end();
     let sink = bench.piece_sink(4 * PIECE, 0..4 * PIECE, Accept::Certain { check: None });
     let (sunk, runs, part) = bench.run(sink);
-    assert!(matches!(sunk, Err(LeaseFault::Stopped)), "nobody's fault");
+    let value = list_of(&bytes).values()[2];
+    let differs = LeaseFault::Differs { piece: PieceIndex(2), value };
+    assert!(matches!(sunk, Err(fault) if fault == differs), "it is said which, and what it is here");
     assert_eq!((runs[0].first, count(&runs)), (PieceIndex(0), 2), "what is stored is told");
     assert_eq!(count(&part.runs()), 3);
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use peer_proto::content::PieceIndex;
+use peer_proto::content::{Hash, PieceIndex};
 use peer_proto::digest::{Algorithm, Digest};
 
 use crate::job::Code;
@@ -92,6 +92,14 @@ pub enum LeaseFault {
     WrongBytes {
         /// The first such piece.
         piece: PieceIndex,
+    },
+    /// A piece is stored already with another value, of another source: that one stays, and this one's bytes are left out.
+    #[error("piece {} is stored with another value, of another source, and stays so: its own bytes are left out", .piece.0)]
+    Differs {
+        /// The first such piece.
+        piece: PieceIndex,
+        /// Its value here.
+        value: Hash,
     },
     /// This machine's doing.
     #[error(transparent)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peer_proto::attest::{Attestation, Attested};
-use peer_proto::content::PieceIndex;
+use peer_proto::content::{Hash, PieceIndex};
 use peer_proto::group::{Badge, DenyList, EpochSecret, GroupId, HolderId, Roles, Token, Wish};
 use peer_proto::peer::PeerId;
 use peer_proto::session::{Session, SessionConfig};
@@ -16,7 +16,7 @@ use peer_proto::wire::{Frame, FrameKind};
 
 use super::models::session_config;
 use super::world::*;
-use crate::engine::io::{Footing, PartFound};
+use crate::engine::io::{Footing, LeaseFault, PartFound};
 use crate::engine::{Engine, EngineConfig, GroupConfig};
 use crate::job::{Header, Headers, JobSpec, JobState, PeerFlags, Policy, TrustFloor};
 
@@ -266,6 +266,36 @@ fn attest_11_a_false_attestor_falls_at_the_first_audit_and_is_never_believed_aga
     world.run_for(60_000);
     let view = world.engine.job_view(job).expect("known");
     assert_eq!((view.state, view.bytes.peers), (JobState::Acknowledged, 0));
+}
+
+#[test]
+fn attest_11_bytes_of_the_origin_that_differ_from_a_members_say_so_and_count_as_an_audit() {
+    let truth = file(LEN, 1);
+    for (sent, value, falls) in [
+        (altered(LEN, 1, &[3]), truth.value(PieceIndex(3)), true),
+        (truth.clone(), Some(Hash([9; 32])), false),
+    ] {
+        let mut world = world(&truth);
+        // The origin is slow: its lease is open while members bring the rest.
+        world.origin.pace = Pace::steady(1_000);
+        holder(&mut world, 2, &sent, vec![attested(3, said(3, &sent))]);
+        world.submit(spec(&[]));
+        let is_here = |world: &World| world.engine.files.values().any(|file| file.pieces.value(3).is_some());
+        world.run_until(30_000, is_here);
+        let lease = *world.open_at_origin().first().expect("an audit");
+        if !falls {
+            // What the origin gave itself before is nobody else's word.
+            let file = world.engine.files.values_mut().next().expect("it");
+            file.pieces.store(&PieceRun {
+                first: PieceIndex(3),
+                values: vec![sent.value(PieceIndex(3)).expect("there")],
+                standing: Standing::Certain,
+            });
+        }
+        world.end_as(lease, LeaseFault::Differs { piece: PieceIndex(3), value: value.expect("there") });
+        assert!(why(&world).contains("piece 3 is stored with another value"), "{}", why(&world));
+        assert_eq!(world.distrusted.len(), usize::from(falls), "{:?}", world.distrusted);
+    }
 }
 
 #[test]

@@ -308,8 +308,7 @@ impl World {
 
     /// One of them breaks off.
     pub(super) fn break_off(&mut self, lease: LeaseId) {
-        self.end(lease, Err(LeaseFault::Origin(transient("cut off", None))));
-        self.inbox.pop_back().into_iter().for_each(|input| self.tell(input));
+        self.end_as(lease, LeaseFault::Origin(transient("cut off", None)));
     }
 
     /// Its bytes met others on the disk: the hands end it without being told to.
@@ -319,7 +318,11 @@ impl World {
     }
 
     pub(super) fn end_late(&mut self, lease: LeaseId) {
-        self.end(lease, Err(LeaseFault::PeerLost));
+        self.end_as(lease, LeaseFault::PeerLost);
+    }
+
+    pub(super) fn end_as(&mut self, lease: LeaseId, fault: LeaseFault) {
+        self.end(lease, Err(fault));
         self.inbox.pop_back().into_iter().for_each(|input| self.tell(input));
     }
 
