@@ -87,6 +87,8 @@ pub const HAVE_FRAMES_PER_TICK_MAX: usize = 8;
 pub const QUESTIONS_UNANSWERED_MAX: usize = 256;
 /// Groups a node may be a member of at a time: as many as a Hello has tags.
 pub const GROUPS_MAX: usize = 8;
+/// Times that a peer's tags are looked at in a row before it is one a second: more than a node joins groups.
+pub const TAGS_AT_ONCE_MAX: u32 = 16;
 /// Bytes of what a group is called.
 pub const GROUP_NAME_LEN_MAX: usize = 64;
 /// Bytes of a token. One that an enroller gave travels with its enroller's behind it.

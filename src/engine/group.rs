@@ -124,8 +124,9 @@ impl Engine {
     ///
     /// In the groups that stay sessions go on: members are shown the new token, those who are denied by now go, and where the
     /// epoch is another one so do those who were no kin, because they may be after it. Sessions with kin of a group that was
-    /// left begin anew, and what its members said of files that are on their way is forgotten. After a group was joined all
-    /// sessions begin anew, because anybody may be a member of it.
+    /// left begin anew, and what its members said of files that are on their way is forgotten. After a group was joined, or
+    /// is in another epoch, everybody is shown other tags, because anybody may be a member of it; sessions of versions that
+    /// cannot be told begin anew.
     pub(super) fn groups_changed(&mut self, groups: Groups) {
         let (before, after) = (self.core.config.groups.ids(), groups.ids());
         if before.is_empty() && after.is_empty() {
@@ -133,6 +134,7 @@ impl Engine {
         }
         let gone: BTreeSet<GroupId> = before.difference(&after).copied().collect();
         let has_joined = !after.is_subset(&before);
+        let shows_others = self.core.shows_others(&groups);
         let again = self.core.outsiders(&groups, &gone, has_joined);
         if has_joined || !gone.is_empty() {
             self.with_all(Heed::Now, |file, core| file.leave_groups(&gone, has_joined, core));
@@ -145,7 +147,7 @@ impl Engine {
             self.leave_peer(peer);
         }
         gone.iter().for_each(|group| self.core.forget_group(*group));
-        self.core.show_badges();
+        self.core.show_badges(shows_others);
         self.core.renewals_begin_anew();
         self.core.weigh_attestations_anew();
         self.with_all(Heed::Soon, JobFile::forget_denied);
@@ -158,9 +160,18 @@ impl Core {
     fn outsiders(&self, groups: &Groups, gone: &BTreeSet<GroupId>, has_joined: bool) -> Vec<PeerId> {
         let is_outside = |id: PeerId, peer: &Peer| {
             let is_of_gone = !peer.ready || !peer.session.groups().is_disjoint(gone);
-            has_joined || (!gone.is_empty() && is_of_gone) || self.is_outside(id, peer, groups)
+            let must_begin = has_joined && !peer.session.meets_anew();
+            must_begin || (!gone.is_empty() && is_of_gone) || self.is_outside(id, peer, groups)
         };
         self.peers.iter().filter(|(id, peer)| is_outside(*id, peer)).map(|(id, _)| id).collect()
+    }
+
+    /// Whether a Hello would show other tags: of a group that was joined, or of another epoch.
+    fn shows_others(&self, groups: &Groups) -> bool {
+        groups.iter().any(|(id, after)| {
+            let before = self.config.groups.get(id);
+            before.is_none_or(|before| before.badge.secret != after.badge.secret)
+        })
     }
 
     /// Whether a session begins anew because of what is new in groups that stay.
@@ -171,7 +182,7 @@ impl Core {
             let group = after.id();
             let is_new_epoch = before.badge.secret != after.badge.secret;
             let is_denied = self.members.token(id, group).is_some_and(|token| after.denies(token));
-            is_denied || (is_new_epoch && !peer.session.is_kin_of(group))
+            is_denied || (is_new_epoch && !peer.session.is_kin_of(group) && !peer.session.meets_anew())
         })
     }
 
@@ -182,12 +193,21 @@ impl Core {
         self.renewal.remove(&group);
     }
 
-    /// Members in whose sessions tokens were shown are shown those that count now.
-    fn show_badges(&mut self) {
+    /// Members in whose sessions tokens were shown are shown those that count now; and everybody other tags, if there are others.
+    fn show_badges(&mut self, shows_others: bool) {
         let badges = self.config.groups.badges();
         for id in self.peers.iter().map(|(id, _)| id).collect::<Vec<_>>() {
+            let meets_anew = self.peers.get(id).is_some_and(|peer| shows_others && peer.session.meets_anew());
+            let nonce = match meets_anew {
+                true => std::array::from_fn(|_| u8::try_from(self.chance.below(256)).unwrap_or(0)),
+                false => [0; 16],
+            };
+            let filler = peer_proto::group::filler(&self.config.seed, id, &nonce);
             if let Some(peer) = self.peers.get_mut(id) {
-                peer.session.renew(badges.clone());
+                match meets_anew {
+                    true => peer.session.renew_tags(badges.clone(), nonce, filler),
+                    false => peer.session.renew(badges.clone()),
+                }
             }
             self.pump(id);
             for group in self.config.groups.ids() {

@@ -153,6 +153,33 @@ async fn group_8_a_job_of_one_group_takes_from_its_members_alone_and_from_nobody
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn group_8_who_joins_a_further_group_meets_its_members_in_the_session_that_is_open() {
+    let one = LabNode::start(&[]).await;
+    let other = LabNode::start(&[&one]).await;
+    let mut keys = Keys::new(now(&one.folder));
+    for node in [&one, &other] {
+        invite(&mut keys.a, node, false).await;
+    }
+    are_kin(&one, &other, 1).await;
+    let content = Content::new(85, 4 * MIB);
+    let origin = PlainOrigin::start(content, Manner::default()).await;
+    let digest = sha256_of(content);
+    one.fetch(one.spec(&origin, vec![digest.clone()])).await;
+    other.fetch(of_members_only(other.spec(&origin, vec![digest]))).await;
+    // What is counted is counted for one session.
+    let giver = one.handle.peer_id();
+    let before = taken(&other, giver).await;
+    assert!(before > 3 * MIB, "{before}");
+    for node in [&other, &one] {
+        invite(&mut keys.b, node, false).await;
+    }
+    are_kin(&one, &other, 2).await;
+    assert_eq!(taken(&other, giver).await, before, "it is the same session");
+    one.shut_down().await;
+    other.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn group_8_machines_go_over_to_another_key_one_after_the_other_and_are_members_all_the_time() {
     let one = LabNode::start(&[]).await;
     let other = LabNode::start(&[&one]).await;

@@ -23,7 +23,7 @@ use crate::wire::codec::{decode_body, decode_header, encode};
 use crate::wire::{
     Answer, Cancel, DenyPage, DenyWant, Enrol, Enrolled, Find, Found, Frame, Have, HavePage, HaveSet, Hello,
     Interest, Leave, ListPart, ListRefuse, ListValues, ListWant, Newest, NumberedAnswer, PageBits,
-    PieceClaim, Question, Record, RecordHead, Refuse, RefuseReason, Said, SegmentClaim, Versions, Want,
+    PieceClaim, Question, Record, RecordHead, Refuse, RefuseReason, Said, SegmentClaim, Tags, Versions, Want,
 };
 
 use super::{EnrolBy, HandedOn, Output, RequestId, Session, SessionConfig, SessionEvent};
@@ -330,7 +330,8 @@ impl Script<'_> {
         let number = self.ascending();
         let request = RequestId(u64::from(number));
         let right = self.byte().is_multiple_of(2);
-        let frame = match self.byte() % 13 {
+        let frame = match self.byte() % 14 {
+            13 => Frame::Tags(Tags { nonce: [self.byte(); 16], tags: [self.byte(); 128] }),
             0 => {
                 let count = usize::from(self.byte() % 36);
                 let questions = vec![Question { id: [self.byte(); 32], proof: [0; 32] }; count];

@@ -15,10 +15,10 @@ use crate::evidence::Against;
 use crate::group::{Badges, GroupId, Token};
 use crate::limits::{
     ATTESTATIONS_ASKED_PER_SECOND_MAX, ATTESTATIONS_PER_FRAME_MAX, BATCHES_PER_FRAME_MAX, GROUPS_MAX,
-    RECORDS_PER_FRAME_MAX,
+    RECORDS_PER_FRAME_MAX, TAGS_AT_ONCE_MAX,
 };
 use crate::time::Instant;
-use crate::wire::{AttestWant, Attestations, Batches, Frame, Hello, Record, Versions};
+use crate::wire::{AttestWant, Attestations, Batches, Frame, Hello, Record, Tags, Versions};
 
 /// Bytes of packed records in one frame: what is left of its body beside the field's own header.
 const PACKED_MAX: usize = 16 * 1024 - 16;
@@ -30,6 +30,10 @@ const PAGE_PACKED_MAX: usize = 36 * 1024 - 32;
 pub(super) struct Kin {
     /// Groups of ours of which the peer knows a secret.
     pub(super) groups: BTreeSet<GroupId>,
+    /// The tags that the peer showed last.
+    pub(super) shown: Option<Tags>,
+    /// How often it may show others.
+    tags_pace: Pace,
     /// The number of our last question.
     asked: u32,
     /// The number of the peer's last question.
@@ -44,6 +48,8 @@ impl Kin {
         let burst = ATTESTATIONS_ASKED_PER_SECOND_MAX;
         Self {
             groups: BTreeSet::new(),
+            shown: None,
+            tags_pace: Pace::new(TAGS_AT_ONCE_MAX, 1, now),
             asked: 0,
             heard: 0,
             pace: Pace::new(burst, burst, now),
@@ -119,7 +125,11 @@ impl Session {
 
     /// Shows our tokens, each to kin of its group only.
     pub(super) fn show_tokens(&mut self) {
-        for group in self.groups().clone() {
+        self.show_tokens_in(&self.groups().clone());
+    }
+
+    fn show_tokens_in(&mut self, groups: &BTreeSet<GroupId>) {
+        for group in groups.iter().copied() {
             if let Some(badge) = self.config.badges.of(group)
                 && self.reads(&badge.token)
             {
@@ -139,6 +149,46 @@ impl Session {
         self.kin.groups.retain(|group| badges.of(*group).is_some());
         self.config.badges = badges;
         self.show_tokens();
+    }
+
+    /// Whether the peer can be told in this session that our groups, or their epochs, are others.
+    #[must_use]
+    pub fn meets_anew(&self) -> bool {
+        self.version().is_some_and(|version| version >= Versions::TAGS)
+    }
+
+    /// The same as [`renew`](Self::renew) where a group was joined, or is in another epoch: the peer is shown tags of all our
+    /// groups, made with fresh random bytes like a Hello's, and both see in which they are kin now. Nothing happens
+    /// unless it [`meets_anew`](Self::meets_anew).
+    pub fn renew_tags(&mut self, badges: Badges, nonce: [u8; 16], filler: [u8; 128]) {
+        if !self.meets_anew() {
+            return;
+        }
+        self.kin.groups.retain(|group| badges.of(*group).is_some());
+        self.config.badges = badges;
+        let mut tags = filler;
+        self.config.badges.put_tags(&self.config.me, &self.config.peer, &nonce, &mut tags);
+        self.out.frame(Frame::Tags(Tags { nonce, tags }));
+        self.know_kin();
+        self.show_tokens();
+    }
+
+    /// The peer's groups are others, or in another epoch. More than a few in a row are not looked at.
+    pub(super) fn tags_shown(&mut self, tags: Tags, now: Instant) {
+        if self.meets_anew() && self.kin.tags_pace.take(now) {
+            self.kin.shown = Some(tags);
+            let new = self.know_kin();
+            self.show_tokens_in(&new);
+        }
+    }
+
+    /// Looks in which groups the tags that were shown last make the peer kin, beside those in which it is. Which are new.
+    fn know_kin(&mut self) -> BTreeSet<GroupId> {
+        let Some(Tags { nonce, tags }) = &self.kin.shown else { return BTreeSet::new() };
+        let known = self.config.badges.known(&self.config.peer, &self.config.me, nonce, tags);
+        let new = known.difference(&self.kin.groups).copied().collect();
+        self.kin.groups.extend(&new);
+        new
     }
 
     /// Passes statements of members on, or our own; to kin of their group only.

@@ -39,7 +39,8 @@ use crate::lookup::{know_proof, lookup_id};
 use crate::peer::PeerId;
 use crate::time::Instant;
 use crate::wire::{
-    Frame, Goodbye, HaveSet, Hello, Interest, Leave, ListPart, PieceClaim, Question, SegmentClaim, Versions,
+    Frame, Goodbye, HaveSet, Hello, Interest, Leave, ListPart, PieceClaim, Question, SegmentClaim, Tags,
+    Versions,
 };
 
 pub use crate::wire::{Answer, RefuseReason};
@@ -407,6 +408,7 @@ impl Session {
         let version = common.ok_or(ProtocolError::NoCommonVersion { theirs: hello.versions })?;
         self.state = State::Open { version, peer_nonce: hello.nonce };
         self.kin.groups = self.config.common_groups(version, hello);
+        self.kin.shown = Some(Tags { nonce: hello.nonce, tags: hello.tags });
         self.timers.stop(Timer::Hello);
         self.out.event(SessionEvent::Ready);
         self.show_tokens();
@@ -444,6 +446,7 @@ impl Session {
             Frame::SegmentClaim(claim) => out.event(SessionEvent::SegmentClaimed(claim)),
             Frame::Enrol(ask) => self.enrol_asked(&ask, now)?,
             Frame::Enrolled(answer) => self.enrolled(&answer)?,
+            Frame::Tags(tags) => self.tags_shown(tags, now),
             Frame::Register(register) => self.registers(register, now),
             Frame::Named(named) => self.named(named)?,
             Frame::Goodbye(goodbye) => {

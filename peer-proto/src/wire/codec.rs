@@ -22,7 +22,7 @@ use super::frame::{
     Cancel, Frame, FrameKind, Goodbye, Have, Hello, ListRefuse, ListValues, ListWant, Refuse, RefuseReason,
     Want,
 };
-use super::kin::{DenyPage, DenyWant, Enrol, Enrolled, Newest};
+use super::kin::{DenyPage, DenyWant, Enrol, Enrolled, Newest, Tags};
 use super::lookup::{Find, Found, Question};
 use super::meet::Register;
 use super::proto;
@@ -193,6 +193,7 @@ pub fn encode(frame: &Frame) -> Result<Bytes, EncodeError> {
             write(frame, &proto::Enrol { number: *number, ticket, group: pack_group(*group) })
         }
         Frame::Enrolled(answer) => write(frame, &proto::pack_given(answer.number, &answer.given)),
+        Frame::Tags(tags) => write(frame, &pack_tags(tags)),
         Frame::Register(register) => write(frame, &proto::Register { port: u32::from(register.port) }),
         Frame::Named(named) => write(frame, &proto::Packed { packed: proto::pack_named(named) }),
     }
@@ -278,7 +279,8 @@ pub fn decode_body(header: FrameHeader, body: Bytes) -> Result<Frame, DecodeErro
         | FrameKind::DenyWant
         | FrameKind::DenyPage
         | FrameKind::Enrol
-        | FrameKind::Enrolled => handed_on(header.kind, body)?,
+        | FrameKind::Enrolled
+        | FrameKind::Tags => handed_on(header.kind, body)?,
         FrameKind::Register => Frame::Register(registered(&parse(header.kind, body)?)?),
         FrameKind::Named => Frame::Named(proto::named(&parse::<proto::Packed>(header.kind, body)?.packed)?),
     };
@@ -313,6 +315,11 @@ fn handed_on(kind: FrameKind, body: Bytes) -> Result<Frame, DecodeError> {
             let proto::DenyPage { version, page, bytes, group } = parse(kind, body)?;
             Frame::DenyPage(DenyPage { of: DenyWant { group: group_of(&group)?, version, page }, bytes })
         }
+        FrameKind::Tags => {
+            let proto::Tags { nonce, tags } = parse(kind, body)?;
+            let tags = proto::exactly("tags", &tags)?;
+            Frame::Tags(Tags { nonce: proto::exactly("nonce", &nonce)?, tags })
+        }
         _ => {
             let answer: proto::Enrolled = parse(kind, body)?;
             Frame::Enrolled(Enrolled { number: answer.number, given: proto::given(answer)? })
@@ -336,6 +343,10 @@ fn write(frame: &Frame, body: &impl Message) -> Result<Bytes, EncodeError> {
     out.put_slice(&[kind.tag(), high, middle, low]);
     out.put_slice(&body.encode_to_vec());
     Ok(out.freeze())
+}
+
+fn pack_tags(tags: &Tags) -> proto::Tags {
+    proto::Tags { nonce: Bytes::copy_from_slice(&tags.nonce), tags: Bytes::copy_from_slice(&tags.tags) }
 }
 
 fn pack_hello(hello: &Hello) -> proto::Hello {

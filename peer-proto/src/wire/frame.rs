@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::attest::{AttestWant, Attestations, Batches};
 use super::fault::FrameFault;
-use super::kin::{DenyPage, DenyWant, Enrol, Enrolled, Newest};
+use super::kin::{DenyPage, DenyWant, Enrol, Enrolled, Newest, Tags};
 use super::lookup::{Find, Found};
 use super::meet::{NamedPeer, Register, check_named};
 use super::record::Record;
@@ -78,6 +78,8 @@ pub enum Frame {
     Enrol(Enrol),
     /// Gives one, or says why not.
     Enrolled(Enrolled),
+    /// The sender's group tags are other ones now.
+    Tags(Tags),
     /// Where the sender listens, for a rendezvous.
     Register(Register),
     /// What a rendezvous knows of others: 1 to 256.
@@ -139,6 +141,8 @@ pub enum FrameKind {
     Enrol,
     /// [`Frame::Enrolled`]
     Enrolled,
+    /// [`Frame::Tags`]
+    Tags,
     /// [`Frame::Register`]
     Register,
     /// [`Frame::Named`]
@@ -147,7 +151,7 @@ pub enum FrameKind {
 
 impl FrameKind {
     /// Every kind this version knows, by ascending tag.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Hello,
         Self::Find,
         Self::Found,
@@ -174,6 +178,7 @@ impl FrameKind {
         Self::DenyPage,
         Self::Enrol,
         Self::Enrolled,
+        Self::Tags,
         Self::Register,
         Self::Named,
     ];
@@ -208,6 +213,7 @@ impl FrameKind {
             Self::DenyPage => 0x32,
             Self::Enrol => 0x33,
             Self::Enrolled => 0x34,
+            Self::Tags => 0x35,
             Self::Register => 0x38,
             Self::Named => 0x39,
         }
@@ -247,6 +253,7 @@ impl FrameKind {
             | Self::DenyWant
             | Self::Enrol
             | Self::Enrolled
+            | Self::Tags
             | Self::Register
             | Self::Named => CONTROL_FRAME_MAX,
         }
@@ -284,6 +291,7 @@ impl Frame {
             Self::DenyPage(_) => FrameKind::DenyPage,
             Self::Enrol(_) => FrameKind::Enrol,
             Self::Enrolled(_) => FrameKind::Enrolled,
+            Self::Tags(_) => FrameKind::Tags,
             Self::Register(_) => FrameKind::Register,
             Self::Named(_) => FrameKind::Named,
         }
@@ -321,7 +329,7 @@ impl Frame {
             Self::Newest(newest) => newest.check(),
             Self::DenyWant(want) => want.check(),
             Self::DenyPage(page) => page.check(),
-            Self::Enrol(_) => Ok(()),
+            Self::Enrol(_) | Self::Tags(_) => Ok(()),
             Self::Enrolled(answer) => answer.check(),
             Self::Register(register) => register.check(),
             Self::Named(named) => check_named(named),

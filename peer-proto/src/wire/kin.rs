@@ -100,3 +100,12 @@ impl Enrolled {
         }
     }
 }
+
+/// Other group tags than in the Hello: the sender is in another group, or a group in another epoch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tags {
+    /// Fresh random bytes that these tags are made with: they look like no others. Those of the Hello stay what proofs are for.
+    pub nonce: [u8; 16],
+    /// Eight group tags of 16 bytes, or random filler that looks the same (GROUP-2).
+    pub tags: [u8; 128],
+}

@@ -31,7 +31,7 @@ pub use frame::{
     PageBits, Refuse, RefuseReason, Want,
 };
 pub use have::HaveSet;
-pub use kin::{DenyPage, DenyWant, Enrol, Enrolled, Newest};
+pub use kin::{DenyPage, DenyWant, Enrol, Enrolled, Newest, Tags};
 pub use lookup::{Answer, Find, Found, NumberedAnswer, Question};
 pub use meet::{NamedPeer, Register};
 pub use record::{Record, RecordHead, Said};

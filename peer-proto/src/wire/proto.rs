@@ -193,6 +193,14 @@ pub(super) struct Against {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Tags {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) nonce: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) tags: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Newest {
     #[prost(uint32, tag = "1")]
     pub(super) epoch: u32,

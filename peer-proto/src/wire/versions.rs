@@ -32,6 +32,8 @@ impl Versions {
     pub const GROUPS: u32 = 8;
     /// The first version in which an attestation that denies its stream is told of.
     pub const DENIAL: u32 = 9;
+    /// The first version in which a session is told that its tags are others, and need not begin anew for that.
+    pub const TAGS: u32 = 9;
     /// The first version in which what an enroller gives has the group's name with it.
     pub const NAMES: u32 = 9;
 

@@ -48,7 +48,7 @@ pub(super) fn wish(peer: PeerId) -> Wish {
     }
 }
 
-fn badge(wish: &Wish) -> Arc<Badge> {
+pub(super) fn badge(wish: &Wish) -> Arc<Badge> {
     Arc::new(Badge { token: Token::grant(&group(), wish), secret: EpochSecret([7; 32]), former: None })
 }
 

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use peer_proto::group::{Badge, DenyList, EpochSecret, HolderId, Roles, Token, Wish};
+use peer_proto::group::{Badge, Badges, DenyList, EpochSecret, HolderId, Roles, Token, Wish};
 use peer_proto::peer::PeerId;
+use peer_proto::session::{Output, Session};
 use peer_proto::sign::Signer;
-use peer_proto::wire::{Frame, Said};
+use peer_proto::wire::{Frame, Hello, Said, Versions};
 
 use super::groups::*;
+use super::models::session_config;
 use super::world::*;
 use crate::engine::io::Input;
 use crate::engine::{GroupConfig, Groups};
@@ -58,6 +60,23 @@ fn group_5_a_renewed_token_is_shown_to_members_in_the_sessions_that_are_open() {
     assert!(world.engine.core.is_member(one));
 }
 
+/// A stranger whose version knows of no tags but those of a Hello.
+fn older(world: &mut World) -> PeerId {
+    let id = key(6).peer();
+    let mut session = Session::new(session_config(id, None), world.now().monotonic);
+    let Output::Transmit(Frame::Hello(hello)) = session.poll_output() else { panic!("a Hello first") };
+    let model = PeerModel::new(session, &world.truth, 100_000);
+    world.admit(id, model);
+    let hello = Hello { versions: Versions { min: 1, max: 8 }, ..hello };
+    world.tell(Input::FrameReceived { peer: id, frame: Frame::Hello(hello) });
+    id
+}
+
+/// How often a peer was shown other tags.
+fn tags_shown(world: &mut World, id: PeerId) -> usize {
+    world.model(id).frames.iter().filter(|frame| matches!(frame, Frame::Tags(_))).count()
+}
+
 #[test]
 fn group_3_whose_token_allows_it_to_serve_only_asks_for_nothing_and_is_no_member() {
     let mut world = world();
@@ -90,13 +109,17 @@ fn group_8_of_more_groups_than_eight_the_first_eight_count() {
 }
 
 #[test]
-fn group_7_another_epoch_leaves_members_their_sessions_and_meets_strangers_anew() {
+fn group_7_another_epoch_is_shown_in_open_sessions_and_begins_those_of_older_strangers_anew() {
     let mut world = world();
     let one = member(&mut world, 2);
     let stranger = world.peer(5, &file(LEN, 1), root_digest(&file(LEN, 2)), 1);
+    let older = older(&mut world);
     change(&mut world, Some(renewed(8)));
-    assert_eq!(world.disconnected, [stranger], "it may know the new secret");
+    assert_eq!(world.disconnected, [older], "it may know the new secret, and cannot be told");
+    assert_eq!([one, stranger].map(|id| tags_shown(&mut world, id)), [1, 1]);
     assert!(world.engine.core.is_member(one));
+    assert_eq!(tokens_shown(&mut world, one).len(), 2);
+    assert!(tokens_shown(&mut world, stranger).is_empty());
 }
 
 #[test]
@@ -156,10 +179,11 @@ fn group_6_who_was_made_a_member_by_an_enroller_that_is_denied_loses_his_session
 }
 
 #[test]
-fn who_leaves_a_group_or_joins_another_begins_all_sessions_anew() {
+fn who_leaves_a_group_or_goes_over_to_another_begins_sessions_with_its_members_anew() {
     for group in [None, Some(GroupConfig { key: Signer::of(&[3; 32]).public_key(), ..membership() })] {
         let mut world = world();
         let [one, other] = [2, 3].map(|number| member(&mut world, number));
+        let stranger = world.peer(5, &file(LEN, 1), root_digest(&file(LEN, 2)), 1);
         assert!(world.engine.core.is_member(one));
         change(&mut world, group);
         let mut gone = world.disconnected.clone();
@@ -167,6 +191,7 @@ fn who_leaves_a_group_or_joins_another_begins_all_sessions_anew() {
         let mut all = [one, other];
         all.sort_unstable();
         assert_eq!(gone, all);
+        assert!(world.engine.core.peers.get(stranger).is_some());
         assert!(!world.engine.core.is_member(one) && !world.engine.core.is_member(other));
         // Nobody is banned for it, and the job goes on.
         assert!(world.engine.peer_views().iter().all(|peer| peer.banned_for_s.is_none()));
@@ -177,18 +202,42 @@ fn who_leaves_a_group_or_joins_another_begins_all_sessions_anew() {
 }
 
 #[test]
-fn who_joins_a_group_meets_its_members_as_members() {
+fn who_joins_a_group_meets_its_members_as_members_in_the_sessions_that_are_open() {
     let mut world = World::new(&file(LEN, 1));
     world.origin.pace = Pace::steady(100_000);
     world.submit(spec(&[sha256()]));
     world.run_for(50);
     let one = member(&mut world, 2);
+    let older = older(&mut world);
     assert!(!world.engine.core.is_member(one), "this node has no token yet");
+    let leases = world.open_at_origin();
+    assert!(!leases.is_empty());
     change(&mut world, Some(membership()));
-    assert_eq!(world.disconnected, [one]);
-    let one = member(&mut world, 2);
+    assert_eq!(world.disconnected, [older]);
+    assert_eq!(world.open_at_origin(), leases, "what is under way goes on");
     assert!(world.engine.core.is_member(one));
+    // It hears in which group the file is wanted now, and says the same.
+    world.model(one).session.join_in(Some(membership().id()), &sha256(), LEN, true);
+    world.pump_and_tell(one);
     world.run_for(200);
     let frames = &world.model(one).frames;
     assert!(frames.iter().any(|frame| matches!(frame, Frame::Records(_))), "it is told as a member is");
+    assert_eq!(tags_shown(&mut world, one), 1);
+}
+
+#[test]
+fn group_8_who_is_shown_a_group_of_ours_in_an_open_session_is_a_member_from_then_on() {
+    let mut world = world();
+    // It has no token so far, and joins while its session is open.
+    let id = key(2).peer();
+    let model =
+        PeerModel::new(Session::new(session_config(id, None), world.now().monotonic), &world.truth, 100_000);
+    world.admit(id, model);
+    assert!(!world.engine.core.is_member(id));
+    let badges = Badges::from(Some(badge(&wish(id))));
+    world.model(id).session.renew_tags(badges, [0x66; 16], [0x77; 128]);
+    world.pump_and_tell(id);
+    assert!(world.engine.core.is_member(id));
+    assert_eq!(tokens_shown(&mut world, id), [NOW + DAY], "and it is shown ours");
+    assert_eq!(world.disconnected, []);
 }

@@ -6,7 +6,7 @@ use super::groups::{badge, carried, members_of, of_group, session_in};
 use super::pair::*;
 use crate::content::Hash;
 use crate::group::{Badge, Badges, DenyList, EpochSecret, GroupId, HolderId};
-use crate::limits::GROUPS_MAX;
+use crate::limits::{GROUPS_MAX, TAGS_AT_ONCE_MAX};
 use crate::peer::PeerId;
 use crate::session::{EnrolBy, HandedOn, Output, Session, SessionEvent};
 use crate::sign::Signer;
@@ -219,4 +219,81 @@ fn group_8_what_is_said_in_a_group_that_was_left_is_not_told_any_more() {
     let events = carried(&mut mine, &mut yours, NOW);
     assert_eq!(tokens(&events), [B].into());
     assert_eq!(heard(events), [B]);
+}
+
+/// What of this has another member look at its groups anew: other tags, made with these bytes.
+fn joins(session: &mut Session, peer: PeerId, groups: &[(GroupId, u8, Option<u8>)]) {
+    session.renew_tags(shown(peer, groups), [0x66; 16], [0x77; 128]);
+}
+
+#[test]
+fn group_8_who_joins_a_group_in_an_open_session_is_kin_of_its_members_at_once_whoever_is_first() {
+    let (a, b) = ((A, 1, None), (B, 1, None));
+    let (mut mine, mut yours) = greeted(&[a], &[a, b], Versions::OURS.max);
+    carried(&mut yours, &mut mine, NOW);
+    carried(&mut mine, &mut yours, NOW);
+    joins(&mut mine, me(), &[a, b]);
+    assert!(mine.is_kin_of(B), "by what the other showed in its Hello");
+    assert_eq!(tokens(&carried(&mut mine, &mut yours, NOW)), [A, B].into());
+    assert_eq!((mine.groups(), yours.groups()), (&[A, B].into(), &[A, B].into()));
+    assert_eq!(tokens(&carried(&mut yours, &mut mine, NOW)), [B].into(), "what it had not shown");
+
+    // Strangers, of whom one joins first: it shows nothing that the other knows, until that joins, too.
+    let c = (C, 1, None);
+    let (mut mine, mut yours) = greeted(&[a], &[b], Versions::OURS.max);
+    joins(&mut mine, me(), &[a, c]);
+    assert!(tokens(&carried(&mut mine, &mut yours, NOW)).is_empty() && !yours.is_kin());
+    joins(&mut yours, you(), &[b, c]);
+    assert_eq!(tokens(&carried(&mut yours, &mut mine, NOW)), [C].into());
+    assert_eq!(tokens(&carried(&mut mine, &mut yours, NOW)), [C].into());
+    assert_eq!((mine.groups(), yours.groups()), (&[C].into(), &[C].into()));
+}
+
+#[test]
+fn group_7_another_epoch_is_met_in_an_open_session() {
+    // One heard of the epoch early, the other late: they were strangers.
+    let (mut mine, mut yours) = greeted(&[(A, 1, None)], &[(A, 2, None)], Versions::OURS.max);
+    assert!(!mine.is_kin());
+    joins(&mut mine, me(), &[(A, 2, Some(1))]);
+    carried(&mut mine, &mut yours, NOW);
+    assert_eq!((mine.groups(), yours.groups()), (&[A].into(), &[A].into()));
+}
+
+#[test]
+fn group_2_other_tags_look_to_a_stranger_like_no_others_and_versions_that_know_none_are_sent_none() {
+    let (a, b) = ((A, 1, None), (B, 1, None));
+    let (mut one, mut other) = greeted(&[a], &[(C, 1, None)], Versions::OURS.max);
+    carried(&mut one, &mut other, NOW);
+    let before = one.config.tags();
+    joins(&mut one, me(), &[a, b]);
+    let Output::Transmit(Frame::Tags(after)) = one.poll_output() else { panic!("tags first") };
+    let alike =
+        before.chunks(16).zip(after.tags.chunks(16)).filter(|(before, after)| before == after).count();
+    assert_eq!((alike, after.nonce), (0, [0x66; 16]), "made with other bytes, all of them");
+    assert!(matches!(one.poll_output(), Output::WaitUntil(_)), "no token to a stranger");
+
+    let (mut one, mut other) = greeted(&[a], &[a, b], 8);
+    carried(&mut one, &mut other, NOW);
+    assert!(!one.meets_anew());
+    joins(&mut one, me(), &[a, b]);
+    assert!(matches!(one.poll_output(), Output::WaitUntil(_)) && !one.is_kin_of(B));
+    other.handle_frame(Frame::Tags(after), NOW).unwrap();
+    assert_eq!(other.groups(), &[A].into());
+}
+
+#[test]
+fn group_2_tags_are_looked_at_sixteen_times_in_a_row_and_then_once_a_second() {
+    let (a, b) = ((A, 1, None), (B, 1, None));
+    let (mut one, mut other) = greeted(&[a], &[a, b], Versions::OURS.max);
+    carried(&mut one, &mut other, NOW);
+    for _ in 0..TAGS_AT_ONCE_MAX {
+        joins(&mut one, me(), &[a]);
+        carried(&mut one, &mut other, NOW);
+    }
+    joins(&mut one, me(), &[a, b]);
+    carried(&mut one, &mut other, NOW);
+    assert!(!other.is_kin_of(B));
+    joins(&mut one, me(), &[a, b]);
+    carried(&mut one, &mut other, NOW.after(std::time::Duration::from_secs(1)));
+    assert!(other.is_kin_of(B));
 }

@@ -262,6 +262,12 @@ pub(super) fn golden_version_8() -> Vec<(Frame, String)> {
     ]
 }
 
+/// Other tags in an open session.
+fn golden_tags() -> (Frame, String) {
+    let tags = Frame::Tags(Tags { nonce: [0x33; 16], tags: [0x44; 128] });
+    (tags, format!("350000950a10{}128001{}", "33".repeat(16), "44".repeat(128)))
+}
+
 /// An attestation that denies its stream, shown by the root and by one piece.
 pub(super) fn golden_version_9() -> Vec<(Frame, String)> {
     let list =
@@ -294,7 +300,7 @@ pub(super) fn golden_version_9() -> Vec<(Frame, String)> {
 /// Every kind of frame once, in the order of the tags.
 pub(super) fn golden_versions() -> Vec<(Frame, String)> {
     let first = [golden_version_1(), golden_version_2(), golden_version_3(), golden_version_4()].concat();
-    [first, golden_version_5(), golden_version_6(), golden_version_7()].concat()
+    [first, golden_version_5(), golden_version_6(), vec![golden_tags()], golden_version_7()].concat()
 }
 
 /// What an attestor says of a URL with this path.
