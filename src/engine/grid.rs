@@ -12,7 +12,7 @@ use super::pace::bytes_in;
 /// What is fetched, announced and never fetched twice.
 pub const UNIT_LEN: u64 = 256 * 1024;
 
-const SEGMENTS_WANTED: u64 = 128;
+const SEGMENTS_WANTED: u64 = 256;
 const SEGMENT_LEN_MIN: u64 = 1024 * 1024;
 const SEGMENT_LEN_MAX: u64 = 4 * 1024 * 1024;
 /// Segments at most, about: those of longer files are longer.
@@ -105,12 +105,13 @@ mod tests {
         for (len, segment, count) in [
             (1, 16, 1),
             (64 << 20, 16, 64),
-            (256 << 20, 32, 128),
+            (256 << 20, 16, 256),
+            (512 << 20, 32, 256),
             (1 << 30, 64, 256),
             (16 << 30, 4, 4_096),
             (64 << 30, 4, 4_096),
             (4 << 40, 256, 4_096),
-            (256 << 20 | 1, 32, 129),
+            (512 << 20 | 1, 32, 257),
         ] {
             let grid = grid(len);
             assert_eq!((grid.segment(), grid.segments()), (segment, count), "length {len}");
