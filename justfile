@@ -31,6 +31,11 @@ line:
 parted runs="20":
     NEARBITS_PARTED={{ runs }} cargo test --release --test node p15 -- --nocapture
 
+# An office whose machines fetch one file after another together, while some are killed and come back: `just soak 64x10`
+# (machines, files). Needs namespaces.
+soak size="64x10":
+    NEARBITS_SOAK={{ size }} cargo test --release --test node soak:: -- --nocapture
+
 # What a cache of many records costs: how soon a daemon with it answers, its memory, its index: `just records 100000`.
 records count="100000":
     NEARBITS_RECORDS={{ count }} cargo test --release --test cli records -- --nocapture

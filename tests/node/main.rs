@@ -41,6 +41,7 @@ mod recall;
 mod serving;
 mod several;
 mod silence;
+mod soak;
 mod subnets;
 mod tickets;
 mod together;
