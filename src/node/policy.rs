@@ -16,7 +16,7 @@ use crate::job::{Effective, Policy};
 
 /// How often it is looked at. A change is read when it was seen twice, so that nobody reads half of what is being
 /// written.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(400);
 
 /// By what a changed file is known: inode, length, and the last changes of content and of rights, to the nanosecond.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
