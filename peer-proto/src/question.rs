@@ -157,7 +157,8 @@ impl Question {
         let asker = self.asker(address);
         self.marks.iter().enumerate().flat_map(move |(place, mark)| {
             let unveiled = secrets.clone().map(move |secret| veiled(*mark, secret, &asker, place));
-            std::iter::once(*mark).chain(unveiled).map(move |mark| Clue { mark, asker })
+            let unveiled = unveiled.map(move |mark| Clue { mark, asker, of_member: true });
+            std::iter::once(Clue { mark: *mark, asker, of_member: false }).chain(unveiled)
         })
     }
 }
@@ -167,9 +168,16 @@ impl Question {
 pub struct Clue {
     mark: [u8; MARK_LEN],
     asker: Asker,
+    of_member: bool,
 }
 
 impl Clue {
+    /// Whether only who knows a group's secret can have made it.
+    #[must_use]
+    pub const fn is_of_member(&self) -> bool {
+        self.of_member
+    }
+
     /// The lookup ids it may mean.
     #[must_use]
     pub fn ids(&self) -> RangeInclusive<LookupId> {

@@ -19,6 +19,7 @@ use peer_proto::question::{Audience, Clue, Question, Wanted};
 use peer_proto::time::Instant;
 
 use super::Engine;
+use super::asks::AsksAs;
 use super::chance::Chance;
 use super::core::Core;
 use super::file::{JobFile, Stage};
@@ -268,8 +269,9 @@ impl Shelf<'_> {
         let secrets = core.live_groups().flat_map(|(_, group)| group.badge.secrets());
         let mut clues = question.clues(from.ip(), secrets);
         clues.any(|clue| {
+            let asks = if clue.is_of_member() { AsksAs::Member } else { AsksAs::Neighbour };
             let in_file = in_files.range(clue.ids()).any(|(_, digest)| clue.means(digest));
-            in_file || core.has_record_of(&clue)
+            in_file && core.is_told(asks) || core.has_record_of(&clue, asks)
         })
     }
 }
@@ -284,9 +286,11 @@ fn with_scope_of(mut socket: SocketAddr, from: SocketAddr) -> SocketAddr {
 
 impl Core {
     /// Whether a record is what a clue means, and may be given to who asks on the link (LOOKUP-3).
-    fn has_record_of(&self, clue: &Clue) -> bool {
+    fn has_record_of(&self, clue: &Clue, asks: AsksAs) -> bool {
         self.asked_for_by(clue.ids()).any(|record| {
-            self.is_recent(record) && self.is_served(record) && names_of(record).any(|name| clue.means(&name))
+            self.is_for(record, asks)
+                && self.is_served(record)
+                && names_of(record).any(|name| clue.means(&name))
         })
     }
 }

@@ -9,6 +9,7 @@ use super::Engine;
 use super::event::{Event, Failure};
 use super::io::{Effect, EffectId, JobCommand, LocalFault, StoredJob};
 use super::job::{Job, Stage, Turn};
+use super::look::Heed;
 use super::queue::{self, Contender, Verdict};
 use crate::job::{Caller, Code, Effective, JobCounts, JobId, JobSpec, JobState};
 
@@ -90,7 +91,10 @@ impl Engine {
     pub(super) fn policy_changed(&mut self, policy: Effective) {
         self.core.config.policy = policy;
         self.permissions_changed();
-        self.with_all(super::look::Heed::Now, super::file::JobFile::floor_changed);
+        for peer in self.core.turn_away() {
+            self.with_all(Heed::Soon, |file, core| file.member_left(peer, core.time()));
+        }
+        self.with_all(Heed::Now, super::file::JobFile::floor_changed);
         self.touched.extend(self.jobs.keys());
     }
 

@@ -8,6 +8,7 @@
 
 mod among;
 mod announce;
+mod asks;
 pub mod attest;
 pub mod chance;
 mod claims;

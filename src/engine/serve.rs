@@ -36,8 +36,6 @@ pub const HAVE_TICK: Duration = Duration::from_millis(50);
 const KEPT_WITHIN: Duration = Duration::from_secs(5);
 /// Members of a swarm that are told what the part has, while it grows.
 const TOLD_MAX: usize = 12;
-/// Strangers are answered for this long after a record was sealed or served last (LOOKUP-3).
-pub const RECENT: Duration = Duration::from_secs(24 * 60 * 60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const ADDRESSES_MAX: usize = 4_096;
 /// Files fetched under a URL's name whose contents are remembered for those who still fetch them.
@@ -219,11 +217,6 @@ impl Core {
         self.serving.index.range(all).filter_map(|(_, record)| self.records.get(record))
     }
 
-    pub(super) fn is_recent(&self, record: &RecordSummary) -> bool {
-        let age_s = self.now.wall_unix_ms / 1_000 - record.last_used_unix_s;
-        u64::try_from(age_s).unwrap_or(0) <= RECENT.as_secs()
-    }
-
     /// Tells everybody who may know what we serve of a content.
     fn send_have_to_all(&mut self, offer: &Offer) {
         let Some(have) = offer.have_set() else { return };
@@ -337,11 +330,10 @@ impl Shelf<'_> {
     fn answer_to(&mut self, id: PeerId, lookup: LookupId, proof: &[u8; 32]) -> Option<Offer> {
         let core = &mut *self.core;
         let now = core.time();
-        let (address, near, nonce) = {
-            let peer = core.peers.get(id)?;
-            (peer.address.clone(), peer.near, *peer.session.my_nonce())
-        };
-        if !core.flags.server || !near || !core.serving.may_look(now) {
+        let asks = core.asks_as(id)?;
+        let peer = core.peers.get(id)?;
+        let (address, nonce) = (peer.address.clone(), *peer.session.my_nonce());
+        if !core.flags.server || !core.is_told(asks) || !core.serving.may_look(now) {
             return None;
         }
         if core.serving.missed_too_often(&address, now) {
@@ -355,7 +347,8 @@ impl Shelf<'_> {
         let records = core
             .asked_for(lookup)
             .filter(is_known)
-            .filter_map(|record| if core.is_recent(record) { core.record_offer(record) } else { None });
+            .filter(|record| core.is_for(record, asks))
+            .filter_map(|record| core.record_offer(record));
         let from_record = records.max_by_key(|offer| offer.have.count());
         let found = match from_record {
             Some(offer) if offer.whole => Some(offer),
@@ -369,9 +362,10 @@ impl Shelf<'_> {
 
     /// The job whose swarm a peer on the link joins, if it proves that it knows the digest (LOOKUP-2).
     pub(super) fn swarm_of(&self, id: PeerId, lookup: LookupId, proof: &[u8; 32]) -> Option<FileId> {
-        // Who is not on the link learns nothing of what is fetched here (LOOKUP-3).
-        let peer = self.core.peers.get(id).filter(|peer| peer.near)?;
-        let nonce = *peer.session.my_nonce();
+        if !self.core.is_told(self.core.asks_as(id)?) {
+            return None;
+        }
+        let nonce = *self.core.peers.get(id)?.session.my_nonce();
         let me = self.core.config.me;
         let is_member = |group: Option<GroupId>| group.is_some_and(|group| self.core.is_member_of(id, group));
         let is_it = |job: &&JobFile| {

@@ -1,6 +1,7 @@
 //! The engine against scripted hands in virtual time.
 
 mod answers;
+mod asks;
 mod attested;
 mod attesting;
 mod bans;

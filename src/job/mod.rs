@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 pub use ask::{Ask, NotAnAsk};
 pub use group::{NotAGroupId, OneGroup};
 pub use queue::error::{Class, Code, Context, Explanation, JobError, explain};
-pub use queue::peering::PeerRules;
+pub use queue::peering::{PeerRules, Strangers};
 pub use queue::policy::{Effective, JobCounts, Maker, Policy, PolicyRow, Source as PolicySource};
 pub use queue::spec::{
     Change as JobChange, FileSpec, InGroup, Limits, MaxSize, Moment, NotifyFlags, RETRY_DELAY_MIN_S,

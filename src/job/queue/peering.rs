@@ -3,10 +3,36 @@
 //! Knows: POL-1..6, that the others have no say unless the first is on (PEER-3, POL-19). Does not know: where the
 //! preference comes from, what the flags do.
 
+use std::fmt;
 use std::num::NonZeroU64;
+
+use serde::{Deserialize, Serialize};
 
 use super::policy::{PolicyRow, Source};
 use crate::job::PeerFlags;
+
+/// Which of what this machine holds and fetches it gives to strangers, who are in no group with it (LOOKUP-3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strangers {
+    /// Nothing: only members learn what is here.
+    Off,
+    /// What is being fetched, and what was completed or used within 24 hours.
+    #[default]
+    Recent,
+    /// Whatever may be given at all.
+    All,
+}
+
+impl fmt::Display for Strangers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::Recent => "recent",
+            Self::All => "all",
+        })
+    }
+}
 
 /// What an administrator says of peer caching. What he does not say is not configured, which is different from any value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

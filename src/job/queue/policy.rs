@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::super::{TrustFloor, TrustRules};
 use super::error::Code;
-use super::peering::PeerRules;
+use super::peering::{PeerRules, Strangers};
 use super::spec::{FILES_MAX, Limits, RANGES_MAX};
 
 /// What `policy.toml` may say of jobs. What is absent is not configured, which is different from any value. What a
@@ -67,6 +67,9 @@ pub struct Policy {
     /// here (ATTEST-14). Default no.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub require_same_anchor: Option<bool>,
+    /// What strangers are given, who are in no group with this machine: `off`, `recent` or `all`. Default `recent` (LOOKUP-3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strangers: Option<Strangers>,
 }
 
 /// Who said what holds.
@@ -113,6 +116,8 @@ pub struct Effective {
     /// What holds of trust, and who said that of the floor and the rest.
     pub trust: TrustRules,
     trust_sources: [Source; 3],
+    /// What strangers are given.
+    pub strangers: Value<Strangers>,
 }
 
 /// For whom a limit is asked.
@@ -269,6 +274,7 @@ impl Policy {
             },
             trust_sources: [floor.source, hosts.source, anchor.source],
             trust: TrustRules { floor: floor.value, attest_hosts: hosts.value, same_anchor: anchor.value },
+            strangers: first(self.strangers, preference.strangers, Strangers::default()),
         }
     }
 }
@@ -340,6 +346,14 @@ impl Effective {
             row("POL-15", "ranges-per-file", self.ranges_per_file, EXEMPT),
         ]);
         rows.extend(self.trust_rows());
+        let effect = match self.strangers.value {
+            Strangers::Off => "nothing is given to who is in no group with this machine",
+            Strangers::Recent => {
+                "who is in no group with this machine is given what is fetched or was used within 24 hours"
+            }
+            Strangers::All => "who is in no group with this machine is given whatever peers are",
+        };
+        rows.push(row("LOOKUP-3", "strangers", self.strangers, effect));
         rows
     }
 }

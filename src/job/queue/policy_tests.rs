@@ -134,7 +134,8 @@ fn pol_20_every_value_has_a_row_with_its_rule_source_and_effect() {
         files-per-job = 1\nranges-per-file = 1\nenable-peer-caching = true\ndisable-peer-caching-client = true
         disable-peer-caching-server = false\nmax-content-age-days = 120\nmax-cache-size-percent = 80
         max-bandwidth-served = 1048576
-        min-trust = 'digest'\nattest-hosts = ['a', 'b']\nrequire-same-anchor = true";
+        min-trust = 'digest'\nattest-hosts = ['a', 'b']\nrequire-same-anchor = true
+strangers = 'off'";
     let keys = toml::from_str::<toml::Table>(full).unwrap();
     let shown = parse(full).over(&Policy::default()).rows();
     assert_eq!(shown.len(), keys.len());
