@@ -9,10 +9,11 @@ use nearbits::job::{JobId, JobSpec, JobState, PeerFlags, Rates};
 use nearbits::node::{Event, NodeConfig, NodeKind};
 
 use crate::from_peers::beside_a_holder_with;
-use crate::lab::{LabNode, assert_exact, blake3_of};
+use crate::lab::{LabNode, assert_exact, blake3_of, wish};
 use crate::plain_origin::{Content, PlainOrigin};
 
 const MIB: u64 = 1 << 20;
+const PIECE: u64 = 64 << 10;
 const OFF: &str = "enable-peer-caching = false\n";
 const ON: &str = "enable-peer-caching = true\n";
 
@@ -127,6 +128,46 @@ async fn peer_9_and_peer_10_a_policy_that_allows_peers_brings_a_running_job_to_t
     assert!(view.bytes.origin > 0 && view.bytes.peers > 0, "{view:?}\n{}", node.why(job).await);
     assert!(view.bytes.origin + view.bytes.peers <= content.len + 2 * MIB, "{view:?}");
     assert_eq!(view.error_count, 0);
+    peer.shut_down().await;
+    node.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peer_9_and_peer_10_a_flag_that_is_taken_away_ends_what_peers_give_to_every_job_and_the_origin_gives_the_rest()
+ {
+    let content = Content::new(84, 16 * MIB);
+    let (origin, peer, node, _) = beside_a_holder_with(content, "").await;
+    let mut jobs = Vec::new();
+    for name in ["one", "two", "three"] {
+        let spec = wish(origin.url(), node.path(name), vec![blake3_of(content)]);
+        jobs.push(node.submit(JobSpec { rates: slow(&node, &origin, content).rates, ..spec }).await);
+    }
+    for job in &jobs {
+        node.stored(*job, 2 * MIB).await;
+    }
+    assert_eq!(origin.asked(), [], "the peer gives all of it");
+    node.handle.set_flags(PeerFlags { client: false, server: true }).await.unwrap();
+    let given = peer.handle.totals().await.unwrap().served_bytes;
+    let mut origin_bytes = 0;
+    for (job, name) in jobs.iter().zip(["one", "two", "three"]) {
+        let before = node.handle.job(*job).await.unwrap().unwrap();
+        let view = node.delivered(*job).await;
+        assert_exact(&node.path(name), content);
+        let why = node.why(*job).await;
+        assert!(why.contains("a permission changed"), "{why}");
+        assert_eq!(view.error_count, 0);
+        // Four leases may have had a block on its way.
+        assert!(view.bytes.peers <= before.bytes.peers + MIB, "before {before:?}, now {view:?}");
+        origin_bytes += view.bytes.origin;
+    }
+    // The giver's own count: it gave no more, but for what was on its way to each job.
+    let given_more = peer.handle.totals().await.unwrap().served_bytes - given;
+    assert!(given_more <= 3 * 4 * MIB, "{given_more}");
+    let asked = origin.asked();
+    assert!(asked.iter().all(|range| range.start % PIECE == 0), "it is asked for whole pieces: {asked:?}");
+    let len: u64 = asked.iter().map(|range| range.end - range.start).sum();
+    assert_eq!(len, origin_bytes, "and for what no peer had given: {asked:?}");
+    assert!(len <= 3 * (content.len - 2 * MIB), "{asked:?}");
     peer.shut_down().await;
     node.shut_down().await;
 }

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -102,6 +103,8 @@ struct Shared {
     manner: Manner,
     /// Payload bytes that were handed to a socket.
     sent: AtomicU64,
+    /// The ranges of bodies that were asked for, in the order they were.
+    asked: Mutex<Vec<Range<u64>>>,
     clock: Clock,
     /// When the next byte may go.
     paid: tokio::sync::Mutex<Instant>,
@@ -123,6 +126,7 @@ impl PlainOrigin {
             content: Mutex::new(content),
             manner,
             sent: AtomicU64::new(0),
+            asked: Mutex::default(),
             clock: Clock::start(),
             paid: tokio::sync::Mutex::new(Instant::ZERO),
             stop: CancellationToken::new(),
@@ -138,6 +142,11 @@ impl PlainOrigin {
     /// Payload bytes sent so far.
     pub(crate) fn sent(&self) -> u64 {
         self.shared.sent.load(Ordering::SeqCst)
+    }
+
+    /// The ranges of bodies that were asked for so far.
+    pub(crate) fn asked(&self) -> Vec<Range<u64>> {
+        self.shared.asked.lock().expect("not poisoned").clone()
     }
 
     /// Serves something else from now on; bodies on their way break off.
@@ -219,6 +228,7 @@ async fn answer(
     }
     writer.write_all(head.as_bytes()).await?;
     if !is_head {
+        shared.asked.lock().expect("not poisoned").push(start..end);
         body(writer, shared, content, start, end).await?;
     }
     writer.flush().await
