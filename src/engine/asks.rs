@@ -12,7 +12,7 @@ use crate::job::Strangers;
 use crate::record::RecordSummary;
 
 /// Strangers are answered for this long after a record was sealed or served last, if the policy says nothing else (LOOKUP-3).
-pub const RECENT: Duration = Duration::from_secs(24 * 60 * 60);
+const RECENT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// As whom somebody asks what is here (LOOKUP-3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

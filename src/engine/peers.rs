@@ -59,6 +59,9 @@ pub struct PeerView {
     pub bytes_out: u64,
 }
 
+/// Memory that what all peers together say they have may take (WIRE-4).
+pub(super) const HAVE_MEMORY_MAX: usize = 16 << 20;
+
 /// Why a peer is refused for a while.
 #[derive(Clone, Debug)]
 struct Ban {
@@ -95,6 +98,8 @@ pub(super) struct Peer {
     pub(super) serving: BTreeMap<RequestId, ServeId>,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
+    /// Memory that what it says it has takes.
+    have_bytes: usize,
     wake: Instant,
 }
 
@@ -188,6 +193,25 @@ impl Peers {
         });
     }
 
+    /// A peer said what it has of something: where that is too much of all of them, whoever takes most of it is the one of
+    /// whom the oldest is forgotten (WIRE-4).
+    pub(super) fn bound_haves(&mut self, spoke: PeerId) {
+        let Some(peer) = self.table.get_mut(&spoke) else { return };
+        peer.have_bytes = peer.session.have_memory();
+        while self.have_memory() > HAVE_MEMORY_MAX {
+            let Some(most) = self.table.values_mut().max_by_key(|peer| peer.have_bytes) else { return };
+            if most.session.forget_oldest_have().is_none() {
+                return;
+            }
+            most.have_bytes = most.session.have_memory();
+        }
+    }
+
+    /// Bytes of memory that what all peers say they have takes.
+    pub(super) fn have_memory(&self) -> usize {
+        self.table.values().map(|peer| peer.have_bytes).sum()
+    }
+
     /// Writes what a peer says it holds of a content.
     pub(super) fn write_have(&self, peer: PeerId, content: ContentId, into: &mut PieceSet) {
         match self.table.get(&peer).and_then(|peer| peer.session.have(content)) {
@@ -260,6 +284,7 @@ impl Core {
             serving: BTreeMap::new(),
             bytes_in: 0,
             bytes_out: 0,
+            have_bytes: 0,
             wake: Instant::NEVER,
         };
         self.peers.table.insert(id, peer);

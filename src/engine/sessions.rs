@@ -26,6 +26,7 @@ impl Engine {
                 self.with_file(asked, |file, core| file.answered_by(peer, answer, core));
             }
             SessionEvent::HaveChanged { content } => {
+                self.core.peers.bound_haves(peer);
                 self.with_files_of(peer, |file, core| file.have_changed(peer, content, core));
             }
             SessionEvent::ListComplete { content: _, list } => {

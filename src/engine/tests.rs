@@ -17,6 +17,7 @@ mod flow;
 mod fuse;
 mod groups;
 mod handing;
+mod haves;
 mod inquiry;
 mod invalid;
 mod jobs;

@@ -297,6 +297,12 @@ impl Session {
         self.requester.have_memory()
     }
 
+    /// Forgets what the peer said it serves of the content that it named first among those of which anything is kept, and says
+    /// which that is; what it says of it from now on is kept again. For when all peers together take too much.
+    pub fn forget_oldest_have(&mut self) -> Option<ContentId> {
+        self.requester.forget_oldest_have()
+    }
+
     /// Requests of ours that are open; at most 8.
     #[must_use]
     pub fn open_requests(&self) -> usize {

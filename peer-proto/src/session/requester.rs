@@ -132,6 +132,14 @@ impl Requester {
         self.held.values().map(HaveSet::memory).sum()
     }
 
+    pub(super) fn forget_oldest_have(&mut self) -> Option<ContentId> {
+        let takes_room = |content: &&ContentId| self.held.get(content).is_some_and(|set| set.memory() > 0);
+        let oldest = *self.order.iter().find(takes_room)?;
+        let set = self.held.get_mut(&oldest)?;
+        *set = HaveSet::new(set.piece_count());
+        Some(oldest)
+    }
+
     pub(super) fn forget(&mut self, content: ContentId) {
         self.lists.forget(content);
         self.held.remove(&content);

@@ -289,6 +289,29 @@ fn wire_4_have_sets_of_at_most_64_contents_are_kept() {
 }
 
 #[test]
+fn wire_4_the_have_set_named_first_is_forgotten_first_and_what_is_said_of_it_later_is_kept() {
+    let mut alone = Alone::greeted();
+    let says = |alone: &mut Alone, number: u8| {
+        let pages = vec![HavePage { page: 0, bits: PageBits::All }];
+        alone.take(Frame::Have(Have { content: content(number), pages })).unwrap();
+    };
+    for number in 0..3_u8 {
+        alone.session.find(&[(1, digest(number))], alone.now);
+        alone.poll();
+        alone.wait(ms(100));
+        alone.take(found(u32::from(number), here(number, false))).unwrap();
+    }
+    assert_eq!(alone.session.forget_oldest_have(), None, "nothing was said of them");
+    (1..3).for_each(|number| says(&mut alone, number));
+    let both = alone.session.have_memory();
+    assert_eq!(alone.session.forget_oldest_have(), Some(content(1)));
+    assert_eq!(alone.session.have_memory() * 2, both);
+    assert_eq!(alone.session.have(content(1)).map(HaveSet::count), Some(0));
+    says(&mut alone, 1);
+    assert_eq!(alone.session.have_memory(), both);
+}
+
+#[test]
 fn a_whole_file_that_shrinks_is_told() {
     let mut other = Alone::greeted();
     other.session.find(&[(1, digest(1))], other.now);
