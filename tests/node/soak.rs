@@ -70,7 +70,7 @@ impl Site {
         let content = Content::new(file, LEN);
         let manner = Manner { bytes_per_s: Some(LINE), ..Manner::default() };
         let origin = PlainOrigin::start_on(self.office.origin_listener(), content, manner);
-        let digest = if file % 2 == 0 { blake3_of(content) } else { sha256_of(content) };
+        let digest = if file.is_multiple_of(2) { blake3_of(content) } else { sha256_of(content) };
         let late = self.daemons.len() - 1;
         let mut jobs = Vec::new();
         for machine in 0..late {
