@@ -17,6 +17,8 @@ const MIB: u64 = 1 << 20;
 const LEN: u64 = 16 * MIB;
 /// Bytes a second of the origin's line.
 const LINE: u64 = 4_000_000;
+/// Others that each machine has met before they begin; a site of sixty need not all know each other.
+const SESSIONS: usize = 16;
 /// One of so many machines is killed while it fetches, one at least.
 const KILLED: usize = 8;
 /// Of a file that comes from the origin: once, and what the killed were at.
@@ -48,7 +50,7 @@ impl Site {
             daemons.push(office.daemon(machine, &[]).await);
         }
         for daemon in &daemons {
-            daemon.connected(daemons.len() - 1).await;
+            daemon.connected(SESSIONS.min(daemons.len() - 1)).await;
         }
         Some(Self { office, daemons })
     }
