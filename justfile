@@ -31,9 +31,9 @@ line:
 parted runs="20":
     NEARBITS_PARTED={{ runs }} cargo test --release --test node p15 -- --nocapture
 
-# An office whose machines fetch one file after another together, while some are killed and come back: `just soak 64x10`
+# An office whose machines fetch one file after another together, while some are killed and come back: `just soak 32x10`
 # (machines, files). Needs namespaces.
-soak size="64x10":
+soak size="32x10":
     NEARBITS_SOAK={{ size }} cargo test --release --test node soak:: -- --nocapture
 
 # What a cache of many records costs: how soon a daemon with it answers, its memory, its index: `just records 100000`.
