@@ -64,6 +64,18 @@ async fn taken(node: &LabNode, peer: PeerId) -> u64 {
     peers.iter().filter(|view| view.peer == peer).map(|view| view.bytes_in).sum()
 }
 
+/// Two nodes that are members of the first key's group, and met as such.
+async fn two_of_a() -> (LabNode, LabNode, Keys) {
+    let one = LabNode::start(&[]).await;
+    let other = LabNode::start(&[&one]).await;
+    let mut keys = Keys::new(now(&one.folder));
+    for node in [&one, &other] {
+        invite(&mut keys.a, node, false).await;
+    }
+    are_kin(&one, &other, 1).await;
+    (one, other, keys)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn group_8_a_node_in_two_groups_takes_from_one_and_gives_to_the_other_and_they_stay_strangers() {
     let x = LabNode::start(&[]).await;
@@ -141,7 +153,9 @@ async fn group_8_a_job_of_one_group_takes_from_its_members_alone_and_from_nobody
     y.handle.command(later, JobCommand::Resume).await.expect("it goes on");
     let view = y.delivered(later).await;
     assert_exact(&y.path("later"), content);
-    assert_eq!((view.bytes.peers, taken(&y, ids[0]).await, taken(&y, ids[1]).await), (0, 0, before));
+    // Its former fellow is met anew, as a stranger, sooner or later: then nothing was taken in that session.
+    assert_eq!((view.bytes.peers, taken(&y, ids[0]).await), (0, 0));
+    assert!([0, before].contains(&taken(&y, ids[1]).await));
     assert!(
         y.why(later).await.contains("not in the group that the job is kept to"),
         "{}",
@@ -154,13 +168,7 @@ async fn group_8_a_job_of_one_group_takes_from_its_members_alone_and_from_nobody
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn group_8_who_joins_a_further_group_meets_its_members_in_the_session_that_is_open() {
-    let one = LabNode::start(&[]).await;
-    let other = LabNode::start(&[&one]).await;
-    let mut keys = Keys::new(now(&one.folder));
-    for node in [&one, &other] {
-        invite(&mut keys.a, node, false).await;
-    }
-    are_kin(&one, &other, 1).await;
+    let (one, other, mut keys) = two_of_a().await;
     let content = Content::new(85, 4 * MIB);
     let origin = PlainOrigin::start(content, Manner::default()).await;
     let digest = sha256_of(content);
@@ -181,13 +189,7 @@ async fn group_8_who_joins_a_further_group_meets_its_members_in_the_session_that
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn group_8_machines_go_over_to_another_key_one_after_the_other_and_are_members_all_the_time() {
-    let one = LabNode::start(&[]).await;
-    let other = LabNode::start(&[&one]).await;
-    let mut keys = Keys::new(now(&one.folder));
-    for node in [&one, &other] {
-        invite(&mut keys.a, node, false).await;
-    }
-    are_kin(&one, &other, 1).await;
+    let (one, other, mut keys) = two_of_a().await;
     invite(&mut keys.b, &one, false).await;
     are_kin(&one, &other, 1).await;
     invite(&mut keys.b, &other, false).await;
