@@ -17,7 +17,7 @@ const PIECE: u64 = 64 << 10;
 const OFF: &str = "enable-peer-caching = false\n";
 const ON: &str = "enable-peer-caching = true\n";
 
-/// A job that takes ten seconds: the administrator's file is read within three.
+/// A job that takes ten seconds: the administrator's file is read within one.
 fn slow(node: &LabNode, origin: &PlainOrigin, content: Content) -> JobSpec {
     let rates = Rates { total: NonZeroU64::new(content.len / 10), ..Rates::default() };
     JobSpec { rates, ..node.spec(origin, vec![blake3_of(content)]) }
