@@ -362,10 +362,12 @@ impl Shelf<'_> {
 
     /// The job whose swarm a peer on the link joins, if it proves that it knows the digest (LOOKUP-2).
     pub(super) fn swarm_of(&self, id: PeerId, lookup: LookupId, proof: &[u8; 32]) -> Option<FileId> {
+        // Those of another site have an origin line of their own; strangers learn nothing of what is fetched here (LOOKUP-3).
+        let peer = self.core.peers.get(id).filter(|peer| peer.near)?;
         if !self.core.is_told(self.core.asks_as(id)?) {
             return None;
         }
-        let nonce = *self.core.peers.get(id)?.session.my_nonce();
+        let nonce = *peer.session.my_nonce();
         let me = self.core.config.me;
         let is_member = |group: Option<GroupId>| group.is_some_and(|group| self.core.is_member_of(id, group));
         let is_it = |job: &&JobFile| {

@@ -164,6 +164,20 @@ fn lookup_3_strangers_join_no_swarm_of_a_node_that_gives_them_nothing_and_leave_
 }
 
 #[test]
+fn home_1_a_member_from_elsewhere_takes_no_part_in_what_this_site_fetches() {
+    for near in [true, false] {
+        let mut world = super::groups::world();
+        let other = arrives(&mut world, Who::Member { near });
+        let len = world.truth.content().len;
+        world.model(other).session.join_in(Some(membership().id()), &sha256(), len, true);
+        world.pump_and_tell(other);
+        world.run_for(300);
+        let peer = world.engine.core.peers.get(other).expect("it is connected");
+        assert_eq!(!peer.granted.is_empty(), near, "near: {near}");
+    }
+}
+
+#[test]
 fn lookup_3_whose_question_to_the_link_is_veiled_for_members_is_called_whatever_holds_for_strangers() {
     for (audience, strangers, last_used, is_called) in [
         (Audience::Link, Strangers::Off, NOW_S, false),
