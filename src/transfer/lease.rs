@@ -21,8 +21,7 @@ use crate::engine::io::{Input, LeaseFault, LeaseId, LocalFault, LocalFaultKind};
 
 /// Chunks on the way from the network to the disk.
 const CHUNKS_IN_FLIGHT: usize = 16;
-/// The same of a peer, beside the one that waits to be let in and the one that is looked at: nothing proves them yet, and what
-/// a liar may waste is bounded however late a busy machine finds the lie.
+/// The same of a peer, whose next block is not taken before the pieces in front of it are proved.
 const BLOCKS_IN_FLIGHT: usize = 1;
 /// How often progress is told, and pieces that wait for company are written.
 const TICK: Duration = Duration::from_millis(100);

@@ -203,7 +203,7 @@ impl Transfer {
         let len = file_len(&source, &accept, span);
         let pace = self.pace(file.job, &source);
         let mut limit = entry.limit.clone();
-        let source = match (source, opened) {
+        let mut source = match (source, opened) {
             (LeaseSource::Origin { remote, pinned }, _) => {
                 let opening = OriginSource::open(&parts.origin, &remote, &pinned, span);
                 tokio::select! {
@@ -227,7 +227,11 @@ impl Transfer {
             Span::Range(range) => {
                 let geometry = Geometry::of(len.unwrap_or(range.end()))
                     .map_err(|_| fault::broken_rule("a file in ranges is at most 4 TiB"))?;
-                Ok(pipe.run(source, PieceSink::new(sink, geometry, range, accept, limit)?).await)
+                let sink = PieceSink::new(sink, geometry, range, accept, limit)?;
+                if let Source::Peer(blocks) = &mut source {
+                    blocks.wait_for_proofs(range.start(), geometry, sink.proved());
+                }
+                Ok(pipe.run(source, sink).await)
             }
         }
     }

@@ -120,6 +120,8 @@ pub(super) struct PieceSink {
     written: u64,
     /// Everything before this offset agrees.
     agreed: u64,
+    /// The same for whoever waits for it.
+    proved: watch::Sender<u64>,
     /// Pieces that agree and were not told: the first, and their values.
     first: PieceIndex,
     values: Vec<Hash>,
@@ -155,10 +157,16 @@ impl PieceSink {
             held: VecDeque::new(),
             written: range.start(),
             agreed: range.start(),
+            proved: watch::Sender::new(range.start()),
             first: PieceIndex(first),
             values: Vec::new(),
             told,
         })
+    }
+
+    /// Up to where everything agrees; it ends with the sink.
+    pub(super) fn proved(&self) -> watch::Receiver<u64> {
+        self.proved.subscribe()
     }
 
     /// Where this lease ends now; where it stands if it was stopped.
@@ -219,6 +227,7 @@ impl PieceSink {
         }
         self.values.push(value);
         self.agreed = self.next;
+        self.proved.send_replace(self.agreed);
         Ok(())
     }
 

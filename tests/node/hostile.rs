@@ -33,6 +33,9 @@ pub(crate) struct Plan {
     pub(crate) manner: Manner,
 }
 
+/// As long as blocks may be: what a liar wastes at once.
+const BLOCK_LEN: u64 = 256 * 1024;
+
 /// How it serves requests.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
@@ -229,7 +232,7 @@ async fn serve(swarm: Swarm, peer: PeerId, want: Want, plan: Arc<Plan>, sent: Ar
     for range in want.ranges {
         let mut at = range.start();
         while at < range.end() {
-            let end = range.end().min(at + 128 * 1024);
+            let end = range.end().min(at + BLOCK_LEN);
             let at_byte = usize::try_from(at).expect("small");
             let end_byte = usize::try_from(end).expect("small").min(plan.bytes.len());
             let mut block = plan.bytes.get(at_byte..end_byte).unwrap_or_default().to_vec();

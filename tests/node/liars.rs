@@ -95,6 +95,17 @@ async fn t1_and_d21_wrong_bytes_under_a_true_list_cost_a_megabyte_and_a_ban() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn t1_who_gave_right_pieces_on_four_leases_and_then_lies_on_all_of_them_wastes_a_megabyte() {
+    let scene = scene(64 * MIB).await;
+    let liar = Hostile::start(40, Plan::false_bytes(&scene.bytes, 48 << 20)).await;
+    let machine = node_with(&[liar.address()]).await;
+    let view = get(&machine, &scene, vec![blake3_of(scene.content)]).await;
+    let why = machine.why(view.id).await;
+    assert!(view.bytes.peers >= 16 * MIB && banned(&machine).await == 1, "{:?}\n{why}", view.bytes);
+    assert!(view.bytes.discarded <= MIB, "{:?}\n{why}", view.bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn claim_5_a_fabricated_list_costs_a_megabyte_and_a_piece() {
     let scene = scene(16 * MIB).await;
     let all = 0..scene.bytes.len();
