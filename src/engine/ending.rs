@@ -174,6 +174,9 @@ impl JobFile {
         let Some(lease) = self.leases.get(&id) else { return Heed::Later };
         let pieces = lease.pieces.clone();
         let jitter = core.chance.below(256);
+        if reason == RefuseReason::NotHeld {
+            core.peers.lacked(peer, now);
+        }
         if let Some(source) = self.sources.get_mut(&peer) {
             match reason {
                 RefuseReason::Busy { retry } => source.breaker.wait_until(now.after(retry)),

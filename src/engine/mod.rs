@@ -13,6 +13,7 @@ pub mod attest;
 pub mod chance;
 mod claims;
 mod core;
+mod doubts;
 mod ending;
 pub mod event;
 pub mod explain;

@@ -15,6 +15,7 @@ use peer_proto::wire::Frame;
 use serde::{Deserialize, Serialize};
 
 use super::core::Core;
+use super::doubts::{Doubted, Lacks};
 use super::io::{Effect, KeptBan, LeaseId, ServeId};
 use super::lookup::{ASK_AGAIN, ASK_AGAIN_MAX};
 use super::piece_set::PieceSet;
@@ -98,6 +99,7 @@ pub(super) struct Peer {
     pub(super) serving: BTreeMap<RequestId, ServeId>,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
+    pub(super) lacks: Lacks,
     /// Memory that what it says it has takes.
     have_bytes: usize,
     wake: Instant,
@@ -109,6 +111,7 @@ pub(super) struct Peers {
     table: BTreeMap<PeerId, Peer>,
     bans: BTreeMap<PeerId, Ban>,
     refuted: BTreeMap<PeerId, Instant>,
+    pub(super) doubted: Doubted,
     /// When each session wants to be woken, if it does.
     wakes: BTreeSet<(Instant, PeerId)>,
 }
@@ -151,6 +154,13 @@ impl Peers {
     /// Until when a peer is refused, if it is.
     pub(super) fn banned_until(&self, peer: PeerId, now: Instant) -> Option<Instant> {
         self.bans.get(&peer).map(|ban| ban.until).filter(|until| *until > now)
+    }
+
+    fn insert_ban(&mut self, peer: PeerId, ban: Ban, now: Instant) {
+        let address = ban.address.clone();
+        self.bans.insert(peer, ban);
+        let there = self.bans.values().filter(|ban| ban.lied && ban.address == address);
+        self.doubted.look(&address, there.map(|ban| ban.until), now);
     }
 
     /// All that is known of bans.
@@ -284,6 +294,7 @@ impl Core {
             serving: BTreeMap::new(),
             bytes_in: 0,
             bytes_out: 0,
+            lacks: Lacks::default(),
             have_bytes: 0,
             wake: Instant::NEVER,
         };
@@ -364,7 +375,7 @@ impl Core {
         if self.peers.bans.len() < BANS_MAX {
             let KeptBan { peer, address, strikes, lied, left_s } = found;
             let until = now.after(Duration::from_secs(left_s).min(BAN_MAX));
-            self.peers.bans.insert(peer, Ban { until, strikes, lied, address });
+            self.peers.insert_ban(peer, Ban { until, strikes, lied, address }, now);
             self.totals.banned_peers = self.peers.banned_count(now);
         }
     }
@@ -382,7 +393,7 @@ impl Core {
         let first = if lied { BAN_FIRST } else { ERROR_BACK_OFF };
         let until = now.after(first.saturating_mul(1 << (strikes - 1).min(12)).min(BAN_MAX));
         if self.peers.bans.len() < BANS_MAX {
-            self.peers.bans.insert(id, Ban { until, strikes, lied, address });
+            self.peers.insert_ban(id, Ban { until, strikes, lied, address }, now);
         }
         self.totals.banned_peers = self.peers.banned_count(now);
         self.part_with(id, until, reason.into());

@@ -2,6 +2,7 @@
 //!
 //! Knows: leases counted by peer, once for a whole plan. Does not know: what should be leased next (`plan`).
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -33,7 +34,7 @@ pub(super) struct Load {
 pub(super) struct Scene {
     /// Pieces nobody works on and that are not held; where some come first, those.
     pub(super) gaps: PieceSet,
-    /// Peers that may be asked for bytes now, the fastest first.
+    /// Peers that may be asked for bytes now, the fastest first; behind all others those that are doubted.
     pub(super) usable: Vec<PeerId>,
     /// How many they are, those that are not looked at now included.
     pub(super) crowd: u32,
@@ -113,9 +114,11 @@ impl JobFile {
             !late && source.breaker.is_closed(now) && self.claims.is_accepted(source.content)
         };
         let usable = sources.filter(may);
-        let mut usable: Vec<(u64, PeerId)> = usable.map(|(id, source)| (source.speed.usual(), *id)).collect();
-        usable.sort_unstable_by_key(|(rate, id)| (std::cmp::Reverse(*rate), *id));
-        let usable = usable.into_iter().map(|(_, id)| id).collect();
+        let rank =
+            |(id, source): (&PeerId, &PeerSource)| (core.comes_last(*id), Reverse(source.speed.usual()), *id);
+        let mut usable: Vec<(bool, Reverse<u64>, PeerId)> = usable.map(rank).collect();
+        usable.sort_unstable();
+        let usable = usable.into_iter().map(|(.., id)| id).collect();
         let mut gaps = self.next_gaps();
         self.audited().into_iter().for_each(|audited| gaps.subtract(audited));
         Scene { gaps, usable, crowd: self.looks.crowd, loads }

@@ -15,7 +15,7 @@ use super::address::PeerAddress;
 use super::calls::Calls;
 use super::limits::{
     ADDRESSES_PER_PEER_MAX, ANNOUNCEMENT_TTL_MAX, BACK_OFF_FIRST, BACK_OFF_MAX, BACK_OFF_STATIC_MAX, BAN_MAX,
-    BANS_MAX, DIALS_PER_S_MAX, PEERS_MAX, PEERS_PER_IP_MAX, POLITE_WAIT, PROTOCOL_ERROR_BAN,
+    BANNED_PUT_LAST, BANS_MAX, DIALS_PER_S_MAX, PEERS_MAX, PEERS_PER_IP_MAX, POLITE_WAIT, PROTOCOL_ERROR_BAN,
     STATIC_DIALS_PER_TICK, STATIC_PEERS_MAX,
 };
 
@@ -327,28 +327,54 @@ impl PeerTable {
         }
     }
 
-    /// Goes round the announced peers, so that none waits for ever behind others.
+    /// Somebody announced; where several banned ids are known to be, only if nobody else is due (TRUST-9).
     fn next_announced(&mut self, now: Instant, busy: &BTreeSet<PeerId>) -> Option<Dial> {
-        use std::ops::Bound::{Excluded, Included, Unbounded};
-        let bans = &self.bans;
-        let due = |peer: &PeerId, known: &BTreeMap<SocketAddr, Reach>| -> Option<SocketAddr> {
-            if busy.contains(peer) || is_banned(bans, *peer, now) {
-                return None;
-            }
-            let ready = known.iter().filter(|(_, reach)| reach.expires > now && reach.attempts.is_due(now));
-            ready.min_by_key(|(_, reach)| reach.attempts.failures).map(|(socket, _)| *socket)
+        let doubted = self.doubted(now);
+        let next = self.next_in_turn(now, busy, |ip| !doubted.contains(&ip));
+        let (peer, socket) = match next {
+            None if !doubted.is_empty() => self.next_in_turn(now, busy, |_| true)?,
+            next => next?,
         };
-        let after = self.cursor.map_or(Unbounded, Excluded);
-        let until = self.cursor.map_or(Excluded(PeerId::from_public_key([0; 32])), Included);
-        let (peer, socket) = self
-            .announced
-            .range((after, Unbounded))
-            .chain(self.announced.range((Unbounded, until)))
-            .find_map(|(peer, known)| Some((*peer, due(peer, known)?)))?;
         self.cursor = Some(peer);
         let dial = Dial { socket, peer: Some(peer), reason: Reason::Announced };
         self.attempts(&dial)?.under_way = true;
         Some(dial)
+    }
+
+    /// IP addresses at which as many banned ids are announced as make it come last.
+    fn doubted(&self, now: Instant) -> BTreeSet<IpAddr> {
+        let mut counts: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        let banned = self.bans.iter().filter(|(_, ban)| ban.until > now);
+        for known in banned.filter_map(|(peer, _)| self.announced.get(peer)) {
+            let there: BTreeSet<IpAddr> = known.keys().map(SocketAddr::ip).collect();
+            there.into_iter().for_each(|ip| *counts.entry(ip).or_default() += 1);
+        }
+        counts.retain(|_, count| *count >= BANNED_PUT_LAST);
+        counts.into_keys().collect()
+    }
+
+    /// Goes round the announced peers, so that none waits for ever behind others.
+    fn next_in_turn(
+        &self,
+        now: Instant,
+        busy: &BTreeSet<PeerId>,
+        is_wanted: impl Fn(IpAddr) -> bool,
+    ) -> Option<(PeerId, SocketAddr)> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let due = |peer: &PeerId, known: &BTreeMap<SocketAddr, Reach>| -> Option<SocketAddr> {
+            if busy.contains(peer) || is_banned(&self.bans, *peer, now) {
+                return None;
+            }
+            let ready = known.iter().filter(|(_, reach)| reach.expires > now && reach.attempts.is_due(now));
+            let wanted = ready.filter(|(socket, _)| is_wanted(socket.ip()));
+            wanted.min_by_key(|(_, reach)| reach.attempts.failures).map(|(socket, _)| *socket)
+        };
+        let after = self.cursor.map_or(Unbounded, Excluded);
+        let until = self.cursor.map_or(Excluded(PeerId::from_public_key([0; 32])), Included);
+        self.announced
+            .range((after, Unbounded))
+            .chain(self.announced.range((Unbounded, until)))
+            .find_map(|(peer, known)| Some((*peer, due(peer, known)?)))
     }
 
     /// The attempts a dial counts for.

@@ -182,6 +182,24 @@ fn a_banned_peer_is_not_dialled_until_its_ban_ends() {
 }
 
 #[test]
+fn trust_9_three_banned_ids_put_their_address_last_and_nobody_there_is_refused() {
+    let (crowded, other) = (on_lan(1, 80), on_lan(2, 80));
+    let order = |banned: u32| {
+        let mut table = PeerTable::new(ME);
+        for number in 1..=4 {
+            table.announce(peer(number), &[crowded], KnownBy::Announced, at(0));
+        }
+        table.announce(peer(9), &[other], KnownBy::Announced, at(0));
+        (1..=banned).for_each(|number| table.ban(peer(number), Duration::from_secs(600), at(0)));
+        let dialled = (10..15).flat_map(|second| dials(&mut table, at(second)));
+        dialled.map(|dial| (dial.peer.expect("announced"), dial.socket)).collect::<Vec<_>>()
+    };
+    let (honest, elsewhere) = ((peer(4), crowded), (peer(9), other));
+    assert_eq!(order(2), [(peer(3), crowded), honest, elsewhere], "two are no crowd");
+    assert_eq!(order(3), [elsewhere, honest]);
+}
+
+#[test]
 fn wire_9_protocol_errors_ban_for_a_minute_doubling() {
     let mut table = PeerTable::new(ME);
     let mut now = at(0);

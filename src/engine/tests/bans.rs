@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use peer_proto::peer::PeerId;
+use peer_proto::session::RefuseReason;
 use peer_proto::time::Instant;
 
 use super::world::*;
 use crate::engine::core::Core;
+use crate::engine::io::Input;
 use crate::engine::peers::{BAN_FIRST, BAN_MAX, ERROR_BACK_OFF, PeerView, REFUTED_FOR};
 
 const BANS_MAX: u16 = 1_024;
@@ -170,7 +172,7 @@ fn bans_and_what_was_held_against_a_peer_are_kept_for_the_next_run() {
     assert_eq!((kept[0].peer, kept[0].strikes, kept[0].lied, kept[0].left_s), (peer, 1, true, 100));
 
     let (mut next, peer) = self::world();
-    kept.into_iter().for_each(|ban| next.tell(crate::engine::io::Input::BanFound(ban)));
+    kept.into_iter().for_each(|ban| next.tell(Input::BanFound(ban)));
     let core = &mut next.engine.core;
     assert_eq!(
         core.peers.banned_until(peer, core.time()),
@@ -192,7 +194,7 @@ fn bans_and_what_was_held_against_a_peer_are_kept_for_the_next_run() {
             lied: true,
             left_s: u64::MAX,
         };
-        full.tell(crate::engine::io::Input::BanFound(ban));
+        full.tell(Input::BanFound(ban));
     }
     let core = &mut full.engine.core;
     assert_eq!(core.totals.banned_peers, u64::from(BANS_MAX));
@@ -206,4 +208,79 @@ fn claim_4_who_was_refuted_is_not_believed_for_an_hour() {
     peers.refute(peer, Instant::ZERO);
     let minutes = |minutes: u64| Instant::ZERO.after(Duration::from_secs(minutes * 60));
     assert_eq!([0, 59, 60].map(|at| peers.is_refuted(peer, minutes(at))), [true, true, false]);
+}
+
+/// In the middle of a job, the fast one of two holders first; its address is 10.0.0.2.
+fn two_holders() -> (World, [PeerId; 2]) {
+    let truth = file(64 * MIB, 1);
+    let mut world = World::new(&truth);
+    let [fast, slow] = [(2, 2_000_000), (3, 200_000)]
+        .map(|(number, rate)| world.peer(number, &truth, root_digest(&truth), rate));
+    world.submit(spec(&[root_digest(&truth)]));
+    world.run_for(5_000);
+    assert_eq!(in_order(&world), [fast, slow]);
+    (world, [fast, slow])
+}
+
+/// Who may be asked, in order.
+fn in_order(world: &World) -> Vec<PeerId> {
+    let engine = &world.engine;
+    engine.files.values().next().expect("one is on its way").holders(&engine.core)
+}
+
+/// So many ids come from this address and lie.
+fn lie_at(world: &mut World, address: &str, numbers: std::ops::Range<u16>) {
+    for peer in numbers.map(many) {
+        let (address, nonce) = (address.to_owned(), [9; 16]);
+        world.tell(Input::PeerConnected { peer, address, near: true, link: None, nonce });
+        world.engine.core.ban(peer, "a lie");
+    }
+}
+
+#[test]
+fn trust_9_three_banned_ids_put_a_stranger_at_their_address_last_for_as_long_as_the_third_is_banned() {
+    let (mut world, [fast, slow]) = two_holders();
+    lie_at(&mut world, "10.0.0.2", 0..2);
+    lie_at(&mut world, "10.0.0.9", 10..20);
+    assert_eq!(in_order(&world), [fast, slow], "two are no crowd, and others' addresses are not its own");
+    lie_at(&mut world, "10.0.0.2", 2..3);
+    assert_eq!(in_order(&world), [slow, fast], "last, and not refused");
+    let core = &world.engine.core;
+    let end = core.time().after(BAN_FIRST).since(Instant::ZERO);
+    at(&mut world.engine.core, end.saturating_sub(Duration::from_micros(1)));
+    assert_eq!(in_order(&world), [slow, fast]);
+    at(&mut world.engine.core, end);
+    assert_eq!(in_order(&world), [fast, slow]);
+}
+
+#[test]
+fn trust_9_who_lacked_what_it_said_it_holds_eight_times_in_ten_minutes_is_asked_last() {
+    let (mut world, [fast, slow]) = two_holders();
+    let lacks = |world: &mut World, times: u32| {
+        let now = world.engine.core.time();
+        (0..times).for_each(|_| world.engine.core.peers.lacked(fast, now));
+        in_order(world)
+    };
+    assert_eq!(lacks(&mut world, 1), [fast, slow]);
+    let ten_minutes = world.engine.core.time().after(Duration::from_secs(600)).since(Instant::ZERO);
+    at(&mut world.engine.core, ten_minutes.saturating_sub(Duration::from_secs(1)));
+    assert_eq!(lacks(&mut world, 6), [fast, slow]);
+    assert_eq!(lacks(&mut world, 1), [slow, fast], "the eighth");
+    at(&mut world.engine.core, ten_minutes);
+    assert_eq!(in_order(&world), [fast, slow], "the first is forgotten");
+    assert_eq!(lacks(&mut world, 1), [slow, fast]);
+    assert_eq!(world.engine.totals().banned_peers, 0, "it is no lie");
+}
+
+#[test]
+fn trust_9_a_refusal_of_what_is_not_held_any_more_counts() {
+    let (mut world, [fast, _]) = two_holders();
+    let now = world.engine.core.time();
+    (0..7).for_each(|_| world.engine.core.peers.lacked(fast, now));
+    assert!(!world.engine.core.comes_last(fast));
+    for request in std::mem::take(&mut world.model(fast).wanted) {
+        world.model(fast).session.refuse(request, RefuseReason::NotHeld, now);
+    }
+    world.pump_and_tell(fast);
+    assert!(world.engine.core.comes_last(fast));
 }
