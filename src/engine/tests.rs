@@ -35,6 +35,7 @@ mod models;
 mod ondemand;
 mod over;
 mod owners;
+mod permissions;
 mod plan;
 mod raised;
 mod recall;
