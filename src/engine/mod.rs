@@ -73,6 +73,7 @@ pub mod vouched;
 mod walk;
 pub mod why;
 pub mod width;
+mod withheld;
 mod yielding;
 
 #[cfg(test)]
@@ -376,6 +377,9 @@ impl Engine {
         }
         if before.server && !flags.server {
             self.core.stop_serving();
+        }
+        if flags.server && !before.server {
+            self.shelf().serve_again();
         }
         self.with_all(Heed::Now, JobFile::flags_changed);
         let toggled = before.client != flags.client;

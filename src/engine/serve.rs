@@ -55,7 +55,7 @@ pub(super) struct Serving {
     second: Option<Instant>,
     ids_this_second: u32,
     /// Jobs whose parts some peer was told of, and how many pieces were told.
-    shared: BTreeMap<FileId, u32>,
+    pub(super) shared: BTreeMap<FileId, u32>,
     /// Jobs with members in their swarm, and how many pieces those were told.
     pub(super) swarm_told: BTreeMap<FileId, u32>,
     told_at: Option<Instant>,
@@ -73,7 +73,7 @@ pub(super) struct Offer {
 
 impl Offer {
     /// What is served, as it travels.
-    fn have_set(&self) -> Option<HaveSet> {
+    pub(super) fn have_set(&self) -> Option<HaveSet> {
         let cut = peer_proto::content::Geometry::of(self.content.len).ok()?;
         Some(HaveSet::from_words(cut.piece_count(), self.have.words()))
     }
@@ -179,7 +179,7 @@ impl Core {
         }
     }
 
-    fn granted_to(&self, content: ContentId) -> Vec<PeerId> {
+    pub(super) fn granted_to(&self, content: ContentId) -> Vec<PeerId> {
         self.peers.iter().filter(|(_, peer)| peer.granted.contains(&content)).map(|(id, _)| id).collect()
     }
 
@@ -226,25 +226,12 @@ impl Core {
     }
 
     /// Tells a peer what we serve of a content.
-    fn send_have(&mut self, id: PeerId, content: ContentId, have: HaveSet) {
+    pub(super) fn send_have(&mut self, id: PeerId, content: ContentId, have: HaveSet) {
         let now = self.time();
         if let Some(peer) = self.peers.get_mut(id) {
             peer.session.send_have(content, have, now);
         }
         self.pump(id);
-    }
-
-    /// Serving ended for all: the permission went.
-    pub(super) fn stop_serving(&mut self) {
-        let open: Vec<ServeId> = self.serving.open.ids().collect();
-        open.into_iter().for_each(|id| self.effect(Effect::StopServe { id }));
-        let peers = self.peers.ready();
-        for id in peers {
-            if let Some(peer) = self.peers.get_mut(id) {
-                peer.granted.clear();
-            }
-        }
-        self.serving.shared.clear();
     }
 
     pub(super) fn serve_ended(&mut self, id: ServeId, sent: u64, outcome: ServeOutcome) {
@@ -259,7 +246,11 @@ impl Core {
         peer.serving.remove(&request);
         match outcome {
             ServeOutcome::NotHeld => peer.session.refuse(request, RefuseReason::NotHeld, now),
-            ServeOutcome::Sent | ServeOutcome::PeerGone => peer.session.finish(request),
+            // Cut short, here or by the line: whoever still waits for it is told to look elsewhere.
+            ServeOutcome::PeerGone => {
+                peer.session.refuse(request, RefuseReason::Busy { retry: BUSY_RETRY }, now);
+            }
+            ServeOutcome::Sent => peer.session.finish(request),
         }
         self.pump(peer_id);
     }
@@ -390,7 +381,7 @@ impl Shelf<'_> {
     }
 
     /// What may be served of a content now: a record's before a part's.
-    fn offer_of(&self, content: ContentId, needed: &PieceSet) -> Option<Offer> {
+    pub(super) fn offer_of(&self, content: ContentId, needed: &PieceSet) -> Option<Offer> {
         let covers = |offer: &Offer| needed.runs().all(|run| offer.have.contains_all(run));
         let root = root_digest(content);
         let records = root.iter().flat_map(|root| self.core.records_of(root));

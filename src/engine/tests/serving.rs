@@ -187,6 +187,53 @@ fn cache_15_what_is_kept_stays_while_nobody_may_be_served_and_is_served_after_th
     assert_eq!(world.serves.len(), 1);
 }
 
+#[test]
+fn peer_9_and_peer_37_who_was_told_learns_that_nothing_is_given_any_more_and_later_that_it_is() {
+    let (mut world, asker) = serving_world();
+    find(&mut world, asker, 1);
+    want(&mut world, asker, 2);
+    let content = world.truth.content();
+    let known = |world: &mut World| world.model(asker).session.have(content).map_or(0, |have| have.count());
+    assert_eq!((known(&mut world), world.serves.len()), (64, 2));
+    world.tell(Input::FlagsChanged(PeerFlags { client: true, server: false }));
+    world.run_for(100);
+    assert_eq!(known(&mut world), 0, "nothing is to be had");
+    let refused = refusals(&world, asker);
+    assert!(
+        matches!(refused.as_slice(), [RefuseReason::Busy { .. }, RefuseReason::Busy { .. }]),
+        "{refused:?}"
+    );
+    world.tell(Input::FlagsChanged(PeerFlags::BOTH));
+    world.run_for(100);
+    assert_eq!(known(&mut world), 64, "it need not ask again");
+    want(&mut world, asker, 1);
+    assert_eq!(world.serves.len(), 3);
+}
+
+#[test]
+fn peer_9_who_was_told_of_a_growing_part_learns_the_same_of_it() {
+    let truth = file(64 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.peer(2, &truth, root_digest(&truth), 10_000_000);
+    let asker = world.peer(3, &truth, root_digest(&truth), FAST);
+    world.model(asker).digest = None;
+    world.submit(spec(&[root_digest(&truth)]));
+    world.run_for(500);
+    take(&mut world, asker, 1, &truth);
+    let content = truth.content();
+    let known = |world: &mut World| world.model(asker).session.have(content).map_or(0, |have| have.count());
+    assert!(known(&mut world) > 0 && world.serves.len() == 1);
+    world.tell(Input::FlagsChanged(PeerFlags { client: true, server: false }));
+    world.run_for(300);
+    assert_eq!(known(&mut world), 0);
+    world.tell(Input::FlagsChanged(PeerFlags::BOTH));
+    world.run_for(200);
+    let again = known(&mut world);
+    assert!(again > 0, "what is there by now");
+    world.run_for(300);
+    assert!(known(&mut world) > again, "and what comes in");
+}
+
 fn refusals(world: &World, asker: peer_proto::peer::PeerId) -> Vec<RefuseReason> {
     let frames = world.peers[&asker].frames.iter();
     let refused =
