@@ -594,6 +594,6 @@ pub(super) fn unknown_version(len: u64) -> Version {
     Version { final_origin: String::new(), etag: None, last_modified: None, len: Some(len) }
 }
 
-fn is_unknown(version: &Version) -> bool {
+pub(super) fn is_unknown(version: &Version) -> bool {
     version.final_origin.is_empty()
 }

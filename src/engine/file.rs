@@ -247,7 +247,7 @@ impl JobFile {
             _ => FilePhase::Waiting,
         };
         if self.stage != Stage::New && self.stage != Stage::Opening {
-            row.len = self.len.or(row.len);
+            row.len = self.sure_len().or(row.len);
             let is_let_go = self.stage == Stage::Over && self.aim == Aim::Park;
             if self.changed && (is_let_go || !matches!(self.stage, Stage::Dropping | Stage::Over)) {
                 row.stored = self.stored_bytes();

@@ -17,7 +17,7 @@ use peer_proto::verify::HashList;
 
 use super::claims::{Audit, Claims, Fetching, Hint};
 use super::core::Core;
-use super::fetch::{HEAD_START_MAX, LIST_WAIT, LOOK_FOR, Reach};
+use super::fetch::{HEAD_START_MAX, LIST_WAIT, LOOK_FOR, Reach, is_unknown};
 use super::file::JobFile;
 use super::io::Standing;
 use super::lease::PeerSource;
@@ -278,6 +278,13 @@ impl JobFile {
         let trusted = self.claims.trusted.as_ref().map(|list| list.content().len);
         let begun = if self.pieces.held().is_empty() { None } else { self.len };
         self.wish.remote.ranges_len().or(said).or(trusted).or(begun)
+    }
+
+    /// The file's length, unless only peers state it: it is shown and counted once it is proved (TRUST-5).
+    pub(super) fn sure_len(&self) -> Option<u64> {
+        let is_stated = self.pinned.as_ref().is_some_and(is_unknown);
+        let is_proved = self.claims.trusted.is_some() || self.blake3.is_some() || self.origin_says_len();
+        self.len.filter(|_| !is_stated || is_proved || self.wish.remote.ranges_len().is_some())
     }
 
     pub(super) fn origin_says_len(&self) -> bool {

@@ -526,7 +526,8 @@ fn trust_5_an_origin_that_comes_back_says_the_length_itself() {
     world.model(half).have = PieceSet::of(0..160);
     world.submit(spec(&[root_digest(&truth)]));
     world.run_for(2_500);
-    assert_eq!(world.view().stored, 0, "nobody has the last piece, so nothing proves the length");
+    let (stored, len) = (world.view().stored, world.view().len);
+    assert_eq!((stored, len), (0, None), "nobody has the last piece, so nothing proves the length");
     world.origin.fault = None;
     world.run(MINUTE);
     let view = world.view();

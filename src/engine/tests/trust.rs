@@ -8,7 +8,7 @@ use super::world::*;
 use crate::engine::event::Failure;
 use crate::engine::io::*;
 use crate::engine::piece_set::PieceSet;
-use crate::job::JobState;
+use crate::job::{JobSpec, JobState};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const FAST: u64 = 40_000_000;
@@ -427,4 +427,25 @@ fn an_origin_that_contradicts_a_list_trusted_meanwhile_gives_nothing_more() {
     assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
     assert_eq!(view.blake3, Some(truth.content().root.to_string()));
     assert!(view.bytes.origin <= before + MIB, "{:?}", view.bytes);
+}
+
+#[test]
+fn trust_5_and_peer_36_a_length_that_a_peer_states_is_not_shown_and_ends_no_job_that_may_not_be_so_long() {
+    let truth = file(20 * MIB + 5, 1);
+    let len = truth.content().len;
+    for stated in [len - 1, len + 1] {
+        let mut world = World::new(&truth);
+        world.origin.fault = Some(transient("connection refused", None));
+        // As many pieces with the same values: its list folds to the root.
+        let liar = world.peer(2, &file(stated, 1), root_digest(&truth), 10_000_000);
+        world.model(liar).sends = altered(stated, 1, &[320]);
+        world.submit(JobSpec { max_size: Some(len), ..spec(&[root_digest(&truth)]) });
+        world.run_for(1_000);
+        let (view, given) = (world.view(), world.disconnected.as_slice());
+        assert_eq!((view.len, view.stored, given), (None, 0, [liar].as_slice()), "{stated}: {view:?}");
+        world.peer(3, &truth, root_digest(&truth), 10_000_000);
+        world.run(MINUTE);
+        let view = world.view();
+        assert_eq!((view.state, view.len), (JobState::Acknowledged, Some(len)), "{stated}: {}", view.reason);
+    }
 }
