@@ -200,6 +200,8 @@ fn t3_and_d25_an_attestation_that_does_not_fit_is_not_used() {
         ("a member without the role", vec![signed_as(3, MEMBER, said(3, &wrong))]),
         ("expired", vec![attested(3, Attested { not_after: NOW - 1, ..fit() })]),
         ("from the future", vec![attested(3, Attested { fetched_at: NOW + 700, ..fit() })]),
+        ("another size", vec![attested(3, said(3, &file(8 * MIB + 1, 1)))]),
+        ("the same, as large as a piece less", vec![attested(3, said(3, &file(8 * MIB - 65_536, 1)))]),
         ("another URL", vec![attested(3, Attested { url: "https://example.org/other".into(), ..fit() })]),
         ("another version, replayed", vec![attested(3, Attested { version: older, ..fit() })]),
         (
@@ -212,6 +214,9 @@ fn t3_and_d25_an_attestation_that_does_not_fit_is_not_used() {
         ),
         ("two attestors that contradict each other", vec![attested(3, fit()), attested(4, said(4, &wrong))]),
     ];
+    let mut fits = world(&truth);
+    holder(&mut fits, 2, &truth, vec![attested(3, fit())]);
+    assert!(fetched(&mut fits).0 > 7 * MIB, "what fits is used: {}", why(&fits));
     for (word, attestations) in rows {
         let mut world = world(&truth);
         holder(&mut world, 2, &truth, attestations.clone());

@@ -79,6 +79,27 @@ fn attest_9_what_is_taken_back_in_the_middle_of_a_file_comes_from_the_origin_and
 }
 
 #[test]
+fn d25_an_attestation_that_was_taken_back_before_a_job_began_brings_it_no_byte_whoever_shows_it() {
+    let truth = file(LEN, 1);
+    let one = attested(3, said(3, &truth));
+    let other = attested(3, Attested { sequence: 7, ..said(3, &truth) });
+    for (word, void, counts) in
+        [("it", by_itself(3, &one), true), ("another one", by_itself(3, &other), false)]
+    {
+        let mut world = world(&truth);
+        let told_by = holder(&mut world, 4, &truth, Vec::new());
+        show(&mut world, told_by, &void);
+        // He never heard of it, and shows what he was given.
+        holder(&mut world, 2, &truth, vec![one.clone()]);
+        let (peers, origin) = fetched(&mut world);
+        match counts {
+            true => assert_eq!((peers, origin), (0, LEN), "{word}: {}", why(&world)),
+            false => assert!(peers > LEN * 98 / 100, "{word}: {peers} {}", why(&world)),
+        }
+    }
+}
+
+#[test]
 fn attest_9_a_void_is_passed_on_once_and_holds_whatever_is_said_later() {
     let truth = file(8 * MIB, 1);
     let one = attested(3, said(3, &truth));
