@@ -385,8 +385,9 @@ impl Shelf<'_> {
         let covers = |offer: &Offer| needed.runs().all(|run| offer.have.contains_all(run));
         let root = root_digest(content);
         let records = root.iter().flat_map(|root| self.core.records_of(root));
-        let mut offers = records.filter_map(|record| self.core.record_offer(record));
-        offers.find(covers).or_else(|| {
+        let offers = records.filter_map(|record| self.core.record_offer(record)).filter(covers);
+        // What lost a piece may have rotted in others, too, that nobody read yet: whoever lacks least gives.
+        offers.max_by_key(|offer| offer.have.count()).or_else(|| {
             let parts = self.files.values().filter_map(|job| job.offer(self.core));
             parts.filter(|offer| offer.content == content).find(covers)
         })

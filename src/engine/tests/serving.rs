@@ -104,6 +104,23 @@ fn a_content_that_two_records_hold_is_there_until_both_are_gone() {
     assert_eq!(told(&mut world, 5), [Answer::NotHere, Answer::NotHere]);
 }
 
+#[test]
+fn d46_of_two_records_of_a_content_the_one_that_lost_nothing_gives_what_both_say_they_hold() {
+    let truth = file(4 * MIB, 1);
+    for (rotten, fresh) in [(4, 5), (5, 4)] {
+        let mut world = World::new(&truth);
+        let (rotten, fresh) = (RecordId([rotten; 16]), RecordId([fresh; 16]));
+        let holding = Holding::Runs(vec![(0, 60), (61, 64)]);
+        world.tell(Input::RecordHeld(RecordSummary { id: rotten, holding, ..record(&truth) }));
+        world.tell(Input::RecordHeld(RecordSummary { id: fresh, ..record(&truth) }));
+        let asker = world.peer(2, &truth, sha256(), FAST);
+        find(&mut world, asker, 1);
+        want(&mut world, asker, 2);
+        let from: Vec<ServeFrom> = world.serves.iter().map(|(_, _, _, from)| *from).collect();
+        assert_eq!(from, [ServeFrom::Record(fresh); 2]);
+    }
+}
+
 fn serving_world() -> (World, peer_proto::peer::PeerId) {
     let truth = file(4 * MIB, 1);
     let mut world = World::new(&truth);
