@@ -57,7 +57,7 @@ pub(crate) fn held(content: Content, list: &Arc<HashList>, pieces: Range<u32>) -
 }
 
 /// A node whose cache holds these pieces of a content when it starts.
-async fn holder(content: Content, list: &Arc<HashList>, pieces: Range<u32>) -> LabNode {
+pub(crate) async fn holder(content: Content, list: &Arc<HashList>, pieces: Range<u32>) -> LabNode {
     LabNode::start_in(held(content, list, pieces), &[]).await
 }
 

@@ -4,16 +4,21 @@
 
 use std::num::NonZeroU64;
 use std::path::Path;
+use std::time::Duration;
 
 use nearbits::job::{JobId, JobSpec, JobState, PeerFlags, Rates};
 use nearbits::node::{Event, NodeConfig, NodeKind};
+use peer_proto::wire::Answer;
 
-use crate::from_peers::beside_a_holder_with;
+use crate::from_peers::{beside_a_holder_with, holder, list_of};
 use crate::lab::{LabNode, assert_exact, blake3_of, wish};
-use crate::plain_origin::{Content, PlainOrigin};
+use crate::plain_origin::{Content, Manner, PlainOrigin};
+use crate::prober::Prober;
 
 const MIB: u64 = 1 << 20;
 const PIECE: u64 = 64 << 10;
+/// Within it the cache has what was delivered.
+const MOMENT: Duration = Duration::from_secs(3);
 const OFF: &str = "enable-peer-caching = false\n";
 const ON: &str = "enable-peer-caching = true\n";
 
@@ -83,6 +88,77 @@ async fn peer_1_and_pol_1_the_flags_of_each_kind_of_node_under_each_policy() {
             assert_eq!(seen, (expected, own), "{kind:?} {text:?}");
             node.shut_down().await;
         }
+    }
+}
+
+/// Whether a node of this kind, with these flags of its own under this policy, takes a file of a job with those flags from a
+/// peer that holds it, and whether somebody who asks is told then that it is there.
+async fn takes_and_serves(
+    kind: NodeKind,
+    computer: PeerFlags,
+    text: &str,
+    job: PeerFlags,
+    mark: u64,
+) -> (bool, bool) {
+    let content = Content::new(mark, 2 * MIB);
+    let list = list_of(content);
+    let origin = PlainOrigin::start(content, Manner::default()).await;
+    let peer = holder(content, &list, 0..list.geometry().piece_count()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let policy_file = folder.path().join("policy.toml");
+    say(&policy_file, text);
+    let config = NodeConfig {
+        kind,
+        flags: Some(computer),
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        mdns: false,
+        static_peers: peer.addresses(),
+        policy_file,
+        ..NodeConfig::embedded(folder.path().join("state"))
+    };
+    let node = LabNode::start_with(folder, config).await;
+    node.connected(1).await;
+    let spec = JobSpec { flags: job, ..node.spec(&origin, vec![blake3_of(content)]) };
+    let view = node.fetch(spec).await;
+    assert_exact(&node.path("payload.bin"), content);
+    assert!([0, content.len].contains(&view.bytes.peers), "all of it or nothing: {view:?}");
+    assert_eq!(origin.sent() == 0, view.bytes.peers > 0, "{view:?}");
+    let mut asker = Prober::meet(&node.addresses()).await;
+    let kept = async || !node.handle.cache().records(None).await.unwrap().is_empty();
+    // What is kept is kept a moment after the file is there; what is not, is not within that moment either.
+    let looked = async {
+        while !kept().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    drop(tokio::time::timeout(MOMENT, looked).await);
+    let question = asker.knowing(&blake3_of(content));
+    let is_told = matches!(asker.ask(question).await.0, Answer::Here { .. });
+    node.shut_down().await;
+    peer.shut_down().await;
+    (view.bytes.peers > 0, is_told)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peer_2_and_peer_3_and_pol_1_to_pol_3_who_takes_and_who_serves_among_real_nodes() {
+    let (client, server) =
+        (PeerFlags { client: true, server: false }, PeerFlags { client: false, server: true });
+    let (none, both) = (PeerFlags::NONE, PeerFlags::BOTH);
+    let no_client = "enable-peer-caching = true\ndisable-peer-caching-client = true\n";
+    let no_server = "enable-peer-caching = true\ndisable-peer-caching-server = true\n";
+    // All cells are in the engine's own tests.
+    for (mark, (kind, computer, text, job, comes)) in (200..).zip([
+        (NodeKind::Embedded, both, "", both, (true, true)),
+        (NodeKind::Daemon, client, "", both, (true, false)),
+        (NodeKind::Daemon, both, "", server, (false, true)),
+        (NodeKind::Embedded, server, "", client, (false, false)),
+        (NodeKind::Daemon, none, ON, both, (true, true)),
+        (NodeKind::Embedded, both, OFF, both, (false, false)),
+        (NodeKind::Daemon, both, no_client, both, (false, true)),
+        (NodeKind::Embedded, none, no_server, both, (true, false)),
+    ]) {
+        let seen = takes_and_serves(kind, computer, text, job, mark).await;
+        assert_eq!(seen, comes, "{kind:?} {computer:?} {text:?} {job:?}");
     }
 }
 
