@@ -45,5 +45,6 @@ mod soak;
 mod subnets;
 mod tickets;
 mod together;
+mod toggles;
 mod unplugged;
 mod wiretap;
