@@ -16,6 +16,7 @@ mod from_origin;
 mod from_peers;
 mod groups;
 mod hostile;
+mod hushed;
 mod interrupted;
 mod invalid;
 mod ipv6;

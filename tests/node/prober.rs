@@ -3,19 +3,23 @@
 //! Knows: how to say hello, ask, and measure. Does not know: the node; it shares only the transport and the frames with it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nearbits::clock::Clock;
 use nearbits::node::PeerAddress;
 use nearbits::swarm::{Swarm, SwarmConfig, SwarmEvent};
 use peer_proto::digest::Digest;
+use peer_proto::group::{Badge, EpochSecret, HolderId, Roles, Token, Wish};
 use peer_proto::lookup::{know_proof, lookup_id};
 use peer_proto::peer::PeerId;
+use peer_proto::session::{Output, Session, SessionConfig};
 use peer_proto::wire::{Answer, Find, Frame, Hello, Question, Versions};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::lab::PATIENCE;
+use crate::groups::group;
+use crate::lab::{LabNode, PATIENCE};
 
 /// Somebody on the link who asks, and measures how long the answer takes.
 pub(crate) struct Prober {
@@ -26,6 +30,9 @@ pub(crate) struct Prober {
     nonce: [u8; 16],
     next: u32,
     clock: Clock,
+    /// What it shows to members of the tests' group, if it is one, and the session in which it does.
+    badge: Option<Arc<Badge>>,
+    session: Option<Session>,
     /// Every frame that came, the first one first.
     pub(crate) heard: Vec<Frame>,
 }
@@ -62,6 +69,8 @@ impl Prober {
             nonce: [0; 16],
             next: 0,
             clock: Clock::start(),
+            badge: None,
+            session: None,
             heard: Vec::new(),
         }
     }
@@ -69,10 +78,27 @@ impl Prober {
     async fn event(&mut self) -> SwarmEvent {
         let event = tokio::time::timeout(PATIENCE, self.inbox.recv()).await;
         let event = event.expect("the node answers").expect("the swarm runs");
-        if let SwarmEvent::Frame { frame, .. } = &event {
+        if let SwarmEvent::Frame { peer, frame } = &event {
             self.heard.push(frame.clone());
+            let is_of_group = matches!(frame, Frame::Hello(_) | Frame::Token(_) | Frame::Tags(_));
+            if let Some(session) = self.session.as_mut().filter(|_| is_of_group) {
+                session.handle_frame(frame.clone(), self.clock.monotonic()).expect("in order");
+                self.speak(*peer);
+            }
         }
         event
+    }
+
+    /// Says what the session of a member says by itself.
+    fn speak(&mut self, peer: PeerId) {
+        let Some(session) = &mut self.session else { return };
+        loop {
+            match session.poll_output() {
+                Output::Transmit(frame) => self.swarm.send(peer, frame).expect("connected"),
+                Output::Event(_) => {}
+                Output::WaitUntil(_) => return,
+            }
+        }
     }
 
     /// Says hello, and learns the nonce that proofs for this node are made for.
@@ -80,9 +106,21 @@ impl Prober {
         loop {
             match self.event().await {
                 SwarmEvent::Connected { peer, .. } => {
-                    let hello = Hello { versions: Versions::OURS, nonce: [9; 16], tags: [3; 128] };
-                    self.swarm.send(peer, Frame::Hello(hello)).expect("just connected");
                     self.node = Some(peer);
+                    if let Some(badge) = self.badge.clone() {
+                        let config = SessionConfig {
+                            me: self.swarm.peer_id(),
+                            peer,
+                            my_nonce: [9; 16],
+                            filler: [3; 128],
+                            badges: Some(badge).into(),
+                        };
+                        self.session = Some(Session::new(config, self.clock.monotonic()));
+                        self.speak(peer);
+                    } else {
+                        let hello = Hello { versions: Versions::OURS, nonce: [9; 16], tags: [3; 128] };
+                        self.swarm.send(peer, Frame::Hello(hello)).expect("just connected");
+                    }
                 }
                 SwarmEvent::Frame { frame: Frame::Hello(hello), .. } => {
                     self.nonce = hello.nonce;
@@ -125,6 +163,42 @@ impl Prober {
                 return address;
             }
         }
+    }
+
+    /// Listens like a member of the tests' group.
+    pub(crate) fn listen_as_member() -> Self {
+        let mut prober = Self::listen(Vec::new());
+        let now = u64::try_from(nearbits::clock::wall_unix_ms() / 1_000).expect("after 1970");
+        let wish = Wish {
+            holder: HolderId([33; 16]),
+            peer: prober.swarm.peer_id(),
+            roles: Roles::FETCH.and(Roles::SERVE),
+            not_before: now - 60 * 60,
+            not_after: now + 60 * 60,
+            epoch: 1,
+            serial: 1,
+        };
+        let token = Token::grant(&group(), &wish);
+        prober.badge = Some(Arc::new(Badge { token, secret: EpochSecret([7; 32]), former: None }));
+        prober
+    }
+
+    /// Says hello and shows that it is a member; returns when the node takes it for one, with nothing heard so far.
+    pub(crate) async fn joins(&mut self, node: &LabNode) {
+        self.hello().await;
+        let me = self.swarm.peer_id();
+        let joined = async {
+            loop {
+                self.everything().await;
+                let peers = node.handle.peers().await.expect("the node runs");
+                if peers.iter().any(|view| view.peer == me && view.connected && view.member) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, joined).await.expect("it is taken for a member");
+        self.everything().await;
+        self.heard.clear();
     }
 
     /// Every frame that the node sent before it answered this question, which it asks for that end.
