@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroU16;
 
 use nearbits::control::api::JobView;
-use nearbits::job::{Ask, JobSpec, JobState, PeerFlags};
+use nearbits::job::{Ask, JobSpec, JobState, PeerFlags, TrustFloor};
 use peer_proto::digest::{Algorithm, Digest};
 use peer_proto::lookup::lookup_id;
 use peer_proto::peer::PeerId;
@@ -16,7 +16,7 @@ use peer_proto::question::{Asker, Audience, Question, Wanted};
 
 use crate::announced::endures_what;
 use crate::groups::join_for_a_day;
-use crate::lab::{blake3_of, placed};
+use crate::lab::blake3_of;
 use crate::office::{Addresses, Daemon, Office};
 use crate::on_link::{fetch, follow, spec, submit, why};
 use crate::plain_origin::{Content, Manner, PlainOrigin};
@@ -134,36 +134,59 @@ async fn t9_and_lookup_4_who_listens_on_the_link_hears_the_question_and_no_answe
     assert!(last < first, "no datagram of the holder after the question: {on_link:?}");
 }
 
+/// A job for a file that no machine has met, and its origin.
+fn fresh(office: &Office, number: u64, change: impl FnOnce(&mut JobSpec)) -> (JobSpec, PlainOrigin) {
+    let content = Content::new(630 + number, MIB);
+    let origin = PlainOrigin::start_on(office.origin_listener(), content, Manner::default());
+    let mut spec = spec(office, &format!("fresh{number}"), &origin, blake3_of(content));
+    change(&mut spec);
+    (spec, origin)
+}
+
+/// Fetches it through a daemon; none of it comes from anywhere but its origin.
+async fn fetch_alone(daemon: &Daemon, (spec, origin): (JobSpec, PlainOrigin)) {
+    let job = submit(&daemon.client, spec).await;
+    let view = follow(&daemon.client, job, |_| false).await;
+    assert_eq!((view.state, view.bytes.origin), (JobState::Acknowledged, MIB), "{view:?}");
+    drop(origin);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn peer_2_and_lookup_5_nothing_is_asked_where_it_is_switched_off_or_nobody_may_be_asked() {
-    let Some(office) = Office::open(3, Addresses::Both) else { return };
-    let content = Content::new(63, MIB);
-    let origin = PlainOrigin::start_on(office.origin_listener(), content, Manner::default());
-    let (ear, holder) = (eavesdropper(&office, 2), quiet(&office, 1).await);
-    fetch(&office, &holder, "held", &origin, content).await;
-    let before = heard(&ear).len();
-    assert!(before > 0, "the ear hears");
+    let Some(office) = Office::open(2, Addresses::Both) else { return };
+    let ear = eavesdropper(&office, 1);
+    let unheard = |what: &str| assert_eq!(heard(&ear), [], "{what}");
     let asker = quiet(&office, 0).await;
-    let may = spec(&office, "asked", &origin, blake3_of(content));
-    let to = |name: &str, spec: JobSpec| placed(spec, office.path(name));
-    for (name, spec) in [
-        ("nobody", JobSpec { ask: Ask::Nobody, ..may.clone() }),
-        ("members", JobSpec { ask: Ask::Members, ..may.clone() }),
-        ("no flag", JobSpec { flags: PeerFlags::NONE, ..may.clone() }),
-    ] {
-        let job = submit(&asker.client, to(name, spec)).await;
-        let view = follow(&asker.client, job, |_| false).await;
-        assert_eq!((view.state, view.bytes.peers), (JobState::Acknowledged, 0), "{name}");
+    type Change = fn(&mut JobSpec);
+    let cases: [(&str, Change); 5] = [
+        ("the job's own word", |spec| spec.ask = Ask::Nobody),
+        ("members alone, and no group", |spec| spec.ask = Ask::Members),
+        ("the job's flag", |spec| spec.flags = PeerFlags { client: false, server: true }),
+        ("level 0", |spec| spec.files.iter_mut().for_each(|file| file.digests.clear())),
+        ("the job's floor", |spec| spec.trust = TrustFloor::Origin),
+    ];
+    for (number, (name, change)) in (0..).zip(cases) {
+        fetch_alone(&asker, fresh(&office, number, change)).await;
+        unheard(name);
     }
-    asker.client.set_flags(PeerFlags::NONE).await.expect("our own daemon");
-    let job = submit(&asker.client, to("computer", may)).await;
-    let view = follow(&asker.client, job, |_| false).await;
-    assert_eq!((view.state, view.bytes.peers), (JobState::Acknowledged, 0));
+    asker.client.set_flags(PeerFlags { client: false, server: true }).await.expect("our own daemon");
+    fetch_alone(&asker, fresh(&office, 10, |_| {})).await;
+    unheard("the computer's flag");
+    asker.client.set_flags(PeerFlags::BOTH).await.expect("our own daemon");
+    fetch_alone(&asker, fresh(&office, 11, |_| {})).await;
+    assert!(!heard(&ear).is_empty(), "where nothing forbids it the link is asked");
+    for (number, text) in (20..).zip(["enable-peer-caching = false\n", "min-trust = \"origin\"\n"]) {
+        let (called, policy) = (format!("policy{number}"), office.path(&format!("{number}.toml")));
+        std::fs::write(&policy, text).expect("a file");
+        let daemon = quiet_called(&office, &called, 0, &["--policy", policy.to_str().expect("plain")]).await;
+        fetch_alone(&daemon, fresh(&office, number, |_| {})).await;
+        unheard(text);
+        daemon.end().await;
+    }
     // What is said by --no-mdns goes for both.
     let mute = office.daemon_called("mute", 0, &["--no-mdns"]).await;
-    fetch(&office, &mute, "mute-copy", &origin, content).await;
-    let unheard: Vec<_> = heard(&ear).into_iter().filter(|(_, from)| from.ip() == ADDRESSES[0]).collect();
-    assert_eq!(unheard, []);
+    fetch_alone(&mute, fresh(&office, 30, |_| {})).await;
+    unheard("--no-mdns");
 }
 
 /// Ever new askers who are not there: half of them make their marks up, the others know what is held.
