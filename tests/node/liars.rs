@@ -196,6 +196,54 @@ async fn d22_stated_lengths_that_are_not_the_files_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn trust_5_and_trust_6_and_d22_a_true_list_under_another_length_is_found_out_by_the_last_piece() {
+    let content = Content::new(17, 4 * MIB + 7);
+    let bytes = bytes_of(content);
+    // As many pieces: the list folds to the root for each of them. 2^63 is the length of no file.
+    for (seed, len, asked_for_bytes) in
+        [(40, content.len - 1, true), (41, content.len + 1, true), (42, 1 << 63, false)]
+    {
+        let mut plan = Plan::honest(&bytes);
+        plan.content.len = len;
+        let liar = Hostile::start(seed, plan).await;
+        let honest = Hostile::start(seed + 10, Plan::honest(&bytes)).await;
+        let machine = node_with(&[liar.address()]).await;
+        // Nobody listens at the discard port: the origin is away.
+        let job = submit(&machine, "http://127.0.0.1:9/file".into(), vec![blake3_of(content)]).await;
+        if asked_for_bytes {
+            machine.until(|| liar.requests() > 0, "the liar is asked for the last piece").await;
+            until_banned(&machine, &liar).await;
+        }
+        let before = machine.handle.job(job).await.unwrap().unwrap();
+        assert_eq!((before.stored, before.len), (0, None), "no length is believed: {before:#?}");
+        assert!(liar.requests() <= 1 && liar.sent() <= PIECE, "{} {}", liar.requests(), liar.sent());
+        machine.handle.add_peer(honest.address().parse().unwrap());
+        let view = machine.delivered(job).await;
+        exact(&view, &machine, &bytes);
+        assert_eq!(view.len, Some(content.len));
+        assert!(view.bytes.discarded <= PIECE, "{len}: {:?}", view.bytes);
+        let rows = machine.handle.peers().await.unwrap();
+        let is_banned = |peer| rows.iter().any(|row| row.peer == peer && row.banned_for_s.is_some());
+        assert!(!is_banned(honest.peer_id()), "{rows:?}");
+        assert!(!asked_for_bytes || is_banned(liar.peer_id()), "{rows:?}");
+    }
+}
+
+/// Waits until a node bans a peer.
+async fn until_banned(machine: &LabNode, peer: &Hostile) {
+    let looked = async {
+        loop {
+            let rows = machine.handle.peers().await.unwrap();
+            if rows.iter().any(|row| row.peer == peer.peer_id() && row.banned_for_s.is_some()) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, looked).await.expect("it is banned");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn t4_and_d22_bytes_of_other_places_and_lists_of_other_trees_are_refused() {
     let scene = scene(4 * MIB).await;
     let mut shifted = Plan::honest(&scene.bytes);
