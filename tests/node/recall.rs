@@ -4,13 +4,17 @@
 //! Knows: one node and its origin. Does not know: other peers.
 
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
 
 use nearbits::job::{Caller, Header, Headers, JobSpec, JobState};
+use nearbits::record::{Holding, RecordId};
 
+use crate::from_peers::{holder, list_of};
 use crate::lab::{LabNode, assert_exact, blake3_of, placed, sha256_of};
 use crate::plain_origin::{Content, Manner, PlainOrigin};
 
 const MIB: u64 = 1 << 20;
+const PIECE: u64 = 64 << 10;
 
 fn named(node: &LabNode, spec: JobSpec, name: &str) -> JobSpec {
     placed(spec, node.path(name))
@@ -110,6 +114,56 @@ async fn local_1_what_one_user_fetched_with_a_secret_gives_another_user_neither_
     assert_eq!((asked_by_a.0, asked_by_a.1), (JobState::Acknowledged, content.len));
 }
 
+/// Flips 250 bits of 320 pieces, each somewhere else in its own piece.
+fn rot(path: &Path) {
+    let mut file = std::fs::File::options().read(true).write(true).open(path).unwrap();
+    for piece in 0..250_u64 {
+        let at = piece * PIECE + (piece * 7_919 + 13) % PIECE;
+        let mut byte = [0];
+        file.seek(SeekFrom::Start(at)).unwrap();
+        file.read_exact(&mut byte).unwrap();
+        file.seek(SeekFrom::Start(at)).unwrap();
+        file.write_all(&[byte[0] ^ (1 << (piece % 8))]).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d46_of_a_thousand_bits_that_flipped_in_the_caches_own_copies_none_is_served_and_all_are_repaired() {
+    for mark in 80..84 {
+        let content = Content::new(mark, 20 * MIB);
+        let list = list_of(content);
+        let holder = holder(content, &list, 0..list.geometry().piece_count()).await;
+        assert_eq!(holder.handle.cache().usage().await.unwrap().own, content.len, "a copy of its own");
+        rot(&holder.path(&format!("state/cache/{}.data", RecordId([9; 16]))));
+        let origin = PlainOrigin::start(content, Manner::default()).await;
+        let spec = |node: &LabNode, origin| named(node, node.spec(origin, vec![blake3_of(content)]), "file");
+        let other = LabNode::start(&[&holder]).await;
+        other.connected(1).await;
+        let view = other.fetch(spec(&other, &origin)).await;
+        assert_exact(&other.path("file"), content);
+        assert!(view.bytes.peers <= 70 * PIECE, "only what did not rot was served: {:?}", view.bytes);
+        assert!(view.bytes.origin >= 250 * PIECE, "{:?}", view.bytes);
+        let peers = other.handle.peers().await.unwrap();
+        assert!(peers.iter().all(|peer| peer.banned_for_s.is_none()), "rot is nobody's lie: {peers:?}");
+        other.shut_down().await;
+        // It takes what rotted from elsewhere, and gives all of it again.
+        let view = holder.fetch(spec(&holder, &origin)).await;
+        assert_exact(&holder.path("file"), content);
+        assert!(view.bytes.origin >= 250 * PIECE, "{:?}", view.bytes);
+        let shown = holder.handle.cache().records(None).await.unwrap();
+        assert!(shown.iter().any(|shown| shown.summary.holding == Holding::Whole), "{shown:?}");
+        let manner = Manner { bytes_per_s: Some(100_000), ..Manner::default() };
+        let slow = PlainOrigin::start(content, manner).await;
+        let late = LabNode::start(&[&holder]).await;
+        late.connected(1).await;
+        let view = late.fetch(spec(&late, &slow)).await;
+        assert_exact(&late.path("file"), content);
+        assert!(view.bytes.peers >= content.len - MIB, "{:?}\n{}", view.bytes, late.why(view.id).await);
+        late.shut_down().await;
+        holder.shut_down().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d46_of_a_thousand_bits_that_flipped_in_cached_files_none_is_served_and_all_are_repaired() {
     let contents: Vec<Content> = (0..4).map(|mark| Content::new(70 + mark, 20 * MIB)).collect();
@@ -122,20 +176,10 @@ async fn d46_of_a_thousand_bits_that_flipped_in_cached_files_none_is_served_and_
         let spec = |node: &LabNode, name: &str| named(node, node.spec(&origin, vec![digest.clone()]), name);
         let place = format!("held-{number}");
         holder.fetch(spec(&holder, &place)).await;
-        // 250 bits of 320 pieces, each somewhere else in its own piece.
-        let mut file = std::fs::File::options().read(true).write(true).open(holder.path(&place)).unwrap();
-        for piece in 0..250_u64 {
-            let at = piece * 65_536 + (piece * 7_919 + 13) % 65_536;
-            let mut byte = [0];
-            file.seek(SeekFrom::Start(at)).unwrap();
-            file.read_exact(&mut byte).unwrap();
-            file.seek(SeekFrom::Start(at)).unwrap();
-            file.write_all(&[byte[0] ^ (1 << (piece % 8))]).unwrap();
-        }
-        drop(file);
+        rot(&holder.path(&place));
         let view = other.fetch(spec(&other, &place)).await;
         assert_exact(&other.path(&place), *content);
-        assert!(view.bytes.peers <= 70 * 65_536, "only what did not rot was served: {:?}", view.bytes);
+        assert!(view.bytes.peers <= 70 * PIECE, "only what did not rot was served: {:?}", view.bytes);
         // Whoever held it takes what rotted from elsewhere, and holds it whole again.
         let again = format!("again-{number}");
         holder.fetch(spec(&holder, &again)).await;
