@@ -201,6 +201,11 @@ pub(crate) fn wrong_blake3() -> Digest {
     Digest::new(Algorithm::Blake3, Hash([7; 32]).0.to_vec()).expect("32 bytes")
 }
 
+/// The same of the other kind.
+pub(crate) fn wrong_sha256() -> Digest {
+    Digest::new(Algorithm::Sha256, Hash([7; 32]).0.to_vec()).expect("32 bytes")
+}
+
 /// Every block of a content, in order.
 pub(crate) fn each_block(content: Content, mut each: impl FnMut(&[u8])) {
     let mut block = vec![0; 1 << 20];

@@ -5,7 +5,9 @@
 
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
+use nearbits::clock::Clock;
 use nearbits::job::{Caller, Header, Headers, JobSpec, JobState};
 use nearbits::record::{Holding, RecordId};
 
@@ -125,6 +127,43 @@ fn rot(path: &Path) {
         file.seek(SeekFrom::Start(at)).unwrap();
         file.write_all(&[byte[0] ^ (1 << (piece % 8))]).unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn local_1_another_users_secret_file_and_one_that_nobody_has_are_missed_in_the_same_time() {
+    const PROBES: u32 = 25;
+    let content = Content::new(65, 4 * MIB);
+    let origin = PlainOrigin::start(content, Manner::default()).await;
+    let node = LabNode::start(&[]).await;
+    let user = |uid| Caller { uid, is_administrator: false };
+    let digest = sha256_of(content);
+    let header = Headers(vec![Header { name: "X-Key".into(), value: "secret".into() }]);
+    let of_a = JobSpec { headers: header, ..named(&node, node.spec(&origin, vec![digest.clone()]), "a") };
+    let job = node.handle.submit_as(of_a, user(101), true).await.unwrap();
+    node.delivered(job).await;
+    origin.kill();
+    let clock = Clock::start();
+    let probe = async |digest, name: String| {
+        let spec = JobSpec { no_progress_s: 0, ..named(&node, node.spec(&origin, vec![digest]), &name) };
+        let start = clock.monotonic();
+        let job = node.handle.submit_as(spec, user(102), true).await.unwrap();
+        let view = node.settled(job).await;
+        assert_eq!((view.state, view.bytes.cache), (JobState::Error, 0));
+        clock.monotonic().since(start)
+    };
+    // One after the other, so that what else the machine does falls on both alike.
+    let (mut held, mut missing) = (Vec::new(), Vec::new());
+    for turn in 0..PROBES {
+        held.push(probe(digest.clone(), format!("held-{turn}")).await);
+        missing.push(probe(crate::lab::wrong_sha256(), format!("missing-{turn}")).await);
+    }
+    let median = |took: &mut Vec<Duration>| {
+        took.sort_unstable();
+        took[took.len() / 2]
+    };
+    let (of_held, of_missing) = (median(&mut held), median(&mut missing));
+    let bound = Duration::from_millis(10) + of_missing / 2;
+    assert!(of_held.abs_diff(of_missing) <= bound, "{of_held:?} for a secret, {of_missing:?} for nothing");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
