@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nearbits::job::{JobId, JobSpec, JobState, PeerFlags, Priority};
-use nearbits::node::{Handle, JobView, Node, NodeConfig, PeerAddress};
+use nearbits::node::{Handle, JobView, Node, NodeConfig, NodeError, PeerAddress};
+use nearbits::store::FolderError;
 use peer_proto::content::Hash;
 use peer_proto::digest::{Algorithm, Digest};
 use sha2::Digest as _;
@@ -40,7 +41,17 @@ impl LabNode {
     }
 
     pub(crate) async fn start_with(folder: tempfile::TempDir, config: NodeConfig) -> Self {
-        let node = Node::start(config).await.unwrap_or_else(|error| panic!("{error}"));
+        // A program that another test starts at this moment holds what this process had open, until it is itself.
+        let started = tokio::time::timeout(PATIENCE, async {
+            loop {
+                match Node::start(config.clone()).await {
+                    Err(NodeError::Folder(FolderError::Locked { .. })) => tokio::task::yield_now().await,
+                    started => return started,
+                }
+            }
+        });
+        let started = started.await.expect("the state folder is let go of");
+        let node = started.unwrap_or_else(|error| panic!("{error}"));
         let handle = node.handle();
         Self { node, handle, folder }
     }
