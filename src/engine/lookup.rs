@@ -138,7 +138,7 @@ impl JobFile {
         let now = core.time();
         let fits = self.claims.may_be(content, self.known_len(), sealed);
         let full = self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&id);
-        if !self.wants_peers(core) || !fits || full || core.peers.is_refuted(id, now) {
+        if !self.wants_peers(core) || !fits || full || self.is_doubted(id, core) {
             return Heed::Soon;
         }
         if !self.listens_to(id, core) {
@@ -170,6 +170,11 @@ impl JobFile {
             None => drop(self.sources.insert(id, source)),
         }
         Heed::Soon
+    }
+
+    /// Whether a peer's word is needed and it was refuted. What a root proves may come from it all the same (CLAIM-4).
+    pub(super) fn is_doubted(&self, id: PeerId, core: &Core) -> bool {
+        self.claims.root.is_none() && core.peers.is_refuted(id, core.time())
     }
 
     /// A peer's have-set changed.

@@ -91,7 +91,7 @@ impl JobFile {
         let now = core.time();
         match self.sources.get(&id) {
             _ if !peer.ready => PeerStand::NoHello,
-            None if core.peers.is_refuted(id, now) => PeerStand::Refuted,
+            None if self.is_doubted(id, core) => PeerStand::Refuted,
             None if peer.asks.values().any(|job| *job == self.id) => PeerStand::Unanswered,
             None if !self.may_ask(id, core) => PeerStand::Outside,
             None => PeerStand::Lacks,

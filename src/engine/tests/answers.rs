@@ -28,6 +28,10 @@ fn fetching() -> World {
     world
 }
 
+fn only_file(world: &mut World) -> &mut JobFile {
+    world.engine.files.values_mut().next().expect("one is on its way")
+}
+
 /// Somebody answers; `true` if the file is taken from him from now on.
 fn taken(world: &mut World, id: PeerId, content: ContentId) -> bool {
     let file = world.engine.files.values_mut().next().expect("one is on its way");
@@ -57,7 +61,10 @@ fn trust_5_and_peer_2_an_answer_of_another_content_or_from_who_was_refuted_or_mu
     assert!(!taken(&mut world, id, ContentId { len: LEN + 1, ..content }), "another length");
     let now = world.now().monotonic;
     world.engine.core.peers.refute(id, now);
-    assert!(!taken(&mut world, id, content), "it was refuted");
+    let root = std::mem::take(&mut only_file(&mut world).claims.root);
+    assert!(!taken(&mut world, id, content), "it was refuted, and its word would count");
+    only_file(&mut world).claims.root = root;
+    assert!(taken(&mut world, id, content), "a root proves what it gives");
     let mut world = fetching();
     world.tell(Input::FlagsChanged(PeerFlags { client: false, server: true }));
     assert!(!taken(&mut world, id, content), "no peer may be asked");

@@ -115,6 +115,8 @@ fn why_a_peer_without_the_file_has_not_said_hello_or_answered_or_lacks_it_or_was
     assert_eq!(stand(&world), PeerStand::Lacks, "it was asked for another file");
     let now = world.now().monotonic;
     world.engine.core.peers.refute(peer_id(2), now);
+    assert_eq!(stand(&world), PeerStand::Lacks, "a root would prove what it gives");
+    world.engine.files.values_mut().next().expect("one is on its way").claims.root = None;
     assert_eq!(stand(&world), PeerStand::Refuted);
 }
 

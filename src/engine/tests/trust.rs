@@ -1,14 +1,16 @@
 //! Who is believed, who is blamed, what a lie costs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use peer_proto::digest::Digest;
 use peer_proto::peer::PeerId;
 
 use super::world::*;
-use crate::engine::event::Failure;
+use crate::engine::event::{Failure, JobView};
 use crate::engine::io::*;
 use crate::engine::piece_set::PieceSet;
-use crate::job::{JobSpec, JobState};
+use crate::job::{JobId, JobSpec, JobState, PeerFlags};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const FAST: u64 = 40_000_000;
@@ -159,14 +161,41 @@ fn claim_3_a_list_that_contradicts_what_i_read_is_refuted_at_intake() {
     assert_eq!((world.state(), world.view().bytes.peers), (JobState::Acknowledged, 0));
 }
 
+/// A later job of the same machine, and what peers gave it.
+fn fetch_later(world: &mut World, number: u8, digest: Digest) -> JobView {
+    let job = JobId([number; 16]);
+    let file = JobSpec::for_file("https://example.org/later", format!("/tmp/later-{number}"));
+    let later = JobSpec { flags: PeerFlags::BOTH, auto_complete: true, ..file.named_by(vec![digest]) };
+    world.tell(Input::Submit { job, spec: Box::new(later), by: ME, start: true });
+    let end = world.ms + 60_000;
+    world.run_until(end, |world| world.engine.job_view(job).is_some_and(|view| view.state.is_final()));
+    let view = world.engine.job_view(job).expect("known");
+    assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
+    view
+}
+
 #[test]
-fn claim_4_a_refuted_author_may_still_give_proved_bytes_later() {
+fn claim_4_who_was_refuted_gives_a_later_job_what_a_root_proves_and_is_not_believed_meanwhile() {
     let truth = file(64 * MIB, 1);
     let mut world = World::new(&truth);
+    // It read the file behind a stale mirror: all of its list is of another version.
     let stale = world.peer(2, &file(64 * MIB, 9), sha256(), FAST);
     world.submit(spec(&[sha256()]));
     world.run(MINUTE);
-    assert!(world.engine.peer_views().iter().any(|view| view.peer == stale && view.connected));
+    let is_refuted = |world: &World| world.engine.core.peers.is_refuted(stale, world.now().monotonic);
+    assert!(is_refuted(&world) && !is_banned(&world, stale), "refuted, not banned");
+    assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
+    // It has the right one by now. Its word for it counts for nothing yet.
+    let model = world.model(stale);
+    (model.list, model.sends) = (Arc::clone(&truth), Arc::clone(&truth));
+    let view = fetch_later(&mut world, 8, sha256());
+    assert!(is_refuted(&world));
+    assert_eq!(view.bytes.peers, 0, "{:?}", view.bytes);
+    // What a root proves needs nobody's word.
+    world.model(stale).digest = Some(root_digest(&truth));
+    let view = fetch_later(&mut world, 9, root_digest(&truth));
+    assert!(is_refuted(&world));
+    assert!(view.bytes.peers > 60 * MIB, "{:?}", view.bytes);
 }
 
 #[test]
