@@ -115,6 +115,44 @@ fn claim_4_a_member_that_states_what_is_not_so_costs_a_megabyte_and_is_believed_
     assert_eq!(world.disconnected, [], "it may have been lied to");
 }
 
+/// One who says what these pieces are and gives none, and one who has them and says nothing of his own: whether each of the two
+/// was refuted, and whether each was banned.
+fn author_and_relay(said: &Arc<HashList>, sent: &Arc<HashList>) -> (World, [bool; 2], [bool; 2]) {
+    let mut world = world_with(&[2, 3], 4_000_000);
+    let [author, relay] = [2, 3].map(peer_id);
+    world.model(author).pace = Pace::steady(0);
+    world.model(relay).sends = Arc::clone(sent);
+    state(&mut world, author, said, 600..1_024);
+    let mut have = HaveSet::new(1_024);
+    have.insert(600..1_024);
+    let now = world.now().monotonic;
+    world.model(relay).session.send_have(swarm(), have, now);
+    world.pump_and_tell(relay);
+    world.run(2 * MINUTE);
+    assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
+    let disk: Vec<Hash> = world.disk.values().copied().collect();
+    assert_eq!(disk, world.truth.values(), "exact");
+    let now = world.now().monotonic;
+    let peers = &world.engine.core.peers;
+    let refuted = [author, relay].map(|peer| peers.is_refuted(peer, now));
+    let banned = [author, relay].map(|peer| peers.banned_until(peer, now).is_some());
+    (world, refuted, banned)
+}
+
+#[test]
+fn trust_1_a_relay_is_not_framed_by_a_false_claim_nor_an_author_by_a_false_relay() {
+    let truth = file(LEN, 1);
+    let lie = altered(LEN, 1, &(900..1_000).collect::<Vec<u32>>());
+    // The relay gives just what the author said, which is false: the author answers for it.
+    let (world, refuted, banned) = author_and_relay(&lie, &lie);
+    assert!(world.view().bytes.peers > 0, "the relay was asked");
+    assert_eq!((refuted, banned), ([true, false], [false, false]));
+    // The author said what is so, and the relay gives something else: the relay answers for it.
+    let (world, refuted, banned) = author_and_relay(&truth, &lie);
+    assert!(world.view().bytes.discarded > 0, "the relay was asked");
+    assert_eq!((refuted, banned), ([false, false], [false, true]));
+}
+
 #[test]
 fn claim_6_where_two_members_differ_the_origin_decides_and_the_honest_one_is_asked_on() {
     let mut world = world_with(&[2, 3], 1_000_000);
