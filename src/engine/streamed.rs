@@ -283,6 +283,10 @@ impl JobFile {
         let stream =
             self.vouched.as_ref().filter(|_| self.claims.trusted.is_none()).and_then(|one| one.stream);
         let Some((id, _)) = stream else { return };
+        // Before the part is of this version there is nothing to draw audits among, nor to compare with.
+        if !self.is_of_vouched_version() {
+            return;
+        }
         let Some(stream) = core.attests.streams.get(id) else { return };
         let mut new = stream.pieces().clone();
         new.subtract(&self.streaming.known);

@@ -108,6 +108,26 @@ fn goes_on(world: &mut World, id: PeerId, chain: &mut Chain, list: &HashList, pi
 }
 
 #[test]
+fn attest_11_what_an_attestor_had_read_before_the_part_was_ready_is_checked_as_well() {
+    let truth = file(LEN, 1);
+    let wrong = altered(LEN, 1, &(0..1_024).collect::<Vec<u32>>());
+    let mut world = world(&truth);
+    let (id, mut chain) = attestor(&mut world, &wrong, 2);
+    for first in (0..1_024).step_by(256) {
+        chain.reads(&wrong, first..first + 256);
+    }
+    world.model(id).batches = chain.said.clone();
+    world.slow_resets = true;
+    world.submit(spec(&[]));
+    world.run_for(100);
+    assert!(why(&world).contains("an attestor of the group reads it now"), "{}", why(&world));
+    world.drop_now();
+    world.run_for(500);
+    let audits = why(&world).matches("audit of what attestors vouch for").count();
+    assert!(audits > 0 && world.distrusted.len() == 1, "{}", why(&world));
+}
+
+#[test]
 fn attest_7_a_member_takes_pieces_while_their_attestor_reads_them_and_asks_the_origin_for_the_audit_only() {
     let truth = file(LEN, 1);
     let (mut world, id, mut chain) = begun(&truth, 3);
