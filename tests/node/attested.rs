@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nearbits::job::{JobId, JobSpec, Policy, TrustFloor};
-use nearbits::node::{JobView, NodeConfig};
+use nearbits::node::{JobView, NodeConfig, PeerAddress};
 use nearbits::origin::OriginConfig;
 use peer_proto::digest::hex;
 use peer_proto::group::{GroupId, HolderId, Roles};
@@ -18,7 +18,7 @@ use crate::origin_script::{Payload, Scripted, Site};
 
 const MIB: u64 = 1 << 20;
 const DAY: u64 = 24 * 60 * 60;
-const MEMBER: Roles = Roles(0);
+pub(crate) const MEMBER: Roles = Roles(0);
 
 /// An origin whose content may turn into another one of the same length under the same ETag.
 struct TwoFaced {
@@ -47,37 +47,58 @@ impl TwoFaced {
 }
 
 /// Members of one group that know each other and believe the origin's certificate.
-struct Office {
+pub(crate) struct Office {
     ca: tempfile::NamedTempFile,
 }
 
 impl Office {
-    fn of(origin: &Scripted) -> Self {
+    pub(crate) fn of(origin: &Scripted) -> Self {
+        Self::of_all(&[origin])
+    }
+
+    /// The same of several origins.
+    pub(crate) fn of_all(origins: &[&Scripted]) -> Self {
         let ca = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(ca.path(), &origin.ca_pem).expect("written");
+        let all: String = origins.iter().map(|origin| origin.ca_pem.as_str()).collect();
+        std::fs::write(ca.path(), all).expect("written");
         Self { ca }
     }
 
     /// A machine of this office: a member with these roles, or in no group at all.
     async fn machine(&self, number: u8, roles: Option<Roles>, peers: &[&LabNode]) -> LabNode {
+        self.machine_at(number, roles, peers.iter().flat_map(|peer| peer.addresses()).collect()).await
+    }
+
+    /// The same beside whoever listens at these addresses.
+    pub(crate) async fn machine_at(
+        &self,
+        number: u8,
+        roles: Option<Roles>,
+        peers: Vec<PeerAddress>,
+    ) -> LabNode {
         let node = LabNode::start(&[]).await;
         let peer = node.handle.peer_id();
         let folder = node.shut_down().await;
         if let Some(roles) = roles {
             write_membership_of(&folder, HolderId([number; 16]), peer, roles, now(&folder) + DAY);
         }
-        self.again(folder, peers).await
+        self.again_at(folder, peers).await
     }
 
     async fn again(&self, folder: tempfile::TempDir, peers: &[&LabNode]) -> LabNode {
+        self.again_at(folder, peers.iter().flat_map(|peer| peer.addresses()).collect()).await
+    }
+
+    pub(crate) async fn again_at(&self, folder: tempfile::TempDir, peers: Vec<PeerAddress>) -> LabNode {
+        let count = peers.len();
         let mut config = NodeConfig::embedded(folder.path().join("state"));
         config.listen = vec!["127.0.0.1:0".parse().expect("an address")];
         config.mdns = false;
-        config.static_peers = peers.iter().flat_map(|peer| peer.addresses()).collect();
+        config.static_peers = peers;
         config.origin = OriginConfig { extra_ca: Some(self.ca.path().to_owned()), ..OriginConfig::default() };
         config.preference = Policy { attest_hosts: Some(vec!["localhost".into()]), ..Policy::default() };
         let node = LabNode::start_with(folder, config).await;
-        node.connected(peers.len()).await;
+        node.connected(count).await;
         node
     }
 }

@@ -19,6 +19,9 @@ use crate::plain_origin::{Content, Manner, PlainOrigin};
 const MIB: u64 = 1 << 20;
 const DAY: u64 = 24 * 60 * 60;
 
+/// What its members know in its first epoch.
+pub(crate) const SECRET: [u8; 32] = [7; 32];
+
 pub(crate) fn group() -> Signer {
     Signer::of(&[77; 32])
 }
@@ -70,7 +73,7 @@ fn write_membership_at(state: &Path, holder: HolderId, peer: PeerId, roles: Role
     let text = format!(
         r#"{{"key": "{}", "epoch": 1, "secret": "{}", "token": "{}"}}"#,
         hex(&group().public_key()),
-        hex(&[7; 32]),
+        hex(&SECRET),
         hex(token.bytes())
     );
     std::fs::write(state.join("group.json"), text).expect("written");
@@ -145,7 +148,11 @@ async fn group_1_a_node_does_not_start_with_another_nodes_token() {
 
 /// Waits until a node takes another for a member, or for a stranger with a session.
 pub(crate) async fn takes_for(node: &LabNode, other: &LabNode, is_member: bool) {
-    let peer = other.handle.peer_id();
+    takes_peer_for(node, other.handle.peer_id(), is_member).await;
+}
+
+/// The same for whoever has this identity.
+pub(crate) async fn takes_peer_for(node: &LabNode, peer: PeerId, is_member: bool) {
     let looked = tokio::time::timeout(PATIENCE, async {
         loop {
             let peers = node.handle.peers().await.expect("the node runs");
@@ -272,7 +279,7 @@ async fn make_member(node: &LabNode, roles: Roles, since: u64, left: u64) {
     let membership = Membership {
         key: group().public_key(),
         epoch: 1,
-        secret: EpochSecret([7; 32]),
+        secret: EpochSecret(SECRET),
         former: None,
         token: Token::grant(&group(), &wish),
         denied: None,

@@ -5,8 +5,8 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use nearbits::swarm::{Swarm, SwarmConfig, SwarmEvent};
@@ -14,10 +14,12 @@ use peer_proto::content::{ContentId, Hash, PieceIndex};
 use peer_proto::peer::PeerId;
 use peer_proto::verify::HashList;
 use peer_proto::wire::{
-    Answer, Find, Found, Frame, Hello, ListPart, ListValues, NumberedAnswer, Versions, Want,
+    Answer, Find, Found, Frame, FrameKind, Hello, ListPart, ListValues, NumberedAnswer, Versions, Want,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+use crate::badge::Badge;
 
 /// What the hostile peer says and sends.
 pub(crate) struct Plan {
@@ -31,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) bytes: Arc<Vec<u8>>,
     /// What it does with a request.
     pub(crate) manner: Manner,
+    /// What makes it a member of the group; without it, it is a stranger.
+    pub(crate) badge: Option<Badge>,
 }
 
 /// As long as blocks may be: what a liar wastes at once.
@@ -45,6 +49,8 @@ pub(crate) enum Manner {
     Silent,
     /// Sends the plan's bytes, one in a second.
     Drips,
+    /// Sends the plan's bytes until it has sent so many, and other ones from then on.
+    Turns { after: u64 },
     /// Sends the plan's bytes up to the last of the first piece, and closes the connection.
     BreaksOff,
 }
@@ -59,7 +65,13 @@ impl Plan {
             values: list.values().to_vec(),
             bytes: Arc::new(bytes.to_vec()),
             manner: Manner::Serves,
+            badge: None,
         }
+    }
+
+    /// The same peer as one who shows this to members.
+    pub(crate) fn showing(self, badge: Badge) -> Self {
+        Self { badge: Some(badge), ..self }
     }
 
     /// A peer whose list and bytes agree with each other, but are false in these bytes.
@@ -104,6 +116,7 @@ pub(crate) struct Hostile {
     stop: CancellationToken,
     sent: Arc<AtomicU64>,
     requests: Arc<AtomicU64>,
+    heard: Arc<Mutex<Vec<Frame>>>,
 }
 
 impl Hostile {
@@ -123,7 +136,13 @@ impl Hostile {
             added_peers: Vec::new(),
         };
         let (swarm, _) = Swarm::start(config, events, stop.clone()).expect("loopback is free");
-        let hostile = Self { swarm: swarm.clone(), stop, sent: Arc::default(), requests: Arc::default() };
+        let hostile = Self {
+            swarm: swarm.clone(),
+            stop,
+            sent: Arc::default(),
+            requests: Arc::default(),
+            heard: Arc::default(),
+        };
         let (ready, listening) = tokio::sync::oneshot::channel();
         tokio::spawn(run(
             swarm,
@@ -131,6 +150,7 @@ impl Hostile {
             Arc::new(plan),
             Arc::clone(&hostile.sent),
             Arc::clone(&hostile.requests),
+            Arc::clone(&hostile.heard),
             ready,
         ));
         listening.await.expect("it listens");
@@ -156,6 +176,16 @@ impl Hostile {
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
+
+    /// Every frame that came to it, the first one first.
+    pub(crate) fn frames(&self) -> Vec<Frame> {
+        self.heard.lock().expect("nobody panicked").clone()
+    }
+
+    /// Whether a frame of this kind ever came to it.
+    pub(crate) fn heard(&self, kind: FrameKind) -> bool {
+        self.frames().iter().any(|frame| frame.kind() == kind)
+    }
 }
 
 impl Drop for Hostile {
@@ -170,6 +200,7 @@ async fn run(
     plan: Arc<Plan>,
     sent: Arc<AtomicU64>,
     requests: Arc<AtomicU64>,
+    heard: Arc<Mutex<Vec<Frame>>>,
     ready: tokio::sync::oneshot::Sender<()>,
 ) {
     let mut ready = Some(ready);
@@ -181,18 +212,24 @@ async fn run(
                 }
             }
             SwarmEvent::Connected { peer, .. } => {
-                let hello = Hello { versions: Versions::OURS, nonce: [9; 16], tags: [3; 128] };
+                let nonce = [9; 16];
+                let tags = plan.badge.as_ref().map(|badge| badge.tags(&swarm.peer_id(), &peer, &nonce));
+                let hello = Hello { versions: Versions::OURS, nonce, tags: tags.unwrap_or([3; 128]) };
                 let _ = swarm.send(peer, Frame::Hello(hello));
             }
             SwarmEvent::Frame { peer, frame } => {
-                for answer in answers(&plan, &frame) {
+                heard.lock().expect("nobody panicked").push(frame.clone());
+                let as_member = plan.badge.iter().flat_map(|badge| badge.answers(&frame));
+                for answer in as_member.chain(answers(&plan, &frame)) {
                     let _ = swarm.send(peer, answer);
                 }
                 if let Frame::Want(want) = frame {
                     requests.fetch_add(1, Ordering::Relaxed);
                     let (swarm, plan, sent) = (swarm.clone(), Arc::clone(&plan), Arc::clone(&sent));
                     match plan.manner {
-                        Manner::Serves => drop(tokio::spawn(serve(swarm, peer, want, plan, sent))),
+                        Manner::Serves | Manner::Turns { .. } => {
+                            drop(tokio::spawn(serve(swarm, peer, want, plan, sent)))
+                        }
                         Manner::Silent => {}
                         Manner::Drips => drop(tokio::spawn(drip(swarm, peer, want, plan, sent))),
                         Manner::BreaksOff => drop(tokio::spawn(break_off(swarm, peer, want, plan, sent))),
@@ -237,6 +274,9 @@ async fn serve(swarm: Swarm, peer: PeerId, want: Want, plan: Arc<Plan>, sent: Ar
             let end_byte = usize::try_from(end).expect("small").min(plan.bytes.len());
             let mut block = plan.bytes.get(at_byte..end_byte).unwrap_or_default().to_vec();
             block.resize(usize::try_from(end - at).expect("small"), 0xee);
+            if matches!(plan.manner, Manner::Turns { after } if sent.load(Ordering::Relaxed) >= after) {
+                block.iter_mut().for_each(|byte| *byte ^= 0x5a);
+            }
             if sender.send(want.request, offset, Bytes::from(block)).await.is_err() {
                 return;
             }
