@@ -7,6 +7,7 @@
 mod abuse;
 mod announced;
 mod asked;
+mod attestable;
 mod attested;
 mod badge;
 mod checksums;
