@@ -22,6 +22,8 @@ pub mod evidence;
 pub mod fuzz;
 pub mod group;
 pub mod home;
+#[cfg(test)]
+mod label_tests;
 pub mod limits;
 pub mod lookup;
 pub mod peer;
