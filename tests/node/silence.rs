@@ -150,11 +150,12 @@ async fn d34_and_t19_a_secret_of_a_job_is_in_no_frame_no_log_line_and_no_file_bu
     assert!(heard.iter().any(|frame| matches!(frame, Frame::Find(_))), "the peer is asked: {heard:?}");
     assert!(heard.iter().all(|frame| !holds(&encode(frame).expect("it came so"))), "{heard:?}");
     daemon.kill().await.expect("our own child");
-    let mut kept = [good, bad].map(|job| state.join("jobs").join(job.to_string()).join("job.json"));
-    kept.sort_unstable();
-    let mut found = tainted(folder.path());
-    found.sort_unstable();
-    assert_eq!(found, kept, "the jobs themselves know it, and nothing else");
+    let kept = [good, bad].map(|job| state.join("jobs").join(job.to_string()).join("job.json"));
+    let found = tainted(folder.path());
+    assert!(kept.iter().all(|file| found.contains(file)), "the jobs themselves know it: {found:?}");
+    // The daemon was killed: it may have been about to replace one of them.
+    let is_kept = |file: &PathBuf| kept.contains(file) || kept.contains(&file.with_extension(""));
+    assert!(found.iter().all(is_kept), "and nothing else: {found:?}");
     assert!(
         std::fs::metadata(folder.path().join("log")).expect("it is there").len() > 10_000,
         "much is logged"
