@@ -78,10 +78,10 @@ mod tests {
 
     #[test]
     fn reads_the_memory_in_use() {
-        let before = rss_bytes().expect("Linux says");
-        let grown = vec![1_u8; 32 << 20];
-        let after = rss_bytes().expect("Linux says");
-        assert!(grown.iter().all(|byte| *byte == 1));
-        assert!(after > before, "{before} then {after}");
+        // What the other tests of this process take and give back meanwhile says nothing.
+        let held = vec![1_u8; 32 << 20];
+        let used = rss_bytes().expect("Linux says");
+        assert!(held.iter().all(|byte| *byte == 1));
+        assert!(used >= 32 << 20, "{used}");
     }
 }
