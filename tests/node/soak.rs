@@ -37,6 +37,22 @@ fn size() -> (u8, u64, bool) {
     (machines.parse().expect("a number of machines"), files.parse().expect("a number of files"), true)
 }
 
+/// Insists that the kernel remembers all neighbours of all machines: it has one table for all of its namespaces, and whoever
+/// finds no room in it reaches nobody.
+fn has_room_for_neighbours(machines: u8) {
+    let pairs = u64::from(machines) * u64::from(machines - 1);
+    for family in ["ipv4", "ipv6"] {
+        let name = format!("net/{family}/neigh/default/gc_thresh3");
+        let most = std::fs::read_to_string(format!("/proc/sys/{name}")).ok();
+        let most = most.and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(u64::MAX);
+        assert!(
+            pairs <= most,
+            "{machines} machines are {pairs} neighbours of each other, and this kernel remembers {most}: sysctl -w {name}={}",
+            2 * pairs
+        );
+    }
+}
+
 /// The office, and who works in it.
 struct Site {
     office: Office,
@@ -45,6 +61,7 @@ struct Site {
 
 impl Site {
     async fn open(machines: u8) -> Option<Self> {
+        has_room_for_neighbours(machines);
         let office = Office::open(machines, Addresses::Both)?;
         let mut daemons = Vec::new();
         for machine in 0..machines {
