@@ -87,17 +87,26 @@ async fn d46_a_record_whose_list_is_damaged_is_held_no_more() {
     node.shut_down().await;
 }
 
+const fn user(uid: u32) -> Caller {
+    Caller { uid, is_administrator: false }
+}
+
+/// A node whose user 101 fetched this with a secret of its own, and the origin it came from.
+async fn with_a_file_of_user_101(content: Content) -> (PlainOrigin, LabNode) {
+    let origin = PlainOrigin::start(content, Manner::default()).await;
+    let node = LabNode::start(&[]).await;
+    let header = Headers(vec![Header { name: "X-Key".into(), value: "secret".into() }]);
+    let spec = named(&node, node.spec(&origin, vec![sha256_of(content)]), "a");
+    let job = node.handle.submit_as(JobSpec { headers: header, ..spec }, user(101), true).await.unwrap();
+    node.delivered(job).await;
+    (origin, node)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn local_1_what_one_user_fetched_with_a_secret_gives_another_user_neither_a_byte_nor_a_hint() {
     let content = Content::new(64, 4 * MIB);
-    let origin = PlainOrigin::start(content, Manner::default()).await;
-    let node = LabNode::start(&[]).await;
-    let user = |uid| Caller { uid, is_administrator: false };
+    let (origin, node) = with_a_file_of_user_101(content).await;
     let digest = sha256_of(content);
-    let header = Headers(vec![Header { name: "X-Key".into(), value: "secret".into() }]);
-    let of_a = JobSpec { headers: header, ..named(&node, node.spec(&origin, vec![digest.clone()]), "a") };
-    let job = node.handle.submit_as(of_a, user(101), true).await.unwrap();
-    node.delivered(job).await;
     let records = node.handle.cache().records(None).await.unwrap();
     assert_eq!(records.len(), 1, "it is kept, for its owner");
     origin.kill();
@@ -133,14 +142,8 @@ fn rot(path: &Path) {
 async fn local_1_another_users_secret_file_and_one_that_nobody_has_are_missed_in_the_same_time() {
     const PROBES: u32 = 25;
     let content = Content::new(65, 4 * MIB);
-    let origin = PlainOrigin::start(content, Manner::default()).await;
-    let node = LabNode::start(&[]).await;
-    let user = |uid| Caller { uid, is_administrator: false };
+    let (origin, node) = with_a_file_of_user_101(content).await;
     let digest = sha256_of(content);
-    let header = Headers(vec![Header { name: "X-Key".into(), value: "secret".into() }]);
-    let of_a = JobSpec { headers: header, ..named(&node, node.spec(&origin, vec![digest.clone()]), "a") };
-    let job = node.handle.submit_as(of_a, user(101), true).await.unwrap();
-    node.delivered(job).await;
     origin.kill();
     let clock = Clock::start();
     let probe = async |digest, name: String| {
