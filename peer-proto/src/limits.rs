@@ -53,6 +53,8 @@ pub const CANCELLED_REQUEST_GRACE: Duration = Duration::from_secs(10);
 pub const CANCELLED_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Bytes of one peer that may be unverified at any time; two pieces if those are longer.
 pub const UNVERIFIED_BYTES_PER_PEER: u64 = 1024 * 1024;
+/// Banned ids at one address that put it behind all others, among those who are dialled and among those who are asked.
+pub const BANNED_PUT_LAST: usize = 3;
 /// Time for the other side's Hello.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for an answer to a question on the control stream.

@@ -7,14 +7,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use peer_proto::limits::BANNED_PUT_LAST;
 use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
 
 use super::core::Core;
 use super::peers::Peers;
 
-/// So many banned ids put their address last.
-const LIARS_MIN: usize = 3;
 /// So often a peer may lack what it said it holds, within [`LACKS_WITHIN`], before it comes last.
 const LACKS_MAX: usize = 8;
 /// See [`LACKS_MAX`].
@@ -30,7 +29,7 @@ impl Doubted {
         self.0.retain(|_, until| *until > now);
         let mut ends: Vec<Instant> = bans.collect();
         ends.sort_unstable_by(|one, other| other.cmp(one));
-        if let Some(until) = ends.get(LIARS_MIN - 1).filter(|_| !address.is_empty()) {
+        if let Some(until) = ends.get(BANNED_PUT_LAST - 1).filter(|_| !address.is_empty()) {
             self.0.insert(address.to_owned(), *until);
         }
     }

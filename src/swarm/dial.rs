@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use peer_proto::limits::BANNED_PUT_LAST;
 use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
 
@@ -15,7 +16,7 @@ use super::address::PeerAddress;
 use super::calls::Calls;
 use super::limits::{
     ADDRESSES_PER_PEER_MAX, ANNOUNCEMENT_TTL_MAX, BACK_OFF_FIRST, BACK_OFF_MAX, BACK_OFF_STATIC_MAX, BAN_MAX,
-    BANNED_PUT_LAST, BANS_MAX, DIALS_PER_S_MAX, PEERS_MAX, PEERS_PER_IP_MAX, POLITE_WAIT, PROTOCOL_ERROR_BAN,
+    BANS_MAX, DIALS_PER_S_MAX, PEERS_MAX, PEERS_PER_IP_MAX, POLITE_WAIT, PROTOCOL_ERROR_BAN,
     STATIC_DIALS_PER_TICK, STATIC_PEERS_MAX,
 };
 

@@ -69,8 +69,6 @@ pub(super) const ANNOUNCEMENT_TTL_MAX: Duration = Duration::from_secs(600);
 pub(super) const STATIC_PEERS_MAX: usize = 256;
 /// Banned peers remembered.
 pub(super) const BANS_MAX: usize = 1_024;
-/// Banned ids that put their IP address last among those that are dialled (TRUST-9).
-pub(super) const BANNED_PUT_LAST: usize = 3;
 /// Longest ban.
 pub(super) const BAN_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// First ban after a protocol error; doubles (WIRE-9).

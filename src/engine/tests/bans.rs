@@ -6,6 +6,7 @@ use peer_proto::peer::PeerId;
 use peer_proto::session::RefuseReason;
 use peer_proto::time::Instant;
 
+use super::groups::{member, world as world_of_a_member};
 use super::world::*;
 use crate::engine::core::Core;
 use crate::engine::io::Input;
@@ -251,6 +252,21 @@ fn trust_9_three_banned_ids_put_a_stranger_at_their_address_last_for_as_long_as_
     assert_eq!(in_order(&world), [slow, fast]);
     at(&mut world.engine.core, end);
     assert_eq!(in_order(&world), [fast, slow]);
+}
+
+#[test]
+fn trust_9_a_member_does_not_come_last_for_the_liars_at_its_address() {
+    let mut world = world_of_a_member();
+    let member = member(&mut world, 2);
+    let truth = world.truth.clone();
+    let stranger = world.peer(3, &truth, sha256(), 1_000);
+    let come_last = |world: &World| [stranger, member].map(|peer| world.engine.core.comes_last(peer));
+    assert_eq!(come_last(&world), [false, false]);
+    lie_at(&mut world, "10.0.0.3", 0..3);
+    // The address of a peer in these worlds is the first byte of its id.
+    let address = format!("10.0.0.{}", member.public_key()[0]);
+    lie_at(&mut world, &address, 3..6);
+    assert_eq!(come_last(&world), [true, false], "whose token was checked is known by more than its address");
 }
 
 #[test]
