@@ -57,6 +57,12 @@ impl BlockReceiver {
         Self { blocks, route }
     }
 
+    /// Blocks that come from no link.
+    #[cfg(test)]
+    pub(crate) const fn of(blocks: mpsc::Receiver<Block>) -> Self {
+        Self::new(blocks, None)
+    }
+
     /// The next block; `None` when the peer is gone, or all that was asked for came.
     ///
     /// # Cancel safety

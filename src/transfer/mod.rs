@@ -28,7 +28,7 @@ use std::sync::Arc;
 use peer_proto::content::Geometry;
 use peer_proto::peer::PeerId;
 use peer_proto::session::RequestId;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -36,7 +36,7 @@ use tracing::Instrument;
 use self::cache_lease::CacheSource;
 pub use self::fault::local_kind;
 pub use self::files::existing_rule;
-use self::lease::{Ended, Pipe, Source};
+use self::lease::{Ended, Limit, Pipe, Source};
 use self::origin_lease::OriginSource;
 use self::pace::{Line, Pace, Paces};
 use self::part_table::{LeaseEntry, OpenPart, Tables};
@@ -55,7 +55,7 @@ use crate::engine::io::{
 use crate::job::{FileId, JobId, Rates, Remote};
 use crate::origin::Origin;
 use crate::store::JobStore;
-use crate::swarm::Swarm;
+use crate::swarm::{BlockReceiver, Swarm};
 
 /// What the hands work with.
 pub struct TransferParts {
@@ -144,7 +144,7 @@ impl Transfer {
             Span::ToEnd => u64::MAX,
         };
         let entry = self.inner.tables.enter_lease(id, lease.file, end);
-        let opened = match &lease.source {
+        let expected = match &lease.source {
             LeaseSource::Origin { .. } | LeaseSource::Record(_) => None,
             LeaseSource::Peer { peer, request } => Some(self.expect(*peer, *request, lease.span)),
         };
@@ -154,24 +154,23 @@ impl Transfer {
         let this = self.clone();
         let facts = self.inner.parts.facts.clone();
         self.spawn(
-            lease::report(id, facts, async move { this.work(lease, entry, opened, turn).await })
+            lease::report(id, facts, async move { this.work(lease, entry, expected, turn).await })
                 .instrument(span),
         );
     }
 
-    fn expect(&self, peer: PeerId, request: RequestId, span: Span) -> Result<PeerSource, LeaseFault> {
+    fn expect(&self, peer: PeerId, request: RequestId, span: Span) -> Result<BlockReceiver, LeaseFault> {
         let Span::Range(range) = span else {
             return Err(fault::broken_rule("a peer is asked for a range"));
         };
-        let blocks = self.inner.parts.swarm.expect_blocks(peer, request, range.len());
-        Ok(PeerSource::new(blocks, range.len()))
+        Ok(self.inner.parts.swarm.expect_blocks(peer, request, range.len()))
     }
 
     async fn work(
         &self,
         lease: Lease,
         entry: LeaseEntry,
-        opened: Option<Result<PeerSource, LeaseFault>>,
+        expected: Option<Result<BlockReceiver, LeaseFault>>,
         turn: impl Future<Output = ()> + Send,
     ) -> Ended {
         let mut limit = entry.limit.clone();
@@ -183,7 +182,7 @@ impl Transfer {
 
         let is_copy = matches!(lease.source, LeaseSource::Record(_));
         // The entry leaves the table when the work is done and before the end is told.
-        let ended = self.try_work(lease, &entry, opened).await.unwrap_or_else(Ended::failed);
+        let ended = self.try_work(lease, &entry, expected).await.unwrap_or_else(Ended::failed);
         if is_copy {
             self.tell_cache_changes().await;
         }
@@ -194,7 +193,7 @@ impl Transfer {
         &self,
         lease: Lease,
         entry: &LeaseEntry,
-        opened: Option<Result<PeerSource, LeaseFault>>,
+        expected: Option<Result<BlockReceiver, LeaseFault>>,
     ) -> Result<Ended, LeaseFault> {
         let Lease { id, file, span, source, accept } = lease;
         let parts = &self.inner.parts;
@@ -202,37 +201,48 @@ impl Transfer {
             self.inner.tables.part(file).ok_or_else(|| fault::broken_rule("a lease has an open part"))?;
         let len = file_len(&source, &accept, span);
         let pace = self.pace(file.job, &source);
-        let mut limit = entry.limit.clone();
-        let mut source = match (source, opened) {
-            (LeaseSource::Origin { remote, pinned }, _) => {
-                let opening = OriginSource::open(&parts.origin, &remote, &pinned, span);
-                tokio::select! {
-                    biased;
-                    source = opening => Source::Origin(Box::new(source?)),
-                    () = lease::stopped(&mut limit) => return Err(LeaseFault::Stopped),
-                }
-            }
-            (LeaseSource::Record(record), _) => {
-                Source::Cache(CacheSource::open(parts.cache.clone(), record, span)?)
-            }
-            (LeaseSource::Peer { .. }, Some(opened)) => Source::Peer(opened?),
-            (LeaseSource::Peer { .. }, None) => {
-                return Err(fault::broken_rule("a peer's blocks are expected"));
-            }
-        };
+        let limit = entry.limit.clone();
         let sink = SinkParts { lease: id, part, facts: parts.facts.clone(), clock: parts.clock };
         let pipe = Pipe { lease: id, limit: limit.clone(), facts: parts.facts.clone(), pace };
         match span {
-            Span::ToEnd => Ok(pipe.run(source, StreamSink::new(sink, accept)?).await),
+            Span::ToEnd => {
+                let source = self.open_source(source, span, limit).await?;
+                Ok(pipe.run(source, StreamSink::new(sink, accept)?).await)
+            }
             Span::Range(range) => {
                 let geometry = Geometry::of(len.unwrap_or(range.end()))
                     .map_err(|_| fault::broken_rule("a file in ranges is at most 4 TiB"))?;
-                let sink = PieceSink::new(sink, geometry, range, accept, limit)?;
-                if let Source::Peer(blocks) = &mut source {
-                    blocks.wait_for_proofs(range.start(), geometry, sink.proved());
-                }
+                let sink = PieceSink::new(sink, geometry, range, accept, limit.clone())?;
+                let source = match expected {
+                    Some(blocks) => Source::Peer(PeerSource::new(blocks?, range, geometry, sink.proved())),
+                    None => self.open_source(source, span, limit).await?,
+                };
                 Ok(pipe.run(source, sink).await)
             }
+        }
+    }
+
+    /// Opens what is not a peer, whose blocks were expected before.
+    async fn open_source(
+        &self,
+        source: LeaseSource,
+        span: Span,
+        mut limit: watch::Receiver<Limit>,
+    ) -> Result<Source, LeaseFault> {
+        let parts = &self.inner.parts;
+        match source {
+            LeaseSource::Origin { remote, pinned } => {
+                let opening = OriginSource::open(&parts.origin, &remote, &pinned, span);
+                tokio::select! {
+                    biased;
+                    source = opening => Ok(Source::Origin(Box::new(source?))),
+                    () = lease::stopped(&mut limit) => Err(LeaseFault::Stopped),
+                }
+            }
+            LeaseSource::Record(record) => {
+                Ok(Source::Cache(CacheSource::open(parts.cache.clone(), record, span)?))
+            }
+            LeaseSource::Peer { .. } => Err(fault::broken_rule("a peer's blocks are expected")),
         }
     }
 

@@ -4,7 +4,7 @@
 //! before it waits for its proof. Does not know: whether they are right (`sink`), how they travel (`swarm`).
 
 use bytes::Bytes;
-use peer_proto::content::Geometry;
+use peer_proto::content::{ByteRange, Geometry};
 use tokio::sync::watch;
 
 use crate::engine::io::LeaseFault;
@@ -16,7 +16,7 @@ pub(super) struct PeerSource {
     /// Offset in the request at which the next block starts.
     next: u64,
     len: u64,
-    proofs: Option<Proofs>,
+    proofs: Proofs,
 }
 
 /// How far what was taken is proved. A peer may turn liar at any moment: what it wastes then is what waits for its
@@ -30,13 +30,15 @@ struct Proofs {
 }
 
 impl PeerSource {
-    pub(super) const fn new(blocks: BlockReceiver, len: u64) -> Self {
-        Self { blocks, next: 0, len, proofs: None }
-    }
-
-    /// Nothing is taken from now on while a piece before it waits for its proof.
-    pub(super) fn wait_for_proofs(&mut self, start: u64, geometry: Geometry, proved: watch::Receiver<u64>) {
-        self.proofs = Some(Proofs { start, geometry, proved });
+    /// The blocks of a request for `range`. None is taken while a piece before it waits for its proof.
+    pub(super) const fn new(
+        blocks: BlockReceiver,
+        range: ByteRange,
+        geometry: Geometry,
+        proved: watch::Receiver<u64>,
+    ) -> Self {
+        let proofs = Proofs { start: range.start(), geometry, proved };
+        Self { blocks, next: 0, len: range.len(), proofs }
     }
 
     /// The next bytes in order; `None` once all that was asked for came.
@@ -44,9 +46,7 @@ impl PeerSource {
         if self.next >= self.len {
             return Ok(None);
         }
-        if let Some(proofs) = &mut self.proofs
-            && !proofs.reach(self.next).await
-        {
+        if !self.proofs.reach(self.next).await {
             return Ok(None);
         }
         let block = self.blocks.next().await.ok_or(LeaseFault::PeerLost)?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use peer_proto::content::{ByteRange, Geometry, PieceIndex};
 use peer_proto::peer::PeerId;
 use peer_proto::standing::{PieceRun, Standing};
@@ -12,17 +13,23 @@ use tokio::sync::{mpsc, watch};
 
 use super::lease::{Feed, Limit};
 use super::part_table::NodePart;
+use super::peer_lease::PeerSource;
 use super::sink::{PieceSink, Sink, SinkParts, StreamSink, Sunk};
 use crate::clock::Clock;
 use crate::disk::part::{Part, Writer};
 use crate::disk::{Existing, RealFiles};
 use crate::engine::io::{Accept, Input, LeaseFault, LeaseId};
+use crate::swarm::{Block, BlockReceiver};
 
 const PIECE: u64 = 64 * 1024;
 
 /// Bytes that are functions of their offset.
 fn payload(len: u64) -> Vec<u8> {
     (0..len).map(|at| (at ^ (at >> 8) ^ (at >> 16)).to_le_bytes()[0]).collect()
+}
+
+fn at(offset: u64) -> usize {
+    usize::try_from(offset).expect("small")
 }
 
 fn list_of(bytes: &[u8]) -> Arc<HashList> {
@@ -130,7 +137,7 @@ fn trust_8_a_wrong_piece_ends_the_lease_and_what_agreed_before_stays() {
     let bytes = payload(4 * PIECE);
     let list = list_of(&bytes);
     let mut wrong = bytes.clone();
-    wrong[usize::try_from(2 * PIECE).expect("small") + 5] ^= 1;
+    wrong[at(2 * PIECE) + 5] ^= 1;
     for chunk_len in [100_000, 1 << 20] {
         let bench = Bench::new(Some(4 * PIECE));
         bench.feed(&wrong, chunk_len);
@@ -140,7 +147,7 @@ fn trust_8_a_wrong_piece_ends_the_lease_and_what_agreed_before_stays() {
         assert!(matches!(sunk, Err(LeaseFault::WrongBytes { piece: PieceIndex(2) })));
         assert_eq!(count(&runs), 2);
         assert_eq!(count(&part.runs()), 2, "no false byte is stored");
-        let mut found = vec![0; usize::try_from(2 * PIECE).expect("small")];
+        let mut found = vec![0; at(2 * PIECE)];
         part.read_at(0, &mut found).expect("readable");
         assert!(found == bytes[..found.len()], "what agreed is on disk, chunks of {chunk_len}");
     }
@@ -151,7 +158,7 @@ fn pieces_before_one_in_which_two_sources_met_are_told() {
     let bytes = payload(4 * PIECE);
     let bench = Bench::new(Some(4 * PIECE));
     // Another source was there before, with other bytes for the third piece.
-    let other = payload(5 * PIECE).split_off(usize::try_from(4 * PIECE).expect("small"));
+    let other = payload(5 * PIECE).split_off(at(4 * PIECE));
     bench.part.write_at(Writer(9), 2 * PIECE, &other).expect("written");
     let values = list_of(&other).values().to_vec();
     let run = PieceRun { first: PieceIndex(2), values, standing: Standing::Certain };
@@ -172,7 +179,7 @@ fn a_trimmed_lease_ends_where_it_was_trimmed() {
     let bytes = payload(4 * PIECE);
     let bench = Bench::new(Some(4 * PIECE));
     bench.limit.send_replace(Limit::Until(3 * PIECE));
-    bench.feed(&bytes[usize::try_from(PIECE).expect("small")..], 50_000);
+    bench.feed(&bytes[at(PIECE)..], 50_000);
     let sink = bench.piece_sink(4 * PIECE, PIECE..4 * PIECE, Accept::Certain { check: None });
     let (sunk, runs, _) = bench.run(sink);
     assert!(matches!(sunk, Ok(Sunk::All { .. })));
@@ -183,7 +190,7 @@ fn a_trimmed_lease_ends_where_it_was_trimmed() {
 fn a_feed_that_breaks_off_leaves_whole_pieces_only() {
     let bytes = payload(4 * PIECE);
     let bench = Bench::new(Some(4 * PIECE));
-    bench.feed(&bytes[..usize::try_from(2 * PIECE + 100).expect("small")], 30_000);
+    bench.feed(&bytes[..at(2 * PIECE + 100)], 30_000);
     let sink = bench.piece_sink(4 * PIECE, 0..4 * PIECE, Accept::Certain { check: None });
     let (sunk, runs, _) = bench.run(sink);
     assert!(matches!(sunk, Ok(Sunk::Part)));
@@ -201,7 +208,7 @@ fn a_body_without_a_length_is_cut_into_pieces_at_its_end() {
         let sink = sink.unwrap_or_else(|fault| panic!("{fault}"));
         let (sunk, runs, part) = bench.run(sink);
         assert!(matches!(sunk, Ok(Sunk::All { len: Some(learned) }) if learned == len));
-        assert_eq!(count(&runs), usize::try_from(len.div_ceil(PIECE)).expect("small"));
+        assert_eq!(count(&runs), at(len.div_ceil(PIECE)));
         assert_eq!(part.len(), Some(len));
     }
 }
@@ -243,7 +250,7 @@ fn trust_1_a_piece_of_a_member_must_have_the_value_it_was_asked_by() {
         (vec![value(1)], Some(PieceIndex(2))),
     ] {
         let bench = Bench::new(Some(4 * PIECE));
-        let range = usize::try_from(PIECE).expect("small")..usize::try_from(3 * PIECE).expect("small");
+        let range = at(PIECE)..at(3 * PIECE);
         bench.feed(&bytes[range], 100_000);
         bench.end();
         let standing = Standing::Provisional { author };
@@ -258,4 +265,30 @@ fn trust_1_a_piece_of_a_member_must_have_the_value_it_was_asked_by() {
             (sunk, _) => panic!("{:?} instead of {wrong:?}", sunk.err()),
         }
     }
+}
+
+#[test]
+fn t1_the_next_block_of_a_peer_is_taken_once_the_pieces_before_it_are_proved_here() {
+    let bytes = payload(4 * PIECE);
+    let bench = Bench::new(Some(4 * PIECE));
+    let sink = bench.piece_sink(4 * PIECE, PIECE..4 * PIECE, listed(&list_of(&bytes)));
+    let (sender, blocks) = mpsc::channel(3);
+    for (block, offset) in bytes[at(PIECE)..].chunks(at(PIECE)).zip([0, PIECE, 2 * PIECE]) {
+        let bytes = Bytes::copy_from_slice(block);
+        sender.try_send(Block { offset, bytes }).expect("room");
+    }
+    let range = ByteRange::new(PIECE..4 * PIECE).expect("not empty");
+    let geometry = Geometry::of(4 * PIECE).expect("short enough");
+    let mut source = PeerSource::new(BlockReceiver::of(blocks), range, geometry, sink.proved());
+    let mut next =
+        || source.next().now_or_never().map(|next| next.map(|block| block.map(|block| block.len())));
+
+    assert!(matches!(next(), Some(Ok(Some(len))) if len == at(PIECE)));
+    assert!(next().is_none(), "the second is here, and nothing says that the first is right");
+    bench.feed(&bytes[at(PIECE)..at(2 * PIECE)], at(PIECE));
+    bench.end();
+    assert!(matches!(bench.run(sink).0, Ok(Sunk::Part)));
+    assert!(matches!(next(), Some(Ok(Some(len))) if len == at(PIECE)));
+    assert!(matches!(next(), Some(Ok(None))), "nobody proves any more");
+    assert_eq!(sender.capacity(), 2, "the third was left where it lay");
 }
