@@ -11,9 +11,11 @@ use peer_proto::time::Instant;
 
 use super::core::Core;
 use super::file::JobFile;
+use super::io::LeaseId;
 use super::lease::PeerSource;
 use super::pace::bytes_in;
 use super::piece_set::PieceSet;
+use super::planner::{LEASE_LEN_MIN, pieces_in};
 use crate::job::Priority;
 
 /// What a member has and does not give for so long counts as not there.
@@ -52,6 +54,21 @@ impl JobFile {
         let patience = if source.proven == 0 { NEVER_GAVE } else { TRICKLES_FROM };
         let is_slow = source.speed.trickles(patience, self.trickle(now), now);
         !is_slow && !source.speed.is_silent(MEMBER_GONE, now) && source.breaker.failures() == 0
+    }
+
+    /// Others may have the pieces of a late lease as well, and the first to bring one wins. A long request to the origin
+    /// ends soon: if it is not late any more, it would bring all the rest a second time.
+    pub(super) fn release(&mut self, id: LeaseId, core: &mut Core) {
+        let can_go_on = self.origin.gives_ranges() && self.is_joinable();
+        let Some(lease) = self.leases.get_mut(&id) else { return };
+        lease.released = true;
+        if let Some(cut) = self.geometry
+            && lease.is_from_origin()
+            && can_go_on
+        {
+            let end = lease.position(cut.piece_len()).saturating_add(pieces_in(&cut, LEASE_LEN_MIN));
+            self.trim(id, end, core);
+        }
     }
 
     /// Whether a list says what the pieces are, trusted or not.

@@ -424,6 +424,7 @@ impl JobFile {
         match lease.giver {
             Giver::Peer(peer) => {
                 self.peers_speed.excuse(now);
+                self.beside = false;
                 if let Some(source) = self.sources.get_mut(&peer) {
                     source.speed.excuse(now);
                 }

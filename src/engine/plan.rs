@@ -121,8 +121,10 @@ impl JobFile {
         }
         for giver in late {
             let is_its = |lease: &OpenLease| lease.giver == giver && !lease.released && !lease.to_end;
-            let has_open = self.leases.values().any(is_its);
-            self.leases.values_mut().filter(|lease| is_its(lease)).for_each(|lease| lease.released = true);
+            let open: Vec<LeaseId> =
+                self.leases.iter().filter(|(_, lease)| is_its(lease)).map(|(id, _)| *id).collect();
+            let has_open = !open.is_empty();
+            open.into_iter().for_each(|id| self.release(id, core));
             let jitter = core.chance.below(256);
             if let (true, Some(source)) =
                 (has_open, giver.peer().and_then(|peer| self.sources.get_mut(&peer)))
@@ -530,7 +532,7 @@ impl JobFile {
         }
         let Some((lasts, id, left, rate)) = longest else { return false };
         if lasts > lasting(&left, geometry, other_rate) * 4 + Duration::from_millis(500) {
-            self.leases.get_mut(&id).into_iter().for_each(|lease| lease.released = true);
+            self.release(id, core);
             return true;
         }
         let at = cut(geometry, left, rate, other_rate);

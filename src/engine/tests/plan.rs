@@ -267,3 +267,49 @@ fn claim_5_an_audit_is_possible_while_the_origin_may_answer_for_single_pieces_an
     fail(file, 1);
     assert!(!file.audit_is_possible(), "it failed three times in a row");
 }
+
+/// A job that somebody waits for, whose origin runs beside a peer of this rate because that is slower.
+fn run_beside(origin: u64, rate: u64) -> (World, PeerId) {
+    let truth = file(64 * MIB, 1);
+    let mut world = World::new(&truth);
+    world.origin.pace = Pace::steady(origin);
+    let peer = world.peer(2, &truth, root_digest(&truth), rate);
+    let mut wish = spec(&[root_digest(&truth)]);
+    wish.priority = Priority::Foreground;
+    world.submit(wish);
+    world.run_until(6_000, |world| world.origin.pace.given > 2 * MIB);
+    assert!(world.model(peer).pace.given > MIB);
+    (world, peer)
+}
+
+#[test]
+fn an_origin_that_was_late_and_goes_on_brings_little_of_what_a_peer_took_over() {
+    let (mut world, _) = run_beside(10_000_000, 3_900_000);
+    world.origin.pace.then = Some((0, 0));
+    world.run_for(1_500);
+    world.origin.pace.then = None;
+    world.run(MINUTE);
+    let view = world.view();
+    assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
+    let twice = view.bytes.origin + view.bytes.peers - 64 * MIB;
+    assert!(twice <= 2 * MIB, "{twice} bytes came twice: {:?}", view.bytes);
+    assert!(view.bytes.origin > 32 * MIB, "it is asked again: {:?}", view.bytes);
+}
+
+#[test]
+fn an_origin_leaves_a_job_to_peers_that_give_more_than_a_rate_of_this_node_lets_pass() {
+    let (mut world, peer) = run_beside(2_000_000, 600_000);
+    let mut held = |is_told: bool| {
+        for _ in 0..10 {
+            world.run_for(100);
+            let open = world.engine.files.values().flat_map(|file| &file.leases);
+            let its = open.filter(|(_, lease)| lease.peer() == Some(peer)).map(|(id, _)| *id);
+            let its: Vec<LeaseId> = its.filter(|_| is_told).collect();
+            its.into_iter().for_each(|lease| world.tell(Input::LeaseHeld { lease }));
+        }
+        world.view().bytes.origin
+    };
+    assert!(held(false) > 3 * MIB, "the peer is slow by itself");
+    let given = held(true);
+    assert_eq!(held(true), given, "it would be no faster with the origin");
+}
