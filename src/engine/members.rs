@@ -139,7 +139,8 @@ impl JobFile {
                 _ => break,
             }
         }
-        values.truncate(super::piece_set::place(self.room_under(standing, geometry)));
+        let room = self.room_under(standing, geometry).min(self.room_before_audit(geometry, now));
+        values.truncate(super::piece_set::place(room));
         let count = u32::try_from(values.len()).unwrap_or(u32::MAX);
         (count > 0).then_some((run.start..run.start.saturating_add(count), values, standing))
     }

@@ -34,6 +34,10 @@ impl Pieces {
         &self.certain
     }
 
+    pub(super) const fn proved(&self) -> &PieceSet {
+        &self.proved
+    }
+
     pub(super) const fn suspect(&self) -> &PieceSet {
         &self.suspect
     }

@@ -180,6 +180,7 @@ impl JobFile {
     /// Audits, conflicts and the walk: pieces the origin is asked for to check what peers state.
     fn plan_checks(&mut self, core: &mut Core) {
         let now = core.time();
+        self.first_audit_until(now).into_iter().for_each(|until| self.wake_at(until));
         if !self.origin.is_usable(now) || !self.origin.gives_ranges() || self.claims.alone.is_some() {
             return;
         }
@@ -303,6 +304,7 @@ impl JobFile {
         }
         let room =
             if self.audit_is_possible() { self.unaudited_room(source.content, geometry) } else { u32::MAX };
+        let room = room.min(self.room_before_audit(geometry, now));
         let room = if is_tried { room.min(pieces_in(geometry, UNIT_LEN)) } else { room };
         let count = lease_pieces(geometry, rate, proven, scene.gaps.count(), scene.crowd).min(room);
         if count == 0 {

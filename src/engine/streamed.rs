@@ -328,7 +328,8 @@ impl JobFile {
             drawn.extend(fresh.nth(core.chance.below(fresh.count().max(1))));
         }
         drawn.extend(fresh.runs().flatten().filter(|_| core.chance.below(count) < budget.saturating_sub(1)));
-        drawn.into_iter().for_each(|piece| vouched.audits.insert(piece..piece + 1));
+        let now = core.time();
+        drawn.into_iter().for_each(|piece| vouched.audit(piece, now));
     }
 
     /// Whether the origin waits because an attestor reads the file, and what it read comes in.

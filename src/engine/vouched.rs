@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use peer_proto::attest::Attestation;
-use peer_proto::content::{ContentId, Hash, PieceIndex};
+use peer_proto::content::{ContentId, Geometry, Hash, PieceIndex};
 use peer_proto::digest::{Algorithm, Digest, hex};
 use peer_proto::group::{GroupId, HolderId};
+use peer_proto::limits::UNVERIFIED_BYTES_PER_PEER;
 use peer_proto::peer::PeerId;
 use peer_proto::time::Instant;
 use peer_proto::version::Version;
 
-use super::chance::Chance;
 use super::claims::{AUDITED_FROM, Claims, audit_budget};
 use super::core::Core;
 use super::fetch::{ANSWER_WAIT, Reach};
@@ -24,6 +24,7 @@ use super::lease::PeerSource;
 use super::look::Heed;
 use super::lookup::{ASK_AGAIN, ASK_AGAIN_MAX};
 use super::piece_set::PieceSet;
+use super::planner::pieces_in;
 use super::why::Chosen;
 use crate::job::{Ask, TrustFloor};
 
@@ -31,6 +32,8 @@ use crate::job::{Ask, TrustFloor};
 pub const VERSION_FRESH: Duration = Duration::from_secs(10 * 60);
 /// One download in so many takes every byte from the origin all the same, and compares (ATTEST-11).
 const CANARY: u32 = 50;
+/// An origin that does not answer the first audit within this holds back no more what members bring meanwhile.
+const AUDIT_WAIT: Duration = Duration::from_secs(2);
 
 /// What attestors say of the version at hand.
 #[derive(Clone, Debug)]
@@ -46,6 +49,8 @@ pub(super) struct Vouched {
     version: Version,
     /// Pieces that are read from the origin to check it.
     pub(super) audits: PieceSet,
+    /// When the first of them was drawn.
+    drawn_at: Option<Instant>,
     /// Whether this is the download in which everything is.
     pub(super) is_canary: bool,
 }
@@ -68,6 +73,11 @@ pub(super) struct Seeking {
 }
 
 impl Vouched {
+    fn new(group: GroupId, version: Version, is_canary: bool) -> Self {
+        let (by, audits) = (BTreeMap::new(), PieceSet::new());
+        Self { group, by, content: None, stream: None, version, audits, drawn_at: None, is_canary }
+    }
+
     /// How many vouch.
     fn count(&self) -> usize {
         if self.content.is_none() { 1 } else { self.by.len() }
@@ -77,13 +87,20 @@ impl Vouched {
         Digest::new(Algorithm::Blake3, self.content?.root.0.to_vec()).ok()
     }
 
-    fn draw_audits(&mut self, mut gaps: PieceSet, count: u32, others: u32, chance: &mut Chance) {
+    /// Has a piece read from the origin to check it.
+    pub(super) fn audit(&mut self, piece: u32, now: Instant) {
+        self.audits.insert(piece..piece + 1);
+        self.drawn_at.get_or_insert(now);
+    }
+
+    fn draw_audits(&mut self, mut gaps: PieceSet, count: u32, others: u32, core: &mut Core) {
+        let (now, chance) = (core.time(), &mut core.chance);
         // At least one, however many share it: who has the file already audits nothing any more.
         let budget = audit_budget(count, others, chance).max(u32::from(count >= AUDITED_FROM));
         for _ in 0..budget {
             let Some(piece) = gaps.nth(chance.below(gaps.count())) else { return };
             gaps.remove(piece..piece + 1);
-            self.audits.insert(piece..piece + 1);
+            self.audit(piece, now);
         }
     }
 }
@@ -309,8 +326,8 @@ impl JobFile {
         let said = format!("stream {} by holder {}", hex(&id.0[..8]), hex(&holder.0));
         self.why.note(Chosen::Nobody, why, said, core.time());
         let stream = Some(stream);
-        let (by, audits) = (BTreeMap::new(), PieceSet::new());
-        self.vouched = Some(Vouched { group, by, content: None, stream, version, audits, is_canary });
+        let vouched = Vouched::new(group, version, is_canary);
+        self.vouched = Some(Vouched { stream, ..vouched });
         self.begin_to_follow(core);
         self.changed = true;
     }
@@ -331,9 +348,8 @@ impl JobFile {
         };
         let signed = by.values().map(said_by).collect::<Vec<_>>().join("; ");
         self.why.note(Chosen::Nobody, why, signed, core.time());
-        let (content_known, audits) = (Some(content), PieceSet::new());
-        self.vouched =
-            Some(Vouched { group, by, content: content_known, stream: None, version, audits, is_canary });
+        let vouched = Vouched::new(group, version, is_canary);
+        self.vouched = Some(Vouched { by, content: Some(content), ..vouched });
         if !is_canary {
             self.claims.root = Some(content.root);
             self.ask_at = Instant::ZERO;
@@ -353,13 +369,37 @@ impl JobFile {
         let fetching = self.sources.values().filter(|source| !has_all(source)).count();
         let others = u32::try_from(fetching).unwrap_or(u32::MAX / 2);
         if let Some(vouched) = self.vouched.as_mut().filter(|vouched| vouched.audits.is_empty()) {
-            vouched.draw_audits(gaps, count, others, &mut core.chance);
+            vouched.draw_audits(gaps, count, others, core);
         }
     }
 
     /// Pieces that only the origin may give, because they check what attestors vouch for.
     pub(super) fn audited(&self) -> Option<&PieceSet> {
         self.vouched.as_ref().filter(|_| self.rests_on_attestors()).map(|vouched| &vouched.audits)
+    }
+
+    /// Until when members bring no more than a little on attestors' word: until the origin answers the first audit, or takes
+    /// too long to.
+    pub(super) fn first_audit_until(&self, now: Instant) -> Option<Instant> {
+        let vouched =
+            self.vouched.as_ref().filter(|_| self.rests_on_attestors() && self.origin.gives_ranges())?;
+        let until = vouched.drawn_at?.after(AUDIT_WAIT);
+        (until > now && !vouched.audits.intersects(self.pieces.certain())).then_some(until)
+    }
+
+    /// Pieces that may still be taken on attestors' word before that: a mebibyte of them, or two.
+    pub(super) fn room_before_audit(&self, cut: &Geometry, now: Instant) -> u32 {
+        if self.first_audit_until(now).is_none() {
+            return u32::MAX;
+        }
+        let coming: u32 = self
+            .leases
+            .values()
+            .filter(|lease| lease.peer().is_some() && !lease.stopped)
+            .map(|lease| lease.left(cut.piece_len()))
+            .sum();
+        let brought = self.pieces.proved().count().saturating_add(coming);
+        pieces_in(cut, UNVERIFIED_BYTES_PER_PEER).max(2).saturating_sub(brought)
     }
 
     /// Nobody vouches for this version any more: what rests on it is in doubt, and comes from the origin.

@@ -274,6 +274,36 @@ fn attest_11_a_false_attestor_falls_at_the_first_audit_and_is_never_believed_aga
 }
 
 #[test]
+fn attest_11_and_t31_members_bring_a_mebibyte_or_two_pieces_until_the_origin_answers_the_first_audit() {
+    for (len, room) in [(LEN, MIB), (16 << 30, 2 * MIB)] {
+        let truth = file(len, 1);
+        let wrong = file(len, 2);
+        let mut world = world(&truth);
+        // The first range takes its time.
+        world.origin.pace = Pace { then: Some((MIB, 4_000_000_000)), ..Pace::steady(900_000) };
+        holder(&mut world, 2, &wrong, vec![attested(3, said(3, &wrong))]);
+        let (peers, origin) = fetched(&mut world);
+        assert_eq!((peers, world.distrusted.len()), (room, 1), "{}", why(&world));
+        assert!(origin >= len, "{origin}");
+    }
+}
+
+#[test]
+fn attest_11_an_origin_that_does_not_answer_holds_members_back_for_two_seconds() {
+    let truth = file(LEN, 1);
+    let mut world = world(&truth);
+    world.origin.pace = Pace::steady(0);
+    holder(&mut world, 2, &truth, vec![attested(3, said(3, &truth))]);
+    world.submit(spec(&[]));
+    world.run_until(1_000, |world| world.view().bytes.peers > 0);
+    let began = world.ms;
+    world.run_until(began + 1_800, |_| false);
+    assert_eq!(world.view().bytes.peers, MIB);
+    world.run_until(began + 3_800, |_| false);
+    assert!(world.view().bytes.peers > LEN - 16 * MIB, "{:?}", world.view().bytes);
+}
+
+#[test]
 fn attest_11_bytes_of_the_origin_that_differ_from_a_members_say_so_and_count_as_an_audit() {
     let truth = file(LEN, 1);
     for (sent, value, falls) in [
