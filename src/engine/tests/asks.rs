@@ -44,6 +44,10 @@ fn tell_policy(world: &mut World, strangers: Option<Strangers>) {
 
 /// A member of a group that holds a file, which was used last at this time.
 fn holder(strangers: Option<Strangers>, last_used_unix_s: i64) -> World {
+    holder_for(Scope::Shareable, strangers, last_used_unix_s)
+}
+
+fn holder_for(scope: Scope, strangers: Option<Strangers>, last_used_unix_s: i64) -> World {
     let truth = file(4 * MIB, 1);
     let mut world = World::new(&truth);
     let config = EngineConfig { groups: Some(membership()).into(), ..config(PeerFlags::BOTH) };
@@ -54,7 +58,7 @@ fn holder(strangers: Option<Strangers>, last_used_unix_s: i64) -> World {
         content: truth.content(),
         digests: vec![sha256()],
         holding: Holding::Whole,
-        scope: Scope::Shareable,
+        scope,
         served: true,
         last_used_unix_s,
         vouched: Vec::new(),
@@ -186,12 +190,34 @@ fn lookup_3_whose_question_to_the_link_is_veiled_for_members_is_called_whatever_
         (Audience::Members(EpochSecret([7; 32])), Strangers::Off, OLD_S, true),
     ] {
         let mut world = holder(Some(strangers), last_used);
-        let from: SocketAddr = "192.168.7.20:60000".parse().unwrap();
-        let port = NonZeroU16::new(7_411).unwrap();
-        let asker = Asker { peer: peer_id(2), address: from.ip(), port, nonce: [3; 8] };
-        let question = Question::new(&asker, &[Wanted { digest: sha256(), audience }]).unwrap();
-        world.tell(Input::LinkAsked { from, question });
-        world.run_for(100);
-        assert_eq!(!world.called.is_empty(), is_called, "{strangers:?}, used at {last_used}");
+        assert_eq!(calls(&mut world, audience), is_called, "{strangers:?}, used at {last_used}");
+    }
+}
+
+/// Whether whoever asks the link for the file is called.
+fn calls(world: &mut World, audience: Audience) -> bool {
+    let from: SocketAddr = "192.168.7.20:60000".parse().unwrap();
+    let port = NonZeroU16::new(7_411).unwrap();
+    let asker = Asker { peer: peer_id(2), address: from.ip(), port, nonce: [3; 8] };
+    let question = Question::new(&asker, &[Wanted { digest: sha256(), audience }]).unwrap();
+    world.tell(Input::LinkAsked { from, question });
+    world.run_for(100);
+    !world.called.is_empty()
+}
+
+#[test]
+fn local_1_whoever_asks_for_what_is_one_users_own_or_this_machines_hears_the_same_as_for_what_nobody_has() {
+    for (scope, is_told) in
+        [(Scope::Shareable, true), (Scope::Machine, false), (Scope::Private { uid: 101 }, false)]
+    {
+        for who in [Who::Member { near: true }, Who::Stranger { near: true }] {
+            let mut world = holder_for(scope, Some(Strangers::All), NOW_S);
+            let asker = arrives(&mut world, who);
+            assert_eq!(hears(&mut world, asker, 1), is_told, "{scope:?}, {who:?}");
+        }
+        for audience in [Audience::Link, Audience::Members(EpochSecret([7; 32]))] {
+            let mut world = holder_for(scope, Some(Strangers::All), NOW_S);
+            assert_eq!(calls(&mut world, audience), is_told, "{scope:?}, on the link");
+        }
     }
 }
