@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peer_proto::attest::{Attestation, Attested};
-use peer_proto::content::{Hash, PieceIndex};
+use peer_proto::content::{ContentId, Hash, PieceIndex};
 use peer_proto::group::{Badge, DenyList, EpochSecret, GroupId, HolderId, Roles, Token, Wish};
 use peer_proto::peer::PeerId;
 use peer_proto::session::{Session, SessionConfig};
@@ -223,6 +223,23 @@ fn t3_and_d25_an_attestation_that_does_not_fit_is_not_used() {
         // Who was believed would bring this one's bytes.
         holder(&mut world, 5, &wrong, attestations);
         assert_eq!(fetched(&mut world), (0, 8 * MIB), "{word}: {}", why(&world));
+    }
+}
+
+#[test]
+fn d25_a_holder_of_another_size_than_the_origin_shows_gives_no_byte_whatever_is_attested_of_it() {
+    let truth = file(8 * MIB, 1);
+    for len in [8 * MIB + 1, 8 * MIB - 1, 8 * MIB - 65_536, 16 * MIB] {
+        let other = file(len, 2);
+        let mut world = world(&truth);
+        holder(&mut world, 2, &other, vec![attested(3, said(3, &other))]);
+        assert_eq!(fetched(&mut world), (0, 8 * MIB), "{len}: {}", why(&world));
+        // Nor if its root is attested under the length that the origin shows.
+        let content = ContentId { root: other.content().root, len: 8 * MIB };
+        let said = Attested { content, ..said(3, &truth) };
+        let mut world = self::world(&truth);
+        holder(&mut world, 2, &other, vec![attested(3, said)]);
+        assert_eq!(fetched(&mut world), (0, 8 * MIB), "the root of {len}: {}", why(&world));
     }
 }
 
