@@ -9,6 +9,7 @@ mod bounds;
 mod changes;
 mod chaos;
 mod circle;
+mod crowds;
 mod delivery;
 mod desk;
 mod ends;
