@@ -12,6 +12,7 @@ mod attested;
 mod badge;
 mod checksums;
 mod commands;
+mod crowded;
 mod dynamic;
 mod found;
 mod from_origin;
