@@ -440,8 +440,10 @@ impl JobFile {
                     said.is_some_and(|said| said.contains_all(claim.pieces()))
                 };
                 let before = has_said(swarm);
+                // Nor does it count as progress to say so of what is here already: it came from elsewhere.
+                let was_here = !self.follows_list() && self.pieces.held().contains_all(claim.pieces());
                 let heed = self.pieces_claimed(head.author, &claim, core);
-                let is_first = !before && self.swarm.as_ref().is_some_and(has_said);
+                let is_first = !before && !was_here && self.swarm.as_ref().is_some_and(has_said);
                 if let Some(circle) =
                     self.circle().filter(|circle| is_first && circle.fresh.len() < FRESH_MAX)
                 {

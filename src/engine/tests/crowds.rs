@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use peer_proto::content::Hash;
+use peer_proto::content::{Hash, PieceIndex};
 use peer_proto::home::swarm_id;
 use peer_proto::peer::PeerId;
 use peer_proto::session::Session;
@@ -25,8 +25,8 @@ fn exact(world: &World) {
 }
 
 /// How long a member takes for 64 MiB beside so many others, each of which says so often that it reads another segment now,
-/// and gives nothing.
-fn beside_stallers(count: u8, every_ms: u64) -> u64 {
+/// or that it has read it, and gives nothing.
+fn beside_stallers(count: u8, every_ms: u64, has_read: bool) -> u64 {
     let mut world = member_world();
     world.origin.pace = Pace::steady(ORIGIN_RATE);
     let stallers: Vec<(u8, PeerId)> =
@@ -35,9 +35,14 @@ fn beside_stallers(count: u8, every_ms: u64) -> u64 {
     for turn in 1..=u32::try_from(60_000 / every_ms).expect("few") {
         for (number, id) in &stallers {
             let pieces = grid.pieces_of((turn * 7 + u32::from(*number)) % grid.segments());
-            let reads = Said::Segment { number: turn, pieces, from_back: false, rate_kib: 10_000 };
-            let said =
-                [interest(*number, u64::from(turn) * 2), record(*number, u64::from(turn) * 2 + 1, reads)];
+            let values = pieces.clone().filter_map(|piece| world.truth.value(PieceIndex(piece)));
+            let says = match has_read {
+                true => Said::Pieces { first: pieces.start, values: values.collect() },
+                false => Said::Segment { number: turn, pieces, from_back: false, rate_kib: 10_000 },
+            };
+            let sequence = u64::from(turn) * 2;
+            let said = [interest(*number, sequence), record(*number, sequence + 1, says)];
+            world.model(*id).pace.rate = 0;
             show(&mut world, *id, &said);
         }
         world.run_until(world.ms + every_ms, |world| world.state() == JobState::Acknowledged);
@@ -48,11 +53,18 @@ fn beside_stallers(count: u8, every_ms: u64) -> u64 {
 
 #[test]
 fn home_4_seven_members_that_say_what_they_read_and_give_nothing_cost_a_twentieth_and_two_seconds_at_most() {
-    let alone = beside_stallers(0, 250);
+    let alone = beside_stallers(0, 250, false);
     for every_ms in [250, 3_500] {
-        let beside = beside_stallers(7, every_ms);
+        let beside = beside_stallers(7, every_ms, false);
         assert!(beside <= alone + alone / 20 + 2_000, "{beside} ms, and {alone} ms alone");
     }
+}
+
+#[test]
+fn home_3_what_a_member_says_it_read_after_this_node_had_it_is_no_progress_of_its_own() {
+    let alone = beside_stallers(0, 1_000, true);
+    let beside = beside_stallers(1, 1_000, true);
+    assert!(beside <= alone + alone / 20 + 2_000, "{beside} ms, and {alone} ms alone");
 }
 
 /// A stranger of the link who says that the second half of the file is another one.
