@@ -12,7 +12,7 @@ use peer_proto::time::Instant;
 use super::core::Core;
 use super::file::JobFile;
 use super::io::LeaseId;
-use super::lease::PeerSource;
+use super::lease::{OpenLease, PeerSource, Purpose};
 use super::pace::bytes_in;
 use super::piece_set::PieceSet;
 use super::planner::{LEASE_LEN_MIN, pieces_in};
@@ -32,6 +32,14 @@ const NEVER_GAVE: Duration = Duration::from_millis(500);
 const LAG_MAX: Duration = Duration::from_secs(2);
 /// Others are judged by what they give when they have owed something for so long.
 const JUDGED_FROM: Duration = Duration::from_millis(1_500);
+
+impl OpenLease {
+    /// Whether somebody else may bring its pieces too while its giver is late. What the origin is to decide nobody else can, and
+    /// an origin that is slow to answer would be asked again and again.
+    pub(super) fn may_have_a_second(&self) -> bool {
+        !(self.is_from_origin() && matches!(self.purpose, Purpose::Check | Purpose::Repair))
+    }
+}
 
 impl JobFile {
     /// Bytes per second that are too few to wait for, because the origin gives far more; zero if it gives none.

@@ -120,7 +120,9 @@ impl JobFile {
             late.push(Giver::Origin);
         }
         for giver in late {
-            let is_its = |lease: &OpenLease| lease.giver == giver && !lease.released && !lease.to_end;
+            let is_its = |lease: &OpenLease| {
+                lease.giver == giver && !lease.released && !lease.to_end && lease.may_have_a_second()
+            };
             let open: Vec<LeaseId> =
                 self.leases.iter().filter(|(_, lease)| is_its(lease)).map(|(id, _)| *id).collect();
             let has_open = !open.is_empty();

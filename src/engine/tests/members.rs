@@ -1,5 +1,6 @@
 //! Taking from those who fetch the file too, by the values they state, and serving them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,6 +89,22 @@ fn claim_5_a_member_gives_a_megabyte_at_most_until_a_piece_of_it_was_checked() {
     world.origin.pace = Pace::steady(1_000_000);
     world.run_for(1_000);
     assert!(world.disk.len() > 256, "then the rest: {}", world.disk.len());
+}
+
+#[test]
+fn claim_5_an_origin_that_is_slow_to_answer_an_audit_is_asked_once() {
+    let mut world = world_with(&[2, 3], 0);
+    let truth = Arc::clone(&world.truth);
+    state(&mut world, peer_id(2), &truth, 512..1_024);
+    for at in 0..8 {
+        state(&mut world, peer_id(3), &truth, at * 2..at * 2 + 2);
+        world.run_for(1_000);
+    }
+    let asked: BTreeSet<_> = world.origin_spans.iter().collect();
+    assert_eq!(world.origin_spans.len(), asked.len(), "{:?}", world.origin_spans);
+    world.origin.pace = Pace::steady(1_000_000);
+    world.run_for(2_000);
+    assert!(world.disk.len() > 256, "it is answered, and the rest comes: {}", world.disk.len());
 }
 
 #[test]
