@@ -29,8 +29,8 @@ use crate::record::{Holding, RecordId, RecordSummary, Scope};
 
 /// Sessions with strangers at a time, as the real node has them.
 const SESSIONS_MAX: usize = 64;
-/// Strangers a node dials; the rest of its sessions is left to those that dial it.
-const DIALLED_MAX: usize = 60;
+/// Strangers a node dials, as the real node does: all others of a site of 64; the rest is left to those that dial it.
+const DIALLED_MAX: usize = SESSIONS_MAX - 1;
 const REDIAL_FIRST: Duration = Duration::from_secs(1);
 const REDIAL_MAX: Duration = Duration::from_secs(30);
 /// Wall clock at the world's first moment: some day in 2027.

@@ -50,6 +50,14 @@ fn fifty_machines_take_the_file_from_one_holder_which_serves_as_many_at_a_time_a
 }
 
 #[test]
+fn home_1_all_strangers_of_a_site_of_sixty_four_meet_each_other() {
+    let mut stage = swarm(Scenario::branch_office(64, Wan::mbit(8)), 16 * MIB).stage(1);
+    stage.world.run_until(ms(1_500)).unwrap();
+    let met: Vec<usize> = stage.world.hosts().filter_map(|(_, one)| Some(one.node()?.peer_count())).collect();
+    assert_eq!(met, [63; 64]);
+}
+
+#[test]
 fn arrivals_one_after_the_other_take_the_file_from_those_before_them() {
     let office = Scenario::branch_office(6, Wan::mbit(100)).staggered(Duration::from_secs(5));
     let outcome = run(&swarm(office, 32 * MIB).quiet_from(ms(30_000)), 1);

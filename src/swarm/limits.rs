@@ -8,8 +8,9 @@ use std::time::Duration;
 pub(super) const CONNECTIONS_MAX: usize = 128;
 /// Connections of peers nobody configured (WIRE-8).
 pub(super) const STRANGER_CONNECTIONS_MAX: usize = 64;
-/// Announced strangers this node dials of its own accord; the rest of the strangers' share is for those who dial us.
-pub(super) const STRANGERS_DIALLED_MAX: usize = 60;
+/// Announced strangers this node dials of its own accord: all others of a site of 64 (HOME-1), so that none of two waits for the
+/// other to dial. The rest of the share of strangers is for those who dial us.
+pub(super) const STRANGERS_DIALLED_MAX: usize = STRANGER_CONNECTIONS_MAX - 1;
 /// Connections of one peer; the second exists only while one of two is being chosen.
 pub(super) const CONNECTIONS_PER_PEER_MAX: usize = 2;
 /// Connections of one IP address.
