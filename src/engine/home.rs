@@ -269,7 +269,7 @@ impl Home {
         let mut rates: Vec<u64> = others.iter().map(|peer| self.rate(*peer, now)).collect();
         rates.sort_unstable();
         let median = rates.get(rates.len() / 2).copied().unwrap_or(0);
-        let stalls_after = self.stalls_after();
+        let stalls_after = self.stalls_after(now);
         for peer in others {
             let works = self.claims.contains_key(&peer)
                 || self
@@ -289,9 +289,12 @@ impl Home {
         }
     }
 
-    /// How long nothing may come of a claim: on a line so narrow that a piece takes longer than a second, three pieces.
-    pub(super) fn stalls_after(&self) -> Duration {
-        (self.takes_itself(self.grid.len_of(&(0..1))) * 3).clamp(CLAIM_STALLS, SUSPENDED_FOR)
+    /// How long nothing may come of a claim: on a line so narrow that a piece takes longer than a second, three pieces. Who
+    /// reads nothing himself takes the others to share alike what comes of all of them.
+    pub(super) fn stalls_after(&self, now: Instant) -> Duration {
+        let piece = self.grid.len_of(&(0..1));
+        let shared = self.share(now).map_or(Duration::ZERO, |share| lasting(piece, share));
+        (self.takes_itself(piece).max(shared) * 3).clamp(CLAIM_STALLS, SUSPENDED_FOR)
     }
 
     fn has_open(&self, segment: u32, open: &PieceSet) -> bool {
@@ -317,7 +320,8 @@ impl Home {
             per_second(member.meter.bytes(window, now), window)
         });
         let told = self.claims.get(&peer).map_or(0, |claim| claim.rate);
-        [measured, told, self.own_rate].into_iter().find(|rate| *rate > 0).unwrap_or(RATE_ASSUMED)
+        let known = [measured, told, self.own_rate].into_iter().find(|rate| *rate > 0);
+        known.or_else(|| self.share(now)).unwrap_or(RATE_ASSUMED)
     }
 
     /// What to fetch next; `open` are the pieces nobody has and this node does not fetch already.

@@ -471,7 +471,7 @@ fn home_3_on_a_line_on_which_a_piece_takes_seconds_a_claim_stalls_after_three_pi
     let mut view = home(1, 2);
     for (rate, stalls_after_ms) in [(0, 3_000), (65_536, 3_000), (32_768, 6_000), (1_024, 30_000)] {
         view.set_own_rate(rate);
-        assert_eq!(view.stalls_after(), Duration::from_millis(stalls_after_ms), "{rate} bytes/s");
+        assert_eq!(view.stalls_after(at(0)), Duration::from_millis(stalls_after_ms), "{rate} bytes/s");
     }
 }
 
@@ -483,4 +483,34 @@ fn home_4_a_unit_is_fetched_twice_only_by_who_is_twice_as_fast() {
     assert!(!view.is_worth_twice(needed(8_000)) && view.is_worth_twice(needed(8_001)), "four seconds here");
     view.set_own_rate(10_000_000);
     assert!(!view.is_worth_twice(needed(2_000)) && view.is_worth_twice(needed(2_001)), "no time here");
+}
+
+/// The view of one who reads nothing, of three who claim a segment each and of whom one has read so much by the second second.
+fn watched(read: u64) -> Home {
+    let mut view = home(1, 4);
+    for number in 2..=4 {
+        view.claimed(peer(number), &wide_claim(view.grid.pieces_of(u32::from(number)), 1), at(0));
+    }
+    let pieces = u32::try_from(read / 65_536).expect("few");
+    view.progressed(peer(2), &(2 * SEGMENT..2 * SEGMENT + pieces), at(2_000));
+    view
+}
+
+#[test]
+fn home_4_who_reads_nothing_takes_those_who_claim_to_share_what_comes_of_them_all() {
+    // A piece takes each of three two seconds, where all of them together get 96 KiB in one.
+    for (read, stalls_after_ms) in [(3 * 65_536, 6_000), (6 * 65_536, 3_000), (65_536, 18_000), (0, 3_000)] {
+        let view = watched(read);
+        assert_eq!(view.stalls_after(at(2_000)), Duration::from_millis(stalls_after_ms), "{read} bytes");
+    }
+}
+
+#[test]
+fn home_4_on_a_narrow_line_who_claims_is_left_alone_until_nobody_has_read_anything_for_eight_seconds() {
+    for (now_ms, fail) in [(4_000, 0), (10_000, 0), (10_001, 3)] {
+        let mut view = watched(3 * 65_536);
+        view.claims.values_mut().for_each(|claim| claim.rate = 0);
+        view.judge(&all(), at(now_ms));
+        assert_eq!(view.failed.len(), fail, "{now_ms} ms");
+    }
 }

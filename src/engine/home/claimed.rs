@@ -70,6 +70,7 @@ impl Home {
 
     pub(super) fn void_claims(&mut self, open: &PieceSet, now: Instant) {
         let mut void: Vec<(PeerId, bool)> = Vec::new();
+        let stalls_after = self.stalls_after(now);
         self.claims
             .retain(|_, claim| open.next_at(claim.pieces.start).is_some_and(|next| next < claim.pieces.end));
         for claim in self.claims.values_mut() {
@@ -78,7 +79,7 @@ impl Home {
         for (peer, claim) in &self.claims {
             let rate = self.rate(*peer, now);
             let unit = lasting(UNIT_LEN, rate);
-            let stalls = now.since(claim.moved) >= self.stalls_after().max(unit * 4);
+            let stalls = now.since(claim.moved) >= stalls_after.max(unit * 4);
             let expected = lasting(self.grid.len_of(&claim.pieces), rate);
             let is_old = now.since(claim.since) >= CLAIM_AGE_MAX.max(expected * 8);
             if (stalls || is_old) && !Mutant::ClaimsNeverEnd.lives() {

@@ -11,6 +11,9 @@ use peer_proto::time::Instant;
 use super::super::width::MEASURED_OVER_MOST;
 use super::Home;
 
+/// What is shared is measured over the one of these in which it was more: all of the longer one need not have passed yet.
+const SHARED_OVER: [Duration; 2] = [Duration::from_secs(2), MEASURED_OVER_MOST];
+
 impl Home {
     /// This node has so many connections with the origin.
     pub const fn set_connections(&mut self, count: u32) {
@@ -29,6 +32,13 @@ impl Home {
     #[must_use]
     pub fn sum(&self, over: Duration, now: Instant) -> u64 {
         self.members.values().map(|member| member.meter.rate(over, now)).sum()
+    }
+
+    /// Bytes per second of each who says that it fetches, if all of them get the same of what is read; `None` if nothing is.
+    pub(super) fn share(&self, now: Instant) -> Option<u64> {
+        let at_work = self.claims.len() + usize::from(self.own.is_some());
+        let sum = SHARED_OVER.into_iter().map(|over| self.sum(over, now)).max()?;
+        (sum > 0).then(|| (sum / u64::try_from(at_work.max(1)).unwrap_or(u64::MAX)).max(1))
     }
 
     /// How many members read from the origin while the sum may have been measured, one at least.
