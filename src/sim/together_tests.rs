@@ -137,6 +137,13 @@ fn a_line_as_fast_as_the_port_is_no_harm() {
 }
 
 #[test]
+fn home_4_machines_that_begin_one_after_the_other_do_not_crowd_a_narrow_line() {
+    let scenario = Scenario::branch_office(16, Wan::mbit(1)).staggered(Duration::from_millis(60));
+    let outcome = run(&Swarm::of(scenario, 4 * MIB).unwrap(), 1);
+    assert!(outcome.origin_permille() <= 1_100, "{}", outcome.origin_bytes);
+}
+
+#[test]
 fn more_strangers_than_have_sessions_with_each_other_all_finish() {
     let outcome = run(&office(90, 100), 1);
     assert!(outcome.origin_permille() <= 4_000, "{}", outcome.origin_bytes);
