@@ -2,15 +2,14 @@
 //!
 //! Knows: what a node takes from whom, its descriptors and its memory. Does not know: how it tells them apart.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 use crate::hostile::{Hostile, Plan};
 use crate::lab::{LabNode, assert_exact, blake3_of, wish};
-use crate::office::reach;
+use crate::office::{daemon_at, reach};
 use crate::plain_origin::{Content, Manner, PlainOrigin};
 
 const MIB: u64 = 1 << 20;
@@ -66,16 +65,7 @@ impl Holder {
         let origin = PlainOrigin::start(content, Manner::default()).await;
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
-        let child = Command::new(env!("CARGO_BIN_EXE_nearbits"))
-            .args(["daemon", "--no-mdns", "--listen", "127.0.0.1:0", "--flags", "client,server"])
-            .arg("--state-dir")
-            .arg(&state)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+        let child = daemon_at(&state, &["--flags", "client,server"]);
         let client = reach(&state).await;
         let spec = wish(origin.url(), folder.path().join("file"), vec![blake3_of(content)]);
         let job = crate::on_link::submit(&client, spec).await;

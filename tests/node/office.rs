@@ -337,6 +337,21 @@ pub(crate) struct Memory {
     pub(crate) code: u64,
 }
 
+/// The program as a daemon on loopback that holds this state folder.
+pub(crate) fn daemon_at(state: &Path, args: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_nearbits"))
+        .args(["daemon", "--no-mdns", "--listen", "127.0.0.1:0"])
+        .args(args)
+        .arg("--state-dir")
+        .arg(state)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the program starts")
+}
+
 /// A way to whoever holds this state folder, as soon as he answers.
 pub(crate) async fn reach(state: &Path) -> Client {
     let socket = state.join("control.sock");

@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 
 use crate::from_peers::{beside_a_holder_with, holder, list_of};
 use crate::lab::{LabNode, assert_exact, blake3_of};
-use crate::office::{eventually, reach};
+use crate::office::{daemon_at, eventually, reach};
 use crate::plain_origin::{Content, Manner, PlainOrigin};
 
 const MIB: u64 = 1 << 20;
@@ -39,16 +39,7 @@ impl Pair {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
         let peer = giver.handle.listen_addresses().remove(0);
-        let daemon = Command::new(env!("CARGO_BIN_EXE_nearbits"))
-            .args(["daemon", "--no-mdns", "--listen", "127.0.0.1:0", "--flags", flags, "--peer", &peer])
-            .arg("--state-dir")
-            .arg(&state)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+        let daemon = daemon_at(&state, &["--flags", flags, "--peer", &peer]);
         let taker = reach(&state).await;
         giver.connected(1).await;
         Self { origin, giver, taker, folder, _daemon: daemon }
