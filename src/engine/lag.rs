@@ -1,7 +1,7 @@
 //! Whether what others have comes too slowly, and what of it might as well not be there.
 //!
-//! Knows: which sources give what they say, how fast all of them give, what the origin would (HOME-4, CLAIM-13). Does
-//! not know: what is asked of the origin then (`swarm`, `plan`).
+//! Knows: which sources give what they say, how fast all of them give, what the origin would (HOME-4, CLAIM-13), which late
+//! leases others may bring too. Does not know: what is asked of the origin then (`swarm`, `plan`).
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Several connections of one fetcher, where one of them gets little.
 //!
-//! Knows: how a segment is shared out among them, what the site reads in all. Does not know: how many are worth having
-//! (`width`).
+//! Knows: how a segment is shared out among them, what the site reads in all and what each who fetches has of it. Does not
+//! know: how many are worth having (`width`).
 
 use std::ops::Range;
 use std::time::Duration;
