@@ -72,6 +72,8 @@ pub(super) struct Circle {
     unsaid: VecDeque<(u32, Vec<Hash>)>,
     /// When this node said last that it is there, and whether it fetches.
     said: Option<(Instant, bool)>,
+    /// Whoever was heard of counts until then at least.
+    expires_at: Instant,
 }
 
 /// What became of a record.
@@ -99,6 +101,7 @@ impl Circle {
             fresh: VecDeque::new(),
             unsaid: VecDeque::new(),
             said: None,
+            expires_at: Instant::ZERO,
         }
     }
 
@@ -172,7 +175,14 @@ impl Circle {
 
     /// Forgets those who were not heard of for too long, and says who they are.
     fn expire(&mut self, now: Instant) -> Vec<PeerId> {
-        self.forget(|at, _| now.since(at) >= INTEREST_LIFE)
+        // There may be thousands: nobody is looked at before somebody may be gone.
+        if now < self.expires_at {
+            return Vec::new();
+        }
+        let gone = self.forget(|at, _| now.since(at) >= INTEREST_LIFE);
+        let first = self.heard.values().map(|(at, _)| *at).min();
+        self.expires_at = first.unwrap_or(now).after(INTEREST_LIFE);
+        gone
     }
 
     /// Forgets members, by when they were heard of last and what they said then, and says who they are.

@@ -150,6 +150,12 @@ impl Home {
         self.members.len() > 1
     }
 
+    /// How many others are there.
+    #[must_use]
+    pub fn company(&self) -> usize {
+        self.members.len().saturating_sub(1)
+    }
+
     /// Whether a peer is a member.
     #[must_use]
     pub fn is_member(&self, peer: PeerId) -> bool {

@@ -187,7 +187,7 @@ impl JobFile {
             return;
         }
         // In a group not all have sessions with each other.
-        let members = self.swarm.as_ref().map_or(0, |swarm| swarm.home.others().count());
+        let members = self.swarm.as_ref().map_or(0, |swarm| swarm.home.company());
         let others = members.max(self.sources.len().saturating_sub(1));
         let others = u32::try_from(others).unwrap_or(u32::MAX / 2);
         if self.claims.audit_is_due(now) && !self.is_in_doubt() {

@@ -13,12 +13,14 @@ impl Home {
     /// A member of this node's group is there, which need not have a session. `true` if it was not there before.
     pub fn joined_kin(&mut self, peer: PeerId, fetches: bool, now: Instant) -> bool {
         let is_new = self.kin.insert(peer);
-        let (rank, last) = (self.key.rank(peer), self.fetchers.last().copied());
         let before = self.members.get(&peer).map(|member| member.fetches);
-        let fresh = self.member(peer, fetches);
-        self.members.entry(peer).or_insert(fresh).fetches = fetches;
+        match self.members.get_mut(&peer) {
+            Some(member) => member.fetches = fetches,
+            None => drop(self.members.insert(peer, self.member(peer, fetches))),
+        }
+        let place = |peer| self.members.get(&peer).map(|member| (member.rank, peer));
         // Of a thousand that come at once, few change who fetches.
-        let is_behind = last.is_some_and(|last| (rank, peer) > (self.key.rank(last), last));
+        let is_behind = self.fetchers.last().is_some_and(|last| place(peer) > place(*last));
         let is_idle = is_new && before.is_none() && self.kin.len() > 1 && self.fetchers.len() == FETCHERS;
         if !(is_idle && is_behind) && (is_new || before != Some(fetches)) {
             self.rank(now);
@@ -57,8 +59,11 @@ impl Home {
             able = willing().map(|(peer, member)| (member.rank, *peer)).collect();
         }
         self.back_at = back_at;
+        if able.len() > FETCHERS {
+            able.select_nth_unstable(FETCHERS);
+            able.truncate(FETCHERS);
+        }
         able.sort_unstable();
-        able.truncate(FETCHERS);
         let fetchers: Vec<PeerId> = able.into_iter().map(|(_, peer)| peer).collect();
         if fetchers == self.fetchers {
             return;
