@@ -299,15 +299,20 @@ impl Core {
     /// Sends what waits, if its time has come.
     pub(super) fn flush_records(&mut self) {
         self.queues.due = None;
-        for (peer, mut queue) in std::mem::take(&mut self.queues.waiting) {
-            let Some(known) = self.peers.get_mut(peer) else { continue };
-            let rest = too_much(&queue).map(|place| queue.split_off(&place));
-            known.session.show_records(queue.into_values().collect());
-            self.pump(peer);
-            if let Some(rest) = rest {
-                self.queues.waiting.insert(peer, rest);
-                self.flood_soon();
-            }
+        let waiting: Vec<PeerId> = self.queues.waiting.keys().copied().collect();
+        waiting.into_iter().for_each(|peer| self.flush_to(peer));
+    }
+
+    /// Sends what waits for one neighbour, if anything does.
+    fn flush_to(&mut self, peer: PeerId) {
+        let Some(mut queue) = self.queues.waiting.remove(&peer) else { return };
+        let Some(known) = self.peers.get_mut(peer) else { return };
+        let rest = too_much(&queue).map(|place| queue.split_off(&place));
+        known.session.show_records(queue.into_values().collect());
+        self.pump(peer);
+        if let Some(rest) = rest {
+            self.queues.waiting.insert(peer, rest);
+            self.flood_soon();
         }
     }
 
@@ -438,8 +443,8 @@ impl JobFile {
                 Heed::Later
             }
             Said::Segment { .. } => {
-                // What cannot wait leaves at once, and with it what came before.
-                core.flood_now();
+                // Those who fetch hear of it at once, and of what came before.
+                swarm.home.fetchers().iter().for_each(|fetcher| core.flush_to(*fetcher));
                 record.segment().map_or(Heed::Later, |claim| self.segment_claimed(head.author, &claim, now))
             }
             Said::Pieces { first, values } => {

@@ -16,6 +16,11 @@ fn said(world: &World, neighbour: PeerId) -> Vec<Record> {
     records.flatten().filter(|record| record.head().author == peer_id(1)).cloned().collect()
 }
 
+fn fetchers(world: &World) -> &[PeerId] {
+    let swarm = world.engine.files.values().next().and_then(|file| file.swarm.as_ref());
+    swarm.expect("one").home.fetchers()
+}
+
 #[test]
 fn home_2_members_are_told_what_this_node_fetches_and_how_fast_its_origin_is() {
     let mut world = world();
@@ -34,12 +39,14 @@ fn home_2_members_are_told_what_this_node_fetches_and_how_fast_its_origin_is() {
 }
 
 #[test]
-fn home_2_a_claim_of_a_segment_is_passed_on_at_once_and_other_words_within_a_tick() {
+fn home_2_who_fetches_hears_of_a_claim_of_a_segment_at_once_and_of_other_words_within_a_tick() {
     let mut world = world();
     let [one, other] = [2, 3].map(|number| member(&mut world, number));
     world.run_for(200);
+    show(&mut world, other, &[interest(3, 1)]);
     show(&mut world, one, &[interest(8, 1)]);
     world.run_for(400);
+    assert!(fetchers(&world).contains(&other));
     let mut is_told = |said: &Record, ms| {
         show(&mut world, one, std::slice::from_ref(said));
         world.run_for(ms);
@@ -49,6 +56,25 @@ fn home_2_a_claim_of_a_segment_is_passed_on_at_once_and_other_words_within_a_tic
     assert!(is_told(&pieces(8, 2), 50));
     let fetches = Said::Segment { number: 1, pieces: 0..16, from_back: false, rate_kib: 5 };
     assert!(is_told(&record(8, 3, fetches), 10));
+}
+
+#[test]
+fn home_2_who_does_not_fetch_hears_of_a_claim_of_a_segment_within_a_tick() {
+    let mut world = world();
+    let [one, other] = [2, 3].map(|number| member(&mut world, number));
+    world.run_for(200);
+    let site: Vec<Record> = (8..40).map(|number| interest(number, 1)).collect();
+    show(&mut world, one, &site);
+    world.run_for(400);
+    assert!(!fetchers(&world).contains(&other), "eight of the others come first");
+    let fetches = Said::Segment { number: 1, pieces: 0..16, from_back: false, rate_kib: 5 };
+    let said = record(8, 2, fetches);
+    let mut is_told = |ms| {
+        show(&mut world, one, std::slice::from_ref(&said));
+        world.run_for(ms);
+        told(&mut world, other).contains_key(&(said.head().author, said.head().number))
+    };
+    assert!(!is_told(10) && is_told(50));
 }
 
 #[test]
