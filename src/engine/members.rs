@@ -12,16 +12,21 @@ use peer_proto::limits::{UNVERIFIED_BYTES_PER_PEER, VALUES_PER_WANT_MAX};
 use peer_proto::peer::PeerId;
 use peer_proto::standing::Standing;
 
+use super::chance::Chance;
 use super::core::Core;
 use super::file::JobFile;
 use super::grid::UNIT_LEN;
 use super::lease::{OpenLease, PeerSource};
 use super::pace::bytes_in;
-use super::planner::{LEASE_LEN_MIN, pieces_in};
+use super::piece_set::PieceSet;
+use super::planner::{pick, pieces_in};
 use super::scene::Scene;
 
-/// A member is asked for what it gives in so long at a time.
-const MEMBER_AHEAD: Duration = Duration::from_millis(50);
+/// A member is asked for what it gives in so long at a time, and for no more than this.
+const MEMBER_AHEAD: Duration = Duration::from_millis(100);
+const MEMBER_LEASE_MAX: u64 = 2 * 1024 * 1024;
+/// Runs that one is chosen of.
+const RUNS_DRAWN: usize = 4;
 /// Leases a member may have open: the next one waits in its queue while one moves.
 const MEMBER_LEASES_MAX: usize = 2;
 /// Members that are asked for bytes at the same time: as many as the slots of a member make room for.
@@ -127,10 +132,9 @@ impl JobFile {
         if open >= MEMBER_LEASES_MAX || (open >= 1 && is_new) {
             return None;
         }
-        let len = bytes_in(source.speed.recent(now), MEMBER_AHEAD).clamp(UNIT_LEN, LEASE_LEN_MIN);
+        let len = bytes_in(source.speed.recent(now), MEMBER_AHEAD).clamp(UNIT_LEN, MEMBER_LEASE_MAX);
         let most = pieces_in(geometry, len).min(u32::try_from(VALUES_PER_WANT_MAX).unwrap_or(u32::MAX));
-        let from = core.chance.below(geometry.piece_count());
-        let run = super::planner::pick(&scene.gaps, &source.have, from, most)?;
+        let run = draw_run(&scene.gaps, &source.have, geometry.piece_count(), most, &mut core.chance)?;
         let (first, standing) = self.accept_piece(run.start)?;
         let mut values = vec![first];
         for piece in run.start + 1..run.end {
@@ -158,5 +162,43 @@ impl JobFile {
         let coming: u32 = leased.map(|lease| lease.left(geometry.piece_len())).sum();
         let taken = self.pieces.provisional_of(author).count().saturating_add(coming);
         pieces_in(geometry, UNVERIFIED_BYTES_PER_PEER).saturating_sub(taken)
+    }
+}
+
+/// Of a few runs that are missing here and held there, each the first from a place of chance on, the longest: what is
+/// taken whole is passed on whole.
+fn draw_run(
+    gaps: &PieceSet,
+    have: &PieceSet,
+    count: u32,
+    most: u32,
+    chance: &mut Chance,
+) -> Option<Range<u32>> {
+    let mut draw = || pick(gaps, have, chance.below(count), most);
+    let first = draw()?;
+    let longer = |best: Range<u32>, run: Range<u32>| if run.len() > best.len() { run } else { best };
+    Some((1..RUNS_DRAWN).filter_map(|_| draw()).fold(first, longer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_runs_that_are_drawn_the_longest_is_taken() {
+        let mut gaps = PieceSet::of(0..200);
+        gaps.remove(100..104);
+        let mut have = PieceSet::of(40..41);
+        have.insert(80..120);
+        let mut chance = Chance::new([1; 32]);
+        let lens: Vec<usize> = (0..100)
+            .filter_map(|_| draw_run(&gaps, &have, 256, 16, &mut chance))
+            .map(|run| run.len())
+            .collect();
+        assert_eq!(lens.len(), 100, "there is always one");
+        assert!(lens.iter().all(|len| *len <= 16));
+        let whole = lens.iter().filter(|len| **len == 16).count();
+        assert!(whole >= 40, "of one draw alone one in five would be: {lens:?}");
+        assert_eq!(draw_run(&gaps, &PieceSet::of(100..104), 256, 16, &mut chance), None);
     }
 }
