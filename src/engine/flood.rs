@@ -140,9 +140,11 @@ impl Circle {
     /// Whether a claim of pieces is not kept yet and can be.
     fn has_room_for(&self, record: &Record) -> bool {
         let (author, more) = (record.head().author, record.bytes().len());
+        if self.pieces.contains_key(&(author, record.head().number)) {
+            return false;
+        }
         let of_one = self.kept.get(&author).copied().unwrap_or(0);
-        let fits = of_one + more <= KEPT_OF_ONE_MAX && self.kept.values().sum::<usize>() + more <= KEPT_MAX;
-        fits && !self.pieces.contains_key(&(author, record.head().number))
+        of_one + more <= KEPT_OF_ONE_MAX && self.kept.values().sum::<usize>() + more <= KEPT_MAX
     }
 
     /// Whether a record was not heard before, and nothing newer that takes its place. What others read long ago is

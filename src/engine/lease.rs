@@ -450,11 +450,13 @@ impl JobFile {
             Giver::Cache => self.bytes.cache += more,
         }
         if self.shares.len() < SHARES_MAX || self.shares.contains_key(&giver) {
-            let address = giver.peer().and_then(|peer| core.peers.get(peer)).map(|peer| peer.address.clone());
+            let known = giver.peer().and_then(|peer| core.peers.get(peer));
             let named = || Share { name: giver.to_string(), ..Share::default() };
             let share = self.shares.entry(giver).or_insert_with(named);
             share.bytes += more;
-            share.address = address.or(share.address.take());
+            if let Some(peer) = known.filter(|peer| share.address.as_ref() != Some(&peer.address)) {
+                share.address = Some(peer.address.clone());
+            }
         }
     }
 

@@ -120,6 +120,10 @@ impl Pieces {
 
     /// Makes pieces gaps.
     pub(super) fn clear(&mut self, pieces: Range<u32>) {
+        let has_some = |set: &PieceSet| set.next_at(pieces.start).is_some_and(|next| next < pieces.end);
+        if !has_some(&self.held) && !has_some(&self.suspect) {
+            return;
+        }
         self.held.remove(pieces.clone());
         self.certain.remove(pieces.clone());
         self.proved.remove(pieces.clone());

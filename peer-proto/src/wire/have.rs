@@ -189,9 +189,11 @@ impl HaveSet {
 
     /// The pages that differ from those in `told`, and all from page `unknown` on.
     pub fn pages_unlike<'a>(&'a self, told: &'a Self, unknown: u32) -> impl Iterator<Item = HavePage> + 'a {
-        self.pages().filter(move |page| {
-            u32::from(page.page) >= unknown || self.pages.get(&page.page) != told.pages.get(&page.page)
-        })
+        let indices = (0..self.page_count()).filter_map(|index| u16::try_from(index).ok());
+        let unlike = indices.filter(move |index| {
+            u32::from(*index) >= unknown || self.pages.get(index) != told.pages.get(index)
+        });
+        unlike.filter_map(|index| self.page(index))
     }
 
     /// Bytes this set keeps in memory, about.
