@@ -236,6 +236,12 @@ impl Swarm {
         (!is_calm).then_some(calm)
     }
 
+    /// How many machines there are in it.
+    #[must_use]
+    pub fn machine_count(&self) -> u32 {
+        self.scenario.machine_count()
+    }
+
     /// The lines of the offices as they are at the beginning.
     pub fn lines(&self) -> impl Iterator<Item = Wan> {
         self.scenario.lines()

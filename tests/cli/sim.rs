@@ -114,6 +114,33 @@ async fn a_hunt_that_is_interrupted_tells_what_there_is() {
     assert!(ran.out.contains("of 1000000 seeds, from 1 on: all went well"), "{ran:?}");
 }
 
+/// What a process was told by its environment.
+fn environment(child: &tokio::process::Child) -> String {
+    let bytes = std::fs::read(format!("/proc/{}/environ", child.id().unwrap())).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(target_env = "gnu")]
+#[tokio::test]
+async fn a_world_of_a_hundred_machines_is_in_large_pages_and_ends_the_same() {
+    let home = Home::new();
+    let text = "file-mib = 4\nmachines = 100\ngroup = true\nwan-mbit = 100";
+    std::fs::write(home.join("many.toml"), text).unwrap();
+    let many = home.text("many.toml");
+    let child = nearbits(home.path()).args(["sim", &many, "--seeds", "1000000"]).spawn().unwrap();
+    until("it began anew", || environment(&child).contains("glibc.malloc.hugetlb=1")).await;
+    let status = format!("/proc/{}/status", child.id().unwrap());
+    until("it listens to Ctrl-C", || catches_interrupts(&std::fs::read_to_string(&status).unwrap())).await;
+    signal(&child, Signal::INT);
+    assert_eq!(finish(child).await.code, 130);
+
+    let args = ["sim", &many, "--json"];
+    let report = run(home.path(), &args).await.json();
+    let child = nearbits(home.path()).args(args).env("GLIBC_TUNABLES", "glibc.malloc.arena_max=2").spawn();
+    let plain = finish(child.unwrap()).await;
+    assert_eq!(plain.json(), report, "whoever told the C library something is obeyed");
+}
+
 /// Whether the signals that a process has handlers for, a mask, contain the second one.
 fn catches_interrupts(status: &str) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));

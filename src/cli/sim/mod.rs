@@ -1,9 +1,10 @@
 //! `sim`: a scenario file lived through by simulated nodes, and what came of it.
 //!
 //! Knows: what was asked for, when it is broken off. Does not know: worlds (`sim`), how it is told (`report`, `table`,
-//! `page`), how many seeds are run (`hunt`).
+//! `page`), how many seeds are run (`hunt`), where the bytes of a large world are (`memory`).
 
 mod hunt;
+mod memory;
 mod page;
 mod report;
 mod table;
@@ -84,6 +85,7 @@ impl Watch for Wanted {
 
 pub(super) async fn run(args: SimArgs) -> Result<Exit, Stop> {
     let scenario = read(&args)?;
+    memory::begin_with_large_pages(scenario.swarm.machine_count());
     let wanted = Wanted::default();
     let flag = Arc::clone(&wanted.is_over);
     let mut work = tokio::task::spawn_blocking(move || match args.seeds {
