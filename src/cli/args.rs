@@ -122,7 +122,7 @@ pub(super) struct GetArgs {
     #[arg(long)]
     pub(super) no_peers: bool,
     /// What must vouch for the bytes before peers are asked, at least: auto (a digest, or an attestor of this machine's
-    /// group), attested-2 (a digest, or two attestors), digest, or origin, which asks no peer at all.
+    /// group), attested-2 to attested-5 (a digest, or so many attestors), digest, or origin, which asks no peer at all.
     #[arg(long, value_name = "FLOOR", default_value = "auto", value_parser = str::parse::<TrustFloor>)]
     pub(super) trust: TrustFloor,
     /// Attestors of the group may vouch for the URL although it has a query.

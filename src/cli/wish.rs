@@ -103,7 +103,12 @@ pub(super) fn first_line(spec: &JobSpec) -> String {
         TrustFloor::Digest if !is_named => {
             return "no digest given, and `--trust digest`: bytes come from the origin, unless it states a digest".into();
         }
-        TrustFloor::Auto | TrustFloor::AttestedTwice | TrustFloor::Digest => {}
+        TrustFloor::Auto
+        | TrustFloor::AttestedTwice
+        | TrustFloor::AttestedByThree
+        | TrustFloor::AttestedByFour
+        | TrustFloor::AttestedByFive
+        | TrustFloor::Digest => {}
     }
     match file.and_then(|file| file.digests.first()) {
         None if file.is_some_and(|file| file.digest_from.is_some()) => {

@@ -228,7 +228,8 @@ pub struct JobsSection {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct TrustSection {
-    /// The least that must vouch for bytes before peers are asked: `auto`, `attested-2`, `digest` or `origin`. Default `auto`.
+    /// The least that must vouch for bytes before peers are asked: `auto`, `attested-2` to
+    /// `attested-5`, `digest` or `origin`. Default `auto`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_trust: Option<TrustFloor>,
     /// Hosts, at most 64, whose files are attested although their certificates end in a root of `[origin]`. Default none.

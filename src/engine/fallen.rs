@@ -136,6 +136,12 @@ impl Core {
 
     /// Whether all of these vouched, and nobody's word of them counts any more.
     pub(super) fn are_gone(&self, vouched: &[Voucher]) -> bool {
+        self.are_fewer_than(1, vouched)
+    }
+
+    /// Whether these vouched, and fewer of them still count than a floor asks for. If they were fewer when they were believed,
+    /// none may be missing.
+    pub(super) fn are_fewer_than(&self, wanted: usize, vouched: &[Voucher]) -> bool {
         let is_gone_in = |group: GroupId, one: &Voucher| {
             let holder = HolderId(one.holder);
             let denied = self.config.groups.get(group).map(GroupConfig::denied);
@@ -148,7 +154,8 @@ impl Core {
             // Written down when there was one group only.
             None => self.config.groups.iter().any(|(group, _)| is_gone_in(group, one)),
         };
-        !vouched.is_empty() && vouched.iter().all(is_gone)
+        let standing = vouched.iter().filter(|one| !is_gone(one)).count();
+        standing < wanted.min(vouched.len())
     }
 
     /// Less counts than before: what rests on it is looked at again, and the cache lets go of what it has on it.

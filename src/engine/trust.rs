@@ -25,8 +25,8 @@ pub(super) enum Level {
     Origin,
     /// One attestor of the group.
     Attested,
-    /// Two attestors of the group, who say the same.
-    AttestedTwice,
+    /// Two attestors of one group or more, who say the same.
+    AttestedBySeveral,
     /// A digest: whoever gives the bytes may be hostile.
     Digest,
 }
@@ -36,6 +36,10 @@ pub(super) enum Level {
 pub(super) struct Trust {
     pub(super) level: Level,
     pub(super) why: &'static str,
+    /// Attestors that say the same of this version.
+    vouchers: usize,
+    /// How many of them the floor asks for, if that is more.
+    short_of: Option<usize>,
 }
 
 /// What decides.
@@ -72,7 +76,7 @@ impl Level {
         match self {
             Self::Origin => "level 0 (origin)",
             Self::Attested => "level 1 (attested)",
-            Self::AttestedTwice => "level 2 (attested twice)",
+            Self::AttestedBySeveral => "level 2 (attested by several)",
             Self::Digest => "level 3 (digest)",
         }
     }
@@ -80,14 +84,19 @@ impl Level {
 
 impl fmt::Display for Trust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.level.name(), self.why)
+        write!(f, "{}: {}", self.level.name(), self.why)?;
+        match (self.short_of, self.level) {
+            (Some(wanted), _) => write!(f, ": {} of {wanted}", self.vouchers),
+            (None, Level::AttestedBySeveral) => write!(f, ": {} of them", self.vouchers),
+            (None, _) => Ok(()),
+        }
     }
 }
 
 impl Case<'_> {
     /// The level that is reached.
     pub(super) fn trust(&self) -> Trust {
-        let at = |level, why| Trust { level, why };
+        let at = |level, why| Trust { level, why, vouchers: self.vouchers, short_of: None };
         if self.floor == TrustFloor::Origin {
             return at(Level::Origin, "the floor is `origin`, so every byte comes from there");
         }
@@ -106,15 +115,16 @@ impl Case<'_> {
                 "attestors vouch for this version, and this time the origin is read to check them",
             );
         }
-        match (self.vouchers, self.floor) {
-            (0, _) => {
+        let wanted = self.floor.attestors().unwrap_or(1);
+        match self.vouchers {
+            0 => {
                 at(Level::Origin, "no digest is known, and no attestor of the group vouches for this version")
             }
-            (1, TrustFloor::AttestedTwice) => {
-                at(Level::Origin, "one attestor vouches for this version, and the floor is `attested-2`")
+            count if count < wanted => {
+                Trust { short_of: Some(wanted), ..at(Level::Origin, too_few(self.floor)) }
             }
-            (1, _) => at(Level::Attested, "an attestor of the group vouches for this version"),
-            _ => at(Level::AttestedTwice, "two attestors of the group vouch for this version"),
+            1 => at(Level::Attested, "an attestor of the group vouches for this version"),
+            _ => at(Level::AttestedBySeveral, "attestors of the group vouch for this version"),
         }
     }
 
@@ -159,6 +169,24 @@ impl Case<'_> {
             return Err("no digest is known, and the origin gives no ranges to check an attestor with");
         }
         Ok(())
+    }
+}
+
+/// Why attestors that vouch are not enough for a floor.
+const fn too_few(floor: TrustFloor) -> &'static str {
+    match floor {
+        TrustFloor::AttestedByThree => {
+            "fewer attestors vouch for this version than the floor, `attested-3`, asks for"
+        }
+        TrustFloor::AttestedByFour => {
+            "fewer attestors vouch for this version than the floor, `attested-4`, asks for"
+        }
+        TrustFloor::AttestedByFive => {
+            "fewer attestors vouch for this version than the floor, `attested-5`, asks for"
+        }
+        TrustFloor::Auto | TrustFloor::AttestedTwice | TrustFloor::Digest | TrustFloor::Origin => {
+            "fewer attestors vouch for this version than the floor, `attested-2`, asks for"
+        }
     }
 }
 

@@ -36,7 +36,7 @@ fn trust_11_and_attest_2_every_case_has_its_level() {
             let [has_digest, is_member, secure, public, has_headers, has_query, is_shareable] =
                 std::array::from_fn(|at| bits & (1 << at) != 0);
             for (etag, is_strong) in versions {
-                for vouchers in 0..3 {
+                for vouchers in 0..7 {
                     let mut probe = probe();
                     probe.version.etag = etag.map(str::to_owned);
                     (probe.footing.secure, probe.public) = (secure, public);
@@ -64,9 +64,12 @@ fn trust_11_and_attest_2_every_case_has_its_level() {
                         TrustFloor::Origin => Level::Origin,
                         _ if has_digest => Level::Digest,
                         TrustFloor::Auto if is_fit && vouchers == 1 => Level::Attested,
-                        TrustFloor::Auto | TrustFloor::AttestedTwice if is_fit && vouchers == 2 => {
-                            Level::AttestedTwice
+                        TrustFloor::Auto | TrustFloor::AttestedTwice if is_fit && vouchers >= 2 => {
+                            Level::AttestedBySeveral
                         }
+                        TrustFloor::AttestedByThree if is_fit && vouchers >= 3 => Level::AttestedBySeveral,
+                        TrustFloor::AttestedByFour if is_fit && vouchers >= 4 => Level::AttestedBySeveral,
+                        TrustFloor::AttestedByFive if is_fit && vouchers >= 5 => Level::AttestedBySeveral,
                         _ => Level::Origin,
                     };
                     assert_eq!(case.trust().level, wanted, "{case:?}");
@@ -75,7 +78,7 @@ fn trust_11_and_attest_2_every_case_has_its_level() {
             }
         }
     }
-    assert_eq!(cases, 4 * 128 * 3 * 3);
+    assert_eq!(cases, 7 * 128 * 3 * 7);
 }
 
 /// A case that would be believed, and one thing changed.
@@ -120,9 +123,14 @@ fn attest_2_each_condition_shuts_the_gate_alone_and_says_which_it_was() {
         ("no attestor", reason(|case| case.vouchers = 0, |_| {})),
         ("to check them", reason(|case| case.is_canary = true, |_| {})),
         ("`attested-2`", reason(|case| case.floor = TrustFloor::AttestedTwice, |_| {})),
+        ("`attested-3`", reason(|case| case.floor = TrustFloor::AttestedByThree, |_| {})),
+        ("`attested-4`", reason(|case| case.floor = TrustFloor::AttestedByFour, |_| {})),
         ("`digest`", reason(|case| case.floor = TrustFloor::Digest, |_| {})),
         ("`origin`", reason(|case| case.floor = TrustFloor::Origin, |_| {})),
     ];
+    let few =
+        reason(|case| (case.floor, case.vouchers) = (TrustFloor::AttestedByFive, 4), |_| {}).to_string();
+    assert!(few.ends_with("than the floor, `attested-5`, asks for: 4 of 5"), "{few}");
     for (word, trust) in shut {
         assert_eq!(trust.level, Level::Origin, "{word}");
         assert!(trust.why.contains(word), "{word}: {}", trust.why);

@@ -26,7 +26,7 @@ use super::lookup::{ASK_AGAIN, ASK_AGAIN_MAX};
 use super::piece_set::PieceSet;
 use super::planner::pieces_in;
 use super::why::Chosen;
-use crate::job::{Ask, TrustFloor};
+use crate::job::Ask;
 
 /// What the origin said of its version counts for so long before the file is sealed on somebody else's word (ATTEST-5).
 pub const VERSION_FRESH: Duration = Duration::from_secs(10 * 60);
@@ -137,7 +137,7 @@ impl JobFile {
             }
             return;
         };
-        let wanted = if self.wants_second(core) { 2 } else { 1 };
+        let wanted = self.attestors_wanted(core);
         let is_over = |vouched: &Vouched| !vouched.version.is_same(&version) || vouched.count() < wanted;
         if self.vouched.as_ref().is_some_and(is_over) {
             self.give_up_attestors(core);
@@ -156,14 +156,15 @@ impl JobFile {
         let case = self.case(core);
         let helps = !self.origin_only
             && !case.has_digest
-            && case.floor < TrustFloor::Digest
+            && case.floor.attestors().is_some()
             && case.may_be_attested().is_ok();
         let version = case.probe.map(|probe| probe.version.clone())?;
         Some((self.attestable_url().filter(|_| helps)?, version))
     }
 
-    fn wants_second(&self, core: &Core) -> bool {
-        self.wish.trust.max(core.config.policy.trust.floor) == TrustFloor::AttestedTwice
+    /// How many attestors of one group must say the same before their word is believed (ATTEST-10).
+    fn attestors_wanted(&self, core: &Core) -> usize {
+        self.wish.trust.max(core.config.policy.trust.floor).attestors().unwrap_or(1)
     }
 
     fn ask_members(&mut self, url: &str, version: &Version, core: &mut Core) {
@@ -237,7 +238,7 @@ impl JobFile {
             let why = "attestors of the group name different bytes for this version: none is believed";
             self.why.note(Chosen::Nobody, why, said_by(one), time);
         }
-        let enough = if self.wants_second(core) { 2 } else { 1 };
+        let enough = self.attestors_wanted(core);
         let known = if disagree_not { known } else { Vec::new() };
         let (group, by) = match self.of_one_group(known, enough) {
             Some((group, by)) => (Some(group), by),

@@ -19,9 +19,18 @@ pub enum TrustFloor {
     /// A digest; without one, an attestor of this machine's group, if the origin's answer is fit for that.
     #[default]
     Auto,
-    /// A digest, or two attestors of the group that say the same.
+    /// A digest, or two attestors of one group that say the same.
     #[serde(rename = "attested-2")]
     AttestedTwice,
+    /// A digest, or three attestors.
+    #[serde(rename = "attested-3")]
+    AttestedByThree,
+    /// A digest, or four attestors.
+    #[serde(rename = "attested-4")]
+    AttestedByFour,
+    /// A digest, or five attestors.
+    #[serde(rename = "attested-5")]
+    AttestedByFive,
     /// A digest.
     Digest,
     /// Nothing is enough: every byte comes from the origin.
@@ -30,12 +39,20 @@ pub enum TrustFloor {
 
 /// Text that names no floor.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("`{0}` is no trust floor: auto, attested-2, digest or origin")]
+#[error("`{0}` is no trust floor: auto, attested-2 to attested-5, digest or origin")]
 pub struct NotAFloor(String);
 
 impl TrustFloor {
     /// All of them, the lowest first.
-    pub const ALL: [Self; 4] = [Self::Auto, Self::AttestedTwice, Self::Digest, Self::Origin];
+    pub const ALL: [Self; 7] = [
+        Self::Auto,
+        Self::AttestedTwice,
+        Self::AttestedByThree,
+        Self::AttestedByFour,
+        Self::AttestedByFive,
+        Self::Digest,
+        Self::Origin,
+    ];
 
     /// Its name, as it is written everywhere.
     #[must_use]
@@ -43,8 +60,24 @@ impl TrustFloor {
         match self {
             Self::Auto => "auto",
             Self::AttestedTwice => "attested-2",
+            Self::AttestedByThree => "attested-3",
+            Self::AttestedByFour => "attested-4",
+            Self::AttestedByFive => "attested-5",
             Self::Digest => "digest",
             Self::Origin => "origin",
+        }
+    }
+
+    /// How many attestors of one group, each another holder, are enough; `None` where no number of them is.
+    #[must_use]
+    pub const fn attestors(self) -> Option<usize> {
+        match self {
+            Self::Auto => Some(1),
+            Self::AttestedTwice => Some(2),
+            Self::AttestedByThree => Some(3),
+            Self::AttestedByFour => Some(4),
+            Self::AttestedByFive => Some(5),
+            Self::Digest | Self::Origin => None,
         }
     }
 }
@@ -87,7 +120,9 @@ mod tests {
             assert_eq!(json, format!("\"{floor}\""));
         }
         assert!(TrustFloor::ALL.is_sorted_by(|low, high| low < high));
+        let attestors = TrustFloor::ALL.map(TrustFloor::attestors);
+        assert_eq!(attestors, [Some(1), Some(2), Some(3), Some(4), Some(5), None, None]);
         let error = "level-3".parse::<TrustFloor>().expect_err("no such floor").to_string();
-        assert_eq!(error, "`level-3` is no trust floor: auto, attested-2, digest or origin");
+        assert_eq!(error, "`level-3` is no trust floor: auto, attested-2 to attested-5, digest or origin");
     }
 }

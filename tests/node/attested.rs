@@ -367,3 +367,36 @@ async fn t3_what_was_attested_of_a_version_that_is_over_brings_no_byte() {
     assert_eq!((view.bytes.origin, view.bytes.peers), (truth.len, 0), "{}", second.why(job).await);
     assert!(view.trust.starts_with("level 0 (origin)"), "{}", view.trust);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attest_10_three_attestors_are_enough_for_who_asks_for_three_and_not_for_who_asks_for_four() {
+    let payload = Payload::new(29, 4 * MIB);
+    let TwoFaced { origin, .. } = TwoFaced::start(payload).await;
+    let office = Office::of(&origin);
+    let mut attestors = Vec::new();
+    for number in 1..4 {
+        let attestor = office.machine(number, Some(Roles::ATTEST), &[]).await;
+        fetch(&attestor, &origin, payload).await;
+        attestors.push(attestor);
+    }
+    let all: Vec<&LabNode> = attestors.iter().collect();
+    let on_floor = async |number, trust| {
+        let node = office.machine(number, Some(MEMBER), &all).await;
+        let job = node.submit(JobSpec { trust, ..spec(&node, &origin) }).await;
+        let view = node.delivered(job).await;
+        let found = std::fs::read(node.path("update.bin")).expect("delivered");
+        assert!(found == payload.all(), "exact: {}", node.why(job).await);
+        (is_canary(&node.why(job).await), view)
+    };
+    let (_, four) = on_floor(4, TrustFloor::AttestedByFour).await;
+    assert_eq!((four.bytes.origin, four.bytes.peers), (payload.len, 0));
+    assert!(four.trust.contains("`attested-4`, asks for: 3 of 4"), "{}", four.trust);
+    for number in (5..).take(CANARIES_IN_A_ROW as usize) {
+        let (is_canary, three) = on_floor(number, TrustFloor::AttestedByThree).await;
+        if !is_canary {
+            assert_eq!((three.bytes.origin, three.bytes.peers), (0, payload.len), "{}", three.trust);
+            return;
+        }
+    }
+    panic!("one in fifty, {CANARIES_IN_A_ROW} times in a row");
+}

@@ -247,7 +247,8 @@ pub(in crate::cli) struct SettingArgs {
         value_parser = clap::builder::BoolishValueParser::new(), hide_possible_values = true)]
     pub(in crate::cli) overwrite: Option<bool>,
     /// What must vouch for the bytes before peers are asked, at least: auto (a digest, or an attestor of this machine's
-    /// group), attested-2 (a digest, or two attestors), digest, or origin, which asks no peer at all [default: auto].
+    /// group), attested-2 to attested-5 (a digest, or so many attestors), digest, or origin, which asks no peer at all
+    /// [default: auto].
     #[arg(long, value_name = "FLOOR", value_parser = str::parse::<TrustFloor>)]
     pub(in crate::cli) trust: Option<TrustFloor>,
     /// Who is asked beside the origin, and so may learn that this machine wants the files: link (everybody on the link, and

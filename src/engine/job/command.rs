@@ -331,21 +331,22 @@ impl Job {
         }
     }
 
-    /// Nobody whose word counts vouches any more for some of its files that were sealed on attestors' words alone, and are
-    /// not delivered: they go, and are fetched again.
+    /// Fewer attestors than the floor asks for vouch by now for some of its files that were sealed on their words alone, and
+    /// are not delivered: they go, and are fetched again.
     pub(in crate::engine) fn refuse_unvouched(&mut self, files: &mut Files, core: &mut Core) {
+        let wanted = self.spec.trust.max(core.config.policy.trust.floor).attestors().unwrap_or(1);
         for place in 0..u16::try_from(self.rows.len()).unwrap_or(u16::MAX) {
             let Some(row) = self.rows.get(usize::from(place)) else { return };
             let is_leaving = |file: &JobFile| {
                 !matches!(file.stage, FileStage::Sealed) && !matches!(file.aim, Aim::Park | Aim::Whole)
             };
             let leaves = files.get(&self.file_id(place)).is_some_and(is_leaving);
-            if row.phase != FilePhase::Whole || leaves || !core.are_gone(&row.vouched_by) {
+            if row.phase != FilePhase::Whole || leaves || !core.are_fewer_than(wanted, &row.vouched_by) {
                 continue;
             }
             self.refuse_file(place, false, files, core);
             self.note =
-                format!("file {place}: the attestor whose word it was sealed on is not believed any more");
+                format!("file {place}: an attestor whose word it was sealed on is not believed any more");
             if self.state != JobState::Suspended {
                 // A job that may not go on keeps what it has lost in mind.
                 drop(self.request(Cause::FileInvalid { from_peer: true }, core));

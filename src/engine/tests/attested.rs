@@ -246,10 +246,10 @@ fn d25_a_holder_of_another_size_than_the_origin_shows_gives_no_byte_whatever_is_
 #[test]
 fn attest_10_two_attestors_are_two_holders_however_many_nodes_they_have() {
     let truth = file(8 * MIB, 1);
-    let twice = |attestations: Vec<Attestation>| {
+    let fetched_at = |trust: TrustFloor, attestations: Vec<Attestation>| {
         let mut world = world(&truth);
         holder(&mut world, 2, &truth, attestations);
-        world.submit(JobSpec { trust: TrustFloor::AttestedTwice, ..spec(&[]) });
+        world.submit(JobSpec { trust, ..spec(&[]) });
         let (peers, _) = fetched(&mut world);
         (peers > 0, world.view().trust)
     };
@@ -258,10 +258,20 @@ fn attest_10_two_attestors_are_two_holders_however_many_nodes_they_have() {
         let said = Attested { holder: HolderId([3; 16]), ..said(number, &truth) };
         Attestation::sign(&key(number), &Token::grant(&group(), &wish), said).expect("fit")
     };
-    let (used, trust) = twice((3..13).map(again).collect());
-    assert!(!used && trust.contains("one attestor vouches"), "{trust}");
-    let (used, trust) = twice(vec![again(3), attested(4, said(4, &truth))]);
-    assert!(used && trust.starts_with("level 2 (attested twice)"), "{trust}");
+    let (used, trust) = fetched_at(TrustFloor::AttestedTwice, (3..13).map(again).collect());
+    assert!(!used && trust.contains("1 of 2"), "{trust}");
+    let others = |count: u8| (13..13 + count).map(|number| attested(number, said(number, &truth)));
+    let floors = TrustFloor::ALL.into_iter().skip(1).map_while(|floor| Some((floor, floor.attestors()?)));
+    for ((floor, wanted), missing) in floors.zip(1_u8..) {
+        // One short of it, and one of those has a second node.
+        let few = [again(3), again(4)].into_iter().chain(others(missing - 1)).collect();
+        let (used, trust) = fetched_at(floor, few);
+        let said = format!("`{floor}`, asks for: {missing} of {wanted}");
+        assert!(!used && trust.contains(&said), "{said}: {trust}");
+        let (used, trust) = fetched_at(floor, std::iter::once(again(3)).chain(others(missing)).collect());
+        let said = format!("vouch for this version: {wanted} of them");
+        assert!(used && trust.starts_with("level 2") && trust.contains(&said), "{said}: {trust}");
+    }
 }
 
 #[test]
@@ -495,7 +505,7 @@ fn trust_the_higher_floor_of_machine_and_job_counts() {
             let used = match machine.max(job) {
                 TrustFloor::Origin => false,
                 TrustFloor::Digest => named,
-                TrustFloor::Auto | TrustFloor::AttestedTwice => true,
+                _ => true,
             };
             assert_eq!(peers > 0, used, "{machine} {job} {named}");
         }

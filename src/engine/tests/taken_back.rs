@@ -16,7 +16,7 @@ use super::fallen::record;
 use super::world::*;
 use crate::engine::io::Input;
 use crate::engine::void::{VOIDS_MAX, VOIDS_OF_ONE_MAX};
-use crate::job::{JobId, JobSpec, JobState, PeerFlags, Policy};
+use crate::job::{JobId, JobSpec, JobState, PeerFlags, Policy, TrustFloor};
 
 fn voided(holder: u8, statement: Hash) -> Voided {
     Voided {
@@ -75,6 +75,52 @@ fn attest_9_what_is_taken_back_in_the_middle_of_a_file_comes_from_the_origin_and
             false => assert!(peers > LEN * 98 / 100, "{word}: {peers}"),
         }
         assert_eq!((world.distrusted.len(), world.voids.len()), (0, 1), "{word}: nobody fell");
+    }
+}
+
+/// Three are asked for, and these vouch.
+fn wanted_of_three(
+    by: std::ops::Range<u8>,
+    truth: &std::sync::Arc<HashList>,
+    auto_complete: bool,
+) -> (World, PeerId) {
+    let mut world = world(truth);
+    let said = by.map(|number| attested(number, said(number, truth))).collect();
+    let id = holder(&mut world, 2, truth, said);
+    world.submit(JobSpec { trust: TrustFloor::AttestedByThree, auto_complete, ..spec(&[]) });
+    (world, id)
+}
+
+#[test]
+fn attest_9_and_attest_10_who_takes_his_word_back_falls_out_of_the_number_that_is_asked_for() {
+    let truth = file(LEN, 1);
+    for (by, is_enough) in [(3..6, false), (3..7, true)] {
+        let (mut world, id) = wanted_of_three(by.clone(), &truth, true);
+        world.model(id).pace = Pace::steady(10_000_000);
+        world.run_for(2_000);
+        let before = world.view().bytes.peers;
+        assert!(before > MIB && world.view().trust.starts_with("level 2"), "{}", why(&world));
+        show(&mut world, id, &by_itself(3, &attested(3, said(3, &truth))));
+        let (peers, origin) = fetched(&mut world);
+        match is_enough {
+            true => assert!(peers > LEN * 98 / 100, "{by:?}: {peers} {}", why(&world)),
+            false => assert!(peers <= before + MIB && origin >= LEN, "{by:?}: {peers} {}", why(&world)),
+        }
+    }
+}
+
+#[test]
+fn attest_9_and_attest_10_a_file_that_waits_to_be_taken_is_fetched_again_when_fewer_vouch_than_are_asked_for()
+{
+    let truth = file(8 * MIB, 1);
+    for (by, is_enough) in [(3..6, false), (3..7, true)] {
+        let (mut world, id) = wanted_of_three(by.clone(), &truth, false);
+        world.run_until(60_000, |world| world.state() == JobState::Transferred);
+        assert!(world.view().bytes.origin < MIB, "the audit: {}", why(&world));
+        show(&mut world, id, &by_itself(3, &attested(3, said(3, &truth))));
+        world.run_for(1_000);
+        world.run_until(120_000, |world| world.state() == JobState::Transferred);
+        assert_eq!(world.view().bytes.origin < MIB, is_enough, "{by:?}: {}", why(&world));
     }
 }
 

@@ -55,8 +55,8 @@ pub struct Policy {
     /// Bits per second that peers are served together, 1 048 576 to 4 294 967 200, where peer caching is on (POL-6).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_bandwidth_served: Option<u64>,
-    /// The least that must vouch for bytes before peers are asked for them: `auto`, `attested-2`, `digest` or `origin`. What a
-    /// user prefers, or a job says, counts where it demands more. Default `auto`.
+    /// The least that must vouch for bytes before peers are asked for them: `auto`, `attested-2` to
+    /// `attested-5`, `digest` or `origin`. What a user prefers, or a job says, counts where it demands more. Default `auto`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_trust: Option<TrustFloor>,
     /// Hosts, at most 64, whose files this node may attest although their certificates end in a root that its
@@ -367,7 +367,16 @@ impl Effective {
                 "peers are asked for what a digest names, or an attestor of the group vouches for"
             }
             TrustFloor::AttestedTwice => {
-                "peers are asked for what a digest names, or two attestors vouch for"
+                "peers are asked for what a digest names, or two attestors of one group vouch for"
+            }
+            TrustFloor::AttestedByThree => {
+                "peers are asked for what a digest names, or three attestors of one group vouch for"
+            }
+            TrustFloor::AttestedByFour => {
+                "peers are asked for what a digest names, or four attestors of one group vouch for"
+            }
+            TrustFloor::AttestedByFive => {
+                "peers are asked for what a digest names, or five attestors of one group vouch for"
             }
             TrustFloor::Digest => "peers are asked for what a digest names, and for nothing else",
             TrustFloor::Origin => "no peer is asked for anything",
