@@ -20,6 +20,7 @@ use peer_proto::time::Instant;
 
 use super::chance::Chance;
 use super::grid::{Grid, UNIT_LEN};
+use super::mutant::Mutant;
 use super::pace::{Meter, per_second};
 use super::piece_set::PieceSet;
 
@@ -342,12 +343,13 @@ impl Home {
         if let Some(segment) = self.own_segment(open) {
             return self.begin(segment, false, open, "origin once per site: this node is its home", now);
         }
-        if (!self.fetchers.contains(&self.me) || self.patience == Patience::Over)
+        if (!self.fetchers.contains(&self.me) || self.patience != Patience::Kept)
             && let Some(segment) = self.any_segment(open, chance)
         {
             let why = match self.patience {
                 Patience::Kept => "origin once per site: those who should fetch it do not",
                 Patience::Over => "origin once per site: what the others have comes too slowly",
+                Patience::Lost => "origin once per site: the origin alone would have given more by now",
             };
             return self.begin(segment, false, open, why, now);
         }
@@ -456,13 +458,15 @@ impl Home {
         order.iter().find(free).map(|segment| self.grid.pieces_of(*segment))
     }
 
-    /// Any segment with something to fetch that nobody claims.
+    /// Any segment with something to fetch that nobody claims; any at all once nothing is left to others' words.
     fn any_segment(&self, open: &PieceSet, chance: &mut Chance) -> Option<Range<u32>> {
-        let free =
-            |segment: &u32| self.has_open(*segment, open) && !self.is_claimed(&self.grid.pieces_of(*segment));
         let from = chance.below(self.grid.segments());
         let segments = (from..self.grid.segments()).chain(0..from);
-        segments.into_iter().find(free).map(|segment| self.grid.pieces_of(segment))
+        let mut wanted = segments.filter(|segment| self.has_open(*segment, open)).peekable();
+        let is_lost = self.patience == Patience::Lost && !Mutant::ClaimsNeverEnd.lives();
+        let first = wanted.peek().copied().filter(|_| is_lost);
+        let free = wanted.find(|segment| !self.is_claimed(&self.grid.pieces_of(*segment)));
+        free.or(first).map(|segment| self.grid.pieces_of(segment))
     }
 
     /// The last segment of the home with the longest backlog, if that is too long.

@@ -69,6 +69,24 @@ fn home_4_the_home_with_by_far_the_longest_backlog_is_helped_and_of_equals_all_a
 }
 
 #[test]
+fn home_4_who_is_behind_the_origin_leaves_no_segment_to_a_claim_once_nothing_else_is_left() {
+    let mut view = home(1, 3);
+    let [claimed, free] = [3, 5].map(|segment| view.grid.pieces_of(segment));
+    view.claimed(peer(2), &wide_claim(claimed.clone(), 1), at(0));
+    let mut open = PieceSet::of(claimed.clone());
+    let mut chance = Chance::new([5; 32]);
+    for (patience, taken) in
+        [(Patience::Kept, None), (Patience::Over, None), (Patience::Lost, Some(claimed.clone()))]
+    {
+        view.set_patience(patience);
+        assert_eq!(view.any_segment(&open, &mut chance), taken, "{patience:?}");
+    }
+    open.insert(free.clone());
+    let all: Vec<_> = (0..60).map(|_| view.any_segment(&open, &mut chance)).collect();
+    assert_eq!(all, vec![Some(free); 60]);
+}
+
+#[test]
 fn home_4_a_last_claim_that_will_last_gets_one_more_claimant_from_its_other_end() {
     for from_back in [false, true] {
         let mut view = home(1, 3);

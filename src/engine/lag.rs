@@ -32,6 +32,10 @@ const NEVER_GAVE: Duration = Duration::from_millis(500);
 const LAG_MAX: Duration = Duration::from_secs(2);
 /// Others are judged by what they give when they have owed something for so long.
 const JUDGED_FROM: Duration = Duration::from_millis(1_500);
+/// What the site gives may be behind what the origin alone would by one part in so many ...
+const BEHIND_SHARE: u64 = 20;
+/// ... and by what it gives in so long.
+const BEHIND_MAX: Duration = Duration::from_secs(1);
 
 impl OpenLease {
     /// Whether somebody else may bring its pieces too while its giver is late. What the origin is to decide nobody else can, and
@@ -121,5 +125,21 @@ impl JobFile {
         let soon = bytes_in(self.peers_speed.recent(now), LAG_MAX);
         let is_much = u64::from(waiting.count()).saturating_mul(geometry.piece_len()) > soon;
         (is_beside && is_much).then_some(waiting)
+    }
+
+    /// Whether less came of the file since it is fetched with others than the origin alone would have given this node
+    /// (HOME-4). What is held back on this side is no fault of theirs: they are measured anew then.
+    pub(super) fn is_behind(&mut self, geometry: &Geometry, now: Instant) -> bool {
+        let held = self.pieces.bytes(Some(geometry));
+        let limit = self.wish.limit.map_or(u64::MAX, |limit| limit.get());
+        let rate = self.origin.speed.known(now).min(limit);
+        let held_back = self.peers_speed.excused().max(self.origin.speed.excused());
+        let Some(swarm) = &mut self.swarm else { return false };
+        let counts = |(since, _): &(Instant, u64)| held_back.is_none_or(|at| at < *since);
+        let (since, before) = swarm.began.filter(counts).unwrap_or((now, held));
+        swarm.began = Some((since, before));
+        let came = held.saturating_sub(before);
+        let alone = bytes_in(rate, now.since(since).saturating_sub(BEHIND_MAX));
+        came.saturating_add(came / BEHIND_SHARE) < alone
     }
 }

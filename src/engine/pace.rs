@@ -87,6 +87,8 @@ pub struct Speed {
     usual: u64,
     usual_at: Option<Instant>,
     total: u64,
+    /// For how long it owed bytes before it does now.
+    owed: Duration,
     /// Whether it once owed bytes for long enough to tell what it gives.
     was_watched: bool,
 }
@@ -101,6 +103,7 @@ impl Speed {
             }
             (false, Some(_)) => {
                 self.was_watched |= self.owing(now) >= MEASURED_WITHIN;
+                self.owed += self.owing(now);
                 self.owing_since = None;
             }
             (true, Some(_)) | (false, None) => {}
@@ -180,6 +183,22 @@ impl Speed {
     pub fn excuse(&mut self, now: Instant) {
         self.excused = Some(now);
         self.humble(now);
+    }
+
+    /// What it gives in bytes per second by all that is known of it: what is usual, or what came while it owed any if that was
+    /// a moment only.
+    #[must_use]
+    pub fn known(&self, now: Instant) -> u64 {
+        match (self.usual, self.excused) {
+            (0, None) => per_second(self.total, (self.owed + self.owing(now)).max(BUCKET)),
+            (usual, _) => usual,
+        }
+    }
+
+    /// When it was last known that what it gives is held back on this side.
+    #[must_use]
+    pub const fn excused(&self) -> Option<Instant> {
+        self.excused
     }
 
     /// Whether it has owed bytes for so long, and gives fewer than so many a second.

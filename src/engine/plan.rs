@@ -68,7 +68,11 @@ impl JobFile {
         }
         if self.fetches_together(core) {
             let late = self.lagging(&geometry, core);
-            let patience = if late.is_some() { Patience::Over } else { Patience::Kept };
+            let patience = match (self.is_behind(&geometry, core.time()), &late) {
+                (true, _) => Patience::Lost,
+                (false, Some(_)) => Patience::Over,
+                (false, None) => Patience::Kept,
+            };
             let is_at_work = self.plan_home(patience, &geometry, core);
             let Some(late) = late.filter(|_| !is_at_work) else { return };
             // Others are at all that nobody has.

@@ -64,6 +64,8 @@ pub(super) struct Swarm {
     /// What the others were told of this node's origin.
     pub(super) fetches: bool,
     judged_at: Instant,
+    /// When this node began to fetch with the others, and what it had of the file then.
+    pub(super) began: Option<(Instant, u64)>,
     /// Pieces drawn to check what an author states, and whose.
     pub(super) audits: BTreeMap<u32, PeerId>,
     cleared: BTreeSet<PeerId>,
@@ -172,6 +174,7 @@ impl JobFile {
                 by_url,
                 fetches,
                 judged_at: now,
+                began: None,
                 audits: BTreeMap::new(),
                 cleared: BTreeSet::new(),
             });
@@ -421,8 +424,12 @@ impl JobFile {
         }
         let mut wanted = PieceSet::of(0..geometry.piece_count());
         wanted.subtract(self.pieces.held());
-        let site = self.in_site(core);
-        let site = self.with_fresh(site, now);
+        let given = self.in_site(core);
+        let said = self.with_fresh(given.clone(), now);
+        let site = match patience {
+            Patience::Kept | Patience::Over => said,
+            Patience::Lost => given,
+        };
         wanted.subtract(&site);
         self.cut_own_leases(geometry, &site, &wanted, core);
         let mut open = wanted;

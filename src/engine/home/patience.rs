@@ -12,6 +12,8 @@ pub enum Patience {
     Kept,
     /// What the site has comes to it too slowly: it fetches as if it were one.
     Over,
+    /// The origin alone would have given more by now: nothing is left to what others say that they fetch, or read.
+    Lost,
 }
 
 impl Home {
@@ -28,6 +30,6 @@ impl Home {
         self.fetchers.contains(&self.me)
             || self.fetchers.is_empty()
             || impatient
-            || self.patience == Patience::Over
+            || self.patience != Patience::Kept
     }
 }

@@ -1,10 +1,15 @@
 //! Holders that say they have all and give nothing, or next to nothing, beside those who fetch the file too.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
+use peer_proto::content::PieceIndex;
 use peer_proto::peer::PeerId;
+use peer_proto::standing::{PieceRun, Standing};
+use peer_proto::time::Instant;
 
 use super::world::*;
+use crate::engine::pace::Speed;
 use crate::job::{JobState, Priority};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -84,4 +89,32 @@ fn an_origin_far_slower_than_a_slow_holder_takes_nothing_from_it() {
         let bytes = world.view().bytes;
         assert!(bytes.peers > 116_000 * 57, "it gives all the time beside {origin} bytes/s: {bytes:?}");
     }
+}
+
+#[test]
+fn home_4_a_file_is_behind_by_a_twentieth_and_a_second_of_what_the_origin_alone_would_have_given() {
+    let (mut world, _) = beside_a_holder(0, 0);
+    let truth = std::sync::Arc::clone(&world.truth);
+    let file = world.engine.files.values_mut().next().expect("it is on its way");
+    file.swarm.as_mut().expect("a member is there").began = None;
+    let at = |ms: u64| Instant::from_micros(1_000 * ms);
+    let behind = |file: &mut crate::engine::file::JobFile, ms| file.is_behind(truth.geometry(), at(ms));
+    file.origin.speed = Speed::default();
+    assert_eq!([10_000, 60_000].map(|ms| behind(file, ms)), [false; 2], "its pace is not known");
+    file.swarm.as_mut().expect("a member is there").began = None;
+    // Ten megabytes a second, as far as is known.
+    file.origin.speed.owes(true, at(60_000));
+    file.origin.speed.add(2_000_000, at(60_200));
+    assert_eq!([60_200, 61_200, 61_201].map(|ms| behind(file, ms)), [false, false, true], "nothing came");
+    let values = truth.values()[..16].to_vec();
+    file.pieces.store(&PieceRun { first: PieceIndex(0), values, standing: Standing::Certain });
+    assert_eq!(
+        [61_310, 61_311].map(|ms| behind(file, ms)),
+        [false, true],
+        "a mebibyte and a twentieth of it"
+    );
+    file.wish.limit = NonZeroU64::new(1_000_000);
+    assert_eq!([62_301, 62_302].map(|ms| behind(file, ms)), [false, true], "the job's limit is its pace");
+    file.peers_speed.excuse(at(70_000));
+    assert_eq!([70_001, 71_001, 71_002].map(|ms| behind(file, ms)), [false, false, true], "measured anew");
 }
