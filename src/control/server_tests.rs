@@ -5,7 +5,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::control::api::{Code, JobState, ProblemKind, Submit};
+use crate::control::api::{Code, JobState, ListJobs, ProblemKind, Submit};
 use crate::control::client::{Client, ClientError};
 use crate::control::fake::{Fake, open, spec};
 
@@ -49,7 +49,7 @@ async fn peer_6_a_flag_nobody_knows_is_refused_and_nothing_changes() {
 }
 
 #[tokio::test]
-async fn peer_11_only_an_administrator_has_to_do_with_computer_flags_and_cache() {
+async fn peer_11_local_8_and_local_9_only_an_administrator_has_to_do_with_flags_peers_and_cache() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let socket = ControlSocket::bind(&folder.path().join("control.sock")).await.expect("a fresh path");
     let path = socket.path().to_owned();
@@ -68,6 +68,10 @@ async fn peer_11_only_an_administrator_has_to_do_with_computer_flags_and_cache()
         client.forget_url("https://example.org/a").await.err(),
         client.clear_cache().await.err(),
         client.verify_record(record).await.err(),
+        client.record(record).await.err(),
+        client.attestations().await.err(),
+        client.peers().await.err(),
+        client.add_peer("127.0.0.1:9").await.err(),
         client.keep_peer("127.0.0.1:9").await.err(),
         client.remove_peer("127.0.0.1:9").await.err(),
         client.forget_peers().await.err(),
@@ -78,6 +82,37 @@ async fn peer_11_only_an_administrator_has_to_do_with_computer_flags_and_cache()
         assert_eq!((problem.kind, problem.code), (ProblemKind::Denied, Some(Code::AccessDenied)), "{index}");
     }
     assert_eq!(fake.flags().await.expect("answered").holds(), PeerFlags::NONE, "nothing was changed");
+}
+
+#[tokio::test]
+async fn local_9_a_user_sees_his_own_jobs_their_urls_and_why_and_nothing_of_anothers() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let socket = ControlSocket::bind(&folder.path().join("control.sock")).await.expect("a fresh path");
+    let path = socket.path().to_owned();
+    let fake = Fake::new();
+    let (events, _) = Events::of(fake.clone(), CancellationToken::new());
+    let user = Caller { uid: 4_242, is_administrator: false };
+    let _server = ControlServer::start_for(socket, fake.clone(), events, move |_| Some(user));
+    let client = Client::reach(&path).await.expect("it listens");
+    let own = client.submit(&Submit { spec: spec(), adopt: false, start: true }).await.expect("taken").id;
+    let others = fake.submit(spec(), Caller { uid: 1, ..user }, true).await.expect("taken");
+    assert_eq!(client.job(own).await.expect("it is his").id, own);
+    let listed: Vec<JobId> = client.jobs().await.expect("answered").iter().map(|view| view.id).collect();
+    assert_eq!(listed, [own]);
+    let refused = [
+        client.job(others).await.err(),
+        client.why(others).await.err(),
+        client.files(others).await.err(),
+        client.spec(others).await.err(),
+        client.ranges(others, 0).await.err(),
+        client.follow(others).await.err(),
+        client.jobs_where(&ListJobs { all: true, ..ListJobs::default() }).await.err(),
+    ];
+    for (index, error) in refused.into_iter().enumerate() {
+        let Some(ClientError::Refused(problem)) = error else { panic!("{index}: {error:?}") };
+        assert_eq!((problem.kind, problem.code), (ProblemKind::Denied, Some(Code::AccessDenied)), "{index}");
+        assert!(!problem.error.contains("http"), "{}", problem.error);
+    }
 }
 
 #[tokio::test]

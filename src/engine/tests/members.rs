@@ -156,6 +156,47 @@ fn author_and_relay(said: &Arc<HashList>, sent: &Arc<HashList>) -> (World, [bool
     (world, refuted, banned)
 }
 
+/// Whether anything that a peer was told names another one.
+fn is_told_of(world: &mut World, told: PeerId, of: PeerId) -> bool {
+    let frames = world.model(told).frames.iter();
+    let bytes = frames.map(|frame| peer_proto::wire::codec::encode(frame).expect("it was sent"));
+    bytes.into_iter().any(|bytes| bytes.windows(32).any(|part| part == of.public_key()))
+}
+
+#[test]
+fn home_5_what_a_member_keeps_from_this_node_alone_comes_from_elsewhere_and_nobody_is_told() {
+    let origin = 10_000_000;
+    let alone = world_with(&[], origin).run(MINUTE);
+    let gives_none = Pace::steady(0);
+    let all_but_one = Pace { then: Some((LEN / 2 - 65_536, 0)), ..Pace::steady(FAST) };
+    for pace in [gives_none, all_but_one] {
+        let mut world = world_with(&[2, 3], origin);
+        let [selective, other] = [2, 3].map(peer_id);
+        let given = pace.then.map_or(0, |(most, _)| most);
+        world.model(selective).pace = pace;
+        let truth = world.truth.clone();
+        state(&mut world, selective, &truth, 512..1_024);
+        let took = world.run(MINUTE);
+        assert_eq!(world.state(), JobState::Acknowledged, "{}", world.view().reason);
+        assert_eq!(world.disk.values().copied().collect::<Vec<_>>(), truth.values(), "exact");
+        let bytes = world.view().bytes;
+        assert!(bytes.peers <= given && bytes.origin + bytes.peers <= LEN + 2 * MIB, "{bytes:?}");
+        assert!(took <= alone + alone / 20 + 2_000, "{took} ms, and {alone} ms alone");
+        assert_eq!(world.disconnected, [], "to give nothing is no lie");
+        assert!(!is_told_of(&mut world, other, selective), "it is this node's own affair");
+    }
+}
+
+#[test]
+fn trust_10_neither_a_ban_nor_a_refuted_word_is_told_to_anybody() {
+    let (truth, lie) = (file(LEN, 1), file(LEN, 9));
+    let [author, relay] = [2, 3].map(peer_id);
+    let (mut world, refuted, _) = author_and_relay(&lie, &lie);
+    assert!(refuted[0] && !is_told_of(&mut world, relay, author));
+    let (mut world, _, banned) = author_and_relay(&truth, &lie);
+    assert!(banned[1] && !is_told_of(&mut world, author, relay));
+}
+
 #[test]
 fn trust_1_a_relay_is_not_framed_by_a_false_claim_nor_an_author_by_a_false_relay() {
     let truth = file(LEN, 1);

@@ -11,7 +11,7 @@ use peer_proto::verify::HashList;
 use super::world::*;
 use crate::engine::event::Failure;
 use crate::engine::io::Input;
-use crate::job::{JobState, RemoteRange};
+use crate::job::{Caller, JobState, RemoteRange};
 use crate::record::{Holding, RecordId, RecordSummary, Scope};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -111,6 +111,28 @@ fn a_job_without_a_digest_asks_the_origin_whatever_the_cache_holds() {
     world.submit(spec(&[]));
     world.run(MINUTE);
     assert_eq!((world.view().bytes.cache, world.view().bytes.origin), (0, 4 * MIB));
+}
+
+#[test]
+fn local_2_what_one_user_left_serves_another_ones_job_by_its_digest_and_by_nothing_else() {
+    let truth = file(4 * MIB, 1);
+    let other = Caller { uid: ME.uid + 1, ..ME };
+    for by in [ME, other] {
+        for (digests, scope, is_served) in [
+            (vec![sha256()], Scope::Shareable, true),
+            (Vec::new(), Scope::Shareable, false),
+            (vec![sha256()], Scope::Machine, false),
+        ] {
+            let mut world = World::new(&truth);
+            keep(&mut world, &truth, sha256(), scope, u64::MAX);
+            world.tell(Input::Submit { job: JOB, spec: Box::new(spec(&digests)), by, start: true });
+            world.run(MINUTE);
+            let (view, len) = (world.view(), 4 * MIB);
+            assert_eq!(view.state, JobState::Acknowledged, "{}", view.reason);
+            let expected = if is_served { (len, 0) } else { (0, len) };
+            assert_eq!((view.bytes.cache, view.bytes.origin), expected, "{by:?} {digests:?} {scope:?}");
+        }
+    }
 }
 
 #[test]
