@@ -292,7 +292,7 @@ impl Get {
     /// Standard output belongs to the object if one was asked for.
     fn say(&self, text: &str) {
         if self.args.json {
-            eprintln!("{text}");
+            say::aside(text);
         } else {
             say::line(text);
         }

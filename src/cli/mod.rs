@@ -3,8 +3,6 @@
 //! Knows: commands, their output and exit codes. Does not know: how anything is done; a running node does it, asked
 //! through its control socket, or one that the command embeds.
 
-#![expect(clippy::print_stderr, reason = "this is the room that talks to people")]
-
 mod amount;
 mod args;
 mod attested;
@@ -51,7 +49,7 @@ pub fn main() -> ExitCode {
     match run() {
         Ok(exit) => exit.into(),
         Err(Stop { exit, line }) => {
-            eprintln!("nearbits: {line}");
+            say::failure(line);
             exit.into()
         }
     }

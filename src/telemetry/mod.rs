@@ -36,6 +36,8 @@ pub fn init(verbosity: Verbosity) {
     let told = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Whoever read them may be gone: that is no reason to end with him.
+        .log_internal_errors(false)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
         .try_init();

@@ -3,10 +3,11 @@
 //! Knows: `kill -9`. Does not know: journals.
 
 use std::collections::BTreeSet;
+use std::process::Stdio;
 
 use tokio::process::Child;
 
-use crate::support::{Daemon, Home, Origin, blake3, finish, payload, run, sha256, until};
+use crate::support::{Daemon, Home, Origin, blake3, finish, nearbits, payload, run, sha256, until};
 
 const MIB: usize = 1 << 20;
 
@@ -141,4 +142,24 @@ async fn after_a_kill_the_sources_of_a_job_add_up_to_what_is_there() {
     let text = home.say(&["job", "show", &id]).await.out;
     assert!(text.contains("already on disk from an earlier run"), "{text}");
     daemon.kill().await;
+}
+
+#[tokio::test]
+async fn a_daemon_goes_on_when_whoever_read_its_log_is_gone() {
+    let (home, file) = (Home::new(), payload(MIB));
+    let origin = Origin::start(file.clone()).await;
+    let mut command = nearbits(home.path());
+    command.args(["daemon", "--no-mdns", "--listen", "127.0.0.1:0", "--until-stdin-closes", "--state-dir"]);
+    command.arg(home.text("state")).env("NEARBITS_LOG", "debug").stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut daemon = command.spawn().unwrap();
+    let socket = home.join("state/control.sock");
+    until("the daemon's socket", || std::os::unix::net::UnixStream::connect(&socket).is_ok()).await;
+    drop(daemon.stderr.take());
+    for name in ["one", "two"] {
+        let ran = finish(home.get(&origin.url(), name, &[]).spawn().unwrap()).await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert_eq!(std::fs::read(home.join(name)).unwrap(), file);
+        assert!(daemon.try_wait().unwrap().is_none(), "it runs");
+    }
+    daemon.kill().await.unwrap();
 }

@@ -106,7 +106,7 @@ async fn per_line(args: &AddArgs, lines: Vec<Result<Named, Stop>>) -> Result<Exi
                 told(args, id, 1)?;
             }
             Err(stop) => {
-                eprintln!("nearbits: {}", stop.line);
+                say::failure(&stop.line);
                 refused = refused.or(Some(stop.exit));
             }
         }

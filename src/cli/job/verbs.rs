@@ -47,7 +47,7 @@ async fn each(
             Ok(done) => told(&done, verb, ask.json)?,
             Err(stop) if jobs.len() == 1 => return Err(stop),
             Err(stop) => {
-                eprintln!("nearbits: {text}: {}", stop.line);
+                say::failure(format_args!("{text}: {}", stop.line));
                 stop.exit
             }
         };

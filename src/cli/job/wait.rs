@@ -17,7 +17,7 @@ pub(super) async fn run(args: &WaitArgs) -> Result<Exit, Stop> {
     let (jobs, missing) = find_all(&client, &args.jobs).await?;
     let waited = async {
         if args.jobs.len() > 1 {
-            missing.iter().for_each(|stop| eprintln!("nearbits: {}", stop.line));
+            missing.iter().for_each(|stop| say::failure(&stop.line));
         }
         let exit = all(args, &client, &jobs).await?;
         match missing.into_iter().next() {
