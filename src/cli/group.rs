@@ -8,7 +8,7 @@ mod ticket;
 
 pub(super) use authority::refused as unusable;
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use peer_proto::group::{Offer, Ticket};
@@ -165,14 +165,28 @@ fn offered(offer: &str, peer_id: &str) -> Result<String, Stop> {
     let read = |from: &mut dyn Read, name: &str| {
         let mut text = String::new();
         let outcome = from.take(OFFERS_LEN_MAX).read_to_string(&mut text);
-        outcome.map(|_| text).map_err(|error| Stop::usage(format!("cannot read {name}: {error}")))
+        outcome.map(|_| text).map_err(|error| match error.kind() {
+            ErrorKind::InvalidData => {
+                Stop::usage(format!("{name} is no text, and an invitation is one line of it"))
+            }
+            _ => Stop::usage(format!("cannot read {name}: {error}")),
+        })
     };
+    if offer.trim().is_empty() {
+        return Err(Stop::usage("the invitation is empty: name one, a file or a folder of them, or `-`"));
+    }
     if offer == "-" {
         return read(&mut std::io::stdin(), "standard input");
     }
     let mut path = Path::new(offer).to_owned();
     if path.is_dir() {
         path.push(format!("{peer_id}.invitation"));
+        if !path.exists() {
+            let line = format!(
+                "the folder {offer} has no invitation for this machine, {peer_id}.invitation: ask for one with this id"
+            );
+            return Err(Stop::usage(line));
+        }
     }
     let name = path.display().to_string();
     let mut file = std::fs::File::open(&path).map_err(|error| {

@@ -3,6 +3,7 @@
 //! Knows: that one process at a time holds a state folder, listens at its socket, and serves the others. Does not
 //! know: what the node is wanted for.
 
+use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,6 +45,11 @@ pub(super) async fn running(place: &PlaceArgs) -> Result<Client, Stop> {
     }
     if let Some(stop) = denied {
         return Err(stop);
+    }
+    let is_other = |path: &&PathBuf| path.metadata().is_ok_and(|found| !found.file_type().is_socket());
+    if let Some(path) = sockets.iter().find(is_other) {
+        let line = format!("{} is no socket: name that of a node that runs, or none", path.display());
+        return Err(Stop::usage(line));
     }
     let tried: Vec<String> = sockets.iter().map(|path| path.display().to_string()).collect();
     let line = format!("no node is running: `nearbits daemon` starts one (tried {})", tried.join(", "));

@@ -66,6 +66,12 @@ pub enum FolderError {
         /// The file.
         path: PathBuf,
     },
+    /// A file, or something else, lies there.
+    #[error("{} is no folder: the state of a node is in a folder of its own; name another path", .path.display())]
+    NotAFolder {
+        /// What lies there.
+        path: PathBuf,
+    },
     /// Not a folder of this user.
     #[error("the state folder {} is not a folder of this user", .path.display())]
     NotOurs {
@@ -101,6 +107,9 @@ impl StateFolder {
             let path = path.to_owned();
             move |cause: io::Error| FolderError::Io { doing, path, cause }
         };
+        if path.exists() && !path.is_dir() {
+            return Err(FolderError::NotAFolder { path: path.to_owned() });
+        }
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io("create"))?;
         let files = RealFiles;
         let stat = files.stat_followed(path).map_err(io("look at"))?;

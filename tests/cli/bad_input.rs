@@ -145,6 +145,22 @@ async fn local_6_a_node_of_another_user_is_called_that() {
 }
 
 #[tokio::test]
+async fn a_file_in_the_place_of_a_state_folder_or_a_socket_is_named_and_left_as_it_is() {
+    let home = Home::new();
+    std::fs::write(home.join("letter"), "dear").unwrap();
+    let letter = home.text("letter");
+    let ran = run(home.path(), &["daemon", "--no-mdns", "--state-dir", &letter]).await;
+    assert!(ran.error_line(5).contains("letter is no folder"), "{ran:?}");
+    let ran = run(home.path(), &["get", "http://127.0.0.1:9/f", "--state-dir", &letter]).await;
+    assert!(ran.code == 5 && ran.err.contains("letter is no folder"), "{ran:?}");
+    for path in [letter.clone(), home.text("")] {
+        let ran = run(home.path(), &["status", "--control", &path]).await;
+        assert!(ran.error_line(2).contains("is no socket"), "{path}: {ran:?}");
+    }
+    assert_eq!(std::fs::read_to_string(&letter).unwrap(), "dear");
+}
+
+#[tokio::test]
 async fn a_state_folder_of_another_version_is_left_alone() {
     let home = Home::new();
     std::fs::create_dir(home.join("state")).unwrap();

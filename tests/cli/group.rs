@@ -384,6 +384,26 @@ async fn group_1_and_group_3_what_cannot_be_granted_is_refused_in_one_line() {
 }
 
 #[tokio::test]
+async fn group_4_a_token_whose_invitation_has_no_place_is_not_granted_and_what_is_no_invitation_is_named() {
+    let (home, machine) = (Home::new(), "machine");
+    let machine = Machine { home: &home, name: machine };
+    made(&home).await;
+    std::fs::write(home.join("noise"), [0xff; 300]).unwrap();
+    std::fs::create_dir(home.join("folder")).unwrap();
+    let (before, id) = (std::fs::read(home.join("branch.group")).unwrap(), machine.id().await);
+    let token = ["group", "token", "--group", "branch.group", &id, "--out"];
+    let ran = run(home.path(), &[&token[..], &["noise"]].concat()).await;
+    assert!(ran.error_line(2).contains("noise is a file"), "{ran:?}");
+    let ran = run(home.path(), &[&token[..], &["/proc/none"]].concat()).await;
+    assert!(ran.error_line(5).contains("/proc/none"), "{ran:?}");
+    assert!(std::fs::read(home.join("branch.group")).unwrap() == before, "nobody was made a member");
+    for (offer, says) in [("", "is empty"), ("noise", "is no text"), ("folder", &id), ("absent", "absent")] {
+        let ran = machine.say(&["group", "join", offer]).await;
+        assert!(ran.error_line(2).contains(says), "{offer}: {ran:?}");
+    }
+}
+
+#[tokio::test]
 async fn group_4_a_branch_of_three_is_enrolled_by_a_ticket_that_is_used_up_then() {
     let home = Home::new();
     made(&home).await;

@@ -72,6 +72,8 @@ pub(super) fn token(args: &TokenArgs) -> Result<Exit, Stop> {
             lines.push((peer, authority.grant(peer, roles, args.days, now()).map_err(refused)?));
         }
     }
+    let folder = args.out.as_deref().map(place::absolute).transpose()?;
+    folder.as_deref().map_or(Ok(()), make_folder)?;
     // What was signed leaves when it is remembered.
     authority.save().map_err(refused)?;
     let (epoch, since) = authority.epoch();
@@ -82,8 +84,8 @@ pub(super) fn token(args: &TokenArgs) -> Result<Exit, Stop> {
             moment(since)
         ));
     }
-    match &args.out {
-        Some(folder) => written(&authority, &lines, &place::absolute(folder)?, args.authority.json),
+    match &folder {
+        Some(folder) => written(&authority, &lines, folder, args.authority.json),
         None => printed(&authority, &lines, args.authority.json),
     }
 }
@@ -110,14 +112,22 @@ fn printed(authority: &Authority, lines: &[(PeerId, String)], is_json: bool) -> 
     Ok(Exit::Done)
 }
 
+/// The folder for invitations is there before any is signed: nobody is a member whose invitation is nowhere.
+fn make_folder(folder: &Path) -> Result<(), Stop> {
+    if folder.exists() && !folder.is_dir() {
+        let line = format!("{} is a file: invitations go to a folder, a file for each", folder.display());
+        return Err(Stop::usage(line));
+    }
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| Stop::new(Exit::Fatal, format!("cannot make {}: {error}", folder.display())))
+}
+
 fn written(
     authority: &Authority,
     lines: &[(PeerId, String)],
     folder: &Path,
     is_json: bool,
 ) -> Result<Exit, Stop> {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|error| Stop::new(Exit::Fatal, format!("cannot make {}: {error}", folder.display())))?;
     for (peer, line) in lines {
         let path = folder.join(format!("{peer}.invitation"));
         write(&path, line)?;
