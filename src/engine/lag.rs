@@ -36,6 +36,18 @@ const JUDGED_FROM: Duration = Duration::from_millis(1_500);
 const BEHIND_SHARE: u64 = 20;
 /// ... and by what it gives in so long.
 const BEHIND_MAX: Duration = Duration::from_secs(1);
+/// Nothing was fetched if it was not even looked at for so long.
+const LOOKED_WITHIN: Duration = Duration::from_secs(2);
+
+/// Since when a file is fetched with others, as far as it counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Began {
+    at: Instant,
+    /// What was there of it then.
+    held: u64,
+    /// When it was looked at last, which is ten times a second while it is fetched.
+    looked_at: Instant,
+}
 
 impl OpenLease {
     /// Whether somebody else may bring its pieces too while its giver is late. What the origin is to decide nobody else can, and
@@ -128,18 +140,21 @@ impl JobFile {
     }
 
     /// Whether less came of the file since it is fetched with others than the origin alone would have given this node
-    /// (HOME-4). What is held back on this side is no fault of theirs: they are measured anew then.
+    /// (HOME-4). What is held back on this side is no fault of theirs, nor is a time in which nothing was fetched, because the
+    /// origin was gone or this machine slept: they are measured anew then.
     pub(super) fn is_behind(&mut self, geometry: &Geometry, now: Instant) -> bool {
         let held = self.pieces.bytes(Some(geometry));
         let limit = self.wish.limit.map_or(u64::MAX, |limit| limit.get());
         let rate = self.origin.speed.known(now).min(limit);
         let held_back = self.peers_speed.excused().max(self.origin.speed.excused());
         let Some(swarm) = &mut self.swarm else { return false };
-        let counts = |(since, _): &(Instant, u64)| held_back.is_none_or(|at| at < *since);
-        let (since, before) = swarm.began.filter(counts).unwrap_or((now, held));
-        swarm.began = Some((since, before));
-        let came = held.saturating_sub(before);
-        let alone = bytes_in(rate, now.since(since).saturating_sub(BEHIND_MAX));
+        let counts = |began: &Began| {
+            held_back.is_none_or(|at| at < began.at) && now.since(began.looked_at) < LOOKED_WITHIN
+        };
+        let began = swarm.began.filter(counts).unwrap_or(Began { at: now, held, looked_at: now });
+        swarm.began = Some(Began { looked_at: now, ..began });
+        let came = held.saturating_sub(began.held);
+        let alone = bytes_in(rate, now.since(began.at).saturating_sub(BEHIND_MAX));
         came.saturating_add(came / BEHIND_SHARE) < alone
     }
 }

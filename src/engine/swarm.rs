@@ -26,6 +26,7 @@ use super::flood::Circle;
 use super::grid::ahead;
 use super::home::{Home, Patience};
 use super::io::LeaseId;
+use super::lag::Began;
 use super::lease::{Giver, OpenLease, PeerSource, Purpose};
 use super::look::Heed;
 use super::pace::{Breaker, Speed};
@@ -64,8 +65,8 @@ pub(super) struct Swarm {
     /// What the others were told of this node's origin.
     pub(super) fetches: bool,
     judged_at: Instant,
-    /// When this node began to fetch with the others, and what it had of the file then.
-    pub(super) began: Option<(Instant, u64)>,
+    /// When this node began to fetch with the others.
+    pub(super) began: Option<Began>,
     /// Pieces drawn to check what an author states, and whose.
     pub(super) audits: BTreeMap<u32, PeerId>,
     cleared: BTreeSet<PeerId>,

@@ -117,4 +117,5 @@ fn home_4_a_file_is_behind_by_a_twentieth_and_a_second_of_what_the_origin_alone_
     assert_eq!([62_301, 62_302].map(|ms| behind(file, ms)), [false, true], "the job's limit is its pace");
     file.peers_speed.excuse(at(70_000));
     assert_eq!([70_001, 71_001, 71_002].map(|ms| behind(file, ms)), [false, false, true], "measured anew");
+    assert_eq!([73_002, 74_002, 74_003].map(|ms| behind(file, ms)), [false, false, true], "it slept");
 }
