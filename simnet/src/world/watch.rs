@@ -18,7 +18,7 @@ const STREAMS_PER_HOST_MAX: usize = 1_024;
 /// one with many hosts and flows, so that looking costs no more than living.
 const FLOWS_LOOKED_AT_EACH_STEP: usize = 32;
 const LOOK_EVERY: u64 = 4_096;
-const STEPS_FOR_EACH_LOOKED_AT: u64 = 32;
+const STEPS_FOR_EACH_LOOKED_AT: u64 = 8;
 
 /// Bulk bytes of one host.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
