@@ -28,7 +28,7 @@ pub const AUTHORS_MAX: usize = 4_096;
 pub const INTEREST_LIFE: Duration = Duration::from_secs(30);
 /// ... and says so again after this.
 pub const INTEREST_AGAIN: Duration = Duration::from_secs(10);
-/// What was said is passed on once in so long, but for claims of segments, which are at once.
+/// What was said is passed on once in so long, but for claims of segments to those who fetch, which are at once.
 pub const FLOOD_TICK: Duration = Duration::from_millis(50);
 /// What a member read counts as there for so long, though no neighbour has it yet.
 const SPREADS_WITHIN: Duration = Duration::from_secs(4);
