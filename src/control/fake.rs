@@ -237,13 +237,22 @@ pub(super) struct Open {
 }
 
 pub(super) async fn open() -> Open {
+    opened(ControlServer::start).await
+}
+
+/// One that takes everybody for this caller.
+pub(super) async fn open_to(caller: Caller) -> Open {
+    opened(|socket, fake, events| ControlServer::start_for(socket, fake, events, move |_| Some(caller))).await
+}
+
+async fn opened(start: impl FnOnce(ControlSocket, Fake, Arc<Events>) -> ControlServer) -> Open {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let socket = ControlSocket::bind(&folder.path().join("control.sock")).await.expect("a fresh path");
     let path = socket.path().to_owned();
     let fake = Fake::new();
     let (events, hearing) = Events::of(fake.clone(), CancellationToken::new());
     tokio::spawn(hearing);
-    let server = ControlServer::start(socket, fake.clone(), events);
+    let server = start(socket, fake.clone(), events);
     let client = Client::reach(&path).await.expect("it listens");
     Open { fake, server, client, _folder: folder }
 }

@@ -6,8 +6,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::control::api::{Code, JobState, ListJobs, ProblemKind, Submit};
-use crate::control::client::{Client, ClientError};
-use crate::control::fake::{Fake, open, spec};
+use crate::control::client::ClientError;
+use crate::control::fake::{open, open_to, spec};
 
 #[test]
 fn local_6_admits_the_own_user_only_and_nobody_unmapped() {
@@ -50,14 +50,9 @@ async fn peer_6_a_flag_nobody_knows_is_refused_and_nothing_changes() {
 
 #[tokio::test]
 async fn peer_11_local_8_and_local_9_only_an_administrator_has_to_do_with_flags_peers_and_cache() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let socket = ControlSocket::bind(&folder.path().join("control.sock")).await.expect("a fresh path");
-    let path = socket.path().to_owned();
-    let fake = Fake::new();
-    let (events, _) = Events::of(fake.clone(), CancellationToken::new());
     let user = Caller { uid: 4_242, is_administrator: false };
-    let _server = ControlServer::start_for(socket, fake.clone(), events, move |_| Some(user));
-    let client = Client::reach(&path).await.expect("it listens");
+    let open = open_to(user).await;
+    let (fake, client) = (&open.fake, &open.client);
     let record = RecordId([1; 16]);
     let refused = [
         client.set_flags(PeerFlags::BOTH).await.err(),
@@ -86,14 +81,9 @@ async fn peer_11_local_8_and_local_9_only_an_administrator_has_to_do_with_flags_
 
 #[tokio::test]
 async fn local_9_a_user_sees_his_own_jobs_their_urls_and_why_and_nothing_of_anothers() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let socket = ControlSocket::bind(&folder.path().join("control.sock")).await.expect("a fresh path");
-    let path = socket.path().to_owned();
-    let fake = Fake::new();
-    let (events, _) = Events::of(fake.clone(), CancellationToken::new());
     let user = Caller { uid: 4_242, is_administrator: false };
-    let _server = ControlServer::start_for(socket, fake.clone(), events, move |_| Some(user));
-    let client = Client::reach(&path).await.expect("it listens");
+    let open = open_to(user).await;
+    let (fake, client) = (&open.fake, &open.client);
     let own = client.submit(&Submit { spec: spec(), adopt: false, start: true }).await.expect("taken").id;
     let others = fake.submit(spec(), Caller { uid: 1, ..user }, true).await.expect("taken");
     assert_eq!(client.job(own).await.expect("it is his").id, own);
