@@ -223,10 +223,8 @@ impl Home {
             member.suspended_until = Instant::ZERO;
         }
         self.failed.remove(&peer);
-        if let Some(claim) = self.claims.get_mut(&peer)
-            && overlap(&claim.pieces, pieces)
-        {
-            claim.moved = now;
+        if let Some(claim) = self.claims.get_mut(&peer) {
+            claim.came(pieces, now);
         }
         if was_silent {
             self.rank(now);

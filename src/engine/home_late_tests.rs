@@ -306,7 +306,7 @@ fn home_3_a_claim_may_take_four_times_as_long_as_its_unit_and_eight_times_as_lon
         view.claimed(peer(2), &claim_at(pieces.clone(), 1, rate, false), at(0));
         view.members.get_mut(&peer(2)).expect("there").fetcher_since = None;
         if moves {
-            view.claims.get_mut(&peer(2)).expect("claimed").moved = at(ms - 1);
+            view.claims.get_mut(&peer(2)).expect("claimed").came(&pieces, at(ms - 1));
         }
         view.void_claims(&all(), at(ms));
         view.is_claimed(&pieces)
@@ -446,6 +446,27 @@ fn home_3_what_a_member_claimed_before_is_left_to_it_for_a_second_while_it_is_on
     assert_eq!(view.own_segment(&all()), Some(second.clone()), "the last pieces of it are coming");
     view.judge(&all(), at(1_010));
     assert_eq!(view.own_segment(&all()), Some(first), "they are not");
+}
+
+#[test]
+fn home_3_what_arrives_of_an_earlier_claim_keeps_the_later_ones() {
+    let claims_at = |came: Option<(u32, u64)>, ms: u64| {
+        let mut view = home(1, 4);
+        for (number, at_ms) in [(1, 0), (2, 1_000), (3, 2_000)] {
+            view.claimed(peer(2), &wide_claim(view.grid.pieces_of(number), number), at(at_ms));
+        }
+        if let Some((number, at_ms)) = came {
+            let first = view.grid.pieces_of(number).start;
+            view.claims.get_mut(&peer(2)).expect("claimed").came(&(first..first + 1), at(at_ms));
+        }
+        view.judge(&all(), at(ms));
+        view.claims.contains_key(&peer(2))
+    };
+    assert!(claims_at(None, 2_999) && !claims_at(None, 3_000), "as old as the first");
+    assert!(claims_at(Some((1, 2_500)), 3_999) && !claims_at(Some((1, 2_500)), 4_000), "as old as the second");
+    assert!(claims_at(Some((2, 2_500)), 4_999) && !claims_at(Some((2, 2_500)), 5_000), "as old as the third");
+    assert!(claims_at(Some((3, 2_500)), 5_499) && !claims_at(Some((3, 2_500)), 5_500), "it moved");
+    assert!(!claims_at(Some((0, 2_500)), 3_000), "of what it did not claim something may come all day");
 }
 
 #[test]

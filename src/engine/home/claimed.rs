@@ -2,6 +2,7 @@
 //!
 //! Knows: claims of segments, how they end. Does not know: who is the home of what (`order`), what this node fetches.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use super::{CLAIM_AGE_MAX, Home, Member, SUSPENDED_FOR, lasting, overlap};
 
 /// What was claimed before is here within this, or free.
 const ENDS_WITHIN: Duration = Duration::from_secs(1);
+/// Claims of one member that are remembered until something comes of them.
+const OWED_MAX: usize = 32;
 
 /// What a member says it fetches.
 #[derive(Clone, Debug)]
@@ -25,10 +28,46 @@ pub(super) struct Claim {
     pub(super) from_back: bool,
     /// Bytes per second its author told; zero if it told none.
     pub(super) rate: u64,
-    pub(super) since: Instant,
-    pub(super) moved: Instant,
+    since: Instant,
+    /// When something came of it last; if nothing did, when it was made.
+    moved: Instant,
+    /// What its author claimed before, and when, as long as nothing comes of it or of what it claimed later: the oldest first.
+    /// In a large site what was read arrives when its reader is at the next segments already.
+    owed: VecDeque<(Range<u32>, Instant)>,
     /// What it claimed before this and when that was over: it claims the next pieces while the last ones are on their way.
     ending: Option<(Range<u32>, Instant)>,
+}
+
+impl Claim {
+    /// Since when nothing came of this or of what was claimed before it: who claims one after the other and brings nothing
+    /// has one claim, and that is as old as the first.
+    fn quiet_since(&self) -> Instant {
+        self.owed.front().map_or(self.moved, |(_, at)| *at)
+    }
+
+    /// When it was made, or the first of those before it of which nothing came.
+    fn made(&self) -> Instant {
+        self.owed.front().map_or(self.since, |(_, at)| *at)
+    }
+
+    /// Pieces its author read are here: what it claimed up to these was no empty word.
+    pub(super) fn came(&mut self, pieces: &Range<u32>, now: Instant) {
+        if overlap(&self.pieces, pieces) {
+            self.moved = now;
+            self.owed.clear();
+        } else if let Some(last) = self.owed.iter().rposition(|(owed, _)| overlap(owed, pieces)) {
+            self.owed.drain(..=last);
+        }
+    }
+
+    /// What is owed when its author makes the next claim.
+    fn owed_then(&self) -> VecDeque<(Range<u32>, Instant)> {
+        let mut owed = self.owed.clone();
+        if self.moved == self.since && owed.len() < OWED_MAX {
+            owed.push_back((self.pieces.clone(), self.since));
+        }
+        owed
+    }
 }
 
 impl Home {
@@ -43,9 +82,7 @@ impl Home {
         if is_old || !is_one || !self.may_claim(peer, now) {
             return;
         }
-        // Who claims one after the other and brings nothing has one claim, and that is as old as the first.
-        let idle = before.filter(|open| open.moved == open.since).map(|open| open.since);
-        let since = idle.unwrap_or(now);
+        let owed = before.map(Claim::owed_then).unwrap_or_default();
         if let Some(own) = &mut self.own
             && !own.from_back
             && !claim.from_back
@@ -58,7 +95,8 @@ impl Home {
         let ending = before.map(|open| (open.pieces.clone(), now));
         let (number, from_back) = (claim.number, claim.from_back);
         let rate = u64::from(claim.rate_kib).saturating_mul(1_024);
-        self.claims.insert(peer, Claim { number, pieces, from_back, rate, since, moved: since, ending });
+        let claim = Claim { number, pieces, from_back, rate, since: now, moved: now, owed, ending };
+        self.claims.insert(peer, claim);
     }
 
     /// Whether what a member says it fetches is left to it: not if it said that it cannot fetch, if two of its claims
@@ -79,9 +117,9 @@ impl Home {
         for (peer, claim) in &self.claims {
             let rate = self.rate(*peer, now);
             let unit = lasting(UNIT_LEN, rate);
-            let stalls = now.since(claim.moved) >= stalls_after.max(unit * 4);
+            let stalls = now.since(claim.quiet_since()) >= stalls_after.max(unit * 4);
             let expected = lasting(self.grid.len_of(&claim.pieces), rate);
-            let is_old = now.since(claim.since) >= CLAIM_AGE_MAX.max(expected * 8);
+            let is_old = now.since(claim.made()) >= CLAIM_AGE_MAX.max(expected * 8);
             if (stalls || is_old) && !Mutant::ClaimsNeverEnd.lives() {
                 void.push((*peer, is_old));
             }
