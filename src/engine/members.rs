@@ -16,7 +16,7 @@ use super::chance::Chance;
 use super::core::Core;
 use super::file::JobFile;
 use super::grid::UNIT_LEN;
-use super::lease::{OpenLease, PeerSource};
+use super::lease::PeerSource;
 use super::pace::bytes_in;
 use super::piece_set::PieceSet;
 use super::planner::{pick, pieces_in};
@@ -29,8 +29,9 @@ const MEMBER_LEASE_MAX: u64 = 2 * 1024 * 1024;
 const RUNS_DRAWN: usize = 4;
 /// Leases a member may have open: the next one waits in its queue while one moves.
 const MEMBER_LEASES_MAX: usize = 2;
-/// Members that are asked for bytes at the same time: as many as the slots of a member make room for.
-const MEMBERS_AT_ONCE: usize = 4;
+/// Leases that members may have open together, whoever they are: as many as a member has slots. Whoever stayed with a few
+/// of them would crowd those and leave others idle.
+const LEASES_AT_ONCE: usize = 8;
 
 impl JobFile {
     /// The value a piece may be taken from a member under, and what it is then.
@@ -84,15 +85,12 @@ impl JobFile {
             Some(_) => "it fetches the file too, and the digest proves its pieces",
             None => "it fetches the file too; the file's digest will decide",
         };
-        let mut at_work = self.members_at_work();
+        let mut open = self.open_at_members();
         loop {
             let mut opened = false;
             for id in &usable {
-                if scene.gaps.is_empty() {
+                if scene.gaps.is_empty() || open >= LEASES_AT_ONCE {
                     return;
-                }
-                if at_work.len() >= MEMBERS_AT_ONCE && !at_work.contains(id) {
-                    continue;
                 }
                 let Some((pieces, values, standing)) = self.next_of_member(*id, scene, geometry, core) else {
                     continue;
@@ -100,7 +98,7 @@ impl JobFile {
                 if self.lease_from_member(*id, pieces.clone(), values, standing, why, core) {
                     scene.gaps.remove(pieces.clone());
                     scene.opened(*id, pieces);
-                    at_work.insert(*id);
+                    open += 1;
                     opened = true;
                 }
             }
@@ -110,11 +108,10 @@ impl JobFile {
         }
     }
 
-    /// Members that owe bytes and give them.
-    fn members_at_work(&self) -> BTreeSet<PeerId> {
+    /// Leases of members that owe bytes and give them.
+    fn open_at_members(&self) -> usize {
         let at_work = self.leases.values().filter(|lease| !lease.stopped && !lease.released);
-        let of_swarm = at_work.filter(|lease| lease.content.is_some_and(|content| self.is_swarm(content)));
-        of_swarm.filter_map(OpenLease::peer).collect()
+        at_work.filter(|lease| lease.content.is_some_and(|content| self.is_swarm(content))).count()
     }
 
     /// What to ask a member for next: consecutive pieces that rest on one word.
