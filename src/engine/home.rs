@@ -37,8 +37,12 @@ pub const CLAIM_STALLS: Duration = Duration::from_secs(3);
 pub const CLAIM_AGE_MAX: Duration = Duration::from_secs(8);
 /// How long a member is left out that was slow or held a claim too long.
 pub const SUSPENDED_FOR: Duration = Duration::from_secs(30);
-/// A home that would need longer than this for what it has left is helped.
+/// A home that would need longer than this for what it has left is helped, whatever the line.
 pub const BACKLOG_MAX: Duration = Duration::from_secs(2);
+/// On a fast line it is helped sooner: from here on, if it is so many units. At the end of a file few fetch, and their ports
+/// are full of what they take from others.
+const HELPED_FROM: Duration = Duration::from_millis(250);
+const HELPED_FROM_UNITS: u32 = 8;
 const IDLE: Duration = Duration::from_millis(50);
 const RATE_WINDOW: Duration = Duration::from_secs(3);
 /// A rate for members that were not measured yet.
@@ -477,9 +481,11 @@ impl Home {
             let left: Vec<u32> = order.iter().filter(free).copied().collect();
             let Some(last) = left.last() else { continue };
             let len: u64 = left.iter().map(|segment| self.grid.len_of(&self.grid.pieces_of(*segment))).sum();
-            let backlog = lasting(len, self.rate(*home, now));
+            let rate = self.rate(*home, now);
+            let backlog = lasting(len, rate);
+            let most = (lasting(UNIT_LEN, rate) * HELPED_FROM_UNITS).clamp(HELPED_FROM, BACKLOG_MAX);
             let noisy = backlog * (70 + chance.below(61)) / 100;
-            if backlog > BACKLOG_MAX && latest.as_ref().is_none_or(|(most, _)| noisy > *most) {
+            if backlog > most && latest.as_ref().is_none_or(|(longest, _)| noisy > *longest) {
                 latest = Some((noisy, self.grid.pieces_of(*last)));
             }
         }

@@ -2,7 +2,7 @@
 
 use peer_proto::wire::SegmentClaim;
 
-use super::tests::{all, at, geometry, home, key, peer, wide_claim};
+use super::tests::{MIB, all, at, geometry, home, key, peer, wide_claim};
 use super::*;
 
 const UNIT: u32 = 4;
@@ -27,14 +27,20 @@ fn last_segment_of(view: &Home, number: u8) -> Range<u32> {
 }
 
 #[test]
-fn home_4_a_home_is_helped_only_if_what_is_left_to_it_takes_more_than_two_seconds() {
+fn home_4_a_home_is_helped_from_a_quarter_of_a_second_and_eight_units_on_and_from_two_seconds_in_any_case() {
+    let helps = |segments: usize, rate: u64| {
+        let mut view = home(1, 2);
+        view.set_own_rate(rate);
+        let theirs: Vec<u32> = view.orders[&peer(2)].iter().rev().take(segments).copied().collect();
+        let mut open = PieceSet::new();
+        theirs.iter().for_each(|segment| open.insert(view.grid.pieces_of(*segment)));
+        helped(&view, &open) == BTreeSet::from([Some(view.grid.pieces_of(theirs[0]).start)])
+    };
+    assert!(!helps(2, 8 * MIB) && helps(2, 8 * MIB - 65_536), "two segments in a quarter of a second");
+    assert!(!helps(2, 2 * MIB) && helps(3, 2 * MIB), "of four units each");
+    assert!(!helps(1, SEGMENT_IN_2_S) && helps(1, SEGMENT_IN_2_S - 1_024), "one in two seconds");
     let mut view = home(1, 2);
-    let theirs = last_segment_of(&view, 2);
-    let open = PieceSet::of(theirs.clone());
-    view.set_own_rate(SEGMENT_IN_2_S);
-    assert_eq!(helped(&view, &open), BTreeSet::from([None]), "two seconds are no backlog");
-    view.set_own_rate(SEGMENT_IN_2_S - 1_024);
-    assert_eq!(helped(&view, &open), BTreeSet::from([Some(theirs.start)]));
+    view.set_own_rate(SEGMENT_IN_2_S / 2);
     let mine = PieceSet::of(last_segment_of(&view, 1));
     assert_eq!(helped(&view, &mine), BTreeSet::from([None]), "nobody helps himself");
 }
@@ -463,7 +469,10 @@ fn home_3_what_arrives_of_an_earlier_claim_keeps_the_later_ones() {
         view.claims.contains_key(&peer(2))
     };
     assert!(claims_at(None, 2_999) && !claims_at(None, 3_000), "as old as the first");
-    assert!(claims_at(Some((1, 2_500)), 3_999) && !claims_at(Some((1, 2_500)), 4_000), "as old as the second");
+    assert!(
+        claims_at(Some((1, 2_500)), 3_999) && !claims_at(Some((1, 2_500)), 4_000),
+        "as old as the second"
+    );
     assert!(claims_at(Some((2, 2_500)), 4_999) && !claims_at(Some((2, 2_500)), 5_000), "as old as the third");
     assert!(claims_at(Some((3, 2_500)), 5_499) && !claims_at(Some((3, 2_500)), 5_500), "it moved");
     assert!(!claims_at(Some((0, 2_500)), 3_000), "of what it did not claim something may come all day");

@@ -5,7 +5,7 @@ use peer_proto::wire::SegmentClaim;
 
 use super::*;
 
-const MIB: u64 = 1024 * 1024;
+pub(super) const MIB: u64 = 1024 * 1024;
 
 pub(super) fn at(ms: u64) -> Instant {
     Instant::from_micros(ms * 1_000)
