@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::control::api::{Ask, TrustFloor};
+use crate::control::api::{Ask, TrustFloor, parse_age_days};
 
 pub(super) use attested::{AttestationCommand, VoidArgs};
 pub(super) use group::{
@@ -272,6 +272,7 @@ pub(super) enum CacheCommand {
     /// Show the limits, or say after how many days without use a record goes.
     Age {
         /// 1 to 120.
+        #[arg(value_parser = parse_age_days)]
         days: Option<u16>,
         #[command(flatten)]
         ask: AskArgs,

@@ -6,6 +6,7 @@
 pub mod policy;
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -367,13 +368,23 @@ fn line_of(text: &str, key: &str) -> usize {
 fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, (usize, String)> {
     toml::from_str(text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        let message = plainly(&error.message().replace('\n', " "));
+        let is_no_word = error.message() == "wanted string or table";
+        let words = error.span().filter(|_| is_no_word).and_then(|place| words_for::<T>(text, place));
+        let message = words.unwrap_or_else(|| plainly(&error.message().replace('\n', " ")));
         let message = match before.lines().last().and_then(|line| line.split_once('=')) {
             Some((key, _)) if !before.ends_with('\n') => format!("{}: {message}", key.trim()),
             _ => message,
         };
         (before.matches('\n').count() + 1, message)
     })
+}
+
+/// What is wrong with a value that should be one of some words: the parser lists them where it finds another one.
+fn words_for<T: serde::de::DeserializeOwned>(text: &str, place: Range<usize>) -> Option<String> {
+    let with_a_word = format!("{}\"?\"{}", text.get(..place.start)?, text.get(place.end..)?);
+    let error = toml::from_str::<T>(&with_a_word).err()?;
+    let words = error.message().strip_prefix("unknown variant `?`, expected ")?;
+    Some(format!("{} stands where {words} is wanted", text.get(place)?.trim()))
 }
 
 /// What the parser says of a value of the wrong kind, without its words for kinds.
@@ -442,6 +453,15 @@ mod tests {
     fn trust_an_unknown_floor_and_too_many_hosts_are_refused_with_their_line() {
         let (line, message) = Config::parse("[trust]\nmin-trust = \"level-3\"\n").unwrap_err();
         assert!(line == 2 && message.contains("`level-3`") && message.contains("`attested-2`"), "{message}");
+        let (line, message) = Config::parse("[trust]\nmin-trust = 3\n").unwrap_err();
+        assert_eq!(
+            (line, message.as_str()),
+            (
+                2,
+                "min-trust: 3 stands where one of `auto`, `attested-2`, `attested-3`, `attested-4`, \
+                 `attested-5`, `digest`, `origin` is wanted"
+            )
+        );
         let hosts = vec!["\"a\""; 65].join(",");
         let (line, message) = Config::parse(&format!("[trust]\n\nattest-hosts = [{hosts}]\n")).unwrap_err();
         assert_eq!((line, message.as_str()), (3, "attest-hosts is 65; it may be 0 to 64"));

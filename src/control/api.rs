@@ -60,7 +60,7 @@ pub use crate::job::{
 };
 pub use crate::record::{
     CacheLimits, CacheSize, CacheWish as CacheChange, Holding, KeepAs, LimitError, RecordId, RecordSummary,
-    Scope,
+    Scope, parse_age_days,
 };
 
 /// The node as it stands.

@@ -92,7 +92,7 @@ impl CacheWish {
     /// [`LimitError`] names the one that is not.
     pub fn check(&self) -> Result<(), LimitError> {
         match self.age_days {
-            Some(days) if days == 0 || days > AGE_DAYS_MAX => Err(LimitError::Age(days)),
+            Some(days) if days == 0 || days > AGE_DAYS_MAX => Err(LimitError::Age(days.to_string())),
             _ => Ok(()),
         }
     }
@@ -108,7 +108,16 @@ pub enum LimitError {
     Size(String),
     /// Too few days, or too many.
     #[error("a record may stay for 1 to {AGE_DAYS_MAX} days after its last use, not {0}")]
-    Age(u16),
+    Age(String),
+}
+
+/// Days that a record may stay, as somebody wrote them.
+///
+/// # Errors
+/// [`LimitError::Age`] for what is no such number.
+pub fn parse_age_days(text: &str) -> Result<u16, LimitError> {
+    let days = text.parse().ok().filter(|days| (1..=AGE_DAYS_MAX).contains(days));
+    days.ok_or_else(|| LimitError::Age(text.to_owned()))
 }
 
 impl CacheSize {
@@ -192,7 +201,11 @@ mod tests {
     fn cache_9_a_record_stays_for_1_to_120_days() {
         let check = |days| CacheWish { age_days: Some(days), ..CacheWish::default() }.check();
         assert_eq!([check(1), check(90), check(120)], [Ok(()), Ok(()), Ok(())]);
-        assert_eq!([check(0), check(121)], [Err(LimitError::Age(0)), Err(LimitError::Age(121))]);
+        assert_eq!([check(0), check(121)], [0, 121].map(|days| Err(LimitError::Age(days.to_string()))));
+        assert_eq!(["1", "120"].map(parse_age_days), [Ok(1), Ok(120)]);
+        for text in ["0", "121", "99999", "-1", "a week"] {
+            assert_eq!(parse_age_days(text), Err(LimitError::Age(text.to_owned())));
+        }
         assert_eq!(CacheWish::default().check(), Ok(()));
         assert_eq!(CacheLimits::default().age_days, 90);
     }

@@ -11,7 +11,7 @@ use peer_proto::content::{ByteRange, ContentId, Geometry, Hash};
 use peer_proto::digest::Digest;
 use serde::{Deserialize, Serialize};
 
-pub use limits::{AGE_DAYS_MAX, CacheLimits, CacheSize, CacheWish, KeepAs, LimitError};
+pub use limits::{AGE_DAYS_MAX, CacheLimits, CacheSize, CacheWish, KeepAs, LimitError, parse_age_days};
 
 /// Names a record: 16 random bytes, written as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -54,11 +54,22 @@ pub enum AddressError {
         ip: Ipv6Addr,
     },
     /// Port zero, or an address that names no single machine.
-    #[error("{socket} cannot be dialled")]
+    #[error("{socket} cannot be dialled: {}", why_not(socket))]
     NotDialable {
         /// The address.
         socket: SocketAddr,
     },
+}
+
+/// What keeps this from being the address of a machine to call.
+fn why_not(socket: &SocketAddr) -> &'static str {
+    if socket.port() == 0 {
+        "nobody listens at port 0; `nearbits status` there shows at which it does"
+    } else if socket.ip().is_unspecified() {
+        "it stands for every address of a machine; write one of them"
+    } else {
+        "it stands for many machines; write the address of one"
+    }
 }
 
 impl PeerAddress {
@@ -317,6 +328,15 @@ mod tests {
             "/ip6zone/eth0/ip4/1.2.3.4/tcp/80",
         ] {
             assert!(parse(text).is_err(), "{text}");
+        }
+        for (text, why) in [
+            ("1.2.3.4:0", "1.2.3.4:0 cannot be dialled: nobody listens at port 0"),
+            ("[::]:80", "it stands for every address of a machine"),
+            ("224.0.0.251:80", "it stands for many machines"),
+            ("255.255.255.255:80", "it stands for many machines"),
+        ] {
+            let said = parse(text).unwrap_err().to_string();
+            assert!(said.contains(why), "{said}");
         }
         assert!(parse(&"9".repeat(100_000)).unwrap_err().to_string().len() < 300);
     }

@@ -99,6 +99,7 @@ async fn cache_5_and_cache_9_limits_are_kept_across_restarts_and_bad_ones_refuse
         (["cache", "limit", "much"], 2, "50Gi"),
         (["cache", "age", "0"], 2, "120 days"),
         (["cache", "age", "121"], 2, "120 days"),
+        (["cache", "age", "99999"], 2, "1 to 120 days"),
         (["cache", "keep", "link"], 2, "borrow"),
     ] {
         let refused = kept.run(&args).await;

@@ -98,6 +98,8 @@ async fn peers_are_added_listed_asked_for_and_forgotten() {
     assert_eq!(home.say(&["peer", "add", "127.0.0.1:9"]).await.code, 0);
     let wrong = home.say(&["peer", "add", "nowhere"]).await;
     assert!(wrong.error_line(2).contains("nowhere"), "{wrong:?}");
+    let wrong = home.say(&["peer", "add", "127.0.0.1:0"]).await;
+    assert!(wrong.error_line(2).contains("nobody listens at port 0"), "{wrong:?}");
     let rows = home.say(&["peer", "list", "--json"]).await.json();
     let row = &rows[1];
     assert_eq!(
