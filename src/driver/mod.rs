@@ -471,7 +471,9 @@ impl Driver {
             }
             Event::JobChanged(view) => {
                 self.spans.told(view);
-                tracing::debug!(job = %view.id, state = ?view.state, stored = view.stored, reason = view.reason);
+                // The reason may name a path, which is its owner's business alone.
+                let error = view.error.as_ref().map(|error| error.code);
+                tracing::debug!(job = %view.id, state = ?view.state, stored = view.stored, ?error);
             }
         }
         // Nobody may be watching.

@@ -15,7 +15,7 @@ use super::url::UrlError;
 #[derive(Debug, thiserror::Error)]
 #[error("{at}: {fault}")]
 pub struct OriginError {
-    /// Scheme, host and port that were asked.
+    /// Scheme, host and port that were asked; the path too where a job's own URL is answered by an error.
     pub(super) at: String,
     /// What happened.
     pub(super) fault: Fault,

@@ -400,7 +400,11 @@ impl Inner {
     }
 
     fn blame_reached(&self, url: &Url, reached: &Reached, fault: Fault) -> OriginError {
-        self.blame(url, self::url::place(&reached.url), fault)
+        let has_no_such_file = matches!(fault, Fault::Status { .. }) && reached.url == *url;
+        let error = self.blame(url, self::url::place(&reached.url), fault);
+        // Whose job it is knows the path; that of a redirect, and any query, may carry a key.
+        let path = if has_no_such_file { url.path() } else { "" };
+        OriginError { at: format!("{}{path}", error.at), ..error }
     }
 
     /// A name that led to the internet must not lead inwards a little later (DNS rebinding, T14).

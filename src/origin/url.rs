@@ -116,7 +116,8 @@ pub fn canonical_url(url: &Url) -> String {
     text
 }
 
-/// Scheme, host and port, such as `https://cdn.example:443`: all that errors, logs and versions may show.
+/// Scheme, host and port, such as `https://cdn.example:443`: all that logs and versions may show, and errors but for the path
+/// of a job's own URL.
 pub(super) fn place(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     format!("{}://{host}:{}", url.scheme(), url.port_or_known_default().unwrap_or_default())

@@ -142,7 +142,7 @@ async fn a_file_the_origin_does_not_have_is_not_found() {
     let url = origin.url().replace("file.bin", "other.bin");
     let ran = finish(home.get(&url, "out", &[]).spawn().unwrap()).await;
     assert_eq!(ran.code, 7, "{ran:?}");
-    assert!(ran.err.contains("404"), "{ran:?}");
+    assert!(ran.err.contains("/other.bin: HTTP status 404"), "{ran:?}");
 }
 
 #[tokio::test]

@@ -114,6 +114,20 @@ async fn http_17_a_redirect_is_followed_and_told_or_refused_with_its_target() {
     assert!(denies.probe(&direct).await.is_ok());
 }
 
+#[tokio::test]
+async fn err_62_a_missing_file_is_named_by_its_path_and_what_may_be_a_key_is_not() {
+    let origin = Scripted::start(|asked| match asked.target.as_str() {
+        "/old" => moved("/signed/abc?key=def"),
+        _ => status("404 Not Found", ""),
+    })
+    .await;
+    let place = origin.url("");
+    for (target, path) in [("/a%20file", "/a%20file"), ("/file?key=def", "/file"), ("/old", "")] {
+        let error = client().probe(&parse_url(&origin.url(target)).unwrap()).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("{place}{path}: HTTP status 404"), "{target}");
+    }
+}
+
 /// Every way an origin goes wrong that has a text of its own, and one that repeats what it was sent.
 fn misdeed(number: usize, asked: &Asked) -> Reply {
     let honest = site();
