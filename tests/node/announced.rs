@@ -22,8 +22,16 @@ const GROWTH_MAX: u64 = 16 * MIB;
 const PEERS_MAX: usize = 1_024 + 128;
 /// Announcements live as long as a record can say.
 const TTL: u32 = 0x7fff_ffff;
+/// Where announced neighbours say that they listen.
+const PORT: u16 = 4_710;
 /// Most of an Ethernet frame.
 const PACKET_LEN: usize = 1_400;
+/// What of UDP fits an Ethernet frame; a node lets nothing longer through.
+const DATAGRAM_LEN_MAX: usize = 1_500;
+/// New neighbours that fit one.
+const NEIGHBOURS: u32 = 3;
+/// Packets that announce twenty thousand neighbours.
+const TWENTY_THOUSAND: u32 = 20_000_u32.div_ceil(NEIGHBOURS);
 
 /// What the packets are full of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,21 +58,21 @@ impl Flood {
         let mut packet = Packet::new();
         match self {
             Self::Neighbours => {
-                for index in 0..4 {
-                    packet.neighbour(turn * 4 + index, "_nearbits", 1, &[]);
+                for index in 0..NEIGHBOURS {
+                    packet.neighbour(turn * NEIGHBOURS + index, "_nearbits", 1, &[]);
                 }
             }
             Self::OnLink => {
-                for index in 0..4 {
-                    let number = turn * 4 + index;
+                for index in 0..NEIGHBOURS {
+                    let number = turn * NEIGHBOURS + index;
                     packet.neighbour(number, "_nearbits", number % 100, &[]);
                 }
             }
             Self::Addresses => packet.neighbour(0, "_nearbits", turn, &[]),
             Self::Repeats => packet.neighbour(0, "_nearbits", 0, &[]),
             Self::OtherServices => {
-                for index in 0..4 {
-                    packet.neighbour(turn * 4 + index, &format!("_s{turn}"), 1, &[]);
+                for index in 0..NEIGHBOURS {
+                    packet.neighbour(turn * NEIGHBOURS + index, &format!("_s{turn}"), 1, &[]);
                 }
             }
             Self::Texts => packet.neighbour(turn, "_nearbits", 1, &[b'x'; 8_000]),
@@ -80,7 +88,9 @@ impl Flood {
             }
             index += 1;
         }
-        packet.finish()
+        let packet = packet.finish();
+        assert!(packet.len() <= DATAGRAM_LEN_MAX || self == Self::Texts, "it would not be heard");
+        packet
     }
 
     /// Sends that many packets from a machine; ends by itself.
@@ -130,10 +140,17 @@ impl Packet {
         let mut key = [7; 32];
         key[..4].copy_from_slice(&number.to_be_bytes());
         let peer = PeerId::from_public_key(key).to_string();
-        let (kind, host) = ([service, "_tcp"], format!("flood{number}"));
-        let instance = [peer.as_str(), service, "_tcp"];
-        self.record(&kind, Self::PTR, &name(&instance));
-        self.record(&instance, Self::SRV, &[&[0, 0, 0, 0, 0x12, 0x66], name(&[&host]).as_slice()].concat());
+        let host = format!("flood{number}");
+        self.instance(&peer, &host, service, padding);
+        self.address(&[&host], address);
+    }
+
+    /// An instance at a host, whose addresses are its own affair.
+    fn instance(&mut self, peer: &str, host: &str, service: &str, padding: &[u8]) {
+        let instance = [peer, service, "_tcp"];
+        self.record(&[service, "_tcp"], Self::PTR, &name(&instance));
+        let [high, low] = PORT.to_be_bytes();
+        self.record(&instance, Self::SRV, &[&[0, 0, 0, 0, high, low], name(&[host]).as_slice()].concat());
         let mut text = Vec::new();
         for entry in
             [b"v=1".as_slice(), format!("id={peer}").as_bytes()].into_iter().chain(padding.chunks(250))
@@ -142,7 +159,6 @@ impl Packet {
             text.extend_from_slice(entry);
         }
         self.record(&instance, Self::TXT, &text);
-        self.address(&[&host], address);
     }
 
     /// An address of the office.
@@ -246,8 +262,10 @@ async fn d32_and_t10_an_honest_peer_is_used_after_twenty_thousand_forged_announc
     std::fs::write(&config, "[peers]\nask-link = false\n").expect("a file");
     let config = ["--config", config.to_str().expect("plain")];
     let daemon = office.daemon(0, &config).await;
-    let start = || Flood::OnLink.start_slowly(&office, 1, 5_000);
+    let start = || Flood::OnLink.start_slowly(&office, 1, TWENTY_THOUSAND);
     endures_what(&daemon, "forged announcements", start, tokio::task::JoinHandle::is_finished).await;
+    let heard = daemon.client.peers().await.expect("it answers").len();
+    assert!(heard >= 1_000, "{heard} of them were taken for neighbours");
     let content = Content::new(35, 4 * MIB);
     let origin = PlainOrigin::start_on(office.origin_listener(), content, Manner::default());
     let holder = office.daemon(2, &config).await;
@@ -270,7 +288,7 @@ async fn d32_an_honest_peer_is_found_by_the_question_while_forged_announcements_
     let holder = office.daemon(2, &["--config", config.to_str().expect("plain")]).await;
     fetch(&office, &holder, "held", &origin, content).await;
     let daemon = office.daemon(0, &[]).await;
-    let sending = Flood::OnLink.start_slowly(&office, 1, 5_000);
+    let sending = Flood::OnLink.start_slowly(&office, 1, TWENTY_THOUSAND);
     let manner = Manner { bytes_per_s: Some(50_000), ..Manner::default() };
     let slow = PlainOrigin::start_on(office.origin_listener(), content, manner);
     let view = fetch(&office, &daemon, "wanted", &slow, content).await;

@@ -242,8 +242,6 @@ impl Office {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.folder.path())
-            // With an arena for each thread, how much memory is held beside what is used is chance: a few MiB either way.
-            .env("MALLOC_ARENA_MAX", "1")
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
