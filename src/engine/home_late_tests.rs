@@ -333,14 +333,23 @@ fn who_is_there_and_who_of_them_is_of_the_group() {
 }
 
 #[test]
-fn home_2_of_two_that_began_at_the_front_the_lighter_one_turns_in_every_segment() {
-    for segment in 0..geometry().piece_count() / SEGMENT {
-        let mut view = home(1, 2);
+fn home_2_of_two_that_began_at_the_same_end_the_lighter_one_turns_in_every_segment() {
+    let turns = |segment: u32, from_back: bool, third: Option<bool>| {
+        let mut view = home(1, 3);
         let pieces = view.grid.pieces_of(segment);
         view.take_over(pieces.clone());
-        view.claimed(peer(2), &wide_claim(pieces, 1), at(0));
+        view.own.as_mut().expect("just taken").from_back = from_back;
+        if let Some(from_back) = third {
+            view.claimed(peer(3), &claim_at(pieces.clone(), 1, 0, from_back), at(0));
+        }
+        view.claimed(peer(2), &claim_at(pieces, 1, 0, from_back), at(0));
+        view.own().expect("its own").from_back != from_back
+    };
+    for segment in 0..geometry().piece_count() / SEGMENT {
         let is_lighter = key().weight(peer(1), segment) < key().weight(peer(2), segment);
-        assert_eq!(view.own().map(|own| own.from_back), Some(is_lighter), "segment {segment}");
+        assert_eq!(turns(segment, false, None), is_lighter, "segment {segment}, both at the front");
+        assert_eq!(turns(segment, true, None), is_lighter, "segment {segment}, both at the back");
+        assert!(!turns(segment, true, Some(false)), "segment {segment}: a third is at the front already");
     }
 }
 

@@ -83,14 +83,17 @@ impl Home {
             return;
         }
         let owed = before.map(Claim::owed_then).unwrap_or_default();
+        let at_front = |claim: &Claim| !claim.from_back && overlap(&claim.pieces, &pieces);
+        let is_taken = self.claims.iter().any(|(other, claim)| *other != peer && at_front(claim));
         if let Some(own) = &mut self.own
-            && !own.from_back
-            && !claim.from_back
+            && own.from_back == claim.from_back
             && overlap(&own.pieces, &pieces)
+            && !(own.from_back && is_taken)
         {
-            // Both began at the front: the lighter one goes on from the back.
+            // Both began at the same end: the lighter one goes on from the other.
             let segment = own.pieces.start / self.grid.segment();
-            own.from_back = self.key.weight(self.me, segment) < self.key.weight(peer, segment);
+            let is_lighter = self.key.weight(self.me, segment) < self.key.weight(peer, segment);
+            own.from_back ^= is_lighter;
         }
         let ending = before.map(|open| (open.pieces.clone(), now));
         let (number, from_back) = (claim.number, claim.from_back);
