@@ -400,10 +400,10 @@ impl Inner {
     }
 
     fn blame_reached(&self, url: &Url, reached: &Reached, fault: Fault) -> OriginError {
-        let has_no_such_file = matches!(fault, Fault::Status { .. }) && reached.url == *url;
+        let answers_itself = matches!(fault, Fault::Status { .. }) && reached.url == *url;
         let error = self.blame(url, self::url::place(&reached.url), fault);
         // Whose job it is knows the path; that of a redirect, and any query, may carry a key.
-        let path = if has_no_such_file { url.path() } else { "" };
+        let path = if answers_itself { url.path() } else { "" };
         OriginError { at: format!("{}{path}", error.at), ..error }
     }
 
