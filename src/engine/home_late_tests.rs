@@ -485,6 +485,13 @@ fn home_3_what_arrives_of_an_earlier_claim_keeps_the_later_ones() {
     assert!(claims_at(Some((2, 2_500)), 4_999) && !claims_at(Some((2, 2_500)), 5_000), "as old as the third");
     assert!(claims_at(Some((3, 2_500)), 5_499) && !claims_at(Some((3, 2_500)), 5_500), "it moved");
     assert!(!claims_at(Some((0, 2_500)), 3_000), "of what it did not claim something may come all day");
+    let mut view = home(1, 4);
+    let [first, second] = [1, 2].map(|segment| view.grid.pieces_of(segment));
+    view.claimed(peer(2), &wide_claim(first.clone(), 1), at(0));
+    view.claimed(peer(2), &wide_claim(second, 2), at(1_000));
+    view.progressed(peer(2), &first, at(2_500));
+    view.judge(&all(), at(3_500));
+    assert!(view.claims.contains_key(&peer(2)), "what was stated and is here counts");
 }
 
 #[test]

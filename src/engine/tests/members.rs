@@ -301,6 +301,24 @@ fn a_member_is_asked_for_runs_that_rest_on_one_word_and_two_at_a_time() {
     assert!(world.view().bytes.peers >= 38 * 65_536, "{:?}", world.view().bytes);
 }
 
+#[test]
+fn eight_leases_are_open_at_members_wherever_they_have_something() {
+    let members: Vec<u8> = (2..=11).collect();
+    let mut world = world_with(&members, 1_000_000);
+    let truth = Arc::clone(&world.truth);
+    for (number, first) in members.iter().zip((512..).step_by(16)) {
+        state(&mut world, peer_id(*number), &truth, first..first + 16);
+    }
+    let mut at_once = (0, 0);
+    for _ in 0..100 {
+        world.run_for(10);
+        let open: Vec<usize> = members.iter().map(|number| world.leases_of(peer_id(*number)).len()).collect();
+        let of_how_many = open.iter().filter(|open| **open > 0).count();
+        at_once = at_once.max((open.iter().sum::<usize>(), of_how_many));
+    }
+    assert_eq!(at_once, (8, 8), "leases, of members");
+}
+
 /// What a member that asks for pieces by these values hears: nothing while it is served.
 fn ask(world: &mut World, id: PeerId, first: u32, values: &[Hash]) -> Option<RefuseReason> {
     let now = world.now().monotonic;

@@ -326,7 +326,7 @@ impl World {
         self.inbox.pop_back().into_iter().for_each(|input| self.tell(input));
     }
 
-    fn leases_of(&self, peer: PeerId) -> Vec<LeaseId> {
+    pub(super) fn leases_of(&self, peer: PeerId) -> Vec<LeaseId> {
         self.leases.iter().filter(|(_, run)| source_of(run) == Some(peer)).map(|(id, _)| *id).collect()
     }
 
